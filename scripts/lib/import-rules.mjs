@@ -1,0 +1,107 @@
+/**
+ * The table of layers of src/: who may import whom, as docs/architecture.md draws it, and the check of one tree.
+ *
+ * A layer is a folder (or, for `backend`, the files of the backend boundary). Nothing above that boundary knows which backend runs; layers
+ * side by side do not import each other. Modules of Node appear only where a browser will never run the code.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import ts from 'typescript';
+
+const BELOW_MODEL = ['util', 'tensor', 'formats', 'backend', 'autograd', 'ops', 'nn'];
+const ANYTHING = '*';
+
+/** What each layer may import besides itself. */
+export const LAYERS = {
+  util: [],
+  tensor: ['util'],
+  formats: ['util', 'tensor'],
+  tokenizer: ['util', 'tensor'],
+  backend: ['util', 'tensor'],
+  backends: ['util', 'tensor', 'backend'],
+  autograd: ['util', 'tensor', 'backend'],
+  ops: ['util', 'tensor', 'backend', 'autograd'],
+  nn: ['util', 'tensor', 'backend', 'autograd', 'ops'],
+  model: BELOW_MODEL,
+  infer: [...BELOW_MODEL, 'model'],
+  eval: [...BELOW_MODEL, 'model', 'infer'],
+  // Samples during training come from the engine, and text from the tokenizer.
+  train: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
+  report: ['util'],
+  cli: ANYTHING,
+  index: ANYTHING,
+};
+
+/** The files of the backend boundary, which lie directly in src/. */
+const BOUNDARY = ['backend.ts', 'tensor-pool.ts', 'arena.ts'];
+
+/** Single files that a layer, or one file of it, may import although the table says no, each with its reason. */
+const EXCEPTIONS = [
+  { from: 'report', to: 'train/metrics.ts', because: 'the format of the records that a report is made from' },
+  { from: 'report', to: 'model/config.ts', because: 'the names of the points in those records' },
+  { from: 'train', to: 'backends/time-kernels.ts', because: 'it wraps the kernels of any backend' },
+  { from: 'infer/generate-text.ts', to: 'tokenizer/tokenizer.ts', because: 'text in, text out; the engine takes ids' },
+];
+
+/** Folders and files that may import modules of Node. */
+const NODE_ALLOWED = [
+  'cli',
+  'backends/native',
+  'backends/wasm',
+  'backends/default-threads.ts',
+  'train',
+  'formats',
+  'report',
+];
+
+/** The layer of a file, by its path inside src/: `backend` for the files of the boundary, else its first folder. */
+export function layerOf(file) {
+  if (BOUNDARY.includes(file)) return 'backend';
+  const [first, ...rest] = file.split('/');
+  return rest.length > 0 ? first : first.replace(/\.ts$/, '');
+}
+
+/** What is wrong with one import: a sentence, or undefined. `specifier` as written in `file` (a path inside src/). */
+export function problemOf(file, specifier) {
+  if (specifier.startsWith('node:')) {
+    const allowed = NODE_ALLOWED.some((place) => file === place || file.startsWith(`${place}/`));
+    return allowed ? undefined : `modules of Node belong in ${NODE_ALLOWED.join(', ')}`;
+  }
+  if (!specifier.startsWith('.')) return undefined;
+  if (!specifier.endsWith('.ts')) return 'relative imports end with .ts';
+  const target = path.posix.join(path.posix.dirname(file), specifier);
+  if (target.startsWith('..')) return 'sources import nothing outside of src/';
+  return layerProblem(file, target);
+}
+
+function layerProblem(file, target) {
+  const [from, to] = [layerOf(file), layerOf(target)];
+  const allowed = LAYERS[from];
+  if (allowed === undefined) return `the folder ${from}/ has no rule: add it to scripts/lib/import-rules.mjs`;
+  if (from === 'backends' && to === 'backends') return backendProblem(file, target);
+  if (from === to || allowed === ANYTHING || allowed.includes(to)) return undefined;
+  if (EXCEPTIONS.some((rule) => (rule.from === from || rule.from === file) && rule.to === target)) return undefined;
+  return `${from} may import ${allowed.join(', ') || 'nothing'}, not ${to}`;
+}
+
+/** One backend does not import another: what they share lies directly in backends/. */
+function backendProblem(file, target) {
+  const [own, other] = [file, target].map((name) => name.split('/').slice(1, -1)[0]);
+  if (own === undefined || other === undefined || own === other) return undefined;
+  return `the ${own} backend may not import the ${other} backend: what they share lies in backends/`;
+}
+
+/** All problems under a folder like src/: `{ file, specifier, problem }`, tests left out. */
+export function checkTree(folder) {
+  const files = readdirSync(folder, { recursive: true })
+    .map((name) => name.replaceAll(path.sep, '/'))
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.endsWith('.d.ts'))
+    .sort();
+  return files.flatMap((file) => {
+    const { importedFiles } = ts.preProcessFile(readFileSync(path.join(folder, file), 'utf8'));
+    return importedFiles
+      .map(({ fileName: specifier }) => ({ file, specifier, problem: problemOf(file, specifier) }))
+      .filter(({ problem }) => problem !== undefined);
+  });
+}

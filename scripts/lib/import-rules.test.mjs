@@ -1,0 +1,53 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { checkTree, problemOf } from './import-rules.mjs';
+
+describe('problemOf', () => {
+  it.each([
+    ['tensor/tensor.ts', '../util/errors.ts'],
+    ['ops/top-k.ts', '../backend.ts'],
+    ['ops/top-k.ts', './other.ts'],
+    ['tensor-pool.ts', './backend.ts'],
+    ['backends/wasm/a.ts', '../c-kernels.ts'],
+    ['backends/load-backend.ts', './wasm/wasm-backend.ts'],
+    ['backends/native/addon.ts', 'node:fs'],
+    ['train/trainer.ts', '../backends/time-kernels.ts'],
+    ['cli/main.ts', '../infer/engine.ts'],
+    ['tokenizer/bpe.ts', '@huggingface/tokenizers'],
+  ])('allows %s to import %s', (file, specifier) => {
+    expect(problemOf(file, specifier)).toBeUndefined();
+  });
+
+  it.each([
+    ['util/errors.ts', '../tensor/tensor.ts', /util may import nothing/],
+    ['ops/top-k.ts', '../nn/linear.ts', /not nn/],
+    ['nn/linear.ts', '../backends/native/addon.ts', /not backends/],
+    ['formats/gguf.ts', '../tokenizer/bpe.ts', /not tokenizer/],
+    ['report/report.ts', '../train/trainer.ts', /not train/],
+    ['infer/engine.ts', '../train/trainer.ts', /not train/],
+    ['backends/wasm/a.ts', '../native/addon.ts', /the wasm backend may not import the native backend/],
+    ['ops/top-k.ts', 'node:fs', /modules of Node/],
+    ['ops/top-k.ts', './other.js', /end with .ts/],
+    ['ops/top-k.ts', '../../test/a.ts', /outside of src/],
+    ['news/a.ts', '../util/errors.ts', /has no rule/],
+  ])('refuses %s to import %s', (file, specifier, message) => {
+    expect(problemOf(file, specifier)).toMatch(message);
+  });
+});
+
+describe('checkTree', () => {
+  it('finds imports, type imports, re-exports and dynamic imports, and leaves tests alone', () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'imports-'));
+    try {
+      mkdirSync(path.join(folder, 'util'));
+      const text = `import type { A } from '../nn/a.ts';\nexport { b } from '../nn/b.ts';\nawait import('../nn/c.ts');\n`;
+      writeFileSync(path.join(folder, 'util/bad.ts'), `// import '../nn/comment.ts'\n${text}`);
+      writeFileSync(path.join(folder, 'util/bad.test.ts'), text);
+      expect(checkTree(folder).map(({ specifier }) => specifier)).toEqual(['../nn/a.ts', '../nn/b.ts', '../nn/c.ts']);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});

@@ -1,0 +1,152 @@
+/**
+ * Builds build/native/qsparse.node from kernels/*.c with the system's C compiler and node-api-headers; no node-gyp.
+ *
+ * kernels/all.c becomes one object for each instruction set; dispatch.c chooses among them when the addon is loaded. A
+ * missing compiler is a notice, not an error: the wasm kernels run everywhere.
+ */
+
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import {
+  execute,
+  executeOrFail,
+  filesUnder,
+  hashOf,
+  inRoot,
+  isCurrent,
+  root,
+  StepError,
+  writeStamp,
+} from './project.mjs';
+
+export const ADDON = 'build/native/qsparse.node';
+const OBJECTS = 'build/native/objects';
+const STAMP = 'build/native/stamp';
+
+/** Sources in kernels/ that are no kernels: dispatch, threads, memory and the two bindings. */
+const MACHINERY = ['dispatch', 'pool', 'memory', 'napi', 'wasm'];
+
+// No -ffast-math: NaN and infinities must behave. No errno and no floating-point traps: nobody reads them, and they
+// forbid the compiler to vectorise a square root. Contraction (a * b + c rounded once) is wanted.
+const COMMON_FLAGS = [
+  '-O3',
+  '-std=gnu11',
+  '-fPIC',
+  '-ffp-contract=fast',
+  '-fno-math-errno',
+  '-fno-trapping-math',
+  '-fvisibility=hidden',
+  '-pthread',
+  '-Wall',
+  '-Wno-psabi', // vectors wider than the baseline's registers are passed between inlined functions only
+  '-Wno-unused-function',
+];
+const AVX2_FLAGS = ['-mavx2', '-mfma', '-mbmi', '-mbmi2', '-mpopcnt', '-mlzcnt', '-mf16c'];
+const AVX512_FLAGS = ['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mprefer-vector-width=512'];
+
+/** Instruction sets of an architecture: the suffix of the table in kernels/dispatch.c and the flags of its unit. */
+function instructionSets(arch) {
+  if (arch !== 'x64') return { baseline: [] };
+  return { sse2: [], avx2: AVX2_FLAGS, avx512: [...AVX2_FLAGS, ...AVX512_FLAGS] };
+}
+
+/** `{ command, version }` of $CC, or of the first of cc, gcc, clang that answers; undefined where there is none. */
+export async function findCompiler(env = process.env) {
+  const candidates = env.CC ? [env.CC] : ['cc', 'gcc', 'clang'];
+  for (const command of candidates) {
+    const { code, output } = await execute(command, ['--version']);
+    if (code === 0) return { command, version: output.split('\n')[0] };
+  }
+  if (env.CC) throw new StepError(`[build] CC=${env.CC} does not run. Unset CC, or name a C compiler.`);
+  return undefined;
+}
+
+/** How to get a compiler on this system, for messages. */
+export function compilerHint(platform = process.platform) {
+  if (platform === 'darwin') return 'xcode-select --install';
+  if (platform === 'win32') return 'run it under WSL with gcc';
+  return 'apt-get install gcc libc6-dev (or dnf install gcc, apk add gcc musl-dev)';
+}
+
+export async function buildNative() {
+  if (process.platform === 'win32') return 'skipped: Windows uses the wasm kernels';
+  const compiler = await findCompiler();
+  if (compiler === undefined) {
+    return `skipped: no C compiler, so the slower wasm kernels are used. For the fast ones: ${compilerHint()}`;
+  }
+  const units = listUnits(compiler);
+  const hash = hashOf([], ...units.map((unit) => unit.object), process.platform);
+  if (isCurrent(STAMP, hash, ADDON)) return 'current';
+  mkdirSync(inRoot(OBJECTS), { recursive: true });
+  await compileAll(compiler.command, units);
+  await link(compiler.command, units);
+  checkLoads();
+  removeOldObjects(units);
+  writeStamp(STAMP, hash);
+  return `${ADDON} (${compiler.version})`;
+}
+
+/** The units: a source, its flags, and an object named after the hash of all that it depends on, so that it is compiled once. */
+function listUnits(compiler) {
+  const headers = filesUnder('kernels', (file) => file.endsWith('.h'));
+  const kernels = filesUnder(
+    'kernels',
+    (file) => file.endsWith('.c') && !MACHINERY.includes(path.basename(file, '.c')),
+  );
+  const include = path.join(path.dirname(createRequire(import.meta.url).resolve('node-api-headers')), 'include');
+  const unit = (name, source, flags, dependencies) => {
+    const hash = hashOf(dependencies, compiler.command, compiler.version, ...COMMON_FLAGS, ...flags, process.arch);
+    return { source, flags, object: `${OBJECTS}/${name}-${hash.slice(0, 16)}.o` };
+  };
+  // The wide units take longest, so they start first.
+  const sets = Object.entries(instructionSets(process.arch)).reverse();
+  return [
+    ...sets.map(([isa, flags]) =>
+      unit(`kernels-${isa}`, 'kernels/all.c', [...flags, `-DISA=${isa}`], [...kernels, ...headers]),
+    ),
+    ...['dispatch', 'pool', 'memory', 'napi'].map((name) => {
+      const source = `kernels/${name}.c`;
+      const flags = name === 'napi' ? [`-I${path.relative(root, include)}`] : [];
+      return unit(name, source, flags, [source, ...headers]);
+    }),
+  ];
+}
+
+async function compileAll(compiler, units) {
+  const waiting = units.filter((unit) => !existsSync(inRoot(unit.object)));
+  const worker = async () => {
+    for (let unit = waiting.shift(); unit !== undefined; unit = waiting.shift()) await compile(compiler, unit);
+  };
+  await Promise.all(Array.from({ length: os.availableParallelism() }, worker));
+}
+
+/** Under a name of its own first: another build may run at the same time, and this one may be interrupted. */
+async function compile(compiler, { source, flags, object }) {
+  const next = `${object}.${process.pid}`;
+  await executeOrFail(compiler, [...COMMON_FLAGS, ...flags, '-c', source, '-o', next]);
+  renameSync(inRoot(next), inRoot(object));
+}
+
+async function link(compiler, units) {
+  const flags = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
+  // A new file in place of the old one: writing over a library that a running process has mapped would crash it.
+  const next = `${ADDON}.${process.pid}`;
+  await executeOrFail(compiler, [...flags, '-pthread', ...units.map((unit) => unit.object), '-o', next]);
+  renameSync(inRoot(next), inRoot(ADDON));
+}
+
+function checkLoads() {
+  const addon = createRequire(import.meta.url)(inRoot(ADDON));
+  if (addon.kernelNames.length === 0) throw new StepError(`[build] ${ADDON} loads, but has no kernels.`);
+}
+
+/** Objects of sources as they were an hour ago or longer; younger ones may belong to a build that runs beside this one. */
+function removeOldObjects(units) {
+  const inUse = new Set(units.map((unit) => path.basename(unit.object)));
+  for (const name of readdirSync(inRoot(OBJECTS))) {
+    const file = inRoot(OBJECTS, name);
+    if (!inUse.has(name) && Date.now() - statSync(file).mtimeMs > 3_600_000) rmSync(file, { force: true });
+  }
+}
