@@ -1,0 +1,202 @@
+/**
+ * The Backend interface: memory and the kernel table. Everything above this file runs on any backend unchanged.
+ *
+ * Conventions of all kernels
+ * - Matrices are row-major and contiguous. `N` is the number of tokens (batch x time, flattened). Letters: docs/notation.md.
+ * - Outputs are written whole (no need to clear them) unless the kernel says `accumulate` or `+=`.
+ * - Weights of projections are input-major: [in, out].
+ * - Results are bit-identical for any number of threads: no kernel divides a sum by the number of threads.
+ * - Shapes are checked by `check-kernels.ts` around every backend; inside a kernel they are trusted.
+ * - The float dtype is f32; the reference backend takes f64 as well (all tensors of a call alike).
+ */
+
+import type { SparseRows } from './tensor/sparse-rows.ts';
+import type { DataOf, DType, FloatTensor, IntTensor, Tensor } from './tensor/tensor.ts';
+
+/** The gate of the feed-forward: relu(g)^2 * u, relu(g) * u, silu(g) * u. */
+export type Activation = 'relu2' | 'relu' | 'silu';
+
+export interface MatmulOptions {
+  /** a is stored [k, m] instead of [m, k]. */
+  transposeA?: boolean;
+  /** b is stored [n, k] instead of [k, n]. */
+  transposeB?: boolean;
+  /** out += a b instead of out = a b. */
+  accumulate?: boolean;
+}
+
+export interface AttentionShape {
+  batch: number;
+  seqLen: number;
+  nHeads: number;
+  nKvHeads: number;
+  headDim: number;
+}
+
+export interface CachedAttentionShape {
+  /** Queries of this call; query i stands at position `start + i` and reads keys 0 .. start + i. */
+  nQueries: number;
+  start: number;
+  nHeads: number;
+  nKvHeads: number;
+  headDim: number;
+}
+
+export interface RopeShape {
+  /** Position of row r: start + r % seqLen. */
+  seqLen: number;
+  start: number;
+  /** Heads rotated in each row, from column 0 (queries, then keys); the columns behind them are left alone. */
+  nRotatedHeads: number;
+  headDim: number;
+  /** true: the backward rotation (the transpose). */
+  inverse: boolean;
+}
+
+export interface AdamWStep {
+  lr: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  /** Decoupled: p *= 1 - lr * weightDecay before the update. */
+  weightDecay: number;
+  /** Number of this step, from 1, for the bias corrections. */
+  step: number;
+  /** Every gradient is multiplied by this first (clipping, 1 / accumulation steps). */
+  gradientScale: number;
+}
+
+export interface Kernels {
+  // ---- products -----------------------------------------------------------------------------------------------------
+  /** out [m, n] = a [m, k] b [k, n]; dense. */
+  matmul(a: FloatTensor, b: FloatTensor, out: FloatTensor, options?: MatmulOptions): void;
+  /** out [m, n] = a [m, k] b [k, n] (or b stored [n, k]); only the non-zeros of a are multiplied. */
+  sparseMatmul(a: SparseRows, b: FloatTensor, out: FloatTensor, options?: Omit<MatmulOptions, 'transposeA'>): void;
+  /** out [n] = x [k] w [k, n]: one token, dense; w is read once as a stream. */
+  matvec(x: FloatTensor, w: FloatTensor, out: FloatTensor, options?: { accumulate?: boolean }): void;
+  /** out [n] = x [1, k] w [k, n]: one token; only the rows of w at the non-zeros of x are read. */
+  sparseMatvec(x: SparseRows, w: FloatTensor, out: FloatTensor, options?: { accumulate?: boolean }): void;
+  /** out [n] = x [k] w^T, w [n, k]: one token against rows (the output head, tied to the embedding). */
+  matvecTransposed(x: FloatTensor, w: FloatTensor, out: FloatTensor): void;
+
+  // ---- selection and lists ------------------------------------------------------------------------------------------
+  /**
+   * The `kept` largest |x| of each row of x [N, D], ties to the lower index, in ascending order of the index. Exactly
+   * `kept` per row whatever the values (NaN counts as the largest). `out.index` and `out.value` hold N * kept.
+   * Source: Q-Sparse (arXiv 2407.10969) eq. 3.
+   */
+  selectTopK(x: FloatTensor, kept: number, out: SparseRows): void;
+  /** start [N + 1] = running count of the values of x [N, D] that are not 0 (NaN is not 0; -0 is). */
+  countNonZeros(x: FloatTensor, start: IntTensor): void;
+  /** Fills index and value from x [N, D]; out.start must come from countNonZeros of the same x. */
+  gatherNonZeros(x: FloatTensor, out: SparseRows): void;
+  /** out = the transpose of a, columns (rows of a) ascending. out.start is written too. */
+  transposeRows(a: SparseRows, out: SparseRows): void;
+  /** out [rows, cols] = a with its zeros written out. */
+  scatterRows(a: SparseRows, out: FloatTensor): void;
+  /** out [rows, cols] = x where `at` has an element, else 0 (the masked gradient). x and out may be one tensor. */
+  maskRows(x: FloatTensor, at: SparseRows, out: FloatTensor): void;
+  /**
+   * value = value / (norm + 1e-6) * sqrt(cols) in place, norm [rows] = the L2 norm of each row before.
+   * Source: Q-Sparse section 2.1 ("re-scale the tensor by its L2 norm"), with sqrt(cols) for unit RMS.
+   */
+  rescaleRows(a: SparseRows, norm: FloatTensor): void;
+  /**
+   * The true derivative of rescaleRows: gradient [rows, cols] of the re-scaled rows becomes, in place, that of the
+   * masked rows. a holds the re-scaled values, norm what rescaleRows wrote. Columns without an element: only the factor.
+   */
+  rescaleRowsBackward(a: SparseRows, norm: FloatTensor, gradient: FloatTensor): void;
+
+  // ---- normalisation, position, attention ---------------------------------------------------------------------------
+  /** out [N, D] = x * rstd * weight [D]; rstd [N] = 1 / sqrt(mean(x^2) + eps). */
+  rmsNorm(x: FloatTensor, weight: FloatTensor, eps: number, out: FloatTensor, rstd: FloatTensor): void;
+  /** dX [N, D] (+= with accumulate) and dWeight [D] += of rmsNorm. */
+  rmsNormBackward(
+    x: FloatTensor,
+    weight: FloatTensor,
+    rstd: FloatTensor,
+    dOut: FloatTensor,
+    dX: FloatTensor,
+    dWeight: FloatTensor,
+    options?: { accumulate?: boolean },
+  ): void;
+  /**
+   * Rotates heads of x [N, width] in place: feature i of a head with feature i + headDim / 2 (Hugging Face's convention)
+   * by the angle of cos, sin [positions, headDim / 2].
+   */
+  rope(x: FloatTensor, cos: FloatTensor, sin: FloatTensor, shape: RopeShape): void;
+  /**
+   * Causal attention over qkv [N, (nHeads + 2 nKvHeads) headDim] = queries | keys | values, N = batch * seqLen.
+   * out [N, nHeads * headDim]; logSumExp [N, nHeads] is kept for the backward. Scores / sqrt(headDim). Query head h
+   * reads key/value head floor(h / (nHeads / nKvHeads)). Memory is linear in seqLen. Over one key the result is exactly v.
+   */
+  attention(qkv: FloatTensor, out: FloatTensor, logSumExp: FloatTensor, shape: AttentionShape): void;
+  /** dQkv [as qkv] of attention. */
+  attentionBackward(
+    qkv: FloatTensor,
+    out: FloatTensor,
+    logSumExp: FloatTensor,
+    dOut: FloatTensor,
+    dQkv: FloatTensor,
+    shape: AttentionShape,
+  ): void;
+  /**
+   * Attention of new queries over a cache, for prefill and decoding: q [nQueries, nHeads * headDim] are the first columns of rows
+   * of qkv [nQueries, (nHeads + 2 nKvHeads) headDim]; keys and values [positions, nKvHeads * headDim] already hold the
+   * new ones. out [nQueries, nHeads * headDim].
+   */
+  attentionCached(
+    qkv: FloatTensor,
+    keys: FloatTensor,
+    values: FloatTensor,
+    out: FloatTensor,
+    shape: CachedAttentionShape,
+  ): void;
+
+  // ---- feed-forward -------------------------------------------------------------------------------------------------
+  /** out [N, H] = act(gateUp[:, :H]) * gateUp[:, H:]; gateUp [N, 2 H]. Closed ReLU gates give exactly +0. */
+  glu(gateUp: FloatTensor, activation: Activation, out: FloatTensor): void;
+  /**
+   * dGateUp [N, 2 H] of glu. `l1` is added to the gradient of the hidden activations as l1 * sign(hidden) (the derivative
+   * of l1 * sum |hidden|; 0 at 0). Closed ReLU gates give exactly 0 in both halves.
+   */
+  gluBackward(gateUp: FloatTensor, dOut: FloatTensor, activation: Activation, l1: number, dGateUp: FloatTensor): void;
+
+  // ---- embedding, loss, optimiser, reductions -----------------------------------------------------------------------
+  /** out [N, D] = table [V, D] at ids [N]. */
+  embedding(ids: IntTensor, table: FloatTensor, out: FloatTensor): void;
+  /** dTable [V, D] += rows of dOut [N, D] at ids. */
+  embeddingBackward(ids: IntTensor, dOut: FloatTensor, dTable: FloatTensor): void;
+  /**
+   * losses [N] = -log softmax(logits [N, V])[targets], nats; a target of -1 has loss 0 and gradient 0. With `scale` not
+   * null, logits become their gradient in place: (softmax - onehot) * scale.
+   */
+  softmaxCrossEntropy(logits: FloatTensor, targets: IntTensor, losses: FloatTensor, scale: number | null): void;
+  /** One AdamW update (Loshchilov & Hutter, decoupled decay) of p, m, v from g; g is set to 0 afterwards. */
+  adamw(p: FloatTensor, g: FloatTensor, m: FloatTensor, v: FloatTensor, options: AdamWStep): void;
+  /** partial [rows] (f64) = sum of squares of columns first .. first + count of each row of x [rows, cols]. */
+  sumSquares(x: FloatTensor, partial: Tensor<'f64'>, first: number, count: number): void;
+  /** partial [rows] (f64) = sum of |x| of each row of x [rows, cols]. */
+  sumAbs(x: FloatTensor, partial: Tensor<'f64'>): void;
+  /** out = a + b, element by element; out may be a or b. */
+  add(a: FloatTensor, b: FloatTensor, out: FloatTensor): void;
+  /** x *= factor. */
+  scale(x: FloatTensor, factor: number): void;
+  copy(from: Tensor, to: Tensor): void;
+  fill(x: FloatTensor, value: number): void;
+}
+
+export type BackendName = 'native' | 'wasm' | 'reference';
+
+export interface Backend {
+  readonly name: BackendName;
+  /** One line for people: instruction set and threads. */
+  readonly description: string;
+  readonly threads: number;
+  readonly kernels: Kernels;
+  /** New memory of `length` elements, all 0, aligned to 64 bytes; lives until `free` or `dispose`. */
+  allocate<D extends DType>(dtype: D, length: number): { data: DataOf[D]; address: number };
+  free(memory: { data: DataOf[DType]; address: number }): void;
+  /** Stops threads and frees memory; the backend must not be used afterwards. */
+  dispose(): void;
+}

@@ -1,0 +1,184 @@
+import { describe, expect, it } from 'vitest';
+import type { Kernels } from '../backend.ts';
+import type { SparseRows } from '../tensor/sparse-rows.ts';
+import type { DataOf, DType, FloatTensor, Tensor } from '../tensor/tensor.ts';
+import { BackendError, ShapeError } from '../util/errors.ts';
+import { checkKernels } from './check-kernels.ts';
+
+/** A kernel table that does nothing and notes which kernel was reached. */
+function spy(reached: string[]): Kernels {
+  const handler = { get: (_: object, kernel: string) => () => reached.push(kernel) };
+  return new Proxy({}, handler) as Kernels;
+}
+
+const reached: string[] = [];
+const kernels = checkKernels(spy(reached));
+
+const ARRAYS = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
+
+function tensor<D extends DType>(dtype: D, shape: number[], values?: number[]): Tensor<D> {
+  const data = new ARRAYS[dtype](shape.reduce((a, b) => a * b, 1)) as DataOf[D];
+  if (values) data.set(values);
+  return { dtype, shape, data, address: 0 };
+}
+
+const f32 = (shape: number[], values?: number[]): FloatTensor => tensor('f32', shape, values);
+
+function rows(rowCount: number, cols: number, start: number[], index: number[]): SparseRows {
+  return {
+    rows: rowCount,
+    cols,
+    start: tensor('i32', [start.length], start),
+    index: tensor('i32', [index.length], index),
+    value: f32([index.length], new Array(index.length).fill(1)),
+  };
+}
+
+/** The message of what was thrown before any kernel was reached. */
+function refusal(call: () => void, type: typeof ShapeError | typeof BackendError = ShapeError): string {
+  reached.length = 0;
+  try {
+    call();
+  } catch (error) {
+    expect(error).toBeInstanceOf(type);
+    expect(reached).toEqual([]);
+    return (error as Error).message;
+  }
+  throw new Error(`not refused; reached: ${reached}`);
+}
+
+describe('checkKernels', () => {
+  it('passes what fits, with rows in any number of leading extents', () => {
+    reached.length = 0;
+    kernels.matmul(f32([2, 3, 4]), f32([4, 5]), f32([6, 5]));
+    kernels.matmul(f32([4, 6]), f32([5, 4]), f32([6, 5]), { transposeA: true, transposeB: true });
+    kernels.matvec(f32([1, 4]), f32([4, 5]), f32([5]));
+    kernels.sparseMatvec(rows(1, 4, [0, 2], [0, 3]), f32([4, 5]), f32([1, 5]));
+    kernels.embedding(tensor('i32', [2, 3]), f32([7, 4]), f32([2, 3, 4]));
+    expect(reached).toEqual(['matmul', 'matmul', 'matvec', 'sparseMatvec', 'embedding']);
+  });
+
+  it('names op, tensor, expected and got', () => {
+    expect(refusal(() => kernels.matmul(f32([2, 3]), f32([4, 5]), f32([2, 5])))).toBe(
+      '[matmul] shape of b: expected [3, 5], got [4, 5].',
+    );
+    expect(refusal(() => kernels.matmul(f32([2, 3]), f32([3, 5]), f32([2, 4])))).toBe(
+      '[matmul] shape of out: expected [2, 5], got [2, 4].',
+    );
+    expect(refusal(() => kernels.rmsNorm(f32([2, 3]), f32([4]), 1e-5, f32([2, 3]), f32([2])))).toBe(
+      '[rmsNorm] elements of weight: expected 3, got 4 ([4]).',
+    );
+    expect(refusal(() => kernels.add(f32([3]), tensor('f64', [3]), f32([3])))).toBe(
+      '[add] dtype of b: expected f32, got f64.',
+    );
+  });
+
+  it('refuses shapes that are larger than their memory', () => {
+    const short = { ...f32([5]), shape: [2, 3] };
+    expect(refusal(() => kernels.scale(short, 2))).toBe('[scale] memory of x [2, 3]: expected 6 elements, got 5.');
+  });
+
+  it('refuses kept outside of 1 .. features, and too little room', () => {
+    const out = rows(2, 4, [0, 0, 0], [0, 0, 0, 0]);
+    for (const kept of [0, 5, -1, 1.5, Number.NaN]) {
+      expect(refusal(() => kernels.selectTopK(f32([2, 4]), kept, out))).toBe(
+        `[selectTopK] kept: expected 1 .. 4, got ${kept}.`,
+      );
+    }
+    expect(refusal(() => kernels.selectTopK(f32([2, 4]), 3, out))).toContain('capacity of out: expected 6, got 4');
+    expect(refusal(() => kernels.selectTopK(f32([3, 4]), 1, out))).toContain('shape of out: expected [3, 4]');
+  });
+
+  it('refuses row lists that leave their memory', () => {
+    const beyond = rows(2, 4, [0, 2, 9], [0, 1]);
+    expect(refusal(() => kernels.sparseMatmul(beyond, f32([4, 3]), f32([2, 3])))).toContain('row starts of a');
+    const shifted = rows(2, 4, [1, 2, 2], [0, 1]);
+    expect(refusal(() => kernels.scatterRows(shifted, f32([2, 4])))).toContain('got 1 .. 2');
+    const tooFew = rows(2, 4, [0, 2], [0, 1]);
+    expect(refusal(() => kernels.scatterRows(tooFew, f32([2, 4])))).toContain('elements of a.start: expected 3, got 2');
+  });
+
+  it('refuses ids and targets outside of the table', () => {
+    const ids = tensor('i32', [3], [0, 7, 2]);
+    expect(refusal(() => kernels.embedding(ids, f32([7, 4]), f32([3, 4])))).toBe(
+      '[embedding] ids[1]: expected 0 .. 6, got 7.',
+    );
+    const targets = tensor('i32', [3], [-1, 0, -2]);
+    expect(refusal(() => kernels.softmaxCrossEntropy(f32([3, 4]), targets, f32([3]), null))).toContain('targets[2]');
+  });
+
+  it('refuses an output over an input of a product, but not element-by-element kernels in place', () => {
+    const x = f32([3, 3]);
+    expect(refusal(() => kernels.matmul(x, f32([3, 3]), x))).toContain('overlap with a');
+    const whole = f32([4, 3]);
+    const [top, bottom] = [0, 3].map((at) => ({ ...f32([3, 3]), data: whole.data.subarray(at, at + 9) }));
+    expect(refusal(() => kernels.matmul(f32([3, 3]), top, bottom as FloatTensor))).toContain('overlap with b');
+    reached.length = 0;
+    kernels.add(x, x, x);
+    kernels.maskRows(x, rows(3, 3, [0, 0, 0, 0], []), x);
+    expect(reached).toEqual(['add', 'maskRows']);
+  });
+
+  it('refuses positions beyond the tables and the cache', () => {
+    const table = f32([8, 2]);
+    const shape = { seqLen: 4, start: 5, nRotatedHeads: 1, headDim: 4, inverse: false };
+    expect(refusal(() => kernels.rope(f32([4, 4]), table, table, shape))).toContain('at least 9, got 8');
+    const heads = { nHeads: 2, nKvHeads: 1, headDim: 4 };
+    const cache = f32([8, 4]);
+    const call = () =>
+      kernels.attentionCached(f32([2, 16]), cache, cache, f32([2, 8]), { nQueries: 2, start: 7, ...heads });
+    expect(refusal(call)).toContain('positions of keys: expected at least 9, got 8');
+  });
+
+  it('refuses heads that do not divide', () => {
+    const shape = { batch: 1, seqLen: 2, nHeads: 3, nKvHeads: 2, headDim: 4 };
+    const call = () => kernels.attention(f32([2, 28]), f32([2, 12]), f32([2, 3]), shape);
+    expect(refusal(call)).toBe('[attention] nHeads: expected a multiple of nKvHeads 2, got 3.');
+  });
+
+  it('refuses f64 in the memory of C kernels', () => {
+    const x = { ...tensor('f64', [4]), address: 4096 };
+    expect(refusal(() => kernels.scale(x, 2), BackendError)).toContain('no f64 kernel on this backend');
+    reached.length = 0;
+    kernels.scale(tensor('f64', [4]), 2);
+    kernels.sumAbs(f32([2, 3]), { ...tensor('f64', [2]), address: 4096 });
+    expect(reached).toEqual(['scale', 'sumAbs']);
+  });
+});
+
+describe('checkKernels in debug mode', () => {
+  const debug = checkKernels(spy(reached), { debug: true });
+  const nan = f32([2, 3], [0, 1, 2, 3, Number.NaN, 5]);
+
+  it('names op and position of a NaN that enters a selection or a product', () => {
+    const select = () => debug.selectTopK(nan, 1, rows(2, 3, [0, 0, 0], [0, 0]));
+    expect(refusal(select, BackendError)).toContain('[selectTopK] NaN in x at row 1, column 1.');
+    const product = () => debug.matmul(f32([2, 2]), nan, f32([2, 3]));
+    expect(refusal(product, BackendError)).toContain('[matmul] NaN in b at row 1, column 1.');
+    const listed = rows(2, 3, [0, 1, 2], [0, 2]);
+    listed.value.data[1] = Number.NaN;
+    const sparse = () => debug.sparseMatmul(listed, f32([3, 2]), f32([2, 2]));
+    expect(refusal(sparse, BackendError)).toContain('[sparseMatmul] NaN in a at row 1, column 2.');
+  });
+
+  it('finds row lists that are not ascending or leave the matrix', () => {
+    const call = (index: number[]) => () => debug.sparseMatvec(rows(1, 3, [0, 2], index), f32([3, 2]), f32([2]));
+    for (const index of [
+      [2, 1],
+      [1, 1],
+      [0, 3],
+      [-1, 0],
+    ]) {
+      expect(refusal(call(index), BackendError)).toContain('columns of x in row 0');
+    }
+    reached.length = 0;
+    call([0, 2])();
+    expect(reached).toEqual(['sparseMatvec']);
+  });
+
+  it('is quiet without `debug`', () => {
+    reached.length = 0;
+    kernels.matmul(f32([2, 2]), nan, f32([2, 3]));
+    expect(reached).toEqual(['matmul']);
+  });
+});

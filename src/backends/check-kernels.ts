@@ -1,0 +1,365 @@
+/**
+ * Shape, dtype and capacity checks around the kernel table of any backend: a wrong call is a ShapeError that names the op,
+ * never a wrong number or a write outside of memory.
+ *
+ * Always on: a call costs a few comparisons, none of them per element (ids and targets are looked at, one per token).
+ * What the values are is the business of `scan-kernels.ts`, in debug mode. Inside a kernel, shapes are trusted.
+ */
+
+import type { AttentionShape, Kernels } from '../backend.ts';
+import { nonZeros } from '../tensor/sparse-rows.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import {
+  expectApart,
+  expectIds,
+  expectMatrix,
+  expectRoom,
+  expectRows,
+  expectSize,
+  floatTypeOf,
+  mismatch,
+} from './expect-shape.ts';
+import { columnsOf, elementsOf, rowsOf } from './matrix-shape.ts';
+import { scanKernels } from './scan-kernels.ts';
+
+export interface CheckOptions {
+  /** Look at every input of the selection and of the products too, and throw at the first NaN. */
+  debug?: boolean;
+}
+
+/**
+ * The same kernels behind checks. A kernel throws ShapeError for shapes, dtypes, capacities or ids that do not fit together,
+ * BackendError for f64 tensors in the memory of a C backend and, with `debug`, for NaN (see `scanKernels`).
+ */
+export function checkKernels(kernels: Kernels, options: CheckOptions = {}): Kernels {
+  const inner = options.debug ? scanKernels(kernels) : kernels;
+  return {
+    ...checkProducts(inner),
+    ...checkRows(inner),
+    ...checkNormAndPosition(inner),
+    ...checkAttention(inner),
+    ...checkFeedForward(inner),
+    ...checkTraining(inner),
+    ...checkElementwise(inner),
+  };
+}
+
+function checkProducts(inner: Kernels) {
+  return {
+    matmul(a, b, out, options) {
+      const op = 'matmul';
+      const type = floatTypeOf(op, 'a', a);
+      const m = options?.transposeA ? columnsOf(a) : rowsOf(a);
+      const k = options?.transposeA ? rowsOf(a) : columnsOf(a);
+      const n = options?.transposeB ? rowsOf(b) : columnsOf(b);
+      expectMatrix(op, 'a', a, type, rowsOf(a), columnsOf(a));
+      expectMatrix(op, 'b', b, type, options?.transposeB ? n : k, options?.transposeB ? k : n);
+      expectMatrix(op, 'out', out, type, m, n);
+      expectApart(op, 'out', out, 'a', a);
+      expectApart(op, 'out', out, 'b', b);
+      inner.matmul(a, b, out, options);
+    },
+    sparseMatmul(a, b, out, options) {
+      const op = 'sparseMatmul';
+      const type = floatTypeOf(op, 'b', b);
+      const n = options?.transposeB ? rowsOf(b) : columnsOf(b);
+      expectRows(op, 'a', a, type);
+      expectMatrix(op, 'b', b, type, options?.transposeB ? n : a.cols, options?.transposeB ? a.cols : n);
+      expectMatrix(op, 'out', out, type, a.rows, n);
+      expectApart(op, 'out', out, 'a.value', a.value);
+      expectApart(op, 'out', out, 'b', b);
+      inner.sparseMatmul(a, b, out, options);
+    },
+    matvec(x, w, out, options) {
+      const op = 'matvec';
+      const type = floatTypeOf(op, 'x', x);
+      expectMatrix(op, 'w', w, type, rowsOf(w), columnsOf(w));
+      expectSize(op, 'x', x, type, rowsOf(w));
+      expectSize(op, 'out', out, type, columnsOf(w));
+      expectApart(op, 'out', out, 'x', x);
+      inner.matvec(x, w, out, options);
+    },
+    sparseMatvec(x, w, out, options) {
+      const op = 'sparseMatvec';
+      const type = floatTypeOf(op, 'w', w);
+      expectMatrix(op, 'w', w, type, rowsOf(w), columnsOf(w));
+      expectRows(op, 'x', x, type, 1, rowsOf(w));
+      expectSize(op, 'out', out, type, columnsOf(w));
+      expectApart(op, 'out', out, 'x.value', x.value);
+      inner.sparseMatvec(x, w, out, options);
+    },
+    matvecTransposed(x, w, out) {
+      const op = 'matvecTransposed';
+      const type = floatTypeOf(op, 'x', x);
+      expectMatrix(op, 'w', w, type, rowsOf(w), columnsOf(w));
+      expectSize(op, 'x', x, type, columnsOf(w));
+      expectSize(op, 'out', out, type, rowsOf(w));
+      expectApart(op, 'out', out, 'x', x);
+      inner.matvecTransposed(x, w, out);
+    },
+  } satisfies Partial<Kernels>;
+}
+
+function checkRows(inner: Kernels) {
+  return {
+    selectTopK(x, kept, out) {
+      const op = 'selectTopK';
+      const type = floatTypeOf(op, 'x', x);
+      const [rows, cols] = [rowsOf(x), columnsOf(x)];
+      expectMatrix(op, 'x', x, type, rows, cols);
+      if (!(Number.isInteger(kept) && kept >= 1 && kept <= cols)) mismatch(op, 'kept', `1 .. ${cols}`, kept);
+      expectRoom(op, 'out', out, type, rows, cols, rows * kept);
+      inner.selectTopK(x, kept, out);
+    },
+    countNonZeros(x, start) {
+      const op = 'countNonZeros';
+      const type = floatTypeOf(op, 'x', x);
+      expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
+      expectSize(op, 'start', start, 'i32', rowsOf(x) + 1);
+      inner.countNonZeros(x, start);
+    },
+    gatherNonZeros(x, out) {
+      const op = 'gatherNonZeros';
+      const type = floatTypeOf(op, 'x', x);
+      expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
+      expectRows(op, 'out', out, type, rowsOf(x), columnsOf(x));
+      inner.gatherNonZeros(x, out);
+    },
+    transposeRows(a, out) {
+      const op = 'transposeRows';
+      const type = floatTypeOf(op, 'a.value', a.value);
+      expectRows(op, 'a', a, type);
+      expectRoom(op, 'out', out, type, a.cols, a.rows, nonZeros(a));
+      expectApart(op, 'out.value', out.value, 'a.value', a.value);
+      inner.transposeRows(a, out);
+    },
+    scatterRows(a, out) {
+      const op = 'scatterRows';
+      const type = floatTypeOf(op, 'out', out);
+      expectRows(op, 'a', a, type);
+      expectMatrix(op, 'out', out, type, a.rows, a.cols);
+      inner.scatterRows(a, out);
+    },
+    maskRows(x, at, out) {
+      const op = 'maskRows';
+      const type = floatTypeOf(op, 'x', x);
+      expectRows(op, 'at', at, type);
+      expectMatrix(op, 'x', x, type, at.rows, at.cols);
+      expectMatrix(op, 'out', out, type, at.rows, at.cols);
+      inner.maskRows(x, at, out);
+    },
+    rescaleRows(a, norm) {
+      const op = 'rescaleRows';
+      const type = floatTypeOf(op, 'norm', norm);
+      expectRows(op, 'a', a, type);
+      expectSize(op, 'norm', norm, type, a.rows);
+      inner.rescaleRows(a, norm);
+    },
+    rescaleRowsBackward(a, norm, gradient) {
+      const op = 'rescaleRowsBackward';
+      const type = floatTypeOf(op, 'gradient', gradient);
+      expectRows(op, 'a', a, type);
+      expectSize(op, 'norm', norm, type, a.rows);
+      expectMatrix(op, 'gradient', gradient, type, a.rows, a.cols);
+      inner.rescaleRowsBackward(a, norm, gradient);
+    },
+  } satisfies Partial<Kernels>;
+}
+
+function checkNormAndPosition(inner: Kernels) {
+  return {
+    rmsNorm(x, weight, eps, out, rstd) {
+      const op = 'rmsNorm';
+      const type = floatTypeOf(op, 'x', x);
+      const [rows, cols] = [rowsOf(x), columnsOf(x)];
+      expectMatrix(op, 'x', x, type, rows, cols);
+      expectSize(op, 'weight', weight, type, cols);
+      expectMatrix(op, 'out', out, type, rows, cols);
+      expectSize(op, 'rstd', rstd, type, rows);
+      inner.rmsNorm(x, weight, eps, out, rstd);
+    },
+    rmsNormBackward(x, weight, rstd, dOut, dX, dWeight, options) {
+      const op = 'rmsNormBackward';
+      const type = floatTypeOf(op, 'x', x);
+      const [rows, cols] = [rowsOf(x), columnsOf(x)];
+      expectMatrix(op, 'x', x, type, rows, cols);
+      expectSize(op, 'weight', weight, type, cols);
+      expectSize(op, 'rstd', rstd, type, rows);
+      expectMatrix(op, 'dOut', dOut, type, rows, cols);
+      expectMatrix(op, 'dX', dX, type, rows, cols);
+      expectSize(op, 'dWeight', dWeight, type, cols);
+      inner.rmsNormBackward(x, weight, rstd, dOut, dX, dWeight, options);
+    },
+    rope(x, cos, sin, shape) {
+      const op = 'rope';
+      const type = floatTypeOf(op, 'x', x);
+      const [rows, cols] = [rowsOf(x), columnsOf(x)];
+      const { seqLen, start, nRotatedHeads, headDim } = shape;
+      expectMatrix(op, 'x', x, type, rows, cols);
+      if (!(headDim > 0 && headDim % 2 === 0)) mismatch(op, 'headDim', 'an even number', headDim);
+      const rotated = nRotatedHeads * headDim;
+      if (rotated > cols) mismatch(op, 'rotated columns', `at most ${cols}`, rotated);
+      if (!(seqLen >= 1)) mismatch(op, 'seqLen', '1 or more', seqLen);
+      if (!(start >= 0)) mismatch(op, 'start', '0 or more', start);
+      expectMatrix(op, 'cos', cos, type, rowsOf(cos), headDim / 2);
+      expectMatrix(op, 'sin', sin, type, rowsOf(cos), headDim / 2);
+      const positions = start + Math.min(seqLen, rows);
+      if (positions > rowsOf(cos)) mismatch(op, 'positions of cos and sin', `at least ${positions}`, rowsOf(cos));
+      inner.rope(x, cos, sin, shape);
+    },
+  } satisfies Partial<Kernels>;
+}
+
+function expectHeads(op: string, shape: { nHeads: number; nKvHeads: number; headDim: number }): void {
+  const { nHeads, nKvHeads, headDim } = shape;
+  if (!(headDim >= 1)) mismatch(op, 'headDim', '1 or more', headDim);
+  if (!(nKvHeads >= 1)) mismatch(op, 'nKvHeads', '1 or more', nKvHeads);
+  if (!(nHeads >= 1 && nHeads % nKvHeads === 0)) mismatch(op, 'nHeads', `a multiple of nKvHeads ${nKvHeads}`, nHeads);
+}
+
+function expectAttention(op: string, qkv: Tensor, out: Tensor, logSumExp: Tensor, shape: AttentionShape) {
+  const { batch, seqLen, nHeads, nKvHeads, headDim } = shape;
+  const type = floatTypeOf(op, 'qkv', qkv);
+  const rows = batch * seqLen;
+  expectHeads(op, shape);
+  expectMatrix(op, 'qkv', qkv, type, rows, (nHeads + 2 * nKvHeads) * headDim);
+  expectMatrix(op, 'out', out, type, rows, nHeads * headDim);
+  expectMatrix(op, 'logSumExp', logSumExp, type, rows, nHeads);
+  return type;
+}
+
+function checkAttention(inner: Kernels) {
+  return {
+    attention(qkv, out, logSumExp, shape) {
+      expectAttention('attention', qkv, out, logSumExp, shape);
+      expectApart('attention', 'out', out, 'qkv', qkv);
+      inner.attention(qkv, out, logSumExp, shape);
+    },
+    attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape) {
+      const op = 'attentionBackward';
+      const type = expectAttention(op, qkv, out, logSumExp, shape);
+      expectMatrix(op, 'dOut', dOut, type, rowsOf(out), columnsOf(out));
+      expectMatrix(op, 'dQkv', dQkv, type, rowsOf(qkv), columnsOf(qkv));
+      expectApart(op, 'dQkv', dQkv, 'qkv', qkv);
+      inner.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape);
+    },
+    attentionCached(qkv, keys, values, out, shape) {
+      const op = 'attentionCached';
+      const { nQueries, start, nHeads, nKvHeads, headDim } = shape;
+      const type = floatTypeOf(op, 'qkv', qkv);
+      expectHeads(op, shape);
+      if (!(start >= 0)) mismatch(op, 'start', '0 or more', start);
+      expectMatrix(op, 'qkv', qkv, type, nQueries, (nHeads + 2 * nKvHeads) * headDim);
+      expectMatrix(op, 'keys', keys, type, rowsOf(keys), nKvHeads * headDim);
+      expectMatrix(op, 'values', values, type, rowsOf(keys), nKvHeads * headDim);
+      expectMatrix(op, 'out', out, type, nQueries, nHeads * headDim);
+      const positions = start + nQueries;
+      if (positions > rowsOf(keys)) mismatch(op, 'positions of keys', `at least ${positions}`, rowsOf(keys));
+      inner.attentionCached(qkv, keys, values, out, shape);
+    },
+  } satisfies Partial<Kernels>;
+}
+
+function checkFeedForward(inner: Kernels) {
+  return {
+    glu(gateUp, activation, out) {
+      const op = 'glu';
+      const type = floatTypeOf(op, 'out', out);
+      expectMatrix(op, 'out', out, type, rowsOf(out), columnsOf(out));
+      expectMatrix(op, 'gateUp', gateUp, type, rowsOf(out), 2 * columnsOf(out));
+      inner.glu(gateUp, activation, out);
+    },
+    gluBackward(gateUp, dOut, activation, l1, dGateUp) {
+      const op = 'gluBackward';
+      const type = floatTypeOf(op, 'dOut', dOut);
+      expectMatrix(op, 'dOut', dOut, type, rowsOf(dOut), columnsOf(dOut));
+      expectMatrix(op, 'gateUp', gateUp, type, rowsOf(dOut), 2 * columnsOf(dOut));
+      expectMatrix(op, 'dGateUp', dGateUp, type, rowsOf(dOut), 2 * columnsOf(dOut));
+      inner.gluBackward(gateUp, dOut, activation, l1, dGateUp);
+    },
+  } satisfies Partial<Kernels>;
+}
+
+function checkTraining(inner: Kernels) {
+  return {
+    embedding(ids, table, out) {
+      const op = 'embedding';
+      const type = floatTypeOf(op, 'table', table);
+      expectMatrix(op, 'table', table, type, rowsOf(table), columnsOf(table));
+      expectSize(op, 'ids', ids, 'i32', elementsOf(ids));
+      expectMatrix(op, 'out', out, type, elementsOf(ids), columnsOf(table));
+      expectIds(op, 'ids', ids, 0, rowsOf(table));
+      inner.embedding(ids, table, out);
+    },
+    embeddingBackward(ids, dOut, dTable) {
+      const op = 'embeddingBackward';
+      const type = floatTypeOf(op, 'dTable', dTable);
+      expectMatrix(op, 'dTable', dTable, type, rowsOf(dTable), columnsOf(dTable));
+      expectSize(op, 'ids', ids, 'i32', elementsOf(ids));
+      expectMatrix(op, 'dOut', dOut, type, elementsOf(ids), columnsOf(dTable));
+      expectIds(op, 'ids', ids, 0, rowsOf(dTable));
+      inner.embeddingBackward(ids, dOut, dTable);
+    },
+    softmaxCrossEntropy(logits, targets, losses, scale) {
+      const op = 'softmaxCrossEntropy';
+      const type = floatTypeOf(op, 'logits', logits);
+      expectMatrix(op, 'logits', logits, type, rowsOf(logits), columnsOf(logits));
+      expectSize(op, 'targets', targets, 'i32', rowsOf(logits));
+      expectSize(op, 'losses', losses, type, rowsOf(logits));
+      expectIds(op, 'targets', targets, -1, columnsOf(logits));
+      inner.softmaxCrossEntropy(logits, targets, losses, scale);
+    },
+    adamw(p, g, m, v, options) {
+      const op = 'adamw';
+      const type = floatTypeOf(op, 'p', p);
+      const size = elementsOf(p);
+      expectSize(op, 'p', p, type, size);
+      expectSize(op, 'g', g, type, size);
+      expectSize(op, 'm', m, type, size);
+      expectSize(op, 'v', v, type, size);
+      // The bias corrections of step 0 divide by 0.
+      if (!(options.step >= 1)) mismatch(op, 'step', '1 or more', options.step);
+      inner.adamw(p, g, m, v, options);
+    },
+  } satisfies Partial<Kernels>;
+}
+
+function checkElementwise(inner: Kernels) {
+  return {
+    sumSquares(x, partial, first, count) {
+      const op = 'sumSquares';
+      const type = floatTypeOf(op, 'x', x);
+      expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
+      expectSize(op, 'partial', partial, 'f64', rowsOf(x));
+      const inside = first >= 0 && count >= 0 && first + count <= columnsOf(x);
+      if (!inside) mismatch(op, 'columns', `a range of 0 .. ${columnsOf(x)}`, `${first} .. ${first + count}`);
+      inner.sumSquares(x, partial, first, count);
+    },
+    sumAbs(x, partial) {
+      const type = floatTypeOf('sumAbs', 'x', x);
+      expectMatrix('sumAbs', 'x', x, type, rowsOf(x), columnsOf(x));
+      expectSize('sumAbs', 'partial', partial, 'f64', rowsOf(x));
+      inner.sumAbs(x, partial);
+    },
+    add(a, b, out) {
+      const type = floatTypeOf('add', 'a', a);
+      expectSize('add', 'a', a, type, elementsOf(a));
+      expectSize('add', 'b', b, type, elementsOf(a));
+      expectSize('add', 'out', out, type, elementsOf(a));
+      inner.add(a, b, out);
+    },
+    scale(x, factor) {
+      expectSize('scale', 'x', x, floatTypeOf('scale', 'x', x), elementsOf(x));
+      inner.scale(x, factor);
+    },
+    copy(from, to) {
+      expectSize('copy', 'from', from, from.dtype, elementsOf(from));
+      expectSize('copy', 'to', to, from.dtype, elementsOf(from));
+      inner.copy(from, to);
+    },
+    fill(x, value) {
+      expectSize('fill', 'x', x, floatTypeOf('fill', 'x', x), elementsOf(x));
+      inner.fill(x, value);
+    },
+  } satisfies Partial<Kernels>;
+}

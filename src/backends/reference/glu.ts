@@ -1,0 +1,66 @@
+/**
+ * The gated feed-forward: hidden = act(g) * u. Sources: GLU variants, Shazeer 2020 (arXiv 2002.05202); ReLU^2, So et al.
+ * 2021 (arXiv 2109.08668).
+ *
+ * Backward, with dh = dOut + l1 * sign(hidden): dg = dh * act'(g) * u; du = dh * act(g). A closed ReLU gate (g <= 0) is
+ * taken out before any product, so that its zeros are +0 whatever u and dOut are.
+ */
+
+import type { Activation } from '../../backend.ts';
+import type { FloatTensor } from '../../tensor/tensor.ts';
+import { columnsOf, rowsOf } from '../matrix-shape.ts';
+
+export function glu(gateUp: FloatTensor, activation: Activation, out: FloatTensor): void {
+  const hidden = columnsOf(out);
+  for (let r = 0; r < rowsOf(out); r++) {
+    for (let c = 0; c < hidden; c++) {
+      const g = gateUp.data[r * 2 * hidden + c];
+      const u = gateUp.data[r * 2 * hidden + hidden + c];
+      out.data[r * hidden + c] = isClosed(g, activation) ? 0 : act(g, activation) * u;
+    }
+  }
+}
+
+export function gluBackward(
+  gateUp: FloatTensor,
+  dOut: FloatTensor,
+  activation: Activation,
+  l1: number,
+  dGateUp: FloatTensor,
+): void {
+  const hidden = columnsOf(dOut);
+  for (let r = 0; r < rowsOf(dOut); r++) {
+    for (let c = 0; c < hidden; c++) {
+      const gAt = r * 2 * hidden + c;
+      const uAt = gAt + hidden;
+      const [g, u] = [gateUp.data[gAt], gateUp.data[uAt]];
+      if (isClosed(g, activation)) {
+        dGateUp.data[gAt] = 0;
+        dGateUp.data[uAt] = 0;
+        continue;
+      }
+      const dHidden = dOut.data[r * hidden + c] + l1 * Math.sign(act(g, activation) * u);
+      dGateUp.data[gAt] = dHidden * actDerivative(g, activation) * u;
+      dGateUp.data[uAt] = dHidden * act(g, activation);
+    }
+  }
+}
+
+/** NaN is not closed: it must be seen in the output. */
+function isClosed(g: number, activation: Activation): boolean {
+  return activation !== 'silu' && g <= 0;
+}
+
+function act(g: number, activation: Activation): number {
+  if (activation === 'relu2') return g * g;
+  return activation === 'relu' ? g : g * sigmoid(g);
+}
+
+function actDerivative(g: number, activation: Activation): number {
+  if (activation === 'relu2') return 2 * g;
+  return activation === 'relu' ? 1 : sigmoid(g) * (1 + g * (1 - sigmoid(g)));
+}
+
+function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x));
+}

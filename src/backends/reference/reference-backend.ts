@@ -1,0 +1,61 @@
+/**
+ * The reference backend: every kernel as plain loops over the formula, sums in f64, f32 and f64 tensors alike.
+ *
+ * It is the oracle of the conformance suite and the ground of the finite differences; it is never optimised. One file per
+ * family, of the same basename as the C kernels'.
+ */
+
+import type { Backend, Kernels } from '../../backend.ts';
+import type { DataOf, DType } from '../../tensor/tensor.ts';
+import { checkKernels } from '../check-kernels.ts';
+import { adamw } from './adamw.ts';
+import { attention, attentionBackward, attentionCached } from './attention.ts';
+import { softmaxCrossEntropy } from './cross-entropy.ts';
+import { embedding, embeddingBackward } from './embedding.ts';
+import { glu, gluBackward } from './glu.ts';
+import { matmul } from './matmul.ts';
+import { matvec, matvecTransposed, sparseMatvec } from './matvec.ts';
+import { add, copy, fill, scale, sumAbs, sumSquares } from './reduce.ts';
+import { rmsNorm, rmsNormBackward } from './rms-norm.ts';
+import { rope } from './rope.ts';
+import {
+  countNonZeros,
+  gatherNonZeros,
+  maskRows,
+  rescaleRows,
+  rescaleRowsBackward,
+  scatterRows,
+  transposeRows,
+} from './rows.ts';
+import { sparseMatmul } from './sparse-matmul.ts';
+import { selectTopK } from './top-k.ts';
+
+/** The kernels without any check; `createReferenceBackend` gives them with. */
+const REFERENCE_KERNELS: Kernels = {
+  ...{ matmul, sparseMatmul, matvec, sparseMatvec, matvecTransposed },
+  ...{ selectTopK, countNonZeros, gatherNonZeros, transposeRows, scatterRows, maskRows },
+  ...{ rescaleRows, rescaleRowsBackward },
+  ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, attentionCached, glu, gluBackward },
+  ...{ embedding, embeddingBackward, softmaxCrossEntropy, adamw },
+  ...{ sumSquares, sumAbs, add, scale, copy, fill },
+};
+
+/** A backend over JavaScript's own memory: one thread, shapes checked, nothing to free. `debug` scans inputs for NaN. */
+export function createReferenceBackend(options: { debug?: boolean } = {}): Backend {
+  return {
+    name: 'reference',
+    description: 'reference: plain TypeScript, 1 thread',
+    threads: 1,
+    kernels: checkKernels(REFERENCE_KERNELS, options),
+    allocate<D extends DType>(dtype: D, length: number) {
+      return { data: newData(dtype, length) as DataOf[D], address: 0 };
+    },
+    free() {},
+    dispose() {},
+  };
+}
+
+function newData(dtype: DType, length: number): DataOf[DType] {
+  if (dtype === 'f32') return new Float32Array(length);
+  return dtype === 'f64' ? new Float64Array(length) : new Int32Array(length);
+}

@@ -1,0 +1,25 @@
+/** Sparse-dense product: out[i, j] = sum over the elements (i, l) of a of a[i, l] b[l, j], b optionally stored transposed. */
+
+import type { MatmulOptions } from '../../backend.ts';
+import type { SparseRows } from '../../tensor/sparse-rows.ts';
+import type { FloatTensor } from '../../tensor/tensor.ts';
+import { columnsOf } from '../matrix-shape.ts';
+
+export function sparseMatmul(
+  a: SparseRows,
+  b: FloatTensor,
+  out: FloatTensor,
+  options: Omit<MatmulOptions, 'transposeA'> = {},
+): void {
+  const n = columnsOf(out);
+  const [bStepL, bStepJ] = options.transposeB ? [1, a.cols] : [n, 1];
+  const [start, index, value, bData] = [a.start.data, a.index.data, a.value.data, b.data];
+
+  for (let i = 0; i < a.rows; i++) {
+    for (let j = 0; j < n; j++) {
+      let sum = options.accumulate ? out.data[i * n + j] : 0;
+      for (let e = start[i]; e < start[i + 1]; e++) sum += value[e] * bData[index[e] * bStepL + j * bStepJ];
+      out.data[i * n + j] = sum;
+    }
+  }
+}

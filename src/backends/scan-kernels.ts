@@ -1,0 +1,87 @@
+/**
+ * Debug mode: looks at every value that enters a selection or a product and stops at the first NaN, naming the op, the tensor and
+ * the position, and at row lists that are not ascending or leave the matrix.
+ *
+ * A NaN counts as the largest magnitude and so survives every selection: found here, at the first product that reads
+ * it, it points at the op that made it. Costs a pass over each input; off unless asked for.
+ */
+
+import type { Kernels } from '../backend.ts';
+import type { SparseRows } from '../tensor/sparse-rows.ts';
+import { nonZeros } from '../tensor/sparse-rows.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { BackendError } from '../util/errors.ts';
+import { columnsOf, elementsOf } from './matrix-shape.ts';
+
+/** The same kernels; those that select or multiply throw BackendError for NaN and for malformed row lists in their inputs. */
+export function scanKernels(kernels: Kernels): Kernels {
+  return {
+    ...kernels,
+    matmul(a, b, out, options) {
+      scanTensor('matmul', 'a', a);
+      scanTensor('matmul', 'b', b);
+      kernels.matmul(a, b, out, options);
+    },
+    sparseMatmul(a, b, out, options) {
+      scanRows('sparseMatmul', 'a', a);
+      scanTensor('sparseMatmul', 'b', b);
+      kernels.sparseMatmul(a, b, out, options);
+    },
+    matvec(x, w, out, options) {
+      scanTensor('matvec', 'x', x);
+      scanTensor('matvec', 'w', w);
+      kernels.matvec(x, w, out, options);
+    },
+    sparseMatvec(x, w, out, options) {
+      scanRows('sparseMatvec', 'x', x);
+      scanTensor('sparseMatvec', 'w', w);
+      kernels.sparseMatvec(x, w, out, options);
+    },
+    matvecTransposed(x, w, out) {
+      scanTensor('matvecTransposed', 'x', x);
+      scanTensor('matvecTransposed', 'w', w);
+      kernels.matvecTransposed(x, w, out);
+    },
+    selectTopK(x, kept, out) {
+      scanTensor('selectTopK', 'x', x);
+      kernels.selectTopK(x, kept, out);
+    },
+    transposeRows(a, out) {
+      scanRows('transposeRows', 'a', a);
+      kernels.transposeRows(a, out);
+    },
+  };
+}
+
+function scanTensor(op: string, name: string, tensor: Tensor): void {
+  const { data } = tensor;
+  const size = elementsOf(tensor);
+  for (let i = 0; i < size; i++) {
+    if (!Number.isNaN(data[i])) continue;
+    const cols = columnsOf(tensor);
+    throw new BackendError(op, `NaN in ${name} at row ${Math.floor(i / cols)}, column ${i % cols}. ${WHAT_TO_DO}`);
+  }
+}
+
+function scanRows(op: string, name: string, matrix: SparseRows): void {
+  const { start, index, value, cols } = matrix;
+  for (let r = 0; r < matrix.rows; r++) {
+    let previous = -1;
+    for (let e = start.data[r]; e < start.data[r + 1]; e++) {
+      const column = index.data[e];
+      if (Number.isNaN(value.data[e])) {
+        throw new BackendError(op, `NaN in ${name} at row ${r}, column ${column}. ${WHAT_TO_DO}`);
+      }
+      if (column <= previous || column >= cols) {
+        const expected = `expected above ${previous} and below ${cols}`;
+        throw new BackendError(op, `columns of ${name} in row ${r}: ${expected}, got ${column} (element ${e}).`);
+      }
+      previous = column;
+    }
+    if (start.data[r + 1] < start.data[r] || start.data[r + 1] > nonZeros(matrix)) {
+      throw new BackendError(op, `row starts of ${name}: expected ascending, got ${start.data[r + 1]} after row ${r}.`);
+    }
+  }
+}
+
+const WHAT_TO_DO = 'Look at the op that wrote this tensor.';

@@ -1,0 +1,30 @@
+/**
+ * SparseRows: the non-zeros of a matrix, row by row (compressed sparse rows), with their values.
+ *
+ * The one format of every zero that is skipped: top-K selections (the same count in each row), natural zeros of ReLU^2
+ * (ragged), their transposes for dW, and the sparse gradients behind closed gates. Inside a row the column indices
+ * ascend, so that every product adds in the same order on every backend.
+ */
+
+import type { FloatTensor, IntTensor } from './tensor.ts';
+
+export interface SparseRows {
+  readonly rows: number;
+  readonly cols: number;
+  /** [rows + 1]: row r is elements start[r] .. start[r + 1] of `index` and `value`. */
+  readonly start: IntTensor;
+  /** [capacity] column of each non-zero, ascending inside a row. */
+  readonly index: IntTensor;
+  /** [capacity] */
+  readonly value: FloatTensor;
+}
+
+/** How many non-zeros are stored. */
+export function nonZeros(matrix: SparseRows): number {
+  return matrix.start.data[matrix.rows];
+}
+
+/** Non-zeros as a share of all elements, 0 .. 1. */
+export function density(matrix: SparseRows): number {
+  return nonZeros(matrix) / (matrix.rows * matrix.cols);
+}

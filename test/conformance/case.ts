@@ -1,0 +1,118 @@
+/**
+ * A conformance case: named tensors with contents, one kernel call on them, and which of them are outputs.
+ *
+ * A case holds no backend. `runCase` puts its tensors into the memory of any one, between guards, calls, and returns what
+ * stands in every tensor afterwards; `compare.ts` judges. Outputs start as poison, so that a kernel that adds to what
+ * it should overwrite is seen. Every second case starts off the 64-byte alignment: views of parameters do.
+ */
+
+import type { Backend, Kernels } from '../../src/backend.ts';
+import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
+import { type DType, type FloatTensor, type IntTensor, sizeOf, type Tensor, view } from '../../src/tensor/tensor.ts';
+
+/** Contents of a tensor before the call; null: an output that the kernel must write whole. */
+export interface TensorSpec {
+  dtype: DType;
+  shape: readonly number[];
+  values: ArrayLike<number> | null;
+}
+
+/** How an output is compared: bit by bit, or as floats whose natural size is `magnitude` (see compare.ts). */
+export type Judgement = 'equal' | { magnitude: number };
+
+export interface Case {
+  kernel: keyof Kernels;
+  name: string;
+  tensors: () => Record<string, TensorSpec>;
+  call: (kernels: Kernels, t: Tensors) => void;
+  /** Tensors that the kernel writes; all others must be found unchanged. */
+  outputs: Record<string, Judgement>;
+}
+
+/** The tensors of a running case by name. */
+export class Tensors {
+  private readonly byName: ReadonlyMap<string, Tensor>;
+
+  constructor(byName: ReadonlyMap<string, Tensor>) {
+    this.byName = byName;
+  }
+
+  float(name: string): FloatTensor {
+    return this.get(name) as FloatTensor;
+  }
+
+  int(name: string): IntTensor {
+    return this.get(name) as IntTensor;
+  }
+
+  f64(name: string): Tensor<'f64'> {
+    return this.get(name) as Tensor<'f64'>;
+  }
+
+  /** The matrix of `NAME.start`, `NAME.index`, `NAME.value`. */
+  rows(name: string, rows: number, cols: number): SparseRows {
+    const [start, index, value] = [this.int(`${name}.start`), this.int(`${name}.index`), this.float(`${name}.value`)];
+    return { rows, cols, start, index, value };
+  }
+
+  private get(name: string): Tensor {
+    const tensor = this.byName.get(name);
+    if (!tensor) throw new Error(`the case has no tensor "${name}"`);
+    return tensor;
+  }
+}
+
+/** What stands in each tensor after the call. */
+export type Outcome = Record<string, Float32Array | Float64Array | Int32Array>;
+
+export interface RunOptions {
+  /** What outputs hold before the call: NaN for the backend under test, so that reading one is seen. */
+  poison: number;
+  /** Elements by which every tensor starts off the alignment of the allocation. */
+  shift: number;
+}
+
+/** 16 elements are 64 bytes of f32: a full vector that runs over an end is caught, and alignment is kept. */
+const GUARD_ELEMENTS = 16;
+const GUARD_VALUE = 1234567;
+
+/** Runs a case on a backend; `contents` is what `testCase.tensors()` gave. Throws where the kernel throws or wrote outside of a tensor. */
+export function runCase(
+  backend: Backend,
+  testCase: Case,
+  contents: Record<string, TensorSpec>,
+  options: RunOptions,
+): Outcome {
+  const specs = Object.entries(contents);
+  const memory = specs.map(([, spec]) => {
+    return backend.allocate(spec.dtype, 2 * GUARD_ELEMENTS + options.shift + sizeOf(spec.shape));
+  });
+  try {
+    const tensors = specs.map(([, spec], i) => {
+      memory[i].data.fill(GUARD_VALUE);
+      const whole = { dtype: spec.dtype, shape: [memory[i].data.length], ...memory[i] };
+      const tensor = view(whole, spec.shape, GUARD_ELEMENTS + options.shift);
+      if (spec.values) tensor.data.set(spec.values);
+      else tensor.data.fill(options.poison);
+      return tensor;
+    });
+    testCase.call(backend.kernels, new Tensors(new Map(specs.map(([name], i) => [name, tensors[i]]))));
+    const outcome: Outcome = {};
+    specs.forEach(([name], i) => {
+      expectGuards(name, memory[i].data, tensors[i].data.length, GUARD_ELEMENTS + options.shift);
+      outcome[name] = tensors[i].data.slice();
+    });
+    return outcome;
+  } finally {
+    for (const block of memory) backend.free(block);
+  }
+}
+
+function expectGuards(name: string, data: Outcome[string], length: number, first: number): void {
+  for (let i = 0; i < data.length; i++) {
+    const inside = i >= first && i < first + length;
+    if (!inside && data[i] !== GUARD_VALUE) {
+      throw new Error(`wrote outside of ${name}: element ${i - first} of ${length} became ${data[i]}`);
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * The judgement of a result against the reference backend's.
+ *
+ * Bounds: an f32 sum of k products of size 1 has a rounding error of about eps * k / 2 in the mean (eps = 6e-8, sums of size
+ * sqrt(k)), so relative to the result eps * sqrt(k) / 2: 5e-7 at k = 300. The two bounds leave a factor of 6 in
+ * the root mean square and 20 in the maximum, and a polynomial exp of 2 ulp fits in. What a wrong program does is far
+ * above: a lost product is 1 / sqrt(k) = 6e-2. Where a result may cancel to nothing, `magnitude` says how large it
+ * would be without; errors are relative to that.
+ */
+
+import type { Case, Outcome } from './case.ts';
+
+export const MAX_ERROR = 1e-5;
+export const NMSE = 1e-11;
+
+/** The faults of an outcome, empty where there is none: at most one line per tensor. */
+export function faults(testCase: Case, expected: Outcome, got: Outcome): string[] {
+  const found: string[] = [];
+  for (const name of Object.keys(expected)) {
+    const judgement = testCase.outputs[name];
+    const fault =
+      judgement === undefined || judgement === 'equal'
+        ? differenceOfBits(expected[name], got[name])
+        : differenceOfFloats(expected[name], got[name], judgement.magnitude);
+    if (fault) found.push(`${testCase.name}: ${judgement === undefined ? 'input ' : ''}${name}${fault}`);
+  }
+  return found;
+}
+
+/** The first element that differs, NaN equal to NaN, -0 not equal to 0; null where all are equal. */
+export function differenceOfBits(expected: Outcome[string], got: Outcome[string]): string | null {
+  for (let i = 0; i < expected.length; i++) {
+    if (!Object.is(expected[i], got[i])) return `[${i}] is ${text(got[i])}, expected ${text(expected[i])}`;
+  }
+  return null;
+}
+
+/** The worst element outside of the bounds, or the whole where its mean square error is; null where all is well. */
+export function differenceOfFloats(expected: Outcome[string], got: Outcome[string], magnitude: number): string | null {
+  let size = magnitude;
+  for (const value of expected) if (Number.isFinite(value)) size = Math.max(size, Math.abs(value));
+  let squares = 0;
+  let finite = 0;
+  let expectedSquares = 0;
+  let worst = -1;
+  let worstError = MAX_ERROR * size;
+  for (let i = 0; i < expected.length; i++) {
+    if (!Number.isFinite(expected[i])) {
+      if (!Object.is(expected[i], got[i])) return `[${i}] is ${got[i]}, expected ${expected[i]}`;
+      continue;
+    }
+    const error = Math.abs(expected[i] - got[i]);
+    if (!Number.isFinite(error)) return `[${i}] is ${got[i]}, expected ${expected[i]}`;
+    if (error > worstError) [worst, worstError] = [i, error];
+    squares += error * error;
+    expectedSquares += expected[i] ** 2;
+    finite++;
+  }
+  if (worst >= 0)
+    return `[${worst}] is ${got[worst]}, expected ${expected[worst]} +- ${(MAX_ERROR * size).toExponential(1)}`;
+  const nmse = finite === 0 ? 0 : squares / Math.max(expectedSquares, finite * magnitude * magnitude);
+  return nmse > NMSE ? ` has a mean square error of ${nmse.toExponential(2)}, at most ${NMSE} allowed` : null;
+}
+
+function text(value: number): string {
+  return Object.is(value, -0) ? '-0' : String(value);
+}

@@ -1,0 +1,214 @@
+/** Laws that tie kernels of one backend to each other or to themselves, whatever the reference says. */
+
+import { describe, expect, it } from 'vitest';
+import type { Backend } from '../../src/backend.ts';
+import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
+import { type FloatTensor, sizeOf, type Tensor, view } from '../../src/tensor/tensor.ts';
+import { differenceOfBits, differenceOfFloats } from './compare.ts';
+import { Values } from './values.ts';
+
+export function describeLaws(backend: () => Backend): void {
+  describe('laws', () => {
+    it('cached attention of the last positions is the full one', () => cachedIsFull(backend()));
+    it('attention of position 0 is exactly its value', () => firstIsValue(backend()));
+    it('the inverse rotation undoes the rotation', () => inverseUndoes(backend()));
+    it('a row of a batch is selected, normed and gated as it is alone', () => rowsAreIndependent(backend()));
+    it('a row of a product is what it is alone', () => productRowsAreIndependent(backend()));
+    it('a sequence of a batch attends as it does alone', () => sequencesAreIndependent(backend()));
+    it('runs that repeat give the same bits', () => repeatsAreEqual(backend()));
+  });
+}
+
+/** Gives `body` a way to make tensors and frees them after. */
+function withTensors(backend: Backend, body: (make: Make) => void): void {
+  const blocks: ReturnType<Backend['allocate']>[] = [];
+  const make = <D extends 'f32' | 'i32'>(dtype: D, shape: number[], values?: ArrayLike<number>): Tensor<D> => {
+    const block = backend.allocate(dtype, sizeOf(shape));
+    blocks.push(block);
+    if (values) block.data.set(values);
+    return { dtype, shape, ...block };
+  };
+  try {
+    body({ float: (shape, values) => make('f32', shape, values), int: (shape) => make('i32', shape) });
+  } finally {
+    for (const block of blocks) backend.free(block);
+  }
+}
+
+interface Make {
+  float(shape: number[], values?: ArrayLike<number>): FloatTensor;
+  int(shape: number[]): Tensor<'i32'>;
+}
+
+function select(backend: Backend, make: Make, x: FloatTensor, kept: number): SparseRows {
+  const [rows, cols] = x.shape;
+  const [index, value] = [make.int([rows * kept]), make.float([rows * kept])];
+  const out = { rows, cols, start: make.int([rows + 1]), index, value };
+  backend.kernels.selectTopK(x, kept, out);
+  return out;
+}
+
+const HEADS = { nHeads: 4, nKvHeads: 2, headDim: 8 };
+const WIDTH = (HEADS.nHeads + 2 * HEADS.nKvHeads) * HEADS.headDim;
+
+function cachedIsFull(backend: Backend): void {
+  const { nHeads, nKvHeads, headDim } = HEADS;
+  const T = 90;
+  withTensors(backend, (make) => {
+    const qkv = make.float([T, WIDTH], new Values('cached').normals(T * WIDTH));
+    const full = make.float([T, nHeads * headDim]);
+    backend.kernels.attention(qkv, full, make.float([T, nHeads]), { batch: 1, seqLen: T, ...HEADS });
+    const columns = (first: number) => {
+      const rows = Array.from({ length: T }, (_, t) =>
+        qkv.data.subarray(t * WIDTH + first, t * WIDTH + first + nKvHeads * headDim),
+      );
+      return make.float(
+        [T, nKvHeads * headDim],
+        rows.flatMap((row) => [...row]),
+      );
+    };
+    const [keys, values] = [columns(nHeads * headDim), columns((nHeads + nKvHeads) * headDim)];
+    for (const [start, nQueries] of [
+      [0, T],
+      [1, 1],
+      [37, 20],
+      [T - 1, 1],
+    ]) {
+      const out = make.float([nQueries, nHeads * headDim]);
+      const queries = view(qkv, [nQueries, WIDTH], start * WIDTH);
+      backend.kernels.attentionCached(queries, keys, values, out, { nQueries, start, ...HEADS });
+      const expected = view(full, out.shape, start * nHeads * headDim);
+      expect(differenceOfFloats(expected.data, out.data, 1), `${nQueries} queries from ${start}`).toBeNull();
+    }
+  });
+}
+
+function firstIsValue(backend: Backend): void {
+  const { nHeads, nKvHeads, headDim } = HEADS;
+  withTensors(backend, (make) => {
+    const qkv = make.float([6, WIDTH], new Values('first').normals(6 * WIDTH, 5));
+    const out = make.float([6, nHeads * headDim]);
+    backend.kernels.attention(qkv, out, make.float([6, nHeads]), { batch: 2, seqLen: 3, ...HEADS });
+    for (const row of [0, 3]) {
+      for (let h = 0; h < nHeads; h++) {
+        const kvHead = Math.floor(h / (nHeads / nKvHeads));
+        const value = row * WIDTH + (nHeads + nKvHeads + kvHead) * headDim;
+        const at = (row * nHeads + h) * headDim;
+        const got = out.data.subarray(at, at + headDim);
+        expect(differenceOfBits(qkv.data.subarray(value, value + headDim), got), `row ${row}, head ${h}`).toBeNull();
+      }
+    }
+  });
+}
+
+function inverseUndoes(backend: Backend): void {
+  withTensors(backend, (make) => {
+    const [rows, width, half] = [21, 50, 8];
+    const before = new Values('rope').normals(rows * width);
+    const x = make.float([rows, width], before);
+    const angles = Float32Array.from({ length: 12 * half }, (_, i) => Math.floor(i / half) / 2 ** (i % half));
+    const [cos, sin] = [make.float([12, half], angles.map(Math.cos)), make.float([12, half], angles.map(Math.sin))];
+    const shape = { seqLen: 7, start: 5, nRotatedHeads: 3, headDim: 2 * half };
+    backend.kernels.rope(x, cos, sin, { ...shape, inverse: false });
+    expect(differenceOfFloats(before, x.data, 1)).not.toBeNull();
+    backend.kernels.rope(x, cos, sin, { ...shape, inverse: true });
+    expect(differenceOfFloats(before, x.data, 1)).toBeNull();
+  });
+}
+
+function rowsAreIndependent(backend: Backend): void {
+  const [N, D, kept] = [11, 66, 20];
+  withTensors(backend, (make) => {
+    const x = make.float([N, D], new Values('rows').normals(N * D));
+    const weight = make.float([D], new Values('weight').normals(D));
+    const together = select(backend, make, x, kept);
+    const [normed, gated] = [make.float([N, D]), make.float([N, D / 2])];
+    backend.kernels.rmsNorm(x, weight, 1e-5, normed, make.float([N]));
+    backend.kernels.glu(x, 'silu', gated);
+    for (let r = 0; r < N; r++) {
+      const row = view(x, [1, D], r * D);
+      const alone = select(backend, make, row, kept);
+      const [normedAlone, gatedAlone] = [make.float([1, D]), make.float([1, D / 2])];
+      backend.kernels.rmsNorm(row, weight, 1e-5, normedAlone, make.float([1]));
+      backend.kernels.glu(row, 'silu', gatedAlone);
+      const [first, last] = [r * kept, (r + 1) * kept];
+      expect(
+        differenceOfBits(alone.index.data, together.index.data.subarray(first, last)),
+        `index, row ${r}`,
+      ).toBeNull();
+      expect(
+        differenceOfBits(alone.value.data, together.value.data.subarray(first, last)),
+        `value, row ${r}`,
+      ).toBeNull();
+      expect(differenceOfBits(normedAlone.data, view(normed, [D], r * D).data), `norm, row ${r}`).toBeNull();
+      // The place of an element decides whether a vector or the scalar remainder computes it.
+      expect(
+        differenceOfFloats(gatedAlone.data, view(gated, [D / 2], (r * D) / 2).data, 1),
+        `gate, row ${r}`,
+      ).toBeNull();
+    }
+  });
+}
+
+function productRowsAreIndependent(backend: Backend): void {
+  const [N, k, n, kept] = [19, 70, 83, 28];
+  withTensors(backend, (make) => {
+    const x = make.float([N, k], new Values('x').normals(N * k));
+    const w = make.float([k, n], new Values('w').normals(k * n));
+    const [dense, sparse] = [make.float([N, n]), make.float([N, n])];
+    backend.kernels.matmul(x, w, dense);
+    backend.kernels.sparseMatmul(select(backend, make, x, kept), w, sparse);
+    for (let r = 0; r < N; r++) {
+      const row = view(x, [1, k], r * k);
+      const [denseAlone, sparseAlone] = [make.float([1, n]), make.float([1, n])];
+      backend.kernels.matvec(row, w, denseAlone);
+      backend.kernels.sparseMatvec(select(backend, make, row, kept), w, sparseAlone);
+      // One token takes other kernels than many: the order of the sums may differ, the values may not.
+      expect(
+        differenceOfFloats(denseAlone.data, view(dense, [n], r * n).data, Math.sqrt(k)),
+        `dense row ${r}`,
+      ).toBeNull();
+      expect(
+        differenceOfFloats(sparseAlone.data, view(sparse, [n], r * n).data, Math.sqrt(k)),
+        `sparse row ${r}`,
+      ).toBeNull();
+    }
+  });
+}
+
+function sequencesAreIndependent(backend: Backend): void {
+  const [batch, seqLen] = [3, 40];
+  const { nHeads, headDim } = HEADS;
+  withTensors(backend, (make) => {
+    const qkv = make.float([batch * seqLen, WIDTH], new Values('batch').normals(batch * seqLen * WIDTH));
+    const out = make.float([batch * seqLen, nHeads * headDim]);
+    backend.kernels.attention(qkv, out, make.float([batch * seqLen, nHeads]), { batch, seqLen, ...HEADS });
+    for (let b = 0; b < batch; b++) {
+      const alone = make.float([seqLen, nHeads * headDim]);
+      const own = view(qkv, [seqLen, WIDTH], b * seqLen * WIDTH);
+      backend.kernels.attention(own, alone, make.float([seqLen, nHeads]), { batch: 1, seqLen, ...HEADS });
+      const together = view(out, alone.shape, b * seqLen * nHeads * headDim);
+      expect(differenceOfBits(alone.data, together.data), `sequence ${b}`).toBeNull();
+    }
+  });
+}
+
+/** Scratch memory holds what the kernel before left: it must not show. */
+function repeatsAreEqual(backend: Backend): void {
+  const [m, n, k] = [40, 90, 130];
+  withTensors(backend, (make) => {
+    const a = make.float([m, k], new Values('a').normals(m * k));
+    const b = make.float([k, n], new Values('b').normals(k * n));
+    const [first, second] = [make.float([m, n]), make.float([m, n])];
+    const rows = select(backend, make, a, 50);
+    for (const product of ['matmul', 'sparseMatmul'] as const) {
+      const run = (out: FloatTensor) =>
+        product === 'matmul' ? backend.kernels.matmul(a, b, out) : backend.kernels.sparseMatmul(rows, b, out);
+      run(first);
+      const other = make.float([k, k]);
+      backend.kernels.matmul(a, a, other, { transposeA: true });
+      run(second);
+      expect(differenceOfBits(first.data, second.data), product).toBeNull();
+    }
+  });
+}

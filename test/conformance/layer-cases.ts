@@ -1,0 +1,315 @@
+/** Cases of normalisation, rotary positions, attention (full and cached) and the gated feed-forward. */
+
+import type { Activation, AttentionShape, CachedAttentionShape, RopeShape } from '../../src/backend.ts';
+import type { Case } from './case.ts';
+import { f32, Values } from './values.ts';
+
+export function layerCases(): Case[] {
+  return [...normCases(), ...ropeCases(), ...attentionCases(), ...cachedCases(), ...gluCases()];
+}
+
+function normCases(): Case[] {
+  const shapes = [1, 3, 33].flatMap((N) => [1, 2, 7, 16, 31, 64, 200].map((D) => [N, D, 1] as const));
+  // Sizes of x far from 1: the mean of squares must neither vanish in eps nor overflow.
+  const sized = [...shapes, [4, 33, 0], [4, 33, 1e-6], [4, 33, 1e3], [4, 33, 1e15], [257, 600, 1]] as const;
+  return sized.flatMap(([N, D, std]) => [
+    normCase(N, D, std),
+    normBackwardCase(N, D, std, false),
+    normBackwardCase(N, D, std, true),
+  ]);
+}
+
+function normCase(N: number, D: number, std: number): Case {
+  const name = `[${N}, ${D}] of size ${std}`;
+  return {
+    kernel: 'rmsNorm',
+    name,
+    tensors() {
+      const values = new Values(name);
+      return {
+        x: f32([N, D], values.normals(N * D, std)),
+        weight: f32([D], values.normals(D)),
+        out: f32([N, D], null),
+        rstd: f32([N], null),
+      };
+    },
+    call: (kernels, t) => kernels.rmsNorm(t.float('x'), t.float('weight'), 1e-5, t.float('out'), t.float('rstd')),
+    outputs: { out: { magnitude: std === 0 ? 1 : 1e-2 }, rstd: { magnitude: 1 / (std + 1e-2) } },
+  };
+}
+
+function normBackwardCase(N: number, D: number, std: number, accumulate: boolean): Case {
+  const name = `[${N}, ${D}] of size ${std}${accumulate ? ' accumulate' : ''}`;
+  const rstd = 1 / Math.sqrt(std * std + 1e-5);
+  return {
+    kernel: 'rmsNormBackward',
+    name,
+    tensors() {
+      const values = new Values(name);
+      const x = values.normals(N * D, std);
+      const scales = Float32Array.from({ length: N }, (_, r) => {
+        const squares = x.subarray(r * D, (r + 1) * D).reduce((sum, v) => sum + v * v, 0);
+        return 1 / Math.sqrt(squares / D + 1e-5);
+      });
+      return {
+        x: f32([N, D], x),
+        weight: f32([D], values.normals(D)),
+        rstd: f32([N], scales),
+        dOut: f32([N, D], values.normals(N * D)),
+        dX: f32([N, D], accumulate ? values.normals(N * D) : null),
+        dWeight: f32([D], values.normals(D)),
+      };
+    },
+    call: (kernels, t) =>
+      kernels.rmsNormBackward(
+        ...([t.float('x'), t.float('weight'), t.float('rstd'), t.float('dOut'), t.float('dX')] as const),
+        t.float('dWeight'),
+        { accumulate },
+      ),
+    outputs: { dX: { magnitude: rstd }, dWeight: { magnitude: Math.sqrt(N) } },
+  };
+}
+
+function ropeCases(): Case[] {
+  const cases: Case[] = [];
+  for (const headDim of [2, 6, 8, 64]) {
+    for (const [rows, seqLen, start] of [
+      [1, 1, 0],
+      [6, 3, 0],
+      [17, 17, 5],
+      [1, 1, 40],
+    ]) {
+      const shape = { seqLen, start, nRotatedHeads: 3, headDim, inverse: rows === 6 };
+      cases.push(ropeCase(rows, 5 * headDim, shape));
+      cases.push(ropeCase(rows, 3 * headDim + 1, { ...shape, inverse: !shape.inverse }));
+    }
+  }
+  return [...cases, ropeCase(260, 12 * 64, { seqLen: 130, start: 0, nRotatedHeads: 10, headDim: 64, inverse: false })];
+}
+
+function ropeCase(rows: number, width: number, shape: RopeShape): Case {
+  const { headDim, seqLen, start, nRotatedHeads, inverse } = shape;
+  const name = `[${rows}, ${width}] ${nRotatedHeads} heads of ${headDim}, seqLen ${seqLen} from ${start}${inverse ? ' inverse' : ''}`;
+  const positions = start + seqLen;
+  const half = headDim / 2;
+  const angle = (i: number) => Math.floor(i / half) * 10000 ** (-(i % half) / half);
+  return {
+    kernel: 'rope',
+    name,
+    tensors: () => ({
+      x: f32([rows, width], new Values(name).normals(rows * width)),
+      cos: f32(
+        [positions, half],
+        Float32Array.from({ length: positions * half }, (_, i) => Math.cos(angle(i))),
+      ),
+      sin: f32(
+        [positions, half],
+        Float32Array.from({ length: positions * half }, (_, i) => Math.sin(angle(i))),
+      ),
+    }),
+    call: (kernels, t) => kernels.rope(t.float('x'), t.float('cos'), t.float('sin'), shape),
+    outputs: { x: { magnitude: 1 } },
+  };
+}
+
+/** [query heads, key/value heads]: one, grouped, all on one, one each. */
+const HEADS = [
+  [1, 1],
+  [4, 2],
+  [3, 1],
+  [2, 2],
+] as const;
+
+function attentionCases(): Case[] {
+  const cases: Case[] = [];
+  const seqLens = [1, 2, 17, 65, 130];
+  for (const [i, seqLen] of seqLens.entries()) {
+    for (const [j, headDim] of [2, 6, 8, 64].entries()) {
+      const [nHeads, nKvHeads] = HEADS[(i + j) % HEADS.length];
+      const shape = { batch: 1 + ((i + j) % 2), seqLen, nHeads, nKvHeads, headDim };
+      cases.push(attentionCase(shape, 1), attentionBackwardCase(shape, 1));
+    }
+  }
+  const sharp = { batch: 1, seqLen: 70, nHeads: 2, nKvHeads: 1, headDim: 16 };
+  cases.push(
+    attentionCase(sharp, 6),
+    attentionCase(sharp, 0),
+    attentionBackwardCase(sharp, 2),
+    attentionBackwardCase(sharp, 0),
+  );
+  const large = { batch: 3, seqLen: 130, nHeads: 4, nKvHeads: 2, headDim: 32 };
+  return [...cases, attentionCase(large, 1), attentionBackwardCase(large, 1)];
+}
+
+function attentionName(shape: AttentionShape, std: number): string {
+  const { batch, seqLen, nHeads, nKvHeads, headDim } = shape;
+  return `${batch} x ${seqLen} tokens, ${nHeads}/${nKvHeads} heads of ${headDim}, size ${std}`;
+}
+
+function attentionCase(shape: AttentionShape, std: number): Case {
+  const { batch, seqLen, nHeads, nKvHeads, headDim } = shape;
+  const name = attentionName(shape, std);
+  const N = batch * seqLen;
+  const width = (nHeads + 2 * nKvHeads) * headDim;
+  return {
+    kernel: 'attention',
+    name,
+    tensors: () => ({
+      qkv: f32([N, width], new Values(name).normals(N * width, std)),
+      out: f32([N, nHeads * headDim], null),
+      logSumExp: f32([N, nHeads], null),
+    }),
+    call: (kernels, t) => kernels.attention(t.float('qkv'), t.float('out'), t.float('logSumExp'), shape),
+    outputs: {
+      // Over one key nothing is rounded.
+      out: seqLen === 1 ? 'equal' : { magnitude: Math.max(std, 1) },
+      logSumExp: { magnitude: Math.max(std * std, 1) },
+    },
+  };
+}
+
+/** `out` and `logSumExp` are any numbers of the right size: the backward is a function of them, and so compared as one. */
+function attentionBackwardCase(shape: AttentionShape, std: number): Case {
+  const { batch, seqLen, nHeads, nKvHeads, headDim } = shape;
+  const name = attentionName(shape, std);
+  const N = batch * seqLen;
+  const width = (nHeads + 2 * nKvHeads) * headDim;
+  return {
+    kernel: 'attentionBackward',
+    name,
+    tensors() {
+      const values = new Values(name);
+      const qkv = values.normals(N * width, std);
+      return {
+        qkv: f32([N, width], qkv),
+        out: f32([N, nHeads * headDim], values.normals(N * nHeads * headDim, 0.3 * std)),
+        // Above every score: probabilities stay below 1 as they do in training.
+        logSumExp: f32(
+          [N, nHeads],
+          Float32Array.from({ length: N * nHeads }, () => 4 * std * std + values.uniform()),
+        ),
+        dOut: f32([N, nHeads * headDim], values.normals(N * nHeads * headDim)),
+        dQkv: f32([N, width], null),
+      };
+    },
+    call: (kernels, t) =>
+      kernels.attentionBackward(
+        ...([t.float('qkv'), t.float('out'), t.float('logSumExp'), t.float('dOut'), t.float('dQkv')] as const),
+        shape,
+      ),
+    outputs: { dQkv: { magnitude: 1e-3 } },
+  };
+}
+
+function cachedCases(): Case[] {
+  const cases: Case[] = [];
+  for (const [i, [nQueries, start]] of [
+    [1, 0],
+    [1, 1],
+    [1, 15],
+    [1, 129],
+    [3, 0],
+    [3, 62],
+    [17, 5],
+    [65, 64],
+  ].entries()) {
+    for (const [j, headDim] of [2, 6, 8, 64].entries()) {
+      const [nHeads, nKvHeads] = HEADS[(i + j) % HEADS.length];
+      cases.push(cachedCase({ nQueries, start, nHeads, nKvHeads, headDim }));
+    }
+  }
+  return [...cases, cachedCase({ nQueries: 130, start: 70, nHeads: 4, nKvHeads: 2, headDim: 32 })];
+}
+
+/** Positions behind the last query hold NaN: the memory of a cache is not cleared. */
+function cachedCase(shape: CachedAttentionShape): Case {
+  const { nQueries, start, nHeads, nKvHeads, headDim } = shape;
+  const name = `${nQueries} queries from ${start}, ${nHeads}/${nKvHeads} heads of ${headDim}`;
+  const width = (nHeads + 2 * nKvHeads) * headDim;
+  const [filled, positions, kvWidth] = [start + nQueries, start + nQueries + 19, nKvHeads * headDim];
+  const cache = (values: Values) => {
+    const all = new Float32Array(positions * kvWidth).fill(Number.NaN);
+    all.set(values.normals(filled * kvWidth));
+    return f32([positions, kvWidth], all);
+  };
+  return {
+    kernel: 'attentionCached',
+    name,
+    tensors() {
+      const values = new Values(name);
+      return {
+        qkv: f32([nQueries, width], values.normals(nQueries * width)),
+        keys: cache(values),
+        values: cache(values),
+        out: f32([nQueries, nHeads * headDim], null),
+      };
+    },
+    call: (kernels, t) =>
+      kernels.attentionCached(t.float('qkv'), t.float('keys'), t.float('values'), t.float('out'), shape),
+    outputs: { out: filled === 1 ? 'equal' : { magnitude: 1 } },
+  };
+}
+
+function gluCases(): Case[] {
+  const cases: Case[] = [];
+  for (const activation of ['relu2', 'relu', 'silu'] as const) {
+    for (const [N, H] of [
+      [1, 1],
+      [3, 5],
+      [2, 16],
+      [7, 33],
+      [33, 100],
+      [257, 300],
+    ]) {
+      const normal = (values: Values, count: number) => values.normals(count, 2);
+      cases.push(...gluPair(`normal [${N}, ${H}]`, N, H, activation, normal, 0));
+      cases.push(...gluPair(`normal [${N}, ${H}] with L1`, N, H, activation, normal, 0.125).slice(1));
+    }
+    const special = [0, -0, 1, -1, 0.5, -3, activation === 'silu' ? 90 : 100, activation === 'silu' ? -90 : -100];
+    const pick = (values: Values, count: number) =>
+      Float32Array.from({ length: count }, () => special[values.below(8)]);
+    cases.push(...gluPair('special [9, 37]', 9, 37, activation, pick, 0.5));
+    if (activation === 'silu') continue;
+    const closed = (values: Values, count: number) =>
+      values.normals(count).map((x, i) => (i % 74 < 37 ? -Math.abs(x) : x));
+    cases.push(...gluPair('all closed [9, 37]', 9, 37, activation, closed, 0.5));
+    const behind = [Number.POSITIVE_INFINITY, Number.NaN, -1, -0];
+    const extreme = (values: Values, count: number) =>
+      closed(values, count).map((x, i) => (i % 74 < 37 ? x : behind[i % 4]));
+    cases.push(...gluPair('closed before infinity and NaN [9, 37]', 9, 37, activation, extreme, 0));
+  }
+  return cases;
+}
+
+function gluPair(
+  label: string,
+  N: number,
+  H: number,
+  activation: Activation,
+  contents: (values: Values, count: number) => Float32Array,
+  l1: number,
+): Case[] {
+  const name = `${activation} ${label}`;
+  const exact = label.includes('closed');
+  const gateUp = () => f32([N, 2 * H], contents(new Values(name), N * 2 * H));
+  return [
+    {
+      kernel: 'glu',
+      name,
+      tensors: () => ({ gateUp: gateUp(), out: f32([N, H], null) }),
+      call: (kernels, t) => kernels.glu(t.float('gateUp'), activation, t.float('out')),
+      outputs: { out: exact ? 'equal' : { magnitude: 1 } },
+    },
+    {
+      kernel: 'gluBackward',
+      name,
+      tensors: () => ({
+        gateUp: gateUp(),
+        dOut: f32([N, H], new Values(`dOut ${name}`).normals(N * H)),
+        dGateUp: f32([N, 2 * H], null),
+      }),
+      call: (kernels, t) => kernels.gluBackward(t.float('gateUp'), t.float('dOut'), activation, l1, t.float('dGateUp')),
+      outputs: { dGateUp: exact ? 'equal' : { magnitude: 1 } },
+    },
+  ];
+}

@@ -1,0 +1,221 @@
+/** Cases of the products: sizes over every tile border, transpositions, accumulation, special values, sparse extremes. */
+
+import type { Case } from './case.ts';
+import { DENORMALS, f32, rowsSpec, Values } from './values.ts';
+
+const SIZES_M = [1, 7, 33, 130];
+const SIZES_N = [1, 3, 31, 97, 200];
+const SIZES_K = [1, 5, 64, 129, 300];
+
+export function productCases(): Case[] {
+  return [
+    ...borderCases(),
+    ...[1, 7, 33].flatMap((m) => [3, 31, 97].flatMap((n) => [5, 64, 129].flatMap((k) => storageCases(m, n, k)))),
+    ...matmulSpecials(),
+    ...sparseSpecials(),
+    ...SIZES_N.flatMap((n) => SIZES_K.flatMap((k) => tokenCases(k, n))),
+    ...[
+      [130, 600],
+      [513, 1000],
+    ].flatMap(([k, n]) => tokenCases(k, n)),
+    ...largeCases(),
+  ];
+}
+
+/** Over the blocks of caches and cursors, not only of registers: long sums, wide rows, many rows. */
+function largeCases(): Case[] {
+  return [
+    matmulCase(257, 130, 513, false, false, false),
+    matmulCase(98, 700, 260, false, false, false),
+    matmulCase(98, 700, 260, true, true, true),
+    sparseCase(257, 130, 513, 0.6, false, false),
+    sparseCase(257, 130, 513, 0.6, true, true),
+    sparseCase(8300, 5, 9, 0.6, false, true),
+    sparseCase(3, 130, 5000, 0.9, false, false),
+    sparseCase(3, 130, 5000, 0.4, true, false),
+  ];
+}
+
+/** Every size with every other; the storages and accumulation take turns, so that each meets each border. */
+function borderCases(): Case[] {
+  const shapes = SIZES_M.flatMap((m) => SIZES_N.flatMap((n) => SIZES_K.map((k) => [m, n, k] as const)));
+  return shapes.flatMap(([m, n, k], i) => {
+    // 5 sizes of k run fastest: 8 variants in turn fall on each size of each extent.
+    const [transposeA, transposeB, accumulate] = [(i & 1) !== 0, (i & 2) !== 0, (i & 4) !== 0];
+    return [
+      matmulCase(m, n, k, transposeA, transposeB, accumulate),
+      sparseCase(m, n, k, [0.3, 0.6, 0.9][i % 3], transposeB, transposeA),
+    ];
+  });
+}
+
+/** One small shape in all storages, with and without accumulation. */
+function storageCases(m: number, n: number, k: number): Case[] {
+  const flags = [false, true];
+  return flags.flatMap((accumulate) =>
+    flags.flatMap((transposeB) => [
+      matmulCase(m, n, k, false, transposeB, accumulate),
+      matmulCase(m, n, k, true, transposeB, accumulate),
+      sparseCase(m, n, k, 0.5, transposeB, accumulate),
+    ]),
+  );
+}
+
+function matmulCase(
+  m: number,
+  n: number,
+  k: number,
+  transposeA: boolean,
+  transposeB: boolean,
+  accumulate: boolean,
+): Case {
+  const name = `[${m}, ${k}]${transposeA ? '^T' : ''} [${k}, ${n}]${transposeB ? '^T' : ''}${accumulate ? ' accumulate' : ''}`;
+  return {
+    kernel: 'matmul',
+    name,
+    tensors() {
+      const values = new Values(name);
+      return {
+        a: f32(transposeA ? [k, m] : [m, k], values.normals(m * k)),
+        b: f32(transposeB ? [n, k] : [k, n], values.normals(k * n)),
+        out: f32([m, n], accumulate ? values.normals(m * n) : null),
+      };
+    },
+    call: (kernels, t) =>
+      kernels.matmul(t.float('a'), t.float('b'), t.float('out'), { transposeA, transposeB, accumulate }),
+    outputs: { out: { magnitude: Math.sqrt(k) } },
+  };
+}
+
+function sparseCase(m: number, n: number, k: number, zeros: number, transposeB: boolean, accumulate: boolean): Case {
+  const name = `${zeros * 100} % zeros [${m}, ${k}] [${k}, ${n}]${transposeB ? '^T' : ''}${accumulate ? ' accumulate' : ''}`;
+  return sparseCaseOf(name, m, n, k, (values) => values.sparse(m * k, zeros), transposeB, accumulate);
+}
+
+function sparseCaseOf(
+  name: string,
+  m: number,
+  n: number,
+  k: number,
+  dense: (values: Values) => Float32Array,
+  transposeB = false,
+  accumulate = false,
+): Case {
+  return {
+    kernel: 'sparseMatmul',
+    name,
+    tensors() {
+      const values = new Values(name);
+      return {
+        ...rowsSpec('a', dense(values), m, k),
+        b: f32(transposeB ? [n, k] : [k, n], values.normals(k * n)),
+        out: f32([m, n], accumulate ? values.normals(m * n) : null),
+      };
+    },
+    call: (kernels, t) =>
+      kernels.sparseMatmul(t.rows('a', m, k), t.float('b'), t.float('out'), { transposeB, accumulate }),
+    outputs: { out: { magnitude: Math.sqrt(k) } },
+  };
+}
+
+/** NaN and infinities stay in their row of a and their column of b: padding of tiles must not spread them. */
+function matmulSpecials(): Case[] {
+  const [m, n, k] = [9, 35, 17];
+  const special = (name: string, poison: (a: Float32Array, b: Float32Array) => void): Case => ({
+    ...matmulCase(m, n, k, false, false, false),
+    name,
+    tensors() {
+      const values = new Values(name);
+      const [a, b] = [values.normals(m * k), values.normals(k * n)];
+      poison(a, b);
+      return { a: f32([m, k], a), b: f32([k, n], b), out: f32([m, n], null) };
+    },
+  });
+  return [
+    special('NaN in one row of a', (a) => a.set([Number.NaN], 3 * k + 2)),
+    special('infinity in one row of a', (a) => a.set([Number.POSITIVE_INFINITY], 8 * k + 16)),
+    special('NaN in one column of b', (_, b) => b.set([Number.NaN], 16 * n + 34)),
+    special('zeros', (a) => a.fill(0)),
+    special('denormals', (a) => a.fill(DENORMALS[1])),
+    special('large', (a) => a.fill(1e37, 0, k)),
+  ];
+}
+
+function sparseSpecials(): Case[] {
+  const [m, n, k] = [13, 67, 70];
+  const rowEmpty = (row: number) => row % 3 === 0;
+  const dropRows = (x: Float32Array) => x.map((value, i) => (rowEmpty(Math.floor(i / k)) ? 0 : value));
+  const cases: Case[] = [];
+  for (const transposeB of [false, true]) {
+    const add = (name: string, dense: (values: Values) => Float32Array, accumulate = false) => {
+      cases.push(sparseCaseOf(transposeB ? `${name}, b^T` : name, m, n, k, dense, transposeB, accumulate));
+    };
+    add('empty rows', (v) => dropRows(v.normals(m * k)));
+    add('empty rows accumulate', (v) => dropRows(v.normals(m * k)), true);
+    add('all rows empty', () => new Float32Array(m * k));
+    add('all rows empty accumulate', () => new Float32Array(m * k), true);
+    add('100 % dense', (v) => v.normals(m * k));
+    add('one element per row', (v) => v.normals(m * k).map((x, i) => (i % k === (i / k) % 7 ? x : 0)));
+    add('only the last column', (v) => v.normals(m * k).map((x, i) => (i % k === k - 1 ? x : 0)));
+    add('one long row, others empty', (v) => v.normals(m * k).map((x, i) => (i < k ? x : 0)));
+    add('NaN in one row', (v) => v.sparse(m * k, 0.5).map((x, i) => (i === 5 * k + 3 ? Number.NaN : x)));
+    add('infinity in one row', (v) =>
+      v.sparse(m * k, 0.5).map((x, i) => (i === 5 * k + 3 ? Number.POSITIVE_INFINITY : x)),
+    );
+    add('denormals', (v) => v.sparse(m * k, 0.5).map((x) => (x === 0 ? 0 : DENORMALS[1])));
+  }
+  // A weight of infinity under a zero must not be read at all: 0 * infinity would be NaN.
+  cases.push({
+    ...sparseCaseOf('infinite weights under zeros', m, n, k, (v) => v.normals(m * k)),
+    tensors() {
+      const values = new Values('infinite weights under zeros');
+      const even = values.normals(m * k).map((x, i) => ((i % k) % 2 === 0 ? x : 0));
+      const weights = values.normals(k * n).map((x, i) => (Math.floor(i / n) % 2 === 0 ? x : Number.POSITIVE_INFINITY));
+      return { ...rowsSpec('a', even, m, k), b: f32([k, n], weights), out: f32([m, n], null) };
+    },
+  });
+  return cases;
+}
+
+/** The products of one token. */
+function tokenCases(k: number, n: number): Case[] {
+  const magnitude = Math.sqrt(k);
+  const accumulate = (k + n) % 2 === 0;
+  const name = `[${k}] [${k}, ${n}]`;
+  const zeros = [0, 0.6, 1][(k + n) % 3];
+  return [
+    {
+      kernel: 'matvec',
+      name: accumulate ? `${name} accumulate` : name,
+      tensors() {
+        const values = new Values(`matvec ${name}`);
+        const out = f32([n], accumulate ? values.normals(n) : null);
+        return { x: f32([k], values.normals(k)), w: f32([k, n], values.normals(k * n)), out };
+      },
+      call: (kernels, t) => kernels.matvec(t.float('x'), t.float('w'), t.float('out'), { accumulate }),
+      outputs: { out: { magnitude } },
+    },
+    {
+      kernel: 'sparseMatvec',
+      name: `${name} ${zeros * 100} % zeros${accumulate ? '' : ' accumulate'}`,
+      tensors() {
+        const values = new Values(`sparseMatvec ${name}`);
+        const out = f32([n], accumulate ? null : values.normals(n));
+        return { ...rowsSpec('x', values.sparse(k, zeros), 1, k), w: f32([k, n], values.normals(k * n)), out };
+      },
+      call: (kernels, t) =>
+        kernels.sparseMatvec(t.rows('x', 1, k), t.float('w'), t.float('out'), { accumulate: !accumulate }),
+      outputs: { out: { magnitude } },
+    },
+    {
+      kernel: 'matvecTransposed',
+      name,
+      tensors() {
+        const values = new Values(`matvecTransposed ${name}`);
+        return { x: f32([k], values.normals(k)), w: f32([n, k], values.normals(k * n)), out: f32([n], null) };
+      },
+      call: (kernels, t) => kernels.matvecTransposed(t.float('x'), t.float('w'), t.float('out')),
+      outputs: { out: { magnitude } },
+    },
+  ];
+}

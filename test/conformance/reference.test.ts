@@ -1,0 +1,367 @@
+/**
+ * The reference backend against numbers worked out by hand, closed forms, finite differences in f64, and the golden unit cases:
+ * the oracle of all other backends must not be tested against itself alone.
+ */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
+import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
+import type { IntTensor, Tensor } from '../../src/tensor/tensor.ts';
+import { runConformance } from './conformance.ts';
+import { Values } from './values.ts';
+
+const { kernels } = createReferenceBackend();
+
+/** An f64 tensor: hand-computed numbers need no tolerance for rounding. */
+function f64(shape: number[], values?: readonly number[]): Tensor<'f64'> {
+  const size = shape.reduce((a, b) => a * b, 1);
+  return { dtype: 'f64', shape, data: values ? Float64Array.from(values) : new Float64Array(size), address: 0 };
+}
+
+function i32(values: readonly number[]): IntTensor {
+  return { dtype: 'i32', shape: [values.length], data: Int32Array.from(values), address: 0 };
+}
+
+function sparse(rows: number, cols: number, start: number[], index: number[], value: number[]): SparseRows {
+  return { rows, cols, start: i32(start), index: i32(index), value: f64([value.length], value) };
+}
+
+function expectClose(got: Tensor, expected: readonly number[], digits = 12): void {
+  expect(got.data.length).toBe(expected.length);
+  expected.forEach((value, i) => {
+    expect(got.data[i], `element ${i}`).toBeCloseTo(value, digits);
+  });
+}
+
+function normals(seed: string, shape: number[]): Tensor<'f64'> {
+  return f64(shape, [...new Values(seed).normals(shape.reduce((a, b) => a * b, 1))]);
+}
+
+/** d(sum of out * dOut) / d(input), element by element, by central differences. */
+function finiteDifferences(input: Tensor, out: Tensor, dOut: Tensor, forward: () => void): number[] {
+  const step = 1e-6;
+  const weighted = () => {
+    forward();
+    return [...out.data].reduce((sum, value, i) => sum + value * dOut.data[i], 0);
+  };
+  return Array.from(input.data, (value, i) => {
+    input.data[i] = value + step;
+    const above = weighted();
+    input.data[i] = value - step;
+    const below = weighted();
+    input.data[i] = value;
+    return (above - below) / (2 * step);
+  });
+}
+
+describe('products by hand', () => {
+  const a = [1, 2, 3, 4, 5, 6];
+  const b = [7, 8, 9, 10, 11, 12];
+  const product = [58, 64, 139, 154];
+
+  it('matmul in all four storages, and accumulating', () => {
+    const aT = f64([3, 2], [1, 4, 2, 5, 3, 6]);
+    const bT = f64([2, 3], [7, 9, 11, 8, 10, 12]);
+    for (const transposeA of [false, true]) {
+      for (const transposeB of [false, true]) {
+        const out = f64([2, 2], [1, 1, 1, 1]);
+        kernels.matmul(transposeA ? aT : f64([2, 3], a), transposeB ? bT : f64([3, 2], b), out, {
+          transposeA,
+          transposeB,
+        });
+        expect([...out.data]).toEqual(product);
+      }
+    }
+    const out = f64([2, 2], [1, 2, 3, 4]);
+    kernels.matmul(f64([2, 3], a), f64([3, 2], b), out, { accumulate: true });
+    expect([...out.data]).toEqual([59, 66, 142, 158]);
+  });
+
+  it('sparseMatmul: only listed elements, empty rows are 0', () => {
+    const rows = sparse(3, 3, [0, 2, 2, 3], [0, 2, 1], [2, 3, -1]); // [2 0 3] [0 0 0] [0 -1 0]
+    const out = f64([3, 2], [9, 9, 9, 9, 9, 9]);
+    kernels.sparseMatmul(rows, f64([3, 2], b), out);
+    expect([...out.data]).toEqual([47, 52, 0, 0, -9, -10]);
+    kernels.sparseMatmul(rows, f64([2, 3], [7, 9, 11, 8, 10, 12]), out, { transposeB: true, accumulate: true });
+    expect([...out.data]).toEqual([94, 104, 0, 0, -18, -20]);
+  });
+
+  it('products of one token', () => {
+    const out = f64([2]);
+    kernels.matvec(f64([3], [1, 2, 3]), f64([3, 2], b), out);
+    expect([...out.data]).toEqual([58, 64]);
+    kernels.sparseMatvec(sparse(1, 3, [0, 1], [1], [2]), f64([3, 2], b), out, { accumulate: true });
+    expect([...out.data]).toEqual([76, 84]);
+    kernels.matvecTransposed(f64([3], [1, 2, 3]), f64([2, 3], a), out);
+    expect([...out.data]).toEqual([14, 32]);
+  });
+});
+
+describe('selection and lists by hand', () => {
+  function selected(x: number[], kept: number): number[] {
+    const out = sparse(1, x.length, [0, 0], new Array(kept).fill(-1), new Array(kept).fill(-1));
+    kernels.selectTopK(f64([1, x.length], x), kept, out);
+    out.index.data.forEach((c, e) => {
+      expect(out.value.data[e]).toBe(x[c]);
+    });
+    expect(out.start.data[1]).toBe(kept);
+    return [...out.index.data];
+  }
+
+  it('keeps the largest magnitudes, ties to the lower index, in ascending order', () => {
+    expect(selected([1, -5, 3, 5, -3], 3)).toEqual([1, 2, 3]);
+    expect(selected([-0, 0, -0], 2)).toEqual([0, 1]);
+    expect(selected([0, -(2 ** -149), 2 ** -149], 1)).toEqual([1]);
+  });
+
+  it('keeps exactly `kept` with infinities and NaN, NaN first', () => {
+    const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
+    expect(selected([1, infinity, nan, -infinity, nan], 1)).toEqual([2]);
+    expect(selected([1, infinity, nan, -infinity, nan], 3)).toEqual([1, 2, 4]);
+    expect(selected([nan, nan, nan], 2)).toEqual([0, 1]);
+  });
+
+  it('counts, gathers, transposes, writes out and masks', () => {
+    const dense = [0, 2, -0, 3, 0, 0, Number.NaN, 0, 4];
+    const start = i32([-1, -1, -1, -1]);
+    kernels.countNonZeros(f64([3, 3], dense), start);
+    expect([...start.data]).toEqual([0, 1, 2, 4]);
+    const rows = { ...sparse(3, 3, [], new Array(4).fill(-1), new Array(4).fill(-1)), start };
+    kernels.gatherNonZeros(f64([3, 3], dense), rows);
+    expect([...rows.index.data]).toEqual([1, 0, 0, 2]);
+    expect([...rows.value.data]).toEqual([2, 3, Number.NaN, 4]);
+    const transposed = sparse(3, 3, [-1, -1, -1, -1], new Array(4).fill(-1), new Array(4).fill(-1));
+    kernels.transposeRows(rows, transposed);
+    expect([...transposed.start.data]).toEqual([0, 2, 3, 4]);
+    expect([...transposed.index.data]).toEqual([1, 2, 0, 2]);
+    expect([...transposed.value.data]).toEqual([3, Number.NaN, 2, 4]);
+    const out = f64([3, 3], new Array(9).fill(7));
+    kernels.scatterRows(rows, out);
+    expect([...out.data]).toEqual([0, 2, 0, 3, 0, 0, Number.NaN, 0, 4]);
+    kernels.maskRows(f64([3, 3], [1, 2, 3, 4, 5, 6, 7, 8, 9]), rows, out);
+    expect([...out.data]).toEqual([0, 2, 0, 4, 0, 0, 7, 0, 9]);
+  });
+
+  it('re-scales a row to unit root mean square, and leaves a row of zeros 0', () => {
+    const rows = sparse(2, 8, [0, 2, 3], [1, 6, 0], [3, -4, 0]);
+    const norm = f64([2]);
+    kernels.rescaleRows(rows, norm);
+    expectClose(norm, [5, 0]);
+    expectClose(rows.value, [(3 / 5.000001) * Math.sqrt(8), (-4 / 5.000001) * Math.sqrt(8), 0]);
+  });
+
+  it('rescaleRowsBackward is the derivative of rescaleRows', () => {
+    const x = [0.5, -1.5, 2, 0.25, 0.75];
+    const values = f64([5], x);
+    const rows = { ...sparse(2, 4, [0, 3, 5], [0, 1, 3, 1, 2], x), value: f64([5]) };
+    const norm = f64([2]);
+    const forward = () => {
+      rows.value.data.set(values.data);
+      kernels.rescaleRows(rows, norm);
+    };
+    const gradient = normals('rescale', [2, 4]);
+    const at = [0, 1, 3, 5, 6].map((i) => gradient.data[i]);
+    const expected = finiteDifferences(values, rows.value, f64([5], at), forward);
+    forward();
+    const untouched = (gradient.data[2] * 2) / (norm.data[0] + 1e-6);
+    kernels.rescaleRowsBackward(rows, norm, gradient);
+    expectClose(
+      f64(
+        [5],
+        [0, 1, 3, 5, 6].map((i) => gradient.data[i]),
+      ),
+      expected,
+      7,
+    );
+    expect(gradient.data[2]).toBeCloseTo(untouched, 12);
+  });
+});
+
+describe('normalisation and positions by hand', () => {
+  it('rmsNorm: [3, 4] has mean square 12.5', () => {
+    const [out, rstd] = [f64([1, 2]), f64([1])];
+    kernels.rmsNorm(f64([1, 2], [3, 4]), f64([2], [1, 10]), 0, out, rstd);
+    expectClose(rstd, [1 / Math.sqrt(12.5)]);
+    expectClose(out, [3 / Math.sqrt(12.5), 40 / Math.sqrt(12.5)]);
+  });
+
+  it('rmsNormBackward is the derivative of rmsNorm, and adds up', () => {
+    const [x, weight, dOut] = [normals('x', [3, 5]), normals('w', [5]), normals('d', [3, 5])];
+    const [out, rstd] = [f64([3, 5]), f64([3])];
+    const forward = () => kernels.rmsNorm(x, weight, 1e-5, out, rstd);
+    const [dXExpected, dWeightExpected] = [x, weight].map((t) => finiteDifferences(t, out, dOut, forward));
+    forward();
+    const [dX, dWeight] = [f64([3, 5]), f64([5], [1, 1, 1, 1, 1])];
+    kernels.rmsNormBackward(x, weight, rstd, dOut, dX, dWeight);
+    expectClose(dX, dXExpected, 7);
+    expectClose(
+      dWeight,
+      dWeightExpected.map((value) => value + 1),
+      7,
+    );
+    kernels.rmsNormBackward(x, weight, rstd, dOut, dX, dWeight, { accumulate: true });
+    expectClose(
+      dX,
+      dXExpected.map((value) => 2 * value),
+      7,
+    );
+  });
+
+  it('rope: a quarter turn takes (a, b) to (-b, a), feature i with feature i + headDim / 2', () => {
+    const [cos, sin] = [f64([2, 2], [1, 1, 0, 1]), f64([2, 2], [0, 0, 1, 0])];
+    const x = f64([2, 5], [1, 2, 3, 4, 9, 1, 2, 3, 4, 9]);
+    kernels.rope(x, cos, sin, { seqLen: 2, start: 0, nRotatedHeads: 1, headDim: 4, inverse: false });
+    expect([...x.data]).toEqual([1, 2, 3, 4, 9, -3, 2, 1, 4, 9]);
+    const alone = f64([1, 4], [-3, 2, 1, 4]);
+    kernels.rope(alone, cos, sin, { seqLen: 1, start: 1, nRotatedHeads: 1, headDim: 4, inverse: true });
+    expect([...alone.data]).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe('attention by hand', () => {
+  it('weighs two values by the softmax of the scores, grouped heads on one key', () => {
+    const shape = { batch: 1, seqLen: 2, nHeads: 2, nKvHeads: 1, headDim: 4 };
+    // Scores of the second token: head 0: q . k / 2 = 0 and ln 3; head 1: 0 and 0.
+    const q = [2 * Math.log(3), 0, 0, 0, 0, 0, 0, 0];
+    const qkv = f64([2, 16], [...q, 0, 0, 0, 0, 1, 2, 3, 4, ...q, 1, 0, 0, 0, 5, 6, 7, 8]);
+    const [out, logSumExp] = [f64([2, 8]), f64([2, 2])];
+    kernels.attention(qkv, out, logSumExp, shape);
+    expectClose(out, [1, 2, 3, 4, 1, 2, 3, 4, 4, 5, 6, 7, 3, 4, 5, 6]);
+    expectClose(logSumExp, [0, 0, Math.log(4), Math.log(2)]);
+  });
+
+  it('attentionBackward is the derivative of attention', () => {
+    const shape = { batch: 2, seqLen: 4, nHeads: 4, nKvHeads: 2, headDim: 2 };
+    const [qkv, dOut] = [normals('qkv', [8, 16]), normals('dOut', [8, 8])];
+    const [out, logSumExp, dQkv] = [f64([8, 8]), f64([8, 4]), f64([8, 16])];
+    const forward = () => kernels.attention(qkv, out, logSumExp, shape);
+    const expected = finiteDifferences(qkv, out, dOut, forward);
+    forward();
+    kernels.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape);
+    expectClose(dQkv, expected, 7);
+  });
+});
+
+describe('feed-forward by hand', () => {
+  const gateUp = f64([1, 6], [2, -1, 0.5, 3, 5, -4]); // gates 2, -1, 0.5; ups 3, 5, -4
+
+  it('glu', () => {
+    const out = f64([1, 3]);
+    kernels.glu(gateUp, 'relu2', out);
+    expect([...out.data]).toEqual([12, 0, -1]);
+    kernels.glu(gateUp, 'relu', out);
+    expect([...out.data]).toEqual([6, 0, -2]);
+    kernels.glu(gateUp, 'silu', out);
+    expectClose(out, [6 / (1 + Math.exp(-2)), -5 / (1 + Math.E), -2 / (1 + Math.exp(-0.5))]);
+  });
+
+  it('gluBackward is the derivative of glu plus l1 * sum |hidden|', () => {
+    for (const activation of ['relu2', 'relu', 'silu'] as const) {
+      const [out, dOut, dGateUp] = [f64([1, 3]), f64([1, 3], [0.5, -2, 1.5]), f64([1, 6])];
+      const l1 = 0.25;
+      // The L1 term is one more output, the sum of |hidden|, of gradient l1.
+      const extended = f64([4]);
+      const expected = finiteDifferences(gateUp, extended, f64([4], [...dOut.data, l1]), () => {
+        kernels.glu(gateUp, activation, out);
+        extended.data.set([...out.data, out.data.reduce((sum, h) => sum + Math.abs(h), 0)]);
+      });
+      kernels.gluBackward(gateUp, dOut, activation, l1, dGateUp);
+      expectClose(dGateUp, expected, 7);
+    }
+  });
+
+  it('closed gates are +0 in front of negative, infinite and NaN', () => {
+    const closed = f64([1, 8], [-1, 0, -0, -2, -3, Number.POSITIVE_INFINITY, Number.NaN, 1]);
+    const [out, dGateUp] = [f64([1, 4]), f64([1, 8], new Array(8).fill(9))];
+    for (const activation of ['relu2', 'relu'] as const) {
+      kernels.glu(closed, activation, out);
+      kernels.gluBackward(closed, f64([1, 4], [1, -1, Number.POSITIVE_INFINITY, Number.NaN]), activation, 1, dGateUp);
+      expect([...out.data, ...dGateUp.data].every((x) => Object.is(x, 0))).toBe(true);
+    }
+  });
+});
+
+describe('embedding, loss, optimiser and sums by hand', () => {
+  it('embedding and its backward', () => {
+    const ids = i32([2, 0, 2]);
+    const out = f64([3, 2]);
+    kernels.embedding(ids, f64([3, 2], [1, 2, 3, 4, 5, 6]), out);
+    expect([...out.data]).toEqual([5, 6, 1, 2, 5, 6]);
+    const dTable = f64([3, 2], [1, 1, 1, 1, 1, 1]);
+    kernels.embeddingBackward(ids, f64([3, 2], [1, 2, 3, 4, 5, 6]), dTable);
+    expect([...dTable.data]).toEqual([4, 5, 1, 1, 7, 9]);
+  });
+
+  it('softmaxCrossEntropy: uniform logits cost ln V; -1 counts nothing', () => {
+    const logits = f64([2, 4], [5, 5, 5, 5, 1, 2, 3, 4]);
+    const losses = f64([2], [9, 9]);
+    kernels.softmaxCrossEntropy(logits, i32([2, -1]), losses, 2);
+    expectClose(losses, [Math.log(4), 0]);
+    expectClose(logits, [0.5, 0.5, -1.5, 0.5, 0, 0, 0, 0]);
+  });
+
+  it('softmaxCrossEntropy: no scale, no gradient; odds of e to 1', () => {
+    const logits = f64([1, 2], [1001, 1000]);
+    const losses = f64([1]);
+    kernels.softmaxCrossEntropy(logits, i32([1]), losses, null);
+    expectClose(losses, [Math.log(1 + Math.E)]);
+    expect([...logits.data]).toEqual([1001, 1000]);
+  });
+
+  it('adamw: the first step is lr in the direction of the gradient; the second by hand', () => {
+    const [p, g, m, v] = [f64([1], [1]), f64([1], [-3]), f64([1]), f64([1])];
+    const options = { lr: 0.1, beta1: 0.9, beta2: 0.99, eps: 0, weightDecay: 0.5, gradientScale: 2 };
+    kernels.adamw(p, g, m, v, { ...options, step: 1 });
+    expectClose(p, [0.95 + 0.1]);
+    expectClose(m, [-0.6]);
+    expectClose(v, [0.36]);
+    expect(g.data[0]).toBe(0);
+    g.data[0] = 1;
+    kernels.adamw(p, g, m, v, { ...options, step: 2 });
+    // m = -0.54 + 0.2 = -0.34, v = 0.3564 + 0.04 = 0.3964; corrections 0.19 and 0.0199.
+    expectClose(p, [1.05 * 0.95 + (0.1 * (0.34 / 0.19)) / Math.sqrt(0.3964 / 0.0199)]);
+  });
+
+  it('sums, add, scale, copy and fill', () => {
+    const x = f64([2, 3], [1, -2, 3, -4, 5, -6]);
+    const partial = f64([2]);
+    kernels.sumSquares(x, partial, 1, 2);
+    expect([...partial.data]).toEqual([13, 61]);
+    kernels.sumAbs(x, partial);
+    expect([...partial.data]).toEqual([6, 15]);
+    const other = f64([2, 3]);
+    kernels.copy(x, other);
+    kernels.scale(other, 2);
+    kernels.add(x, other, other);
+    expect([...other.data]).toEqual([3, -6, 9, -12, 15, -18]);
+    kernels.fill(other, 4);
+    expect([...other.data]).toEqual([4, 4, 4, 4, 4, 4]);
+  });
+});
+
+interface GoldenSelection {
+  x: number[];
+  kept: number;
+  keptIndices: number[];
+}
+
+const data = process.env.QSPARSE_DATA ?? join(import.meta.dirname, '../../../shared');
+const golden = join(data, 'golden/qsparse_layer/unit_cases.json');
+
+describe('golden unit cases', () => {
+  const there = existsSync(golden);
+  it.skipIf(!there)(there ? 'selections' : 'selections: golden/qsparse_layer/unit_cases.json is missing', () => {
+    const { topK } = JSON.parse(readFileSync(golden, 'utf8')) as { topK: GoldenSelection[] };
+    expect(topK.length).toBeGreaterThan(0);
+    for (const { x, kept, keptIndices } of topK) {
+      const out = sparse(1, x.length, [0, 0], new Array(kept).fill(-1), new Array(kept).fill(-1));
+      kernels.selectTopK(f64([1, x.length], x), kept, out);
+      expect([...out.index.data]).toEqual(keptIndices);
+    }
+  });
+});
+
+// Against itself: every output is written whole, inputs stay, the laws hold.
+runConformance('reference', () => createReferenceBackend(), { threads: [1] });

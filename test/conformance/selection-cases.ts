@@ -1,0 +1,195 @@
+/** Cases of the selection and of the lists of non-zeros: all that is an index must be equal, ties and NaN included. */
+
+import type { Case } from './case.ts';
+import { emptyRowsSpec, f32, i32, rowsSpec, SPECIAL_ROWS, specialRow, Values } from './values.ts';
+
+export function selectionCases(): Case[] {
+  return [...selectCases(), ...listCases(), ...rescaleCases()];
+}
+
+function selectCase(
+  label: string,
+  N: number,
+  D: number,
+  kept: number,
+  contents: (values: Values) => Float32Array,
+): Case {
+  const name = `${label} [${N}, ${D}], ${kept} kept`;
+  return {
+    kernel: 'selectTopK',
+    name,
+    tensors: () => ({ x: f32([N, D], contents(new Values(name))), ...emptyRowsSpec('out', N, N * kept) }),
+    call: (kernels, t) => kernels.selectTopK(t.float('x'), kept, t.rows('out', N, D)),
+    outputs: { 'out.start': 'equal', 'out.index': 'equal', 'out.value': 'equal' },
+  };
+}
+
+function selectCases(): Case[] {
+  const cases: Case[] = [];
+  for (const D of [1, 2, 3, 7, 8, 15, 16, 17, 31, 64, 97, 160, 255, 513]) {
+    for (const kept of new Set([1, Math.ceil(D * 0.4), Math.floor(D / 2) || 1, D - 1 || 1, D])) {
+      cases.push(selectCase('normal', 5, D, kept, (values) => values.normals(5 * D)));
+    }
+  }
+  for (const kind of SPECIAL_ROWS) {
+    for (const D of [1, 5, 16, 67, 256]) {
+      for (const kept of new Set([1, Math.ceil(D / 3), D])) {
+        cases.push(
+          selectCase(kind, 3, D, kept, (values) => {
+            const rows = [0, 1, 2].map(() => specialRow(kind, values, D));
+            return Float32Array.from(rows.flatMap((row) => [...row]));
+          }),
+        );
+      }
+    }
+  }
+  const spread = (values: Values) => values.normals(70 * 1408).map((x) => x * x * x);
+  cases.push(selectCase('large', 70, 1408, 564, spread));
+  cases.push(selectCase('long rows', 2, 4099, 1640, (values) => values.normals(2 * 4099)));
+  cases.push(selectCase('sorted', 2, 512, 205, () => Float32Array.from({ length: 1024 }, (_, i) => i - 512)));
+  return cases;
+}
+
+/** Matrices for the list kernels: [rows, cols, contents]. */
+const MATRICES: readonly (readonly [string, number, number, (values: Values, size: number) => Float32Array])[] = [
+  ['one zero', 1, 1, () => new Float32Array(1)],
+  ['one element', 1, 1, () => Float32Array.of(-2)],
+  ['all zeros', 5, 19, () => new Float32Array(5 * 19)],
+  ['zeros of both signs', 6, 33, (values) => specialRow('zeros of both signs', values, 6 * 33)],
+  ['denormals', 6, 33, (values) => specialRow('denormals', values, 6 * 33)],
+  ['NaN', 6, 33, (values) => specialRow('NaN', values, 6 * 33)],
+  ['infinities', 6, 33, (values) => specialRow('infinities', values, 6 * 33)],
+  ['dense', 7, 40, (values, size) => values.normals(size)],
+  ['60 % zeros', 33, 67, (values, size) => values.sparse(size, 0.6)],
+  ['99 % zeros', 33, 67, (values, size) => values.sparse(size, 0.99)],
+  ['one row', 1, 130, (values, size) => values.sparse(size, 0.5)],
+  ['one column', 130, 1, (values, size) => values.sparse(size, 0.5)],
+  [
+    'ragged',
+    20,
+    50,
+    (values, size) => values.normals(size).map((x, i) => (i % 50 < Math.floor(i / 50) ** 2 / 8 ? x : 0)),
+  ],
+  ['large', 257, 600, (values, size) => values.sparse(size, 0.7)],
+];
+
+function listCases(): Case[] {
+  return MATRICES.flatMap(([label, rows, cols, contents]) => {
+    const name = `${label} [${rows}, ${cols}]`;
+    const dense = () => contents(new Values(name), rows * cols);
+    return [
+      ...gatherCases(name, rows, cols, dense),
+      transposeCase(name, rows, cols, dense),
+      ...maskCases(name, rows, cols, dense),
+    ];
+  });
+}
+
+function gatherCases(name: string, rows: number, cols: number, dense: () => Float32Array): Case[] {
+  return [
+    {
+      kernel: 'countNonZeros',
+      name,
+      tensors: () => ({ x: f32([rows, cols], dense()), start: i32([rows + 1], null) }),
+      call: (kernels, t) => kernels.countNonZeros(t.float('x'), t.int('start')),
+      outputs: { start: 'equal' },
+    },
+    {
+      kernel: 'gatherNonZeros',
+      name,
+      tensors() {
+        const lists = rowsSpec('out', dense(), rows, cols);
+        const capacity = lists['out.index'].shape[0];
+        return {
+          x: f32([rows, cols], dense()),
+          ...emptyRowsSpec('out', rows, capacity),
+          'out.start': lists['out.start'],
+        };
+      },
+      call: (kernels, t) => kernels.gatherNonZeros(t.float('x'), t.rows('out', rows, cols)),
+      outputs: { 'out.index': 'equal', 'out.value': 'equal' },
+    },
+    {
+      kernel: 'scatterRows',
+      name,
+      tensors: () => ({ ...rowsSpec('a', dense(), rows, cols), out: f32([rows, cols], null) }),
+      call: (kernels, t) => kernels.scatterRows(t.rows('a', rows, cols), t.float('out')),
+      outputs: { out: 'equal' },
+    },
+  ];
+}
+
+function transposeCase(name: string, rows: number, cols: number, dense: () => Float32Array): Case {
+  return {
+    kernel: 'transposeRows',
+    name,
+    tensors() {
+      const lists = rowsSpec('a', dense(), rows, cols);
+      return { ...lists, ...emptyRowsSpec('out', cols, lists['a.index'].shape[0]) };
+    },
+    call: (kernels, t) => kernels.transposeRows(t.rows('a', rows, cols), t.rows('out', cols, rows)),
+    outputs: { 'out.start': 'equal', 'out.index': 'equal', 'out.value': 'equal' },
+  };
+}
+
+function maskCases(name: string, rows: number, cols: number, dense: () => Float32Array): Case[] {
+  const x = () => new Values(`mask ${name}`).normals(rows * cols);
+  return [
+    {
+      kernel: 'maskRows',
+      name,
+      tensors: () => ({
+        x: f32([rows, cols], x()),
+        ...rowsSpec('at', dense(), rows, cols),
+        out: f32([rows, cols], null),
+      }),
+      call: (kernels, t) => kernels.maskRows(t.float('x'), t.rows('at', rows, cols), t.float('out')),
+      outputs: { out: 'equal' },
+    },
+    {
+      kernel: 'maskRows',
+      name: `${name} in place`,
+      tensors: () => ({ x: f32([rows, cols], x()), ...rowsSpec('at', dense(), rows, cols) }),
+      call: (kernels, t) => kernels.maskRows(t.float('x'), t.rows('at', rows, cols), t.float('x')),
+      outputs: { x: 'equal' },
+    },
+  ];
+}
+
+function rescaleCases(): Case[] {
+  const matrices = MATRICES.filter(([label]) => !['denormals', 'NaN', 'infinities'].includes(label));
+  return matrices.flatMap(([label, rows, cols, contents]): Case[] => {
+    const name = `${label} [${rows}, ${cols}]`;
+    const dense = () => contents(new Values(name), rows * cols);
+    return [
+      {
+        kernel: 'rescaleRows',
+        name,
+        tensors: () => ({ ...rowsSpec('a', dense(), rows, cols), norm: f32([rows], null) }),
+        call: (kernels, t) => kernels.rescaleRows(t.rows('a', rows, cols), t.float('norm')),
+        outputs: { 'a.value': { magnitude: 1 }, norm: { magnitude: 1 } },
+      },
+      {
+        kernel: 'rescaleRowsBackward',
+        name,
+        tensors: () => rescaled(name, dense(), rows, cols),
+        call: (kernels, t) =>
+          kernels.rescaleRowsBackward(t.rows('a', rows, cols), t.float('norm'), t.float('gradient')),
+        outputs: { gradient: { magnitude: 1 } },
+      },
+    ];
+  });
+}
+
+/** Re-scaled rows, their norms before, and a gradient: computed here, so that both backends read the same. */
+function rescaled(name: string, dense: Float32Array, rows: number, cols: number) {
+  const norm = new Float32Array(rows);
+  const scaled = new Float32Array(dense.length);
+  for (let r = 0; r < rows; r++) {
+    const row = dense.subarray(r * cols, (r + 1) * cols);
+    norm[r] = Math.hypot(...row);
+    for (let c = 0; c < cols; c++) scaled[r * cols + c] = (row[c] / (norm[r] + 1e-6)) * Math.sqrt(cols);
+  }
+  const gradient = new Values(`gradient ${name}`).normals(rows * cols);
+  return { ...rowsSpec('a', scaled, rows, cols), norm: f32([rows], norm), gradient: f32([rows, cols], gradient) };
+}

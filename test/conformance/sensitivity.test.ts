@@ -1,0 +1,129 @@
+/**
+ * The suite must be able to fail: known faults are put into the reference's kernels, one at a time, and each must be found by the
+ * cases of its kernel. Each is a defect that a real implementation could have.
+ */
+
+import { describe, expect, it } from 'vitest';
+import type { Backend, Kernels } from '../../src/backend.ts';
+import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
+import { casesByKernel } from './cases.ts';
+import { faultsOf } from './conformance.ts';
+
+const { kernels } = createReferenceBackend();
+
+type Mutant = Partial<Kernels>;
+
+const MUTANTS: Record<string, Mutant> = {
+  'a product that forgets its last column': {
+    matmul(a, b, out, options) {
+      const before = out.data[out.data.length - 1];
+      kernels.matmul(a, b, out, options);
+      out.data[out.data.length - 1] = before;
+    },
+  },
+  'a product that adds to what it should overwrite': {
+    sparseMatmul: (a, b, out, options) => kernels.sparseMatmul(a, b, out, { ...options, accumulate: true }),
+  },
+  'a product that reads weights under zeros': {
+    sparseMatmul(a, b, out, options) {
+      kernels.sparseMatmul(a, b, out, options);
+      if (b.data.some((x) => !Number.isFinite(x))) out.data.fill(Number.NaN);
+    },
+  },
+  'a product rounded to 12 bits': {
+    matvec(x, w, out, options) {
+      kernels.matvec(x, w, out, options);
+      for (let j = 0; j < out.data.length; j++) out.data[j] *= 1 + 2 ** -12 * (j % 2);
+    },
+  },
+  'ties to the higher index': {
+    selectTopK(x, kept, out) {
+      kernels.selectTopK(x, kept, out);
+      const last = x.shape[1] - 1;
+      const end = kept - 1;
+      const at = out.index.data[end];
+      if (at !== last && Math.abs(x.data[at]) === Math.abs(x.data[last])) {
+        out.index.data[end] = last;
+        out.value.data[end] = x.data[last];
+      }
+    },
+  },
+  '-0 counted as a value': {
+    countNonZeros(x, start) {
+      const marked = { ...x, data: x.data.map((v) => (Object.is(v, -0) ? 1 : v)) } as typeof x;
+      kernels.countNonZeros(marked, start);
+    },
+  },
+  'an output that overruns by one': {
+    transposeRows(a, out) {
+      kernels.transposeRows(a, out);
+      const { buffer, byteOffset, byteLength } = out.index.data;
+      new Int32Array(buffer, byteOffset + byteLength, 1)[0] = 0;
+    },
+  },
+  'an input that is written': {
+    rmsNorm(x, weight, eps, out, rstd) {
+      kernels.rmsNorm(x, weight, eps, out, rstd);
+      x.data[0] += 1;
+    },
+  },
+  'a closed gate that gives -0': {
+    glu(gateUp, activation, out) {
+      kernels.glu(gateUp, activation, out);
+      out.data.forEach((x, i) => {
+        if (x === 0) out.data[i] = -0;
+      });
+    },
+  },
+  'attention that sees the future': {
+    attentionCached: (qkv, keys, values, out, shape) =>
+      kernels.attentionCached(qkv, keys, values, out, { ...shape, start: shape.start + 1 }),
+  },
+  'attention that forgets the past': {
+    attention: (qkv, out, logSumExp, shape) =>
+      kernels.attention(qkv, out, logSumExp, { ...shape, seqLen: 1, batch: shape.batch * shape.seqLen }),
+  },
+  'no bias correction': {
+    adamw: (p, g, m, v, options) => kernels.adamw(p, g, m, v, { ...options, step: 1_000_000 }),
+  },
+  'a gradient for targets of -1': {
+    softmaxCrossEntropy(logits, targets, losses, scale) {
+      const data = targets.data.map((target) => Math.max(target, 0));
+      kernels.softmaxCrossEntropy(logits, { ...targets, data }, losses, scale);
+    },
+  },
+  'a rotation that starts a sequence anew in the middle': {
+    rope: (x, cos, sin, shape) => kernels.rope(x, cos, sin, { ...shape, seqLen: Math.ceil(shape.seqLen / 2) }),
+  },
+};
+
+describe('the suite finds', () => {
+  const cases = casesByKernel();
+  for (const [fault, mutant] of Object.entries(MUTANTS)) {
+    it(fault, { timeout: 30_000 }, () => {
+      const reference = createReferenceBackend();
+      const broken: Backend = { ...createReferenceBackend(), kernels: { ...kernels, ...mutant } };
+      const [kernel] = Object.keys(mutant) as (keyof Kernels)[];
+      const found = cases.get(kernel)?.some((testCase, i) => faultsOf(testCase, i, reference, [broken]).length > 0);
+      expect(found).toBe(true);
+    });
+  }
+
+  it('a result that depends on the number of threads', () => {
+    const reference = createReferenceBackend();
+    const second: Backend = {
+      ...reference,
+      threads: 2,
+      kernels: {
+        ...kernels,
+        sumAbs(x, partial) {
+          kernels.sumAbs(x, partial);
+          partial.data[0] *= 1 + 2 ** -50;
+        },
+      },
+    };
+    const [testCase] = cases.get('sumAbs') ?? [];
+    expect(faultsOf(testCase, 0, reference, [reference, reference])).toEqual([]);
+    expect(faultsOf(testCase, 0, reference, [reference, second])[0]).toContain('2 threads against one');
+  });
+});
