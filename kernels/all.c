@@ -1,0 +1,28 @@
+/* Every kernel as one translation unit: compiled once for each instruction set, with -DISA=<suffix> and that set's flags.
+ *
+ * One unit makes the vector width a compile-time constant everywhere and lets the compiler inline across kernels. All
+ * that leaves it is one table, `qsparse_kernels_<suffix>`, in the order of kernel_list.h.
+ */
+#include "kernel.h"
+#include "kernel_list.h"
+
+#include "gemm.c"
+#include "sparse_matmul.c"
+#include "matvec.c"
+#include "top_k.c"
+#include "rows.c"
+#include "rms_norm.c"
+#include "rope.c"
+#include "attention.c"
+#include "glu.c"
+#include "embedding.c"
+#include "cross_entropy.c"
+#include "adamw.c"
+#include "reduce.c"
+
+#define PASTE(a, b) a##b
+#define TABLE(suffix) PASTE(qsparse_kernels_, suffix)
+#define ENTRY(name) name,
+
+extern const kernel TABLE(ISA)[KERNEL_COUNT];
+const kernel TABLE(ISA)[KERNEL_COUNT] = {KERNELS(ENTRY)};

@@ -1,0 +1,423 @@
+/* Causal attention with memory linear in the length: training forward and backward, and reading from a cache.
+ *
+ * Blocks of queries meet blocks of keys with a running maximum and sum (Dao et al., arXiv 2205.14135); the backward
+ * makes the probabilities again from logSumExp (arXiv 2307.08691). Everything heavy is one register-blocked product on
+ * tiles in the scratch. The forward keeps its tiles transposed, queries along the vector: maximum, sum and scaling are
+ * then plain vector operations, and K and V are read where they lie. The backward keeps keys along the vector for the
+ * scores and features for the gradients. Rows of scratch are padded: only packing and unpacking know remainders.
+ *
+ * Query head h reads key/value head h / (nHeads / nKvHeads). headDim <= 1024: the tiles must fit the scratch.
+ *
+ * attention:          qkv, out, logSumExp, batch, seqLen, nHeads, nKvHeads, headDim   sequences, heads, rows are shared
+ * attention_backward: qkv, out, logSumExp, dOut, dQkv, batch, seqLen, nHeads, nKvHeads, headDim
+ *                                                                            sequences, key/value heads are shared
+ * attention_cached:   qkv, keys, values, out, nQueries, start, nHeads, nKvHeads, headDim         heads, rows are shared
+ */
+#include "vector_math.h"
+
+/* ---- the product ------------------------------------------------------------------------------------------------ */
+
+/* Six rows by two vectors: 12 sums, two vectors of b and a broadcast fill 16 registers, and hide the latency of FMA. */
+#define ATTENTION_ROWS 6
+#define ATTENTION_COLS (2 * VL)
+
+/* c [rows, 2 VL] = (or +=) a b over `depth`; element (r, d) of a is a[r * aRow + d * aDepth]. `rows` is a constant. */
+INLINE void attention_micro(int rows, int64_t depth, const float *a, int64_t aRow, int64_t aDepth, const float *b,
+                            int64_t bRow, float *c, int64_t cRow, int accumulate) {
+  vf left[ATTENTION_ROWS], right[ATTENTION_ROWS];
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; r++) {
+    left[r] = accumulate ? load(c + r * cRow) : splat(0);
+    right[r] = accumulate ? load(c + r * cRow + VL) : splat(0);
+  }
+  for (int64_t d = 0; d < depth; d++) {
+    const vf b0 = load(b + d * bRow), b1 = load(b + d * bRow + VL);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) {
+      const vf value = splat(a[r * aRow + d * aDepth]);
+      left[r] += value * b0;
+      right[r] += value * b1;
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; r++) {
+    store(c + r * cRow, left[r]);
+    store(c + r * cRow + VL, right[r]);
+  }
+}
+
+/* c [rows, cols] = (or +=) a b, cols a multiple of 2 VL; a by strides as above, b and c by rows. */
+static void attention_product(int64_t rows, int64_t cols, int64_t depth, const float *a, int64_t aRow, int64_t aDepth,
+                              const float *b, int64_t bRow, float *c, int64_t cRow, int accumulate) {
+  for (int64_t r = 0; r < rows; r += ATTENTION_ROWS)
+    for (int64_t j = 0; j < cols; j += ATTENTION_COLS) {
+      const float *from = a + r * aRow;
+      float *to = c + r * cRow + j;
+      switch (MIN(ATTENTION_ROWS, rows - r)) {
+      case 1: attention_micro(1, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate); break;
+      case 2: attention_micro(2, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate); break;
+      case 3: attention_micro(3, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate); break;
+      case 4: attention_micro(4, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate); break;
+      case 5: attention_micro(5, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate); break;
+      default: attention_micro(6, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate);
+      }
+    }
+}
+
+/* to [cols, rows] = from [rows, cols] transposed, in squares of 4 x 4. */
+static void attention_transpose(const float *from, int64_t fromRow, int64_t rows, int64_t cols, float *to,
+                                int64_t toRow) {
+  typedef float v4 __attribute__((vector_size(16)));
+  typedef float v4u __attribute__((vector_size(16), aligned(4), may_alias));
+  const int64_t rowsBy4 = rows & ~3, colsBy4 = cols & ~3;
+  for (int64_t r = 0; r < rowsBy4; r += 4)
+    for (int64_t c = 0; c < colsBy4; c += 4) {
+      const float *p = from + r * fromRow + c;
+      v4 a0 = *(const v4u *)p, a1 = *(const v4u *)(p + fromRow);
+      v4 a2 = *(const v4u *)(p + 2 * fromRow), a3 = *(const v4u *)(p + 3 * fromRow);
+      v4 low01 = __builtin_shufflevector(a0, a1, 0, 4, 1, 5), high01 = __builtin_shufflevector(a0, a1, 2, 6, 3, 7);
+      v4 low23 = __builtin_shufflevector(a2, a3, 0, 4, 1, 5), high23 = __builtin_shufflevector(a2, a3, 2, 6, 3, 7);
+      float *q = to + c * toRow + r;
+      *(v4u *)q = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+      *(v4u *)(q + toRow) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+      *(v4u *)(q + 2 * toRow) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+      *(v4u *)(q + 3 * toRow) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+    }
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t c = r < rowsBy4 ? colsBy4 : 0; c < cols; c++) to[c * toRow + r] = from[r * fromRow + c];
+}
+
+static void attention_clear(float *x, int64_t size) {
+  for (int64_t i = 0; i < size; i++) x[i] = 0;
+}
+
+/* Up to a whole pair of vectors. */
+INLINE int64_t attention_pad(int64_t size) { return (size + ATTENTION_COLS - 1) / ATTENTION_COLS * ATTENTION_COLS; }
+
+INLINE float attention_scale(int64_t headDim) { return 1.0f / __builtin_sqrtf((float)headDim); }
+
+/* ---- forward ---------------------------------------------------------------------------------------------------- */
+
+/* 32 queries and 60 keys: the transposed queries, the scores and the output of headDim 64 lie in the first-level cache
+ * together; 60 is ten times six rows. */
+#define ATTENTION_QUERIES 32
+#define ATTENTION_KEYS 60
+
+/* One head of one sequence: pointers to its first feature, and the distance from one token to the next. */
+typedef struct {
+  const float *q, *k, *v;
+  float *out, *logSumExp; /* logSumExp may be absent */
+  int64_t qRow, kvRow, outRow, logSumExpRow;
+  int64_t nQueries, start, headDim; /* query i stands at position start + i */
+} attention_head;
+
+/* Scores [keys, queries] of a block become exp(score - max); max, sum and the output so far follow the new maximum. */
+static void attention_softmax(float *scores, int64_t keys, float *max, float *sum, float *outT, int64_t headDim) {
+  for (int64_t i = 0; i < ATTENTION_QUERIES; i += VL) {
+    const vf before = load(max + i);
+    vf best = before;
+    for (int64_t j = 0; j < keys; j++) best = larger(load(scores + j * ATTENTION_QUERIES + i), best);
+    const vf shrink = exp_lanes(before - best);
+    vf total = load(sum + i) * shrink;
+    for (int64_t j = 0; j < keys; j++) {
+      float *score = scores + j * ATTENTION_QUERIES + i;
+      const vf p = exp_lanes(load(score) - best);
+      store(score, p);
+      total += p;
+    }
+    store(max + i, best);
+    store(sum + i, total);
+    for (int64_t d = 0; d < headDim; d++) {
+      float *o = outT + d * ATTENTION_QUERIES + i;
+      store(o, load(o) * shrink);
+    }
+  }
+}
+
+/* Queries first .. first + ATTENTION_QUERIES of a head over all keys that they may see. */
+static void attention_queries(const attention_head *h, int64_t first, float *scratch) {
+  const int64_t headDim = h->headDim, Q = ATTENTION_QUERIES, queries = MIN(Q, h->nQueries - first);
+  const int64_t position = h->start + first, nKeys = position + queries;
+  float *qT = scratch, *outT = qT + headDim * Q, *scores = outT + headDim * Q;
+  float max[ATTENTION_QUERIES], sum[ATTENTION_QUERIES];
+
+  if (queries < Q) attention_clear(qT, headDim * Q);
+  attention_transpose(h->q + first * h->qRow, h->qRow, queries, headDim, qT, Q);
+  const float factor = attention_scale(headDim);
+  for (int64_t j = 0; j < headDim * Q; j += VL) store(qT + j, load(qT + j) * factor);
+  attention_clear(outT, headDim * Q);
+  for (int i = 0; i < Q; i++) max[i] = -__builtin_inff(), sum[i] = 0;
+
+  for (int64_t k0 = 0; k0 < nKeys; k0 += ATTENTION_KEYS) {
+    const int64_t keys = MIN(ATTENTION_KEYS, nKeys - k0);
+    attention_product(keys, Q, headDim, h->k + k0 * h->kvRow, h->kvRow, 1, qT, Q, scores, Q, 0);
+    for (int64_t j = MAX(0, position + 1 - k0); j < keys; j++) {
+      const int64_t blind = k0 + j - position; /* the queries that stand before this key */
+      for (int64_t i = 0; i < blind; i++) scores[j * Q + i] = -__builtin_inff();
+    }
+    attention_softmax(scores, keys, max, sum, outT, headDim);
+    attention_product(headDim, Q, keys, h->v + k0 * h->kvRow, 1, h->kvRow, scores, Q, outT, Q, 1);
+  }
+  for (int64_t d = 0; d < headDim; d++)
+    for (int64_t i = 0; i < Q; i += VL) store(outT + d * Q + i, load(outT + d * Q + i) / load(sum + i));
+  attention_transpose(outT, Q, headDim, queries, h->out + first * h->outRow, h->outRow);
+  if (h->logSumExp)
+    for (int64_t i = 0; i < queries; i++)
+      h->logSumExp[(first + i) * h->logSumExpRow] = (float)(max[i] + log_of(sum[i]));
+}
+
+static void attention(const double *args, work w) {
+  const float *qkv = PF(0);
+  float *out = PF(1), *logSumExp = PF(2);
+  const int64_t batch = INT(3), T = INT(4), nHeads = INT(5), nKvHeads = INT(6), headDim = INT(7);
+  const int64_t row = (nHeads + 2 * nKvHeads) * headDim, group = nHeads / nKvHeads;
+  const int64_t blocks = (T + ATTENTION_QUERIES - 1) / ATTENTION_QUERIES;
+  int64_t first, last;
+  share(batch * nHeads * blocks, 1, w, &first, &last);
+  for (int64_t unit = first; unit < last; unit++) {
+    const int64_t b = unit / (nHeads * blocks), h = unit / blocks % nHeads;
+    const float *rows = qkv + b * T * row;
+    const attention_head head = {
+        .q = rows + h * headDim,
+        .k = rows + (nHeads + h / group) * headDim,
+        .v = rows + (nHeads + nKvHeads + h / group) * headDim,
+        .out = out + (b * T * nHeads + h) * headDim,
+        .logSumExp = logSumExp + b * T * nHeads + h,
+        .qRow = row,
+        .kvRow = row,
+        .outRow = nHeads * headDim,
+        .logSumExpRow = nHeads,
+        .nQueries = T,
+        .headDim = headDim,
+    };
+    attention_queries(&head, unit % blocks * ATTENTION_QUERIES, w.scratch);
+  }
+}
+
+/* ---- backward --------------------------------------------------------------------------------------------------- */
+
+/* The tiles of a block of keys: keys and features padded to whole pairs of vectors. */
+typedef struct {
+  int64_t T, nHeads, nKvHeads, headDim, padded;
+  int64_t nQueries, nKeys; /* of a block */
+  const float *qkv, *out, *logSumExp, *dOut;
+  float *dQkv;
+  float *k, *kT, *vT, *dK, *dV; /* k, dK, dV [nKeys, padded]; kT, vT [headDim, nKeys] */
+  float *q, *dO, *dQ;           /* [nQueries, padded] */
+  float *p, *dS;                /* [nQueries, nKeys] */
+} attention_tiles;
+
+/* Divides the scratch. Many keys, since each block of them reads all queries behind it again; wide heads take small
+ * blocks: for headDim 1024, 5 * 32 + 3 * 16 rows and two tiles of scores are 836 KB. */
+static void attention_divide(attention_tiles *t, float *scratch) {
+  const int64_t headDim = t->headDim;
+  t->nQueries = headDim <= 256 ? 64 : 16;
+  t->nKeys = headDim <= 128 ? 128 : headDim <= 256 ? 64 : 32;
+  t->padded = attention_pad(headDim);
+  float *next = scratch;
+  float **rows[] = {&t->k, &t->dK, &t->dV, &t->q, &t->dO, &t->dQ};
+  for (int i = 0; i < 6; i++) *rows[i] = next, next += (i < 3 ? t->nKeys : t->nQueries) * t->padded;
+  t->kT = next, next += headDim * t->nKeys;
+  t->vT = next, next += headDim * t->nKeys;
+  t->p = next, next += t->nQueries * t->nKeys;
+  t->dS = next;
+}
+
+/* to [rows, padded] = from * factor, zeros in the padding. */
+static void attention_pack(const float *from, int64_t fromRow, int64_t rows, int64_t cols, int64_t padded, float factor,
+                           float *to) {
+  for (int64_t r = 0; r < rows; r++, from += fromRow, to += padded) {
+    FOR_VECTORS(cols, { PUT(to, GET(from, 0) * factor); });
+    for (int64_t j = cols; j < padded; j++) to[j] = 0;
+  }
+}
+
+/* to = (or +=) from [rows, padded] * factor. */
+static void attention_unpack(const float *from, int64_t padded, int64_t rows, int64_t cols, float factor, float *to,
+                             int64_t toRow, int accumulate) {
+  for (int64_t r = 0; r < rows; r++, from += padded, to += toRow)
+    FOR_VECTORS(cols, {
+      vf value = GET(from, 0) * factor;
+      PUT(to, accumulate ? GET(to, 0) + value : value);
+    });
+}
+
+/* Scores and dP of the block become P and dS = P (dP - delta); both are 0 where the key stands behind the query. */
+static void attention_softmax_backward(const attention_tiles *t, int64_t queries, int64_t cols, int64_t ahead,
+                                       const float *logSumExp, const float *out) {
+  const int64_t outRow = t->nHeads * t->headDim;
+  vi lane;
+  for (int i = 0; i < VL; i++) lane[i] = i;
+  for (int64_t i = 0; i < queries; i++) {
+    const float *dO = t->dO + i * t->padded, *o = out + i * outRow;
+    vf along = splat(0);
+    FOR_VECTORS(t->headDim, { along += GET(dO, 0) * GET(o, 0); });
+    const float delta = sum_lanes(along), base = logSumExp[i * t->nHeads];
+    float *p = t->p + i * t->nKeys, *dS = t->dS + i * t->nKeys;
+    for (int64_t j = 0; j < cols; j += VL) {
+      const vi seen = lane <= (int32_t)(ahead + i - j);
+      const vf probability = exp_lanes(load(p + j) - base);
+      store(p + j, where(seen, probability));
+      store(dS + j, where(seen, probability * (load(dS + j) - delta)));
+    }
+  }
+}
+
+/* Queries q0 .. of head h against the block of keys k0 ..: adds to dK and dV, and to dQ in dQkv. `sequence` is b. */
+static void attention_backward_block(const attention_tiles *t, int64_t sequence, int64_t h, int64_t q0, int64_t k0) {
+  const int64_t headDim = t->headDim, padded = t->padded, nKeys = t->nKeys;
+  const int64_t queries = MIN(t->nQueries, t->T - q0);
+  /* No key behind the last of these queries. */
+  const int64_t keys = MIN(nKeys, q0 + queries - k0), cols = attention_pad(keys);
+  const int64_t row = (t->nHeads + 2 * t->nKvHeads) * headDim, outRow = t->nHeads * headDim;
+  const int64_t token = sequence * t->T + q0;
+  const float factor = attention_scale(headDim);
+
+  attention_pack(t->qkv + token * row + h * headDim, row, queries, headDim, padded, factor, t->q);
+  attention_pack(t->dOut + token * outRow + h * headDim, outRow, queries, headDim, padded, 1, t->dO);
+  attention_product(queries, cols, headDim, t->q, padded, 1, t->kT, nKeys, t->p, nKeys, 0);
+  attention_product(queries, cols, headDim, t->dO, padded, 1, t->vT, nKeys, t->dS, nKeys, 0);
+  attention_softmax_backward(t, queries, cols, q0 - k0, t->logSumExp + token * t->nHeads + h,
+                             t->out + token * outRow + h * headDim);
+  attention_product(keys, padded, queries, t->p, 1, nKeys, t->dO, padded, t->dV, padded, 1);
+  attention_product(keys, padded, queries, t->dS, 1, nKeys, t->q, padded, t->dK, padded, 1);
+  attention_product(queries, padded, keys, t->dS, nKeys, 1, t->k, padded, t->dQ, padded, 0);
+  attention_unpack(t->dQ, padded, queries, headDim, factor, t->dQkv + token * row + h * headDim, row, k0 > 0);
+}
+
+/* One key/value head of one sequence, with every query head that reads it. */
+static void attention_backward_head(const attention_tiles *t, int64_t sequence, int64_t kvHead) {
+  const int64_t headDim = t->headDim, padded = t->padded, group = t->nHeads / t->nKvHeads;
+  const int64_t row = (t->nHeads + 2 * t->nKvHeads) * headDim;
+  const int64_t kCol = (t->nHeads + kvHead) * headDim, vCol = kCol + t->nKvHeads * headDim;
+  for (int64_t k0 = 0; k0 < t->T; k0 += t->nKeys) {
+    const int64_t keys = MIN(t->nKeys, t->T - k0), token = sequence * t->T + k0;
+    if (keys < t->nKeys) attention_clear(t->kT, headDim * t->nKeys), attention_clear(t->vT, headDim * t->nKeys);
+    attention_pack(t->qkv + token * row + kCol, row, keys, headDim, padded, 1, t->k);
+    attention_transpose(t->qkv + token * row + kCol, row, keys, headDim, t->kT, t->nKeys);
+    attention_transpose(t->qkv + token * row + vCol, row, keys, headDim, t->vT, t->nKeys);
+    attention_clear(t->dK, t->nKeys * padded);
+    attention_clear(t->dV, t->nKeys * padded);
+    for (int64_t h = kvHead * group; h < (kvHead + 1) * group; h++)
+      for (int64_t q0 = k0 / t->nQueries * t->nQueries; q0 < t->T; q0 += t->nQueries)
+        attention_backward_block(t, sequence, h, q0, k0);
+    attention_unpack(t->dK, padded, keys, headDim, 1, t->dQkv + token * row + kCol, row, 0);
+    attention_unpack(t->dV, padded, keys, headDim, 1, t->dQkv + token * row + vCol, row, 0);
+  }
+}
+
+static void attention_backward(const double *args, work w) {
+  attention_tiles tiles = {
+      .qkv = PF(0),
+      .out = PF(1),
+      .logSumExp = PF(2),
+      .dOut = PF(3),
+      .dQkv = PF(4),
+      .T = INT(6),
+      .nHeads = INT(7),
+      .nKvHeads = INT(8),
+      .headDim = INT(9),
+  };
+  attention_divide(&tiles, w.scratch);
+  int64_t first, last;
+  share(INT(5) * tiles.nKvHeads, 1, w, &first, &last);
+  for (int64_t unit = first; unit < last; unit++)
+    attention_backward_head(&tiles, unit / tiles.nKvHeads, unit % tiles.nKvHeads);
+}
+
+/* ---- from a cache ----------------------------------------------------------------------------------------------- */
+
+/* Keys of one block of a single query. */
+#define ATTENTION_STREAM 64
+
+/* out [headDim] += sum of p[j] * v row j, four vectors of the output in registers at a time. */
+static void attention_gather(const float *p, int64_t keys, const float *v, int64_t vRow, int64_t headDim, float *out) {
+  int64_t d = 0;
+  for (; d + 4 * VL <= headDim; d += 4 * VL) {
+    vf sum[4];
+    for (int s = 0; s < 4; s++) sum[s] = load(out + d + s * VL);
+    for (int64_t j = 0; j < keys; j++) {
+      const vf weight = splat(p[j]);
+      for (int s = 0; s < 4; s++) sum[s] += weight * load(v + j * vRow + d + s * VL);
+    }
+    for (int s = 0; s < 4; s++) store(out + d + s * VL, sum[s]);
+  }
+  const float *rest = v + d;
+  float *to = out + d;
+  FOR_VECTORS(headDim - d, {
+    vf sum = GET(to, 0);
+    for (int64_t j = 0; j < keys; j++) sum += p[j] * GET(rest + j * vRow, 0);
+    PUT(to, sum);
+  });
+}
+
+INLINE float attention_dot(const float *a, const float *b, int64_t size) {
+  vf even = splat(0), odd = splat(0);
+  int64_t d = 0;
+  for (; d + 2 * VL <= size; d += 2 * VL) {
+    even += load(a + d) * load(b + d);
+    odd += load(a + d + VL) * load(b + d + VL);
+  }
+  const float *aRest = a + d, *bRest = b + d;
+  FOR_VECTORS(size - d, { even += GET(aRest, 0) * GET(bRest, 0); });
+  return sum_lanes(even + odd);
+}
+
+/* One query of a head: keys and values stream past once, in blocks with a running maximum and sum. */
+static void attention_query(const attention_head *h, int64_t query) {
+  const float *q = h->q + query * h->qRow;
+  float *out = h->out + query * h->outRow;
+  const float factor = attention_scale(h->headDim);
+  const int64_t nKeys = h->start + query + 1;
+  float p[ATTENTION_STREAM];
+  float max = -__builtin_inff(), sum = 0;
+  FOR_VECTORS(h->headDim, { PUT(out, splat(0)); });
+  for (int64_t k0 = 0; k0 < nKeys; k0 += ATTENTION_STREAM) {
+    const int64_t keys = MIN(ATTENTION_STREAM, nKeys - k0);
+    const float before = max;
+    for (int64_t j = 0; j < keys; j++) {
+      p[j] = attention_dot(q, h->k + (k0 + j) * h->kvRow, h->headDim) * factor;
+      max = p[j] > max ? p[j] : max;
+    }
+    vf total = splat(0);
+    FOR_VECTORS(keys, {
+      vf term = exp_lanes(GET(p, -__builtin_inff()) - max);
+      PUT(p, term);
+      total += term;
+    });
+    if (k0 > 0) {
+      const float shrink = exp_lanes(splat(before - max))[0];
+      sum *= shrink;
+      FOR_VECTORS(h->headDim, { PUT(out, GET(out, 0) * shrink); });
+    }
+    sum += sum_lanes(total);
+    attention_gather(p, keys, h->v + k0 * h->kvRow, h->kvRow, h->headDim, out);
+  }
+  FOR_VECTORS(h->headDim, { PUT(out, GET(out, 0) / sum); });
+}
+
+static void attention_cached(const double *args, work w) {
+  const int64_t nQueries = INT(4), nHeads = INT(6), nKvHeads = INT(7), headDim = INT(8);
+  const int64_t group = nHeads / nKvHeads;
+  /* A block pays for its transposition from a few queries on. The choice must not depend on the parts. */
+  const int64_t step = nQueries < 4 ? 1 : ATTENTION_QUERIES, blocks = (nQueries + step - 1) / step;
+  int64_t first, last;
+  share(nHeads * blocks, 1, w, &first, &last);
+  for (int64_t unit = first; unit < last; unit++) {
+    const int64_t h = unit / blocks;
+    const attention_head head = {
+        .q = PF(0) + h * headDim,
+        .k = PF(1) + h / group * headDim,
+        .v = PF(2) + h / group * headDim,
+        .out = PF(3) + h * headDim,
+        .qRow = (nHeads + 2 * nKvHeads) * headDim,
+        .kvRow = nKvHeads * headDim,
+        .outRow = nHeads * headDim,
+        .nQueries = nQueries,
+        .start = INT(5),
+        .headDim = headDim,
+    };
+    if (step == 1) attention_query(&head, unit % blocks);
+    else attention_queries(&head, unit % blocks * step, w.scratch);
+  }
+}

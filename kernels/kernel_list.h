@@ -1,0 +1,49 @@
+/* The names of all kernels, in the one order that their tables have: KERNELS(X) expands X(name) for each.
+ *
+ * all.c makes a table of functions of it, dispatch.c and wasm.c the table of names. TypeScript finds a kernel by its
+ * name (src/backends/c-kernels.ts), so that the order is private to one build.
+ */
+#ifndef QSPARSE_KERNEL_LIST_H
+#define QSPARSE_KERNEL_LIST_H
+
+#define KERNELS(X)                                                                                                     \
+  X(matmul)                                                                                                            \
+  X(sparse_matmul)                                                                                                     \
+  X(matvec)                                                                                                            \
+  X(sparse_matvec)                                                                                                     \
+  X(matvec_transposed)                                                                                                 \
+  X(select_top_k)                                                                                                      \
+  X(count_non_zeros)                                                                                                   \
+  X(prefix_sum)                                                                                                        \
+  X(gather_non_zeros)                                                                                                  \
+  X(transpose_counts)                                                                                                  \
+  X(transpose_fill)                                                                                                    \
+  X(scatter_rows)                                                                                                      \
+  X(mask_rows)                                                                                                         \
+  X(rescale_rows)                                                                                                      \
+  X(rescale_rows_backward)                                                                                             \
+  X(rms_norm)                                                                                                          \
+  X(rms_norm_backward)                                                                                                 \
+  X(rms_norm_backward_weight)                                                                                          \
+  X(rope)                                                                                                              \
+  X(attention)                                                                                                         \
+  X(attention_backward)                                                                                                \
+  X(attention_cached)                                                                                                  \
+  X(glu)                                                                                                               \
+  X(glu_backward)                                                                                                      \
+  X(embedding)                                                                                                         \
+  X(embedding_backward)                                                                                                \
+  X(softmax_cross_entropy)                                                                                             \
+  X(adamw)                                                                                                             \
+  X(sum_squares)                                                                                                       \
+  X(sum_abs)                                                                                                           \
+  X(add)                                                                                                               \
+  X(scale)                                                                                                             \
+  X(copy)                                                                                                              \
+  X(fill)
+
+#define KERNEL_ONE(name) +1
+enum { KERNEL_COUNT = 0 KERNELS(KERNEL_ONE) };
+#undef KERNEL_ONE
+
+#endif

@@ -1,0 +1,154 @@
+/* Lists of non-zeros (SparseRows): counting, gathering, transposing, writing out, masking and re-scaling them.
+ *
+ * A list is made in two passes, a count and a fill, so that it takes exactly the memory that it needs and nothing can overflow. Between
+ * them `prefix_sum` (run as one part) turns counts into starts.
+ *
+ * count_non_zeros: x, start, N, D                    start[r + 1] = count of row r, start[0] = 0
+ * prefix_sum: start, n                               start[i] += start[i - 1] for i = 1 .. n
+ * gather_non_zeros: x, start, index, value, N, D
+ * transpose_counts: start, index, outStart, rows, cols
+ * transpose_fill: start, index, value, outStart, outIndex, outValue, rows, cols
+ * scatter_rows: start, index, value, out, rows, cols
+ * mask_rows: x, start, index, out, rows, cols
+ * rescale_rows: start, value, norm, rows, cols
+ * rescale_rows_backward: start, index, value, norm, gradient, rows, cols
+ */
+#include "compact.h"
+
+#define RESCALE_EPS 1e-6f
+
+static void count_non_zeros(const double *args, work w) {
+  const float *x = PF(0);
+  int32_t *start = PI(1);
+  const int64_t size = INT(3);
+  int64_t first, last;
+  share(INT(2), 1, w, &first, &last);
+  if (w.part == 0) start[0] = 0;
+  for (int64_t r = first; r < last; r++) start[r + 1] = (int32_t)count_reaching(x + r * size, size, 1);
+}
+
+static void prefix_sum(const double *args, work w) {
+  int32_t *start = PI(0);
+  const int64_t n = INT(1);
+  if (w.part != 0) return;
+  for (int64_t i = 0; i < n; i++) start[i + 1] += start[i];
+}
+
+static void gather_non_zeros(const double *args, work w) {
+  const float *x = PF(0);
+  const int32_t *start = PI(1);
+  int32_t *index = PI(2);
+  float *value = PF(3);
+  const int64_t size = INT(5);
+  int64_t first, last;
+  share(INT(4), 1, w, &first, &last);
+  for (int64_t r = first; r < last; r++) list_reaching(x + r * size, size, 1, index, value, start[r], start[r + 1]);
+}
+
+/* The first element of a row's list at or behind column c. */
+INLINE int64_t rows_seek(const int32_t *index, int64_t low, int64_t high, int64_t c) {
+  while (low < high) {
+    const int64_t middle = (low + high) / 2;
+    if (index[middle] < c) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+static void transpose_counts(const double *args, work w) {
+  const int32_t *start = PI(0), *index = PI(1);
+  int32_t *count = PI(2) + 1;
+  const int64_t rows = INT(3), cols = INT(4);
+  int64_t first, last;
+  share(cols, 16, w, &first, &last);
+  if (w.part == 0) count[-1] = 0;
+  for (int64_t c = first; c < last; c++) count[c] = 0;
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t i = rows_seek(index, start[r], start[r + 1], first); i < start[r + 1] && index[i] < last; i++)
+      count[index[i]]++;
+}
+
+static void transpose_fill(const double *args, work w) {
+  const int32_t *start = PI(0), *index = PI(1);
+  const float *value = PF(2);
+  const int32_t *outStart = PI(3);
+  int32_t *outIndex = PI(4);
+  float *outValue = PF(5);
+  const int64_t rows = INT(6), cols = INT(7);
+  int64_t first, last;
+  share(cols, 16, w, &first, &last);
+  int32_t *next = w.scratch; /* where the next element of each column goes; the wrapper limits cols to what fits */
+  for (int64_t c = first; c < last; c++) next[c - first] = outStart[c];
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t i = rows_seek(index, start[r], start[r + 1], first); i < start[r + 1] && index[i] < last; i++) {
+      const int32_t to = next[index[i] - first]++;
+      outIndex[to] = (int32_t)r;
+      outValue[to] = value[i];
+    }
+}
+
+static void scatter_rows(const double *args, work w) {
+  const int32_t *start = PI(0), *index = PI(1);
+  const float *value = PF(2);
+  const int64_t cols = INT(5);
+  int64_t first, last;
+  share(INT(4), 1, w, &first, &last);
+  for (int64_t r = first; r < last; r++) {
+    float *out = PF(3) + r * cols;
+    for (int64_t c = 0; c < cols; c++) out[c] = 0;
+    for (int64_t i = start[r]; i < start[r + 1]; i++) out[index[i]] = value[i];
+  }
+}
+
+static void mask_rows(const double *args, work w) {
+  const int32_t *start = PI(1), *index = PI(2);
+  const int64_t cols = INT(5);
+  int64_t first, last;
+  share(INT(4), 1, w, &first, &last);
+  for (int64_t r = first; r < last; r++) {
+    const float *x = PF(0) + r * cols;
+    float *out = PF(3) + r * cols;
+    int64_t c = 0; /* x may be out: the columns between two elements are cleared, the elements copied */
+    for (int64_t i = start[r]; i < start[r + 1]; i++) {
+      for (; c < index[i]; c++) out[c] = 0;
+      out[c] = x[c];
+      c++;
+    }
+    for (; c < cols; c++) out[c] = 0;
+  }
+}
+
+static void rescale_rows(const double *args, work w) {
+  const int32_t *start = PI(0);
+  float *value = PF(1), *norm = PF(2);
+  const float root = __builtin_sqrtf((float)INT(4));
+  int64_t first, last;
+  share(INT(3), 1, w, &first, &last);
+  for (int64_t r = first; r < last; r++) {
+    double sum = 0;
+    for (int64_t i = start[r]; i < start[r + 1]; i++) sum += (double)value[i] * value[i];
+    norm[r] = (float)__builtin_sqrt(sum);
+    const float factor = root / (norm[r] + RESCALE_EPS);
+    for (int64_t i = start[r]; i < start[r + 1]; i++) value[i] *= factor;
+  }
+}
+
+/* y = f m, f = sqrt(cols) / (n + eps), n = ||m||: dm = f g - y (y . g) (n + eps) / (n cols) * f ... with m = y / f:
+ * dm = f (g - y (y . g) / (n f sqrt(cols))), and 0 along m where n is 0. */
+static void rescale_rows_backward(const double *args, work w) {
+  const int32_t *start = PI(0), *index = PI(1);
+  const float *value = PF(2), *norm = PF(3);
+  const int64_t cols = INT(6);
+  const float root = __builtin_sqrtf((float)cols);
+  int64_t first, last;
+  share(INT(5), 1, w, &first, &last);
+  for (int64_t r = first; r < last; r++) {
+    float *g = PF(4) + r * cols;
+    const float factor = root / (norm[r] + RESCALE_EPS);
+    double along = 0;
+    for (int64_t i = start[r]; i < start[r + 1]; i++) along += (double)value[i] * g[index[i]];
+    const float back = norm[r] > 0 ? (float)(along / ((double)norm[r] * factor * root)) : 0;
+    for (int64_t i = start[r]; i < start[r + 1]; i++) g[index[i]] -= value[i] * back;
+    for (int64_t c = 0; c < cols; c++) g[c] *= factor;
+  }
+}
