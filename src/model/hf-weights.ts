@@ -1,0 +1,98 @@
+/**
+ * Weights under their Hugging Face Llama names, and back: `model.layers.0.self_attn.q_proj.weight` [out, in] instead of
+ * columns of `layers.0.qkv` [in, out].
+ *
+ * Hugging Face's RoPE convention (feature i with i + headDim / 2) is ours, so heads need no permutation.
+ */
+
+import type { FloatTensor } from '../tensor/tensor.ts';
+import { shapeText } from '../tensor/tensor.ts';
+import { FormatError } from '../util/errors.ts';
+import type { Parameter, ProjectionName } from './parameters.ts';
+
+export interface NamedArray {
+  name: string;
+  shape: readonly number[];
+  data: Float32Array | Float64Array;
+}
+
+const HF_PROJECTIONS: Readonly<Record<ProjectionName, string>> = {
+  q: 'self_attn.q_proj',
+  k: 'self_attn.k_proj',
+  v: 'self_attn.v_proj',
+  o: 'self_attn.o_proj',
+  gate: 'mlp.gate_proj',
+  up: 'mlp.up_proj',
+  down: 'mlp.down_proj',
+};
+
+/** Every weight (or, with `pick`, gradient or optimiser state) of a model by Hugging Face name, copied. */
+export function* toHfWeights(
+  parameters: readonly Parameter[],
+  pick: (parameter: Parameter) => FloatTensor = ({ value }) => value,
+): Generator<NamedArray> {
+  for (const parameter of parameters) {
+    const { data, shape } = pick(parameter);
+    for (const part of hfParts(parameter)) {
+      if (part.columns === null) {
+        yield { name: part.name, shape, data: data.slice() };
+      } else {
+        const { first, count } = part.columns;
+        const out =
+          data instanceof Float32Array ? new Float32Array(count * shape[0]) : new Float64Array(count * shape[0]);
+        for (let row = 0; row < shape[0]; row++) {
+          for (let col = 0; col < count; col++) out[col * shape[0] + row] = data[row * shape[1] + first + col];
+        }
+        yield { name: part.name, shape: [count, shape[0]], data: out };
+      }
+    }
+  }
+}
+
+/**
+ * Fills the values of a model from `read`, which finds an array by Hugging Face name.
+ * Throws FormatError where an array is missing or has another shape.
+ */
+export function fromHfWeights(
+  parameters: readonly Parameter[],
+  read: (name: string) => Omit<NamedArray, 'name'> | undefined,
+): void {
+  for (const parameter of parameters) {
+    const { data, shape } = parameter.value;
+    for (const { name, columns } of hfParts(parameter)) {
+      const source = read(name);
+      const expected = columns ? [columns.count, shape[0]] : shape;
+      if (source === undefined || shapeText(source.shape) !== shapeText(expected)) {
+        const got = source ? shapeText(source.shape) : 'nothing';
+        throw new FormatError('hf-weights', `${name} does not fit: expected ${shapeText(expected)}, got ${got}.`);
+      }
+      if (columns === null) {
+        data.set(source.data);
+      } else {
+        for (let row = 0; row < shape[0]; row++) {
+          for (let col = 0; col < columns.count; col++) {
+            data[row * shape[1] + columns.first + col] = source.data[col * shape[0] + row];
+          }
+        }
+      }
+    }
+  }
+}
+
+interface HfPart {
+  name: string;
+  /** Columns of the fused matrix, or null for a tensor that is stored as it is. */
+  columns: { first: number; count: number } | null;
+}
+
+function hfParts({ name, projections }: Parameter): HfPart[] {
+  const prefix = `model.${name.slice(0, name.lastIndexOf('.'))}`;
+  if (projections.length > 0) {
+    return projections.map((part) => ({ name: `${prefix}.${HF_PROJECTIONS[part.name]}.weight`, columns: part }));
+  }
+  if (name === 'embedding') return [{ name: 'model.embed_tokens.weight', columns: null }];
+  if (name === 'norm') return [{ name: 'model.norm.weight', columns: null }];
+  if (name === 'head') return [{ name: 'lm_head.weight', columns: null }];
+  const norm = name.endsWith('.attentionNorm') ? 'input_layernorm' : 'post_attention_layernorm';
+  return [{ name: `${prefix}.${norm}.weight`, columns: null }];
+}

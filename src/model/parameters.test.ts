@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
+import { TensorPool } from '../tensor-pool.ts';
+import { FormatError, UsageError } from '../util/errors.ts';
+import { resolveConfig } from './config.ts';
+import { activatedParameters, blockParameters, configuredSparsity, matmulParameters, modelSparsity } from './flops.ts';
+import { fromHfWeights, toHfWeights } from './hf-weights.ts';
+import { initParameters } from './init.ts';
+import { countParameters, createParameters, describeParameters } from './parameters.ts';
+import { PRESETS, preset } from './presets.ts';
+
+const sizes = { dim: 8, hiddenDim: 12, nLayers: 2, nHeads: 4, nKvHeads: 2, headDim: 2, vocabSize: 11 };
+
+function create(tiedEmbeddings: boolean) {
+  const config = resolveConfig({ ...sizes, tiedEmbeddings });
+  return { config, ...createParameters(config, new TensorPool(createReferenceBackend()), 'f32') };
+}
+
+describe('describeParameters', () => {
+  it('lists fused matrices with their projections, and what decays', () => {
+    const list = describeParameters(create(false).config);
+    const qkv = list.find(({ name }) => name === 'layers.1.qkv')!;
+    expect(qkv.shape).toEqual([8, 16]);
+    expect(qkv.projections).toEqual([
+      { name: 'q', layer: 1, first: 0, count: 8 },
+      { name: 'k', layer: 1, first: 8, count: 4 },
+      { name: 'v', layer: 1, first: 12, count: 4 },
+    ]);
+    const block = (layer: number) => ['qkv', 'o', 'gateUp', 'down'].map((name) => `layers.${layer}.${name}`);
+    expect(list.filter(({ decay }) => decay).map(({ name }) => name)).toEqual([...block(0), ...block(1), 'head']);
+  });
+
+  it('has no head where it is the embedding table', () => {
+    const tied = create(true);
+    expect(tied.head).toBe(tied.embedding);
+    expect(countParameters(tied.config) + 88).toBe(countParameters(create(false).config));
+  });
+});
+
+describe('presets', () => {
+  it('are valid, and of the sizes that their names say', () => {
+    const millions = Object.fromEntries(
+      Object.keys(PRESETS).map((name) => [name, Math.round(countParameters(resolveConfig(preset(name))) / 1e5) / 10]),
+    );
+    expect(millions).toMatchObject({ quickstart: 3.7, 'd512-l8': 27.8 });
+    // Block parameters of table 5, in millions.
+    const blocks = ['q300m', 'q700m', 'q1.3b', 'q7b'].map((name) => blockParameters(resolveConfig(preset(name))) / 1e6);
+    expect(blocks.map(Math.round)).toEqual([302, 679, 1208, 6476]);
+  });
+
+  it('names the nearest preset', () => {
+    expect(() => preset('quikstart')).toThrow(UsageError);
+    expect(() => preset('quikstart')).toThrow(/Did you mean "quickstart"/);
+    expect(() => preset('toString')).toThrow(UsageError);
+  });
+});
+
+describe('counts', () => {
+  it('weigh sparsity by the parameters behind each point', () => {
+    const config = resolveConfig({ ...sizes, activation: 'silu', sparsity: { down: [0.5, 0] } });
+    const sparsity = configuredSparsity(config);
+    expect(blockParameters(config)).toBe(2 * (8 * 16 + 8 * 8 + 8 * 24 + 12 * 8));
+    expect(matmulParameters(config)).toBe(blockParameters(config) + 88);
+    expect(activatedParameters(config, sparsity)).toBe(blockParameters(config) - 48);
+    expect(modelSparsity(config, sparsity)).toBeCloseTo(48 / blockParameters(config), 12);
+  });
+
+  // Q-Sparse, table 2: zeros in % at QKV, Out, Up/Gate and Down of Mistral 7B, and the overall figure printed beside them.
+  it.each([
+    [51.4, 50, 50, 80, 58.2],
+    [42, 40, 40, 60.4, 45.7],
+    [12.3, 0, 10.3, 79.3, 28.3],
+    [0.1, 0, 0.1, 85.5, 23],
+  ])('give the overall sparsity of the paper: %f %f %f %f -> %f %%', (qkv, o, gateUp, down, overall) => {
+    const mistral = { dim: 4096, hiddenDim: 14336, nLayers: 32, nHeads: 32, nKvHeads: 8, vocabSize: 32000 };
+    const layers = (percent: number) => new Array<number>(32).fill(percent / 100);
+    const table = { qkv: layers(qkv), o: layers(o), gateUp: layers(gateUp), down: layers(down) };
+    // Printed to one decimal, from inputs of one decimal.
+    expect(Math.abs(100 * modelSparsity(resolveConfig(mistral), table) - overall)).toBeLessThan(0.1);
+  });
+});
+
+describe('Hugging Face weights', () => {
+  it('come back as they were, transposed and split in between', () => {
+    const [from, to] = [create(false), create(false)];
+    initParameters(from.list, from.config, 1);
+    const hf = new Map(Array.from(toHfWeights(from.list), (array) => [array.name, array]));
+    expect(hf.size).toBe(2 * 9 + 3);
+    const k = hf.get('model.layers.1.self_attn.k_proj.weight')!;
+    expect(k.shape).toEqual([4, 8]);
+    // Output 2, input 5 of k is column 8 + 2 of row 5 of qkv.
+    expect(k.data[2 * 8 + 5]).toBe(from.layers[1].qkv.value.data[5 * 16 + 10]);
+    fromHfWeights(to.list, (name) => hf.get(name));
+    to.list.forEach(({ value }, i) => {
+      expect(value.data).toEqual(from.list[i].value.data);
+    });
+  });
+
+  it('are refused where one is missing or of another shape', () => {
+    const { list } = create(true);
+    expect(() => fromHfWeights(list, () => undefined)).toThrow(FormatError);
+    expect(() => fromHfWeights(list, () => ({ shape: [3, 8], data: new Float32Array(24) }))).toThrow(
+      /model\.embed_tokens\.weight does not fit: expected \[11, 8\], got \[3, 8\]/,
+    );
+  });
+});
+
+describe('initParameters', () => {
+  it('has the documented standard deviations', () => {
+    const config = resolveConfig({ ...preset('tiny'), nLayers: 8 });
+    const parameters = createParameters(config, new TensorPool(createReferenceBackend()), 'f32');
+    initParameters(parameters.list, config, 5);
+    const std = ({ value }: { value: { data: ArrayLike<number> } }) => {
+      const values = Array.from(value.data);
+      return Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
+    };
+    expect(std(parameters.embedding)).toBeCloseTo(0.02, 3);
+    expect(std(parameters.layers[7].qkv)).toBeCloseTo(0.02, 3);
+    expect(std(parameters.layers[7].down)).toBeCloseTo(0.005, 3);
+    expect(std(parameters.layers[0].o)).toBeCloseTo(0.005, 3);
+    expect(std(parameters.norm)).toBe(1);
+  });
+});

@@ -1,0 +1,120 @@
+/**
+ * The parameters of a model: names, shapes, which of them decay, and which columns of a fused matrix are which projection.
+ *
+ * Projections that read the same input are one matrix, input-major: qkv [D, (nHeads + 2 nKvHeads) headDim], gateUp
+ * [D, 2 H]. So they share one selection, and a zero input skips one long run of memory. The list here is in the order of
+ * the forward pass; checkpoints, optimiser and reports go by these names.
+ */
+
+import type { Weight } from '../autograd/parameter.ts';
+import { type FloatType, sizeOf } from '../tensor/tensor.ts';
+import type { TensorPool } from '../tensor-pool.ts';
+import { featuresAt, type ModelConfig, outputsAt, type Point } from './config.ts';
+
+export type ProjectionName = 'q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'down';
+
+/** Columns first .. first + count of a fused matrix [in, out]. */
+export interface Projection {
+  readonly name: ProjectionName;
+  readonly layer: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+export interface ParameterInfo {
+  /** `embedding`, `layers.0.qkv`, ..., `norm`, and `head` where it is not the embedding table. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Subject to weight decay: every matrix but the embedding table. */
+  readonly decay: boolean;
+  /** Empty for all but the matrices of the blocks. */
+  readonly projections: readonly Projection[];
+}
+
+export interface Parameter extends Weight, ParameterInfo {}
+
+export interface LayerParameters {
+  readonly attentionNorm: Parameter;
+  readonly qkv: Parameter;
+  readonly o: Parameter;
+  readonly ffnNorm: Parameter;
+  readonly gateUp: Parameter;
+  readonly down: Parameter;
+}
+
+export interface ModelParameters {
+  /** All of them, in the order of the forward pass. */
+  readonly list: readonly Parameter[];
+  readonly embedding: Parameter;
+  readonly layers: readonly LayerParameters[];
+  readonly norm: Parameter;
+  /** The embedding table where the two are tied. */
+  readonly head: Parameter;
+}
+
+/** What a model of this configuration consists of, without any memory. */
+export function describeParameters(config: ModelConfig): ParameterInfo[] {
+  const { dim, vocabSize, nLayers } = config;
+  const norm = (name: string) => ({ name, shape: [dim], decay: false, projections: [] });
+  const matrix = (layer: number, point: Point) => ({
+    name: `layers.${layer}.${point}`,
+    shape: [featuresAt(config, point), outputsAt(config, point)],
+    decay: true,
+    projections: projectionsAt(config, point, layer),
+  });
+  const list: ParameterInfo[] = [{ name: 'embedding', shape: [vocabSize, dim], decay: false, projections: [] }];
+  for (let layer = 0; layer < nLayers; layer++) {
+    list.push(norm(`layers.${layer}.attentionNorm`), matrix(layer, 'qkv'), matrix(layer, 'o'));
+    list.push(norm(`layers.${layer}.ffnNorm`), matrix(layer, 'gateUp'), matrix(layer, 'down'));
+  }
+  list.push(norm('norm'));
+  if (!config.tiedEmbeddings) list.push({ name: 'head', shape: [vocabSize, dim], decay: true, projections: [] });
+  return list;
+}
+
+/** The number of parameters; a tied table counts once. */
+export function countParameters(config: ModelConfig): number {
+  return describeParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+}
+
+/** Takes values and gradients, all 0, from the pool, where they stay until the model is disposed of. */
+export function createParameters(config: ModelConfig, pool: TensorPool, dtype: FloatType): ModelParameters {
+  const list = describeParameters(config).map((info) => ({
+    ...info,
+    value: pool.takeZeroed(dtype, info.shape),
+    gradient: pool.takeZeroed(dtype, info.shape),
+  }));
+  const byName = new Map(list.map((parameter) => [parameter.name, parameter]));
+  const layers = Array.from({ length: config.nLayers }, (_, layer) => {
+    const get = (name: string) => byName.get(`layers.${layer}.${name}`)!;
+    return {
+      ...{ attentionNorm: get('attentionNorm'), qkv: get('qkv'), o: get('o') },
+      ...{ ffnNorm: get('ffnNorm'), gateUp: get('gateUp'), down: get('down') },
+    };
+  });
+  const embedding = byName.get('embedding')!;
+  return { list, embedding, layers, norm: byName.get('norm')!, head: byName.get('head') ?? embedding };
+}
+
+function projectionsAt(config: ModelConfig, point: Point, layer: number): Projection[] {
+  const { nHeads, nKvHeads, headDim, dim, hiddenDim } = config;
+  const widths: Record<Point, [ProjectionName, number][]> = {
+    qkv: [
+      ['q', nHeads * headDim],
+      ['k', nKvHeads * headDim],
+      ['v', nKvHeads * headDim],
+    ],
+    o: [['o', dim]],
+    gateUp: [
+      ['gate', hiddenDim],
+      ['up', hiddenDim],
+    ],
+    down: [['down', dim]],
+  };
+  let first = 0;
+  return widths[point].map(([name, count]) => {
+    const projection = { name, layer, first, count };
+    first += count;
+    return projection;
+  });
+}

@@ -1,0 +1,30 @@
+/**
+ * The angles of rotary position embedding: feature i of a head turns by position * theta^(-2 i / headDim).
+ *
+ * Computed in f64 and rounded once when they are stored: at position 4000 an angle in f32 would already be wrong in its
+ * fourth digit. Source: RoFormer (arXiv 2104.09864); which features pair up is the rope kernel's matter.
+ */
+
+import type { ModelConfig } from './config.ts';
+
+export interface RopeTables {
+  /** [positions, headDim / 2] */
+  cos: Float64Array;
+  /** [positions, headDim / 2] */
+  sin: Float64Array;
+}
+
+/** cos and sin of every angle of positions 0 .. positions - 1. */
+export function ropeTables(config: Pick<ModelConfig, 'headDim' | 'ropeTheta'>, positions: number): RopeTables {
+  const half = config.headDim / 2;
+  const cos = new Float64Array(positions * half);
+  const sin = new Float64Array(positions * half);
+  for (let i = 0; i < half; i++) {
+    const frequency = config.ropeTheta ** ((-2 * i) / config.headDim);
+    for (let position = 0; position < positions; position++) {
+      cos[position * half + i] = Math.cos(position * frequency);
+      sin[position * half + i] = Math.sin(position * frequency);
+    }
+  }
+  return { cos, sin };
+}

@@ -1,0 +1,99 @@
+/**
+ * StepStatistics: what a step really did, counted at the four points of every layer.
+ *
+ * Zeros are counted always (the lists know them), energy and dead channels only with `detail`, because they cost a pass.
+ * Several calls of the model (gradient accumulation) add up in one object.
+ */
+
+import type { Tape } from '../autograd/tape.ts';
+import type { Value } from '../autograd/value.ts';
+import { nonZeros } from '../tensor/sparse-rows.ts';
+import { type FloatTensor, sizeOf, view } from '../tensor/tensor.ts';
+import { type ModelConfig, POINTS, type Point } from './config.ts';
+import { modelSparsity } from './flops.ts';
+
+interface Counts {
+  zeros: number;
+  elements: number;
+  energyKept: number;
+  energy: number;
+}
+
+export class StepStatistics {
+  readonly detail: boolean;
+  /** Operations of products and attention really done, forward and backward. */
+  flops = 0;
+  /** Wall time; the head's gradients are made in the forward pass. */
+  forwardMs = 0;
+  backwardMs = 0;
+
+  readonly #config: ModelConfig;
+  readonly #counts: Record<Point, Counts[]>;
+  /** By layer: 1 for each hidden channel that was open for some token. */
+  readonly #open: Uint8Array[];
+
+  constructor(config: ModelConfig, options: { detail?: boolean } = {}) {
+    this.detail = options.detail ?? false;
+    this.#config = config;
+    const layers = () =>
+      Array.from({ length: config.nLayers }, () => ({ zeros: 0, elements: 0, energyKept: 0, energy: 0 }));
+    this.#counts = { qkv: layers(), o: layers(), gateUp: layers(), down: layers() };
+    this.#open = Array.from({ length: config.nLayers }, () => new Uint8Array(config.hiddenDim));
+  }
+
+  /** Counts the input of one point before (`x`, dense) and after its selection. */
+  observe(tape: Tape, point: Point, layer: number, x: Value, selected: Value): void {
+    const counts = this.#counts[point][layer];
+    counts.zeros += sizeOf(x.shape) - selected.nonZeros;
+    counts.elements += sizeOf(x.shape);
+    if (!this.detail) return;
+    const energy = sumOfSquares(tape, x.dense!);
+    const kept = selected.rows ? view(selected.rows.value, [1, nonZeros(selected.rows)]) : null;
+    counts.energy += energy;
+    counts.energyKept += kept ? sumOfSquares(tape, kept) : energy;
+    if (point === 'down') markOpen(selected, this.#open[layer]);
+  }
+
+  /** Share of zeros by point and layer. */
+  sparsity(): Record<Point, number[]> {
+    return this.#table(({ zeros, elements }) => zeros / Math.max(elements, 1));
+  }
+
+  /** Sum of squares after the selection over that before, by point and layer; 1 where nothing was measured. */
+  energyKept(): Record<Point, number[]> {
+    return this.#table(({ energyKept, energy }) => (energy > 0 ? energyKept / energy : 1));
+  }
+
+  /** Share of hidden channels that no token opened, by layer; needs `detail`. */
+  deadChannels(): number[] {
+    return this.#open.map((open) => 1 - open.reduce((sum, mark) => sum + mark, 0) / open.length);
+  }
+
+  /** The parameter-weighted overall share of zero inputs. */
+  modelSparsity(): number {
+    return modelSparsity(this.#config, this.sparsity());
+  }
+
+  #table(of: (counts: Counts) => number): Record<Point, number[]> {
+    const table = { qkv: [], o: [], gateUp: [], down: [] } as Record<Point, number[]>;
+    for (const point of POINTS) table[point] = this.#counts[point].map(of);
+    return table;
+  }
+}
+
+function sumOfSquares(tape: Tape, x: FloatTensor): number {
+  const partial = tape.takeSums(x.shape[0]);
+  tape.kernels.sumSquares(x, partial, 0, x.shape[1]);
+  return partial.data.reduce((sum, value) => sum + value, 0);
+}
+
+function markOpen(hidden: Value, open: Uint8Array): void {
+  if (hidden.rows) {
+    const { index, value } = hidden.rows;
+    const count = nonZeros(hidden.rows);
+    for (let i = 0; i < count; i++) if (value.data[i] !== 0) open[index.data[i]] = 1;
+  } else {
+    const { data } = hidden.dense!;
+    for (let i = 0; i < data.length; i++) if (data[i] !== 0) open[i % open.length] = 1;
+  }
+}

@@ -1,0 +1,172 @@
+import { describe, expect, it } from 'vitest';
+import { intTensor, randomIds } from '../../test/support/tensors.ts';
+import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
+import type { FloatType } from '../tensor/tensor.ts';
+import { ShapeError } from '../util/errors.ts';
+import { Prng } from '../util/prng.ts';
+import { type ModelConfigInput, resolveConfig } from './config.ts';
+import { Transformer } from './transformer.ts';
+
+const backend = createReferenceBackend();
+const SMALL: ModelConfigInput = {
+  ...{ dim: 8, hiddenDim: 12, nLayers: 2, nHeads: 4, nKvHeads: 2, headDim: 4, vocabSize: 11, seqLen: 6 },
+  tiedEmbeddings: false,
+};
+const shape = { batch: 2, seqLen: 5 };
+const ids = randomIds(backend, 10, 11, 1);
+const targets = randomIds(backend, 10, 11, 2);
+
+/** A model with weights large enough that every path matters. */
+function build(input: Partial<ModelConfigInput>, dtype: FloatType = 'f64'): Transformer {
+  const model = Transformer.create(resolveConfig({ ...SMALL, ...input }), backend, { seed: 7, dtype });
+  const prng = new Prng(3);
+  for (const { value } of model.parameters) {
+    for (let i = 0; i < value.data.length; i++) value.data[i] += 0.4 * prng.normal();
+  }
+  return model;
+}
+
+function gradientsOf(model: Transformer, options = {}): { loss: number; l1: number; gradients: number[][] } {
+  for (const { gradient } of model.parameters) gradient.data.fill(0);
+  const { loss, l1 } = model.lossAndGradients(ids, targets, shape, options);
+  return { loss, l1, gradients: model.parameters.map(({ gradient }) => Array.from(gradient.data)) };
+}
+
+function expectEqual(got: number[][], expected: number[][], digits = 12): void {
+  got.forEach((tensor, p) => {
+    tensor.forEach((value, i) => {
+      expect(value).toBeCloseTo(expected[p][i], digits);
+    });
+  });
+}
+
+describe('gradients against finite differences (f64)', () => {
+  // All of these are differentiable almost everywhere: nothing is selected, or the gradient is masked as the mask is.
+  const variants: [string, Partial<ModelConfigInput>][] = [
+    ['dense SwiGLU', { activation: 'silu' }],
+    ['dense ReLU^2, tied', { activation: 'relu2', tiedEmbeddings: true }],
+    ['ReLU GLU with an L1 term', { activation: 'relu', hiddenL1: 0.3 }],
+    ['SiLU GLU with an L1 term', { activation: 'silu', hiddenL1: 0.3 }],
+    ['masked gradient', { activation: 'relu2', sparsity: 0.5, gradient: 'masked' }],
+    [
+      'masked gradient, re-scaled',
+      {
+        activation: 'silu',
+        sparsity: { qkv: [0.25, 0.5], o: 0.4, gateUp: 0.5, down: 0.6 },
+        gradient: 'masked',
+        rescale: 'l2',
+      },
+    ],
+    ['natural zeros, re-scaled', { activation: 'relu', rescale: 'l2' }],
+  ];
+
+  it.each(variants)('%s', (_name, input) => {
+    const model = build(input);
+    const { gradients } = gradientsOf(model);
+    const total = () => {
+      const { loss, l1 } = model.lossAndGradients(ids, targets, shape);
+      return loss + l1;
+    };
+    const prng = new Prng(5);
+    model.parameters.forEach(({ name, value }, p) => {
+      // One random direction a tensor: as good as every entry alone, and fast.
+      const direction = Array.from(value.data, () => prng.normal());
+      const start = value.data.slice();
+      const at = (step: number) => {
+        value.data.forEach((_, i) => {
+          value.data[i] = start[i] + step * direction[i];
+        });
+        return total();
+      };
+      const step = 1e-6;
+      const numeric = (at(step) - at(-step)) / (2 * step);
+      at(0);
+      const analytic = gradients[p].reduce((sum, value, i) => sum + value * direction[i], 0);
+      const norm = Math.hypot(...gradients[p]);
+      expect(norm, name).toBeGreaterThan(1e-6);
+      expect(Math.abs(numeric - analytic) / norm, name).toBeLessThan(1e-6);
+    });
+  });
+});
+
+describe('Transformer', () => {
+  const sparse = { activation: 'relu2', sparsity: 0.5, hiddenL1: 0.1 } as const;
+
+  it('accumulates gradients and scales them', () => {
+    const model = build(sparse);
+    const once = gradientsOf(model).gradients;
+    model.lossAndGradients(ids, targets, shape, { gradientScale: 0.5 });
+    expectEqual(
+      model.parameters.map(({ gradient }) => Array.from(gradient.data)),
+      once.map((tensor) => tensor.map((value) => 1.5 * value)),
+    );
+  });
+
+  it('is the mean over sequences that do not see each other', () => {
+    const model = build(sparse);
+    const whole = gradientsOf(model);
+    for (const { gradient } of model.parameters) gradient.data.fill(0);
+    let [loss, l1] = [0, 0];
+    for (const first of [0, 5]) {
+      const part = (tensor: typeof ids) => intTensor(backend, tensor.data.slice(first, first + 5));
+      const one = model.lossAndGradients(part(ids), part(targets), { batch: 1, seqLen: 5 }, { gradientScale: 0.5 });
+      loss += one.loss / 2;
+      l1 += one.l1 / 2;
+    }
+    expect(loss).toBeCloseTo(whole.loss, 12);
+    expect(l1).toBeCloseTo(whole.l1, 12);
+    expectEqual(
+      model.parameters.map(({ gradient }) => Array.from(gradient.data)),
+      whole.gradients,
+    );
+  });
+
+  it('is the dense model at a sparsity scale of 0', () => {
+    const dense = gradientsOf(build({ activation: 'silu', sparsity: 0 }));
+    const scaled = gradientsOf(build({ activation: 'silu', sparsity: 0.6 }), { sparsityScale: 0 });
+    expect(scaled).toEqual(dense);
+  });
+
+  it('does not look ahead', () => {
+    const model = build(sparse);
+    const logits = model.logits(ids, shape);
+    const changed = intTensor(backend, ids.data);
+    changed.data[4] = (changed.data[4] + 1) % 11; // the last token of the first sequence
+    const after = model.logits(changed, shape);
+    const [before, now] = [logits, after].map(({ data }) => Array.from(data));
+    expect(now.slice(0, 4 * 11)).toEqual(before.slice(0, 4 * 11));
+    expect(now.slice(5 * 11)).toEqual(before.slice(5 * 11));
+    expect(now.slice(4 * 11, 5 * 11)).not.toEqual(before.slice(4 * 11, 5 * 11));
+  });
+
+  it('loses no memory, and a forward alone needs less than a step', () => {
+    const model = build({ ...sparse, nLayers: 6 });
+    const { pool } = model;
+    const parametersOnly = pool.liveBytes;
+    model.loss(ids, targets, shape);
+    const forwardBytes = pool.peakBytes - parametersOnly;
+    expect(pool.liveBytes).toBe(parametersOnly);
+    model.lossAndGradients(ids, targets, shape);
+    expect(pool.liveBytes).toBe(parametersOnly);
+    expect(pool.peakBytes - parametersOnly).toBeGreaterThan(2 * forwardBytes);
+    model.dispose();
+    expect(pool.liveBytes).toBe(0);
+  });
+
+  it('starts every dtype from the same numbers, and every seed from others', () => {
+    const create = (seed: number, dtype: FloatType) => {
+      const model = Transformer.create(resolveConfig(SMALL), backend, { seed, dtype });
+      return model.parameters.map(({ value }) => Array.from(value.data));
+    };
+    expect(create(1, 'f32')).toEqual(create(1, 'f64'));
+    expect(create(1, 'f64')).not.toEqual(create(2, 'f64'));
+  });
+
+  it('refuses ids and targets of the wrong size, and sequences that are too long', () => {
+    const model = build({});
+    expect(() => model.loss(ids, targets, { batch: 1, seqLen: 5 })).toThrow(ShapeError);
+    expect(() => model.loss(ids, intTensor(backend, [1]), shape)).toThrow(ShapeError);
+    expect(() => model.loss(ids, targets, { batch: 1, seqLen: 10 })).toThrow(/at most 6 tokens, got 10/);
+    expect(model.loss(ids, targets, shape)).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,238 @@
+/**
+ * The model: a Llama-style transformer whose projections all read sparse inputs (Q-Sparse), forward and backward.
+ *
+ * This is the page to read first. `#hiddenStates` is the whole forward pass in execution order; each op it applies has its
+ * formula and its gradient in `ops/`, and the tape runs those gradients in reverse. Sparsity 0 is a dense model: the
+ * same lines, with plain products.
+ *
+ * Not here: how zeros are skipped (`ops/linear.ts`), how weights are updated (`train/`), decoding with a cache (`infer/`).
+ * Sources: Llama (arXiv 2302.13971), Q-Sparse (arXiv 2407.10969).
+ */
+
+import { Tape } from '../autograd/tape.ts';
+import type { Value } from '../autograd/value.ts';
+import type { Backend } from '../backend.ts';
+import { qSparseLinear, type Selection } from '../nn/q-sparse-linear.ts';
+import { add } from '../ops/add.ts';
+import { attention } from '../ops/attention.ts';
+import { crossEntropy } from '../ops/cross-entropy.ts';
+import { embedding } from '../ops/embedding.ts';
+import { glu, hasNaturalZeros, sumOfMagnitudes } from '../ops/glu.ts';
+import { rmsNorm } from '../ops/rms-norm.ts';
+import { type RotationTables, rope } from '../ops/rope.ts';
+import type { FloatTensor, FloatType, IntTensor } from '../tensor/tensor.ts';
+import { TensorPool } from '../tensor-pool.ts';
+import { ShapeError } from '../util/errors.ts';
+import { featuresAt, keptCount, type ModelConfig, type Point, sparsityAt } from './config.ts';
+import { initParameters } from './init.ts';
+import { createParameters, type ModelParameters, type Parameter } from './parameters.ts';
+import { ropeTables } from './rope-tables.ts';
+import type { StepStatistics } from './statistics.ts';
+
+/** ids and targets are [batch * seqLen], one sequence after the other. */
+export interface BatchShape {
+  batch: number;
+  seqLen: number;
+}
+
+export interface PassOptions {
+  /** Multiplies the sparsity of every point, 0 (dense) .. 1: for a schedule. */
+  sparsityScale?: number;
+  /** Is given the counts of this pass. */
+  statistics?: StepStatistics;
+}
+
+export interface StepOptions extends PassOptions {
+  /** The gradients are those of gradientScale * (loss + l1): 1 / n for n accumulated batches. */
+  gradientScale?: number;
+}
+
+/** One run through the model: its options with defaults, and what it adds up. */
+interface Pass extends BatchShape {
+  gradientScale: number;
+  sparsityScale: number;
+  statistics: StepStatistics | null;
+  l1: number;
+  backwardMs: number;
+}
+
+export class Transformer {
+  readonly config: ModelConfig;
+  readonly backend: Backend;
+  readonly pool: TensorPool;
+  readonly dtype: FloatType;
+  /** In the order of the forward pass. */
+  readonly parameters: readonly Parameter[];
+
+  readonly #weights: ModelParameters;
+  readonly #rotation: RotationTables;
+
+  /** A model with fresh weights (`initParameters`); f64 is for the reference backend. The pool may be shared. */
+  static create(
+    config: ModelConfig,
+    backend: Backend,
+    options: { seed: number; dtype?: FloatType; pool?: TensorPool },
+  ): Transformer {
+    const model = new Transformer(config, backend, options.pool ?? new TensorPool(backend), options.dtype ?? 'f32');
+    initParameters(model.parameters, config, options.seed);
+    return model;
+  }
+
+  private constructor(config: ModelConfig, backend: Backend, pool: TensorPool, dtype: FloatType) {
+    this.config = config;
+    this.backend = backend;
+    this.pool = pool;
+    this.dtype = dtype;
+    this.#weights = createParameters(config, pool, dtype);
+    this.parameters = this.#weights.list;
+    const tables = ropeTables(config, config.seqLen);
+    this.#rotation = {
+      cos: pool.take(dtype, [config.seqLen, config.headDim / 2]),
+      sin: pool.take(dtype, [config.seqLen, config.headDim / 2]),
+    };
+    this.#rotation.cos.data.set(tables.cos);
+    this.#rotation.sin.data.set(tables.sin);
+  }
+
+  /**
+   * One forward and backward pass. The gradients of the mean cross-entropy (nats, over targets other than -1) and of the
+   * L1 term are ADDED to those of the parameters. Returns both terms, unscaled. Throws ShapeError.
+   */
+  lossAndGradients(
+    ids: IntTensor,
+    targets: IntTensor,
+    shape: BatchShape,
+    options: StepOptions = {},
+  ): { loss: number; l1: number } {
+    return this.#run(true, ids, shape, options, (tape, hidden, pass) => {
+      const loss = this.#crossEntropy(tape, hidden, targets, pass.gradientScale);
+      const beginMs = performance.now();
+      tape.backward();
+      pass.backwardMs = performance.now() - beginMs;
+      return { loss, l1: pass.l1 };
+    });
+  }
+
+  /** The mean cross-entropy in nats, without gradients and with the memory of one block. */
+  loss(ids: IntTensor, targets: IntTensor, shape: BatchShape, options: PassOptions = {}): number {
+    return this.#run(false, ids, shape, options, (tape, hidden) => this.#crossEntropy(tape, hidden, targets, 1));
+  }
+
+  /** logits [N, vocabSize] of every position, from the pool: the caller releases them. */
+  logits(ids: IntTensor, shape: BatchShape, options: PassOptions = {}): FloatTensor {
+    return this.#run(false, ids, shape, options, (tape, hidden) => {
+      const logits = this.pool.take(this.dtype, [hidden.shape[0], this.config.vocabSize]);
+      tape.kernels.matmul(hidden.dense!, this.#weights.head.value, logits, { transposeB: true });
+      return logits;
+    });
+  }
+
+  /** Gives all memory back to the pool; the model must not be used afterwards. */
+  dispose(): void {
+    for (const { value, gradient } of this.parameters) {
+      this.pool.release(value);
+      this.pool.release(gradient);
+    }
+    this.pool.release(this.#rotation.cos);
+    this.pool.release(this.#rotation.sin);
+  }
+
+  /** ids [N] -> hidden states [N, D] after the final norm: the forward pass, in the order in which it happens. */
+  #hiddenStates(tape: Tape, ids: IntTensor, pass: Pass): Value {
+    const { config } = this;
+    const { nHeads, nKvHeads, headDim, activation, normEps: eps } = config;
+    const { batch, seqLen } = pass;
+    const rotation = { seqLen, start: 0, nRotatedHeads: nHeads + nKvHeads, headDim };
+    const heads = { batch, seqLen, nHeads, nKvHeads, headDim };
+
+    let x = tape.apply(embedding, { ids, table: this.#weights.embedding }); // [N, D]
+    for (const [index, layer] of this.#weights.layers.entries()) {
+      const selection = (point: Point) => this.#selection(tape, pass, point, index);
+
+      x = tape.scope(x, (x) => {
+        const normed = tape.apply(rmsNorm, { x, weight: layer.attentionNorm, eps });
+        const qkv = qSparseLinear(tape, normed, layer.qkv, selection('qkv')); // [N, (nHeads + 2 nKvHeads) headDim]
+        const rotated = tape.apply(rope, { qkv, tables: this.#rotation, shape: rotation });
+        const mixed = tape.apply(attention, { qkv: rotated, shape: heads }); // [N, nHeads headDim]
+        const out = qSparseLinear(tape, mixed, layer.o, selection('o'));
+        return tape.apply(add, { a: x, b: out });
+      });
+
+      x = tape.scope(x, (x) => {
+        const normed = tape.apply(rmsNorm, { x, weight: layer.ffnNorm, eps });
+        const gateUp = qSparseLinear(tape, normed, layer.gateUp, selection('gateUp')); // [N, 2 H]
+        const hidden = tape.apply(glu, { gateUp, activation, l1: this.#l1Weight(pass) * pass.gradientScale }); // [N, H]
+        if (config.hiddenL1 > 0) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
+        const out = qSparseLinear(tape, hidden, layer.down, selection('down'));
+        return tape.apply(add, { a: x, b: out });
+      });
+    }
+    return tape.scope(x, (x) => tape.apply(rmsNorm, { x, weight: this.#weights.norm, eps }));
+  }
+
+  /** What happens to the input of one point of one layer. */
+  #selection(tape: Tape, pass: Pass, point: Point, layer: number): Selection {
+    const { config } = this;
+    const { statistics } = pass;
+    return {
+      kept: keptCount(pass.sparsityScale * sparsityAt(config, point, layer), featuresAt(config, point)),
+      naturalZeros: point === 'down' && hasNaturalZeros(config.activation),
+      gradient: config.gradient,
+      rescale: config.rescale,
+      ...(statistics && { observe: (x, selected) => statistics.observe(tape, point, layer, x, selected) }),
+    };
+  }
+
+  #crossEntropy(tape: Tape, hidden: Value, targets: IntTensor, gradientScale: number): number {
+    if (targets.data.length !== hidden.shape[0]) {
+      throw new ShapeError('Transformer', `targets: expected [${hidden.shape[0]}], got [${targets.data.length}].`);
+    }
+    return tape.apply(crossEntropy, { hidden, head: this.#weights.head, targets, gradientScale });
+  }
+
+  /** hiddenL1 * (mean over tokens and layers): the factor of sum |hidden|. */
+  #l1Weight({ batch, seqLen }: BatchShape): number {
+    return this.config.hiddenL1 / (batch * seqLen * this.config.nLayers);
+  }
+
+  /** Runs the forward pass on a tape of its own, gives the hidden states to `finish`, and frees all in any case. */
+  #run<T>(
+    recording: boolean,
+    ids: IntTensor,
+    shape: BatchShape,
+    options: StepOptions,
+    finish: (tape: Tape, hidden: Value, pass: Pass) => T,
+  ): T {
+    this.#checkBatch(ids, shape);
+    const { gradientScale = 1, sparsityScale = 1, statistics = null } = options;
+    const pass: Pass = { ...shape, gradientScale, sparsityScale, statistics, l1: 0, backwardMs: 0 };
+    const tape = new Tape(this.backend.kernels, this.pool, { dtype: this.dtype, recording });
+    const beginMs = performance.now();
+    try {
+      const result = finish(tape, this.#hiddenStates(tape, ids, pass), pass);
+      if (statistics) {
+        statistics.flops += tape.flops;
+        statistics.backwardMs += pass.backwardMs;
+        statistics.forwardMs += performance.now() - beginMs - pass.backwardMs;
+      }
+      return result;
+    } finally {
+      tape.dispose();
+    }
+  }
+
+  #checkBatch(ids: IntTensor, { batch, seqLen }: BatchShape): void {
+    if (ids.shape.length !== 1 || ids.data.length !== batch * seqLen) {
+      throw new ShapeError(
+        'Transformer',
+        `ids: expected [${batch * seqLen}] (batch ${batch} of ${seqLen} tokens), got [${ids.shape}].`,
+      );
+    }
+    if (seqLen > this.config.seqLen) {
+      throw new ShapeError(
+        'Transformer',
+        `a sequence is too long: expected at most ${this.config.seqLen} tokens, got ${seqLen}.`,
+      );
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The Q-Sparse projection: select the input, re-scale it if asked, multiply: y = (x . M) W.
+ *
+ * One call is one point of a layer: the projections that read the same input are one fused matrix and share the selection.
+ * Without a selection this is a plain dense product and nothing else: there is no second code path for dense models.
+ * Source: Q-Sparse (arXiv 2407.10969), section 2.1.
+ */
+
+import type { Weight } from '../autograd/parameter.ts';
+import type { Tape } from '../autograd/tape.ts';
+import type { Value } from '../autograd/value.ts';
+import { linear } from '../ops/linear.ts';
+import { nonZeros } from '../ops/non-zeros.ts';
+import { rescale } from '../ops/rescale.ts';
+import { type SelectionGradient, topK } from '../ops/top-k.ts';
+
+export interface Selection {
+  /** How many features of each token stay; all of them for no top-K. */
+  kept: number;
+  /** x comes from behind a ReLU gate: without top-K its own zeros are worth skipping. */
+  naturalZeros: boolean;
+  gradient: SelectionGradient;
+  rescale: 'none' | 'l2';
+  /** Sees the input before and after the selection (not yet re-scaled). */
+  observe?: (x: Value, selected: Value) => void;
+}
+
+/** y [N, out] = select(x [N, in]) W [in, out]. */
+export function qSparseLinear(tape: Tape, x: Value, weight: Weight, selection: Selection): Value {
+  const selected = select(tape, x, selection);
+  selection.observe?.(x, selected);
+  return tape.apply(linear, { x: rescaled(tape, selected, selection), weight });
+}
+
+function select(tape: Tape, x: Value, { kept, gradient, naturalZeros }: Selection): Value {
+  if (kept < x.shape[1]) return tape.apply(topK, { x, kept, gradient });
+  return naturalZeros ? tape.apply(nonZeros, { x }) : x;
+}
+
+function rescaled(tape: Tape, selected: Value, selection: Selection): Value {
+  if (selection.rescale === 'none') return selected;
+  // The re-scale works on lists; one of everything where nothing was dropped.
+  const listed = selected.rows
+    ? selected
+    : tape.apply(topK, { x: selected, kept: selected.shape[1], gradient: selection.gradient });
+  return tape.apply(rescale, { x: listed });
+}

@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import { floatTensor, intTensor, randomTensor } from '../../test/support/tensors.ts';
+import { Tape } from '../autograd/tape.ts';
+import { Value } from '../autograd/value.ts';
+import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
+import { TensorPool } from '../tensor-pool.ts';
+import { crossEntropy } from './cross-entropy.ts';
+
+const backend = createReferenceBackend();
+const [nTokens, dim, vocabSize] = [300, 3, 7]; // more tokens than one chunk, and a chunk that is not full
+const hidden = randomTensor(backend, 'f64', [nTokens, dim], 1);
+const head = randomTensor(backend, 'f64', [vocabSize, dim], 2);
+
+function run(targets: number[], gradientScale: number) {
+  const pool = new TensorPool(backend);
+  const tape = new Tape(backend.kernels, pool, { dtype: 'f64', recording: true });
+  const weight = { value: head, gradient: floatTensor(backend, 'f64', [vocabSize, dim], []) };
+  const value = new Value([nTokens, dim], { dense: hidden });
+  const input = { hidden: value, head: weight, targets: intTensor(backend, targets), gradientScale };
+  const loss = tape.apply(crossEntropy, input);
+  tape.backward();
+  const dHidden = Array.from(value.gradient!.dense.data);
+  tape.dispose();
+  return { loss, dHidden, dHead: Array.from(weight.gradient.data), live: pool.liveBytes };
+}
+
+/** The same, token by token from the formula. */
+function expected(targets: number[], gradientScale: number) {
+  const nTargets = targets.filter((target) => target !== -1).length;
+  const result = { loss: 0, dHidden: new Array(nTokens * dim).fill(0), dHead: new Array(vocabSize * dim).fill(0) };
+  for (let token = 0; token < nTokens; token++) {
+    if (targets[token] === -1) continue;
+    const h = Array.from(hidden.data.subarray(token * dim, (token + 1) * dim));
+    const exponentials = Array.from({ length: vocabSize }, (_, v) =>
+      Math.exp(h.reduce((sum, value, i) => sum + value * head.data[v * dim + i], 0)),
+    );
+    const total = exponentials.reduce((sum, value) => sum + value, 0);
+    result.loss -= Math.log(exponentials[targets[token]] / total) / nTargets;
+    for (let v = 0; v < vocabSize; v++) {
+      const dLogit = ((exponentials[v] / total - (v === targets[token] ? 1 : 0)) * gradientScale) / nTargets;
+      for (let i = 0; i < dim; i++) {
+        result.dHidden[token * dim + i] += dLogit * head.data[v * dim + i];
+        result.dHead[v * dim + i] += dLogit * h[i];
+      }
+    }
+  }
+  return result;
+}
+
+describe('crossEntropy', () => {
+  const all = Array.from({ length: nTokens }, (_, token) => token % vocabSize);
+
+  it.each([
+    ['all tokens', all, 1],
+    ['scaled gradients', all, 0.25],
+    ['a part of the tokens', all.map((target, token) => (token % 3 === 0 ? -1 : target)), 1],
+  ])('equals the formula over several chunks: %s', (_name, targets, gradientScale) => {
+    const [got, want] = [run(targets, gradientScale), expected(targets, gradientScale)];
+    expect(got.loss).toBeCloseTo(want.loss, 12);
+    got.dHidden.forEach((value, i) => {
+      expect(value).toBeCloseTo(want.dHidden[i], 12);
+    });
+    got.dHead.forEach((value, i) => {
+      expect(value).toBeCloseTo(want.dHead[i], 12);
+    });
+    expect(got.live).toBe(0);
+  });
+
+  it('is 0 with gradient 0 where no token counts', () => {
+    const { loss, dHidden, dHead } = run(new Array(nTokens).fill(-1), 1);
+    expect(loss).toBe(0);
+    expect([...dHidden, ...dHead].every((value) => Math.abs(value) === 0)).toBe(true);
+  });
+});

@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest';
+import { runBackward } from '../../test/support/run-backward.ts';
+import { floatTensor, randomTensor } from '../../test/support/tensors.ts';
+import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
+import { qSparseLinear, type Selection } from '../nn/q-sparse-linear.ts';
+import type { FloatTensor } from '../tensor/tensor.ts';
+import { add } from './add.ts';
+import { glu } from './glu.ts';
+import { linear } from './linear.ts';
+import { topK } from './top-k.ts';
+
+const backend = createReferenceBackend();
+const plain: Selection = { kept: 10, naturalZeros: false, gradient: 'straight-through', rescale: 'none' };
+const [nTokens, features, outputs] = [6, 10, 4];
+const x = randomTensor(backend, 'f64', [nTokens, features], 1);
+const dOut = randomTensor(backend, 'f64', [nTokens, outputs], 2);
+
+function weight(shape: readonly number[], seed: number) {
+  return { value: randomTensor(backend, 'f64', shape, seed), gradient: floatTensor(backend, 'f64', shape, []) };
+}
+
+/** a [m, k] b [k, n] with plain loops over index functions. */
+function product(m: number, k: number, n: number, a: (i: number, j: number) => number, b: typeof a): number[] {
+  const out = new Array<number>(m * n).fill(0);
+  for (let i = 0; i < m; i++)
+    for (let j = 0; j < n; j++) for (let l = 0; l < k; l++) out[i * n + j] += a(i, l) * b(l, j);
+  return out;
+}
+
+const at = (tensor: { data: ArrayLike<number> }, cols: number) => (i: number, j: number) => tensor.data[i * cols + j];
+const transposed = (f: (i: number, j: number) => number) => (i: number, j: number) => f(j, i);
+
+/** x with all but the `kept` largest magnitudes of each row 0: a full sort, not the kernel. */
+function maskedByRank(kept: number): { data: number[] } {
+  const data = Array.from(x.data);
+  for (let row = 0; row < nTokens; row++) {
+    const order = Array.from({ length: features }, (_, i) => row * features + i);
+    order.sort((a, b) => Math.abs(data[b]) - Math.abs(data[a]) || a - b);
+    for (const dropped of order.slice(kept)) data[dropped] = 0;
+  }
+  return { data };
+}
+
+function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>): void {
+  expect(got.length).toBe(expected.length);
+  for (let i = 0; i < expected.length; i++) expect(got[i]).toBeCloseTo(expected[i], 10);
+}
+
+describe('qSparseLinear', () => {
+  // 4 of 10 are multiplied as a list, 8 of 10 (above the crossover) as a dense matrix with zeros, 10 of 10 dense.
+  it.each([4, 8, 10])('with %i of 10 kept: y and dW of the masked input, dX straight through', (kept) => {
+    const w = weight([features, outputs], 3);
+    const result = runBackward(backend, x, dOut, (tape, x) => qSparseLinear(tape, x, w, { ...plain, kept }));
+    const masked = maskedByRank(kept);
+    expectClose(result.output, product(nTokens, features, outputs, at(masked, features), at(w.value, outputs)));
+    expectClose(
+      w.gradient.data,
+      product(features, nTokens, outputs, transposed(at(masked, features)), at(dOut, outputs)),
+    );
+    // The straight-through dX is the dense one, whatever was dropped.
+    expectClose(result.dX, product(nTokens, outputs, features, at(dOut, outputs), transposed(at(w.value, outputs))));
+    expect(result.leakedBytes).toBe(0);
+    // Three products; only those with x skip zeros, and only below the crossover.
+    const multiplied = nTokens * (kept === 4 ? 4 : features);
+    expect(result.flops).toBe(2 * outputs * (2 * multiplied + nTokens * features));
+  });
+
+  it('masks dX in the ablation', () => {
+    const dXOf = (gradient: Selection['gradient']) =>
+      runBackward(backend, x, dOut, (tape, x) =>
+        qSparseLinear(tape, x, weight([features, outputs], 3), { ...plain, kept: 4, gradient }),
+      ).dX;
+    const masked = maskedByRank(4);
+    expectClose(
+      dXOf('masked'),
+      dXOf('straight-through').map((value, i) => (masked.data[i] === 0 ? 0 : value)),
+    );
+  });
+
+  it('re-scales the masked rows to unit root mean square', () => {
+    const w = weight([features, outputs], 3);
+    const selection = { ...plain, kept: 4, rescale: 'l2' } as const;
+    const result = runBackward(backend, x, dOut, (tape, x) => qSparseLinear(tape, x, w, selection));
+    const { data } = maskedByRank(4);
+    const scaled = data.map((value, i) => {
+      const row = data.slice(Math.floor(i / features) * features, (Math.floor(i / features) + 1) * features);
+      return (value / (Math.hypot(...row) + 1e-6)) * Math.sqrt(features);
+    });
+    expectClose(
+      result.output,
+      product(nTokens, features, outputs, at({ data: scaled }, features), at(w.value, outputs)),
+    );
+  });
+
+  it('re-scales dense and naturally sparse inputs as well', () => {
+    const outputOf = (naturalZeros: boolean) =>
+      runBackward(backend, x, dOut, (tape, x) =>
+        qSparseLinear(tape, x, weight([features, outputs], 3), { ...plain, naturalZeros, rescale: 'l2' }),
+      ).output;
+    expectClose(outputOf(true), outputOf(false));
+  });
+});
+
+describe('linear', () => {
+  it.each([4, 10])('adds the gradients of two projections of one input (%i of 10 kept)', (kept) => {
+    const [a, b] = [weight([features, outputs], 3), weight([features, outputs], 4)];
+    const both = runBackward(backend, x, dOut, (tape, x) => {
+      const selected = tape.apply(topK, { x, kept, gradient: 'straight-through' });
+      return tape.apply(add, {
+        a: tape.apply(linear, { x: selected, weight: a }),
+        b: tape.apply(linear, { x: selected, weight: b }),
+      });
+    });
+    const sum = (i: number, j: number) => at(a.value, outputs)(j, i) + at(b.value, outputs)(j, i);
+    expectClose(both.dX, product(nTokens, outputs, features, at(dOut, outputs), sum));
+    expect(a.gradient.data).toEqual(b.gradient.data);
+    expect(both.leakedBytes).toBe(0);
+  });
+});
+
+describe('linear behind a ReLU gate', () => {
+  it('takes dX from the list of non-zero gradients, exactly', () => {
+    const gradientsOf = (closed: number) => {
+      // gate | up: a gate far below 0 is closed for all tokens.
+      const w = weight([features, 2 * outputs], 5);
+      for (let row = 0; row < features; row++) {
+        for (let col = 0; col < closed; col++) w.value.data[row * 2 * outputs + col] = -Math.sign(x.data[row]) * 9;
+      }
+      const one: FloatTensor = floatTensor(backend, 'f64', [1, features], x.data.subarray(0, features));
+      const d = floatTensor(backend, 'f64', [1, outputs], [1, 2, 3, 4]);
+      const result = runBackward(backend, one, d, (tape, x) => {
+        const gateUp = tape.apply(linear, { x, weight: w });
+        return tape.apply(glu, { gateUp, activation: 'relu2', l1: 0 });
+      });
+      return { ...result, w };
+    };
+    const { dX, w, output, flops } = gradientsOf(3);
+    expect(output.slice(0, 3)).toEqual([0, 0, 0]);
+    // By hand for the one channel that may be open: d relu(g)^2 u.
+    const column = (col: number) => Array.from({ length: features }, (_, i) => w.value.data[i * 2 * outputs + col]);
+    const dot = (v: number[]) => v.reduce((sum, value, i) => sum + value * x.data[i], 0);
+    const [g, u] = [Math.max(dot(column(3)), 0), dot(column(7))];
+    expectClose(
+      dX,
+      column(3).map((gate, i) => 4 * (2 * g * u * gate + g * g * column(7)[i])),
+    );
+    expect(flops).toBeLessThan(2 * 3 * features * 2 * outputs);
+  });
+});

@@ -1,0 +1,72 @@
+/**
+ * The inference engine against PyTorch: the logits of every position of golden/qsparse_layer, token by token and as a
+ * prefill. The engine shares no code of the forward pass with the model that trains, so both are held to the same file.
+ */
+
+import { describe, expect, it } from 'vitest';
+import { Engine } from '../../src/infer/engine.ts';
+import { type ModelConfig, resolveConfig } from '../../src/model/config.ts';
+import { fromHfWeights } from '../../src/model/hf-weights.ts';
+import { Transformer } from '../../src/model/transformer.ts';
+import { type GoldenBackend, goldenBackends } from './golden-backends.ts';
+import { difference, missing, readArrays, readJson, sharedPath } from './golden-file.ts';
+
+const VARIANTS = ['dense-swiglu', 'dense-swiglu-tied', 'topk50-swiglu', 'topk40-relu2', 'topk60-relu2-rescale'];
+const SEQ_LEN = 16;
+const VOCAB = 97;
+/** Two independent float32 programs differ by at most 2e-6 on these logits. */
+const TOLERANCE = 1e-5;
+
+for (const target of await goldenBackends()) {
+  describe(`engine against qsparse_layer on ${target.name}`, () => {
+    for (const variant of VARIANTS) {
+      const reason = missing(sharedPath('golden', 'qsparse_layer', `${variant}.safetensors`));
+      it.skipIf(reason !== null)(`${variant}${reason ? ` (${reason})` : ''}`, () => compare(target, variant));
+    }
+  });
+}
+
+function compare({ backend, dtype }: GoldenBackend, variant: string): void {
+  const { config } = readJson<{ config: Record<string, never> }>(
+    sharedPath('golden', 'qsparse_layer', `${variant}.json`),
+  );
+  const arrays = readArrays(sharedPath('golden', 'qsparse_layer', `${variant}.safetensors`));
+  const model = Transformer.create(configOf(config), backend, { seed: 0, dtype });
+  fromHfWeights(model.parameters, (name) => arrays.get(name) as never);
+  const engine = new Engine(model.config, new Map(model.parameters.map(({ name, value }) => [name, value])), backend);
+  const allIds = [...arrays.get('input_ids')!.data];
+  const logits = arrays.get('logits')!.data;
+
+  for (const row of [0, 1]) {
+    const ids = allIds.slice(row * SEQ_LEN, (row + 1) * SEQ_LEN);
+    const expected = (position: number) => {
+      const first = (row * SEQ_LEN + position) * VOCAB;
+      return logits.slice(first, first + VOCAB);
+    };
+    engine.reset();
+    for (let position = 0; position < SEQ_LEN; position++) {
+      const got = engine.decode(ids[position]);
+      expect(difference(got, expected(position)).maxAbs, `row ${row}, decode ${position}`).toBeLessThan(TOLERANCE);
+    }
+    for (const length of [2, 9, SEQ_LEN]) {
+      engine.reset();
+      const got = engine.prefill(ids.slice(0, length));
+      expect(difference(got, expected(length - 1)).maxAbs, `row ${row}, prefill ${length}`).toBeLessThan(TOLERANCE);
+    }
+  }
+  engine.dispose();
+}
+
+function configOf(config: Record<string, never>): ModelConfig {
+  const { act, sparsity, rescale, tiedEmbeddings } = config;
+  const { a, b, c, d } = sparsity as Record<string, number>;
+  const fields = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'vocabSize', 'ropeTheta', 'normEps'] as const;
+  return resolveConfig({
+    ...(Object.fromEntries(fields.map((field) => [field, config[field]])) as never as ModelConfig),
+    tiedEmbeddings,
+    seqLen: SEQ_LEN,
+    activation: act === 'swiglu' ? 'silu' : 'relu2',
+    sparsity: { qkv: a, o: b, gateUp: c, down: d },
+    rescale: rescale ? 'l2' : 'none',
+  });
+}
