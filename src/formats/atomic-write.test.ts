@@ -1,0 +1,113 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { FormatError } from '../util/errors.ts';
+import { resolveDirectory, writeDirectoryAtomically, writeFileAtomically } from './atomic-write.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'qsparse-atomic-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+});
+
+const diskFull = () => Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+/** Above the largest process number of Linux. */
+const DEAD_PID = 2 ** 22 + 1;
+
+describe('writeFileAtomically', () => {
+  it('writes and replaces, and makes the parent', () => {
+    const path = join(directory, 'a/b/file.json');
+    writeFileAtomically(path, 'one');
+    writeFileAtomically(path, (temporary) => writeFileSync(temporary, 'two'));
+    expect(readFileSync(path, 'utf8')).toBe('two');
+    expect(readdirSync(join(directory, 'a/b'))).toEqual(['file.json']);
+  });
+
+  it('leaves the old file where writing fails, and nothing else', () => {
+    const path = join(directory, 'file');
+    writeFileAtomically(path, 'old');
+    const write = () =>
+      writeFileAtomically(path, (temporary) => {
+        writeFileSync(temporary, 'half of the n');
+        throw diskFull();
+      });
+    expect(write).toThrow(FormatError);
+    expect(write).toThrow(/^\[save\] cannot write .*file: the disk is full; .*What was there before is intact\.$/);
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    expect(readdirSync(directory)).toEqual(['file']);
+  });
+
+  it('finds the full disk behind other errors', () => {
+    const write = () =>
+      writeFileAtomically(join(directory, 'new'), () => {
+        throw new FormatError('safetensors', 'cannot write.', undefined, { cause: diskFull() });
+      });
+    expect(write).toThrow(/new: the disk is full; free some space and try again\.$/);
+  });
+
+  it('reports a place that cannot be written', () => {
+    writeFileSync(join(directory, 'file'), '');
+    expect(() => writeFileAtomically(join(directory, 'file/below'), 'x')).toThrow(FormatError);
+  });
+
+  it('removes temporaries of ended processes only', () => {
+    writeFileSync(join(directory, `.tmp-${DEAD_PID}-file`), 'left over');
+    writeFileSync(join(directory, `.tmp-${process.ppid}-file`), 'being written');
+    writeFileAtomically(join(directory, 'file'), 'x');
+    expect(readdirSync(directory).sort()).toEqual([`.tmp-${process.ppid}-file`, 'file']);
+  });
+});
+
+describe('writeDirectoryAtomically', () => {
+  const fill = (text: string) => (temporary: string) => {
+    writeFileSync(join(temporary, 'a'), text);
+    writeFileSync(join(temporary, 'b'), text);
+  };
+
+  it('writes and replaces', () => {
+    const path = join(directory, 'sub');
+    writeDirectoryAtomically(path, fill('one'));
+    writeFileSync(join(path, 'extra'), '');
+    writeDirectoryAtomically(path, fill('two'));
+    expect(readdirSync(path).sort()).toEqual(['a', 'b']);
+    expect(readFileSync(join(path, 'b'), 'utf8')).toBe('two');
+    expect(readdirSync(directory)).toEqual(['sub']);
+  });
+
+  it('leaves the old directory where writing fails', () => {
+    const path = join(directory, 'sub');
+    writeDirectoryAtomically(path, fill('old'));
+    const write = () =>
+      writeDirectoryAtomically(path, (temporary) => {
+        writeFileSync(join(temporary, 'a'), 'new');
+        throw diskFull();
+      });
+    expect(write).toThrow(/the disk is full/);
+    expect(readFileSync(join(path, 'a'), 'utf8')).toBe('old');
+    expect(readdirSync(directory)).toEqual(['sub']);
+  });
+
+  it('finds the old one between the two renames, and takes over from there', () => {
+    const path = join(directory, 'sub');
+    writeDirectoryAtomically(path, fill('old'));
+    renameSync(path, join(directory, '.old-sub'));
+    mkdirSync(join(directory, `.tmp-${DEAD_PID}-sub`));
+    expect(readFileSync(join(resolveDirectory(path)!, 'a'), 'utf8')).toBe('old');
+    writeDirectoryAtomically(path, fill('new'));
+    expect(resolveDirectory(path)).toBe(path);
+    expect(readFileSync(join(path, 'a'), 'utf8')).toBe('new');
+    expect(readdirSync(directory)).toEqual(['sub']);
+    expect(resolveDirectory(join(directory, 'none'))).toBeUndefined();
+    expect(existsSync(join(directory, '.old-sub'))).toBe(false);
+  });
+});

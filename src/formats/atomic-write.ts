@@ -1,0 +1,130 @@
+/**
+ * Files and directories that are written whole or not at all.
+ *
+ * New content goes to a temporary sibling, is flushed to the disk and then renamed over the old; a kill, a full disk or a lost
+ * power supply at any moment leaves the old content or the new. A rename cannot replace a directory that is not empty, so the
+ * old one steps aside under `.old-NAME` first: `resolveDirectory` finds it there if the process ended between the two renames.
+ */
+
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { FormatError, messageOf } from '../util/errors.ts';
+
+const TEMPORARY = /^\.tmp-(\d+)-/;
+export const OLD_PREFIX = '.old-';
+
+/** Writes a file: its content, or a function that writes it at the temporary path it is given. Throws FormatError. */
+export function writeFileAtomically(path: string, content: string | Uint8Array | ((temporary: string) => void)): void {
+  replaceAtomically(path, (temporary) => {
+    if (typeof content === 'function') content(temporary);
+    else writeFileSync(temporary, content);
+    flush(temporary);
+    renameSync(temporary, path);
+  });
+}
+
+/** Writes a directory of plain files: `fill` writes them into the path it is given. Replaces `path`. Throws FormatError. */
+export function writeDirectoryAtomically(path: string, fill: (temporary: string) => void): void {
+  const aside = join(dirname(path), OLD_PREFIX + basename(path));
+  replaceAtomically(path, (temporary) => {
+    mkdirSync(temporary);
+    fill(temporary);
+    for (const name of readdirSync(temporary)) flush(join(temporary, name));
+    flush(temporary);
+    if (existsSync(path)) {
+      rmSync(aside, { recursive: true, force: true });
+      renameSync(path, aside);
+    }
+    try {
+      renameSync(temporary, path);
+    } catch (error) {
+      if (existsSync(aside)) renameSync(aside, path);
+      throw error;
+    }
+  });
+  rmSync(aside, { recursive: true, force: true });
+}
+
+/** Where the content of directory `path` lies: `path`, or what stepped aside for a replacement that never came. */
+export function resolveDirectory(path: string): string | undefined {
+  const aside = join(dirname(path), OLD_PREFIX + basename(path));
+  return [path, aside].find((candidate) => existsSync(candidate));
+}
+
+/** True while a process of this number runs on this machine. */
+export function isProcessAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function replaceAtomically(path: string, write: (temporary: string) => void): void {
+  const parent = dirname(path);
+  const temporary = join(parent, `.tmp-${process.pid}-${basename(path)}`);
+  try {
+    mkdirSync(parent, { recursive: true });
+    removeStaleTemporaries(parent);
+    rmSync(temporary, { recursive: true, force: true });
+    write(temporary);
+    flush(parent);
+  } catch (error) {
+    removeQuietly(temporary);
+    const full = (rootCause(error) as NodeJS.ErrnoException).code === 'ENOSPC';
+    const reason = full ? 'the disk is full; free some space and try again' : messageOf(error).replace(/\.$/, '');
+    const kept = existsSync(path) ? ' What was there before is intact.' : '';
+    throw new FormatError('save', `cannot write ${path}: ${reason}.${kept}`, path, { cause: error });
+  }
+}
+
+/** For the way out of an error, which another one must not hide. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // What stays is a temporary, removed by a later write.
+  }
+}
+
+/** Those of processes that ended before they could rename them. */
+function removeStaleTemporaries(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    const pid = TEMPORARY.exec(name)?.[1];
+    if (pid !== undefined && !isProcessAlive(Number(pid))) {
+      rmSync(join(directory, name), { recursive: true, force: true });
+    }
+  }
+}
+
+/** fsync of a file or a directory. Windows can neither open a directory nor needs it for the rename to last. */
+function flush(path: string): void {
+  let file: number;
+  try {
+    file = openSync(path, 'r+');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EISDIR') throw error;
+    if (process.platform === 'win32') return;
+    file = openSync(path, 'r');
+  }
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function rootCause(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? rootCause(error.cause) : error;
+}

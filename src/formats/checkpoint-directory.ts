@@ -1,0 +1,213 @@
+/**
+ * The checkpoints of a run: RUN/checkpoints/step-000100/{config.json, model.safetensors, tokenizer.json,
+ * optimizer.safetensors, state.json}, and RUN/latest.json and RUN/best.json that point at one of them.
+ *
+ * Owns what is on the disk and in which order it gets there; what the files mean belongs to the trainer. A checkpoint is written
+ * whole (atomic-write.ts), then the pointers, and only then are old ones removed: whenever the process is killed, the
+ * pointers name checkpoints that are complete. state.json holds the size of every other file, so that a copy that was
+ * cut short is noticed. `optimizer.safetensors` may be deleted where only the model is wanted.
+ */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FormatError, messageOf } from '../util/errors.ts';
+import { OLD_PREFIX, resolveDirectory, writeDirectoryAtomically, writeFileAtomically } from './atomic-write.ts';
+import type { SafetensorsFile, TensorEntry } from './safetensors.ts';
+import { openSafetensors, writeSafetensors } from './safetensors.ts';
+
+/** Counts up when an older reader could not read the files rightly. */
+export const FORMAT_VERSION = 1;
+
+const CHECKPOINTS = 'checkpoints';
+const STEP_NAME = new RegExp(`^(?:\\${OLD_PREFIX})?(step-(\\d{6,}))$`);
+const OPTIONAL_FILE = 'optimizer.safetensors';
+
+export interface CheckpointFiles {
+  /** The model's configuration, without formatVersion: that is added. */
+  config: object;
+  /** The contents of tokenizer.json, as an object or as text. */
+  tokenizer: object | string;
+  /** Whatever the trainer needs to go on; any JSON. */
+  state: object;
+  model: readonly TensorEntry[];
+  optimizer: readonly TensorEntry[];
+}
+
+export interface SaveOptions {
+  step: number;
+  files: CheckpointFiles;
+  /** How many of the newest stay, at least 1; the best one stays beside them. */
+  keepLast: number;
+  /** This one has the lowest validation loss so far. */
+  best: boolean;
+}
+
+export interface Checkpoint {
+  readonly path: string;
+  readonly step: number;
+  readonly config: Record<string, unknown>;
+  readonly state: Record<string, unknown>;
+  readonly tokenizer: Record<string, unknown>;
+  readonly model: SafetensorsFile;
+  readonly optimizer: SafetensorsFile | null;
+  close(): void;
+}
+
+/**
+ * Saves one checkpoint and returns its directory. A save at a step that exists replaces it. Checkpoints of later steps,
+ * left by a run that was taken up again from before them, are removed with the old ones. Hold the run's lock meanwhile.
+ * Throws FormatError where writing fails; the checkpoints before it are then as they were.
+ */
+export function saveCheckpoint(runDir: string, { step, files, keepLast, best }: SaveOptions): string {
+  const name = `step-${String(step).padStart(6, '0')}`;
+  const path = join(runDir, CHECKPOINTS, name);
+  writeDirectoryAtomically(path, (directory) => writeCheckpointFiles(directory, step, files));
+  writeFileAtomically(join(runDir, 'latest.json'), pointerText(name));
+  if (best) writeFileAtomically(join(runDir, 'best.json'), pointerText(name));
+  removeOld(runDir, step, Math.max(1, keepLast));
+  return path;
+}
+
+/**
+ * The directory of the latest or best checkpoint of a run; a checkpoint directory stands for itself. Where a pointer is
+ * missing or dangling, `latest` is the highest step that is complete and `best` falls back to `latest`.
+ * Throws FormatError where there is none.
+ */
+export function findCheckpoint(path: string, which: 'latest' | 'best'): string {
+  if (!existsSync(path)) fail(path, 'does not exist: expected a run or a checkpoint directory. Check the path.');
+  if (existsSync(join(path, 'config.json'))) return path;
+  for (const pointer of which === 'best' ? ['best.json', 'latest.json'] : ['latest.json']) {
+    const name = readPointer(join(path, pointer));
+    const found = name === undefined ? undefined : resolveDirectory(join(path, CHECKPOINTS, name));
+    if (found !== undefined && isComplete(found)) return found;
+  }
+  const newest = listSteps(path).find((entry) => isComplete(entry.path));
+  if (newest !== undefined) return newest.path;
+  const what = 'expected config.json (a checkpoint) or checkpoints/step-* (a run), found neither complete';
+  return fail(path, `${what}. Train first, or give the --out directory of a training run.`);
+}
+
+/** Opens a checkpoint directory. Close it: its tensor files stay open for reading. Throws FormatError. */
+export function readCheckpoint(path: string): Checkpoint {
+  const { formatVersion, ...config } = readJson(join(path, 'config.json'));
+  if (formatVersion !== FORMAT_VERSION) {
+    const versions = `expected formatVersion ${FORMAT_VERSION}, found ${JSON.stringify(formatVersion) ?? 'none'}`;
+    fail(join(path, 'config.json'), `${versions}. Use the version of qsparse that wrote it.`);
+  }
+  const { step, state } = checkFiles(path);
+  const tokenizer = readJson(join(path, 'tokenizer.json'));
+  const model = openSafetensors(join(path, 'model.safetensors'));
+  let optimizer: SafetensorsFile | null = null;
+  try {
+    if (existsSync(join(path, OPTIONAL_FILE))) optimizer = openSafetensors(join(path, OPTIONAL_FILE));
+  } catch (error) {
+    model.close();
+    throw error;
+  }
+  const close = () => {
+    model.close();
+    optimizer?.close();
+  };
+  return { path, step, config, state, tokenizer, model, optimizer, close };
+}
+
+function writeCheckpointFiles(directory: string, step: number, files: CheckpointFiles): void {
+  const { config, tokenizer, state, model, optimizer } = files;
+  mkdirSync(directory, { recursive: true });
+  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
+  writeFileSync(join(directory, 'config.json'), json({ formatVersion: FORMAT_VERSION, ...config }));
+  const tokenizerText = typeof tokenizer === 'string' ? tokenizer : JSON.stringify(tokenizer);
+  writeFileSync(join(directory, 'tokenizer.json'), tokenizerText);
+  writeSafetensors(join(directory, 'model.safetensors'), model, { format: 'qsparse' });
+  writeSafetensors(join(directory, OPTIONAL_FILE), optimizer, { format: 'qsparse' });
+  const sizes = readdirSync(directory).map((name) => [name, statSync(join(directory, name)).size]);
+  const record = { formatVersion: FORMAT_VERSION, step, fileBytes: Object.fromEntries(sizes), state };
+  writeFileSync(join(directory, 'state.json'), json(record));
+}
+
+/** Compares the files with the sizes in state.json and returns what else it holds. Throws FormatError. */
+function checkFiles(path: string): { step: number; state: Record<string, unknown> } {
+  const statePath = join(path, 'state.json');
+  const { step, fileBytes, state } = readJson(statePath);
+  if (typeof step !== 'number' || !isRecord(fileBytes) || !isRecord(state)) {
+    fail(statePath, 'expected the fields step, fileBytes and state. It is not the state of a checkpoint.');
+  }
+  for (const [name, bytes] of Object.entries(fileBytes)) {
+    const file = join(path, name);
+    if (!existsSync(file)) {
+      if (name === OPTIONAL_FILE) continue;
+      fail(file, 'is missing. The checkpoint is not complete: use another one or copy it again.');
+    }
+    const found = statSync(file).size;
+    if (found !== bytes)
+      fail(file, `expected ${bytes} bytes, found ${found}. Use another checkpoint or copy it again.`);
+  }
+  return { step, state };
+}
+
+function isComplete(path: string): boolean {
+  try {
+    checkFiles(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** All checkpoints of a run, the highest step first. One that stepped aside counts only where it was not replaced. */
+function listSteps(runDir: string): { name: string; step: number; path: string }[] {
+  const directory = join(runDir, CHECKPOINTS);
+  if (!existsSync(directory)) return [];
+  const names = new Map<string, number>();
+  for (const entry of readdirSync(directory)) {
+    const match = STEP_NAME.exec(entry);
+    if (match !== null) names.set(match[1], Number(match[2]));
+  }
+  return [...names]
+    .map(([name, step]) => ({ name, step, path: resolveDirectory(join(directory, name))! }))
+    .sort((a, b) => b.step - a.step);
+}
+
+function removeOld(runDir: string, step: number, keepLast: number): void {
+  const best = readPointer(join(runDir, 'best.json'));
+  const kept = listSteps(runDir)
+    .filter((entry) => entry.step <= step)
+    .slice(0, keepLast)
+    .map((entry) => entry.name);
+  for (const { name, path } of listSteps(runDir)) {
+    if (name !== best && !kept.includes(name)) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function pointerText(name: string): string {
+  return `${JSON.stringify({ checkpoint: name })}\n`;
+}
+
+/** The name in a pointer file; undefined where it is missing or names nothing of this run. */
+function readPointer(path: string): string | undefined {
+  try {
+    const { checkpoint } = readJson(path);
+    return typeof checkpoint === 'string' && STEP_NAME.test(checkpoint) ? checkpoint : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function readJson(path: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    fail(path, `cannot be read: ${messageOf(error)}.`);
+  }
+  if (!isRecord(value)) fail(path, 'expected a JSON object.');
+  return value;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function fail(path: string, message: string): never {
+  throw new FormatError('checkpoint', `${path}: ${message}`, path);
+}

@@ -1,0 +1,130 @@
+/**
+ * The tokenizer of a model: text to ids and back, from the contents of a Hugging Face tokenizer.json.
+ *
+ * Byte-level BPE as this project trains it runs in `byte-level-bpe.ts`; every other configuration runs in the library
+ * @huggingface/tokenizers. Both give the same ids. No special tokens are put around a text; those that stand in it are
+ * recognised. Decoding leaves special tokens out and never tidies spaces: text comes back as it was.
+ */
+
+import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { FormatError, messageOf } from '../util/errors.ts';
+import { ByteLevelBpe } from './byte-level-bpe.ts';
+import { END_OF_TEXT } from './train-bpe.ts';
+
+/** Text that appears as its tokens do: `push` returns what has become readable, `flush` what is left at the end. */
+export interface DecodeStream {
+  push(id: number): string;
+  flush(): string;
+}
+
+/** What stands for bytes that are no UTF-8. */
+const REPLACEMENT = '\ufffd';
+
+export class Tokenizer {
+  /** The contents of tokenizer.json. */
+  readonly json: object;
+  /** One more than the highest id. */
+  readonly vocabSize: number;
+  /** The id of `<|endoftext|>`, null where there is none. */
+  readonly endOfText: number | null;
+  readonly #fast: ByteLevelBpe | null;
+  readonly #library: () => LibraryTokenizer;
+
+  private constructor(json: TokenizerFile) {
+    this.json = json;
+    const { vocab } = json.model;
+    const idOf = new Map(Array.isArray(vocab) ? vocab.map(([token], id) => [token, id]) : Object.entries(vocab));
+    for (const { content, id } of json.added_tokens ?? []) idOf.set(content, id);
+    let highest = -1;
+    for (const id of idOf.values()) highest = Math.max(highest, id);
+    this.vocabSize = highest + 1;
+    this.endOfText = idOf.get(END_OF_TEXT) ?? null;
+    this.#fast = ByteLevelBpe.fromJson(json);
+    this.#library = lazily(() => new LibraryTokenizer({ added_tokens: [], ...json }, {}));
+    if (this.#fast === null) this.#library();
+  }
+
+  /** Throws FormatError where `json` is not the contents of a tokenizer.json that can be used. */
+  static fromJson(json: unknown): Tokenizer {
+    const vocab = (json as Partial<TokenizerFile> | null)?.model?.vocab;
+    if (typeof vocab !== 'object' || vocab === null) {
+      throw new FormatError('tokenizer', 'expected the contents of a tokenizer.json with model.vocab, found none.');
+    }
+    try {
+      return new Tokenizer(json as TokenizerFile);
+    } catch (error) {
+      throw new FormatError('tokenizer', `tokenizer.json cannot be used: ${messageOf(error)}.`, undefined, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Empty for empty text. Unpaired surrogates count as U+FFFD. */
+  encode(text: string): number[] {
+    if (this.#fast !== null) return this.#fast.encode(text);
+    return text === '' ? [] : this.#library().encode(text, { add_special_tokens: false }).ids;
+  }
+
+  /** Bytes that are no UTF-8, and ids outside the vocabulary, come out as U+FFFD. */
+  decode(ids: Iterable<number>): string {
+    if (this.#fast === null) return this.#decodeByLibrary([...ids]);
+    const stream = this.decodeStream();
+    let text = '';
+    for (const id of ids) text += stream.push(id);
+    return text + stream.flush();
+  }
+
+  /** Decodes token by token; a character that is spread over several tokens appears with its last one. */
+  decodeStream(): DecodeStream {
+    return this.#fast !== null ? byteStream(this.#fast) : textStream((ids) => this.#decodeByLibrary(ids));
+  }
+
+  #decodeByLibrary(ids: number[]): string {
+    if (ids.length === 0) return '';
+    return this.#library().decode(ids, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+  }
+}
+
+interface TokenizerFile {
+  model: { vocab: Record<string, number> | [string, number][] };
+  added_tokens?: { content: string; id: number }[];
+}
+
+function byteStream(bpe: ByteLevelBpe): DecodeStream {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  const push = (id: number) => {
+    const bytes = bpe.bytes(id);
+    return bytes === undefined ? decoder.decode() + REPLACEMENT : decoder.decode(bytes, { stream: true });
+  };
+  return { push, flush: () => decoder.decode() };
+}
+
+/**
+ * For decoders that only take whole lists: the new text is what a token adds to the text of those before it. A few
+ * shown tokens stay as context, since a decoder may treat the first one differently.
+ */
+function textStream(decode: (ids: number[]) => string): DecodeStream {
+  const contextTokens = 8;
+  let ids: number[] = [];
+  let shown = 0;
+  const take = (text: string) => {
+    const piece = text.slice(decode(ids.slice(0, shown)).length);
+    ids = ids.slice(-contextTokens);
+    shown = ids.length;
+    return piece;
+  };
+  const push = (id: number) => {
+    ids.push(id);
+    const text = decode(ids);
+    return text.endsWith(REPLACEMENT) ? '' : take(text);
+  };
+  return { push, flush: () => take(decode(ids)) };
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

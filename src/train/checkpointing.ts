@@ -1,0 +1,99 @@
+/**
+ * What of a trainer goes into a checkpoint, and back: parameters, both moments of AdamW, and the progress.
+ *
+ * Batches and schedules are functions of the step, so this is all. Tensors have the names of the parameters; moments are
+ * NAME.m and NAME.v. How the files lie on the disk and survive a crash belongs to formats/checkpoint-directory.ts.
+ */
+
+import { type Checkpoint, saveCheckpoint } from '../formats/checkpoint-directory.ts';
+import type { SafetensorsFile, TensorData, TensorEntry } from '../formats/safetensors.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { type FloatTensor, shapeText } from '../tensor/tensor.ts';
+import { FormatError } from '../util/errors.ts';
+import type { Trainer, TrainingProgress } from './trainer.ts';
+
+/** Saves the state of a trainer under its step; returns the directory. Throws FormatError where writing fails. */
+export function saveTrainer(
+  runDirectory: string,
+  trainer: Trainer,
+  options: { tokenizer: object | string; best: boolean },
+): string {
+  const { progress, config, model, optimizer } = trainer;
+  return saveCheckpoint(runDirectory, {
+    step: progress.step,
+    keepLast: config.keepLast,
+    best: options.best,
+    files: {
+      config: model.config,
+      tokenizer: options.tokenizer,
+      state: { progress, train: config },
+      model: model.parameters.map(({ name, value }) => entry(name, value)),
+      optimizer: optimizer.moments.flatMap(({ parameter, m, v }) => [
+        entry(`${parameter.name}.m`, m),
+        entry(`${parameter.name}.v`, v),
+      ]),
+    },
+  });
+}
+
+/** The progress that a checkpoint was saved with. Throws FormatError where a field is missing or of another type. */
+export function progressOf(checkpoint: Checkpoint): TrainingProgress {
+  const progress = (checkpoint.state.progress ?? {}) as Record<string, unknown>;
+  for (const field of ['step', 'tokens', 'seconds']) {
+    if (typeof progress[field] === 'number') continue;
+    fail(
+      checkpoint.path,
+      `state.json: state.progress.${field} must be a number, got ${JSON.stringify(progress[field])}.`,
+    );
+  }
+  if (!Array.isArray(progress.lossWindow))
+    fail(checkpoint.path, 'state.json: state.progress.lossWindow must be an array.');
+  return progress as unknown as TrainingProgress;
+}
+
+/**
+ * Puts the tensors of a checkpoint into a trainer of the same model. Throws FormatError that names file and tensor, with
+ * the shape expected and found, or the field of the configuration that differs.
+ */
+export function restoreTrainer(checkpoint: Checkpoint, trainer: Trainer): void {
+  const { model, optimizer } = trainer;
+  checkModel(checkpoint, model.config);
+  if (checkpoint.optimizer === null) {
+    fail(
+      checkpoint.path,
+      'optimizer.safetensors is missing: the run cannot go on from here exactly. Use another checkpoint.',
+    );
+  }
+  for (const { name, value } of model.parameters) read(checkpoint.model, name, value);
+  for (const { parameter, m, v } of optimizer.moments) {
+    read(checkpoint.optimizer, `${parameter.name}.m`, m);
+    read(checkpoint.optimizer, `${parameter.name}.v`, v);
+  }
+}
+
+function checkModel(checkpoint: Checkpoint, config: ModelConfig): void {
+  for (const field of Object.keys(config) as (keyof ModelConfig)[]) {
+    const [expected, found] = [config[field], checkpoint.config[field]].map((value) => JSON.stringify(value));
+    if (expected !== found) {
+      fail(checkpoint.path, `config.json: ${field} is of another model: expected ${expected}, found ${found}.`);
+    }
+  }
+}
+
+function entry(name: string, tensor: FloatTensor): TensorEntry {
+  return { name, dtype: tensor.dtype === 'f32' ? 'F32' : 'F64', shape: tensor.shape, data: tensor.data as TensorData };
+}
+
+function read(file: SafetensorsFile, name: string, into: FloatTensor): void {
+  const { shape, data, dtype } = file.tensor(name);
+  const wanted = into.dtype === 'f32' ? 'F32' : 'F64';
+  if (dtype !== wanted || shapeText(shape) !== shapeText(into.shape)) {
+    const expected = `${wanted} ${shapeText(into.shape)}`;
+    fail(file.path, `tensor ${name}: expected ${expected}, found ${dtype} ${shapeText(shape)}.`);
+  }
+  into.data.set(data as Float32Array);
+}
+
+function fail(path: string, message: string): never {
+  throw new FormatError('checkpoint', `${path}: ${message}`, path);
+}

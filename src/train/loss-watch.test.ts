@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { LossWatch } from './loss-watch.ts';
+
+function settled(steps: number): LossWatch {
+  const watch = new LossWatch({ nats: 1, steps });
+  for (let i = 0; i < 100; i++) watch.observe(3 + (i % 2) * 0.1);
+  return watch;
+}
+
+describe('LossWatch', () => {
+  it('reports divergence after the given number of spikes in a row, with the median', () => {
+    const watch = settled(3);
+    expect([watch.observe(5), watch.observe(5)]).toEqual([null, null]);
+    expect([3, 3.1]).toContain(watch.observe(5));
+  });
+
+  it('a single bad batch makes the state suspect and is then forgotten', () => {
+    const watch = settled(3);
+    watch.observe(9);
+    expect(watch.suspect).toBe(true);
+    watch.observe(3);
+    expect(watch.suspect).toBe(false);
+    expect([watch.observe(9), watch.observe(9)]).toEqual([null, null]);
+    expect(watch.window).not.toContain(9);
+  });
+
+  it('a falling curve and the steep beginning are not spikes', () => {
+    const watch = new LossWatch({ nats: 1, steps: 1 });
+    for (let i = 0; i < 300; i++) expect(watch.observe(2 + 6 * Math.exp(-i / 30))).toBeNull();
+    expect(new LossWatch({ nats: 1, steps: 1 }).observe(1000)).toBeNull();
+  });
+
+  it('0 steps never ends a run', () => {
+    const watch = settled(0);
+    for (let i = 0; i < 200; i++) expect(watch.observe(50)).toBeNull();
+  });
+
+  it('goes on from a saved window as if it had not stopped', () => {
+    const first = settled(1);
+    const second = new LossWatch({ nats: 1, steps: 1, window: JSON.parse(JSON.stringify(first.window)) as number[] });
+    expect(second.observe(4.2)).toBe(first.observe(4.2));
+  });
+});

@@ -1,0 +1,85 @@
+/**
+ * The records of a training run, one JSON object a line in `metrics.jsonl`. Losses are in nats, times in the unit of the name.
+ *
+ * Written by the trainer, read by the report and by anyone's own tools; a reader must ignore types and fields that it
+ * does not know.
+ */
+
+import type { ModelConfig, Point } from '../model/config.ts';
+
+/** The first line of a run, and again after each resume. */
+export interface RunRecord {
+  type: 'run';
+  name: string;
+  startedAt: string;
+  /** Steps already done when this part of the run began. */
+  step: number;
+  model: ModelConfig;
+  train: Record<string, unknown>;
+  parameters: number;
+  backend: string;
+  machine: string;
+  version: string;
+}
+
+export interface StepRecord {
+  type: 'step';
+  step: number;
+  /** Training tokens seen, this step included. */
+  tokens: number;
+  /** Seconds of training since the run began, without validation, sampling and saving; resumed parts added up. */
+  seconds: number;
+  /** Mean cross-entropy in nats of this step's tokens (without the L1 term). */
+  loss: number;
+  /** hiddenL1 times the L1 term; 0 where there is none. */
+  l1: number;
+  lr: number;
+  /** Global L2 norm before clipping. */
+  gradNorm: number;
+  tokensPerSecond: number;
+  /** Floating-point operations really done per second, natural and selected zeros skipped, in 1e9. */
+  gflops: number;
+  /** What a dense step of this shape would count in the same time, in 1e9. */
+  gflopsDenseEquivalent: number;
+  /** Wall time of the step by part. `select` is contained in neither forward nor backward. */
+  partsMs: { data: number; select: number; forward: number; backward: number; optimizer: number };
+  /** Parameter-weighted share of zero inputs over the four points, from real counts. */
+  modelSparsity: number;
+}
+
+/** Per-layer observations, every `detailEvery` steps. */
+export interface DetailRecord {
+  type: 'detail';
+  step: number;
+  /** Share of zeros in the input of each point by layer, real counts, natural zeros included. */
+  sparsity: Record<Point, number[]>;
+  /** Sum of squares that survived the selection over the sum before, by layer; 1 where nothing is selected. */
+  energyKept: Record<Point, number[]>;
+  /** L2 norm of the gradient by projection (q k v o gate up down by layer). */
+  gradNorm: Record<string, number[]>;
+  /** Share of hidden channels that were open for no token of the step, by layer. */
+  deadChannels: number[];
+  /** The most memory that tensors took at once so far. */
+  peakBytes?: number;
+}
+
+export interface ValidationRecord {
+  type: 'validation';
+  step: number;
+  tokens: number;
+  seconds: number;
+  /** Nats per token. */
+  loss: number;
+  /** Bits per byte of the original text. */
+  bitsPerByte: number;
+  best: boolean;
+}
+
+export interface SampleRecord {
+  type: 'sample';
+  step: number;
+  prompt: string;
+  text: string;
+}
+
+export type MetricsRecord = RunRecord | StepRecord | DetailRecord | ValidationRecord | SampleRecord;

@@ -1,0 +1,72 @@
+/**
+ * The run directory: which file lies where, and `run.json`, the settings of the run.
+ *
+ *     RUN/run.json        model, training and text of the run
+ *     RUN/tokenizer.json  made before the first step, also part of every checkpoint
+ *     RUN/tokens/         the text in tokens (prepare-token-data.ts)
+ *     RUN/metrics.jsonl   the records (metrics.ts)
+ *     RUN/checkpoints/    (formats/checkpoint-directory.ts)
+ *
+ * The settings are written before the first step, so that `--resume` needs no other option, also where the run ended before
+ * its first checkpoint.
+ */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomically } from '../formats/atomic-write.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { FormatError, messageOf } from '../util/errors.ts';
+import type { TrainConfig } from './train-config.ts';
+
+export interface RunSettings {
+  model: ModelConfig;
+  train: TrainConfig;
+  text: { paths: string[]; field: string };
+}
+
+/** Raised when a reader of the older form would misread the newer. */
+const FORMAT_VERSION = 1;
+
+/** The paths inside a run directory. */
+export function runPaths(runDirectory: string) {
+  return {
+    settings: join(runDirectory, 'run.json'),
+    tokenizer: join(runDirectory, 'tokenizer.json'),
+    tokens: join(runDirectory, 'tokens'),
+    metrics: join(runDirectory, 'metrics.jsonl'),
+    checkpoints: join(runDirectory, 'checkpoints'),
+  };
+}
+
+/** True where a directory holds a run, whole or begun. */
+export function holdsRun(directory: string): boolean {
+  const { settings, metrics, checkpoints } = runPaths(directory);
+  return [settings, metrics, checkpoints].some((path) => existsSync(path));
+}
+
+/** Writes run.json atomically. Throws FormatError. */
+export function writeRunSettings(runDirectory: string, settings: RunSettings): void {
+  const text = JSON.stringify({ formatVersion: FORMAT_VERSION, ...settings }, null, 2);
+  writeFileAtomically(runPaths(runDirectory).settings, `${text}\n`);
+}
+
+/** Reads run.json. Throws FormatError where it is missing, no JSON or of another version. */
+export function readRunSettings(runDirectory: string): RunSettings {
+  const path = runPaths(runDirectory).settings;
+  let settings: RunSettings & { formatVersion?: unknown };
+  try {
+    settings = JSON.parse(readFileSync(path, 'utf8')) as typeof settings;
+  } catch (error) {
+    throw new FormatError('run', `${path} cannot be read: ${messageOf(error)}.`, path, { cause: error });
+  }
+  if (settings?.formatVersion !== FORMAT_VERSION || !settings.model || !settings.train || !settings.text) {
+    const found = settings?.formatVersion === undefined ? 'none' : String(settings.formatVersion);
+    throw new FormatError(
+      'run',
+      `${path} is not the settings of a run of this version: expected formatVersion ${FORMAT_VERSION} with model, ` +
+        `train and text, got formatVersion ${found}.`,
+      path,
+    );
+  }
+  return { model: settings.model, train: settings.train, text: settings.text };
+}

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { type LearningRateConfig, learningRateAt, sparsityScaleAt } from './schedule.ts';
+
+const base: LearningRateConfig = {
+  lr: 1,
+  minLr: 0.1,
+  warmupSteps: 10,
+  steps: 110,
+  schedule: 'cosine',
+  decayShare: 0.2,
+};
+
+describe('learningRateAt', () => {
+  it('grows linearly to the peak and is not 0 at the first step', () => {
+    expect(learningRateAt(base, 1)).toBeCloseTo(0.1, 12);
+    expect(learningRateAt(base, 5)).toBeCloseTo(0.5, 12);
+    expect(learningRateAt(base, 10)).toBe(1);
+  });
+
+  it('cosine: half way down at the middle, minLr at the last step and after', () => {
+    expect(learningRateAt(base, 60)).toBeCloseTo(0.55, 12);
+    expect(learningRateAt(base, 35)).toBeCloseTo(0.1 + 0.9 * 0.5 * (1 + Math.SQRT1_2), 12);
+    expect(learningRateAt(base, 110)).toBe(0.1);
+    expect(learningRateAt(base, 500)).toBe(0.1);
+  });
+
+  it('wsd: stays at the peak, then falls linearly over the last fifth', () => {
+    const wsd: LearningRateConfig = { ...base, schedule: 'wsd', steps: 100 };
+    expect(learningRateAt(wsd, 11)).toBe(1);
+    expect(learningRateAt(wsd, 80)).toBe(1);
+    expect(learningRateAt(wsd, 90)).toBeCloseTo(0.55, 12);
+    expect(learningRateAt(wsd, 100)).toBe(0.1);
+  });
+
+  it('without a warm-up the first step has the peak rate of its schedule', () => {
+    expect(learningRateAt({ ...base, warmupSteps: 0, schedule: 'wsd' }, 1)).toBe(1);
+  });
+
+  it('a run of one step is defined', () => {
+    expect(learningRateAt({ ...base, warmupSteps: 0, steps: 1 }, 1)).toBe(0.1);
+  });
+});
+
+describe('sparsityScaleAt', () => {
+  it('is 1 without a ramp and grows linearly with one', () => {
+    expect(sparsityScaleAt(0, 1)).toBe(1);
+    expect(sparsityScaleAt(100, 1)).toBe(0.01);
+    expect(sparsityScaleAt(100, 50)).toBe(0.5);
+    expect(sparsityScaleAt(100, 100)).toBe(1);
+    expect(sparsityScaleAt(100, 101)).toBe(1);
+  });
+});

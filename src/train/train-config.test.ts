@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { UsageError } from '../util/errors.ts';
+import { resolveTrainConfig, type TrainConfigInput } from './train-config.ts';
+
+describe('resolveTrainConfig', () => {
+  it('derives the floor of the rate, the warm-up and the steps', () => {
+    const config = resolveTrainConfig({ lr: 2e-3, steps: 500 }, 64);
+    expect(config.minLr).toBeCloseTo(2e-4, 12);
+    expect(config.warmupSteps).toBe(50);
+    expect(resolveTrainConfig({ steps: 100_000 }, 64).warmupSteps).toBe(200);
+    expect(resolveTrainConfig({ tokens: 10_000, batchSize: 4, accumulate: 2 }, 64).steps).toBe(20);
+  });
+
+  it('keeps what is given, zeros included', () => {
+    const config = resolveTrainConfig({ warmupSteps: 0, minLr: 0, weightDecay: 0, clip: 0, validateEvery: 0 }, 64);
+    expect([config.warmupSteps, config.minLr, config.weightDecay, config.clip, config.validateEvery]).toEqual([
+      0, 0, 0, 0, 0,
+    ]);
+  });
+
+  it('accepts its own result, so that a saved configuration can be taken up again', () => {
+    const config = resolveTrainConfig({ steps: 7, schedule: 'wsd' }, 64);
+    expect(resolveTrainConfig(config, 64)).toEqual(config);
+  });
+
+  it.each<[object, RegExp]>([
+    [{ batchsize: 3 }, /unknown field "batchsize".*Did you mean "batchSize"/],
+    [{ steps: 0 }, /steps must be a whole number of at least 1, got 0/],
+    [{ steps: 2.5 }, /steps/],
+    [{ steps: 10, tokens: 10 }, /steps and tokens/],
+    [{ tokens: Number.NaN }, /tokens/],
+    [{ lr: Number.NaN }, /lr must be above 0, got NaN/],
+    [{ lr: 1e-4, minLr: 1e-3 }, /minLr must not be above lr/],
+    [{ beta2: 1 }, /beta2 must be in \[0, 1\)/],
+    [{ schedule: 'linear' }, /schedule must be cosine or wsd, got "linear"/],
+    [{ decayShare: 0 }, /decayShare/],
+    [{ seed: -1 }, /seed/],
+  ])('refuses %j', (input, message) => {
+    expect(() => resolveTrainConfig(input as TrainConfigInput, 64)).toThrow(UsageError);
+    expect(() => resolveTrainConfig(input as TrainConfigInput, 64)).toThrow(message);
+  });
+});

@@ -1,0 +1,277 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
+import { findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
+import { resolveConfig } from '../model/config.ts';
+import { FormatError, TrainingError } from '../util/errors.ts';
+import { progressOf, restoreTrainer, saveTrainer } from './checkpointing.ts';
+import type { MetricsRecord, StepRecord } from './metrics.ts';
+import { resolveTrainConfig, type TrainConfigInput } from './train-config.ts';
+import { Trainer, type TrainerOptions, type TrainingData } from './trainer.ts';
+
+const SEQ_LEN = 8;
+const VOCAB = 13;
+
+/** A language of one rule, with a start that depends on (batch, row): learnable within a few steps. */
+const DATA: TrainingData = {
+  batch(index, batchSize, seqLen, ids, targets) {
+    for (let i = 0; i < batchSize * seqLen; i++) {
+      const start = (index * 5 + Math.floor(i / seqLen) * 3) % VOCAB;
+      ids[i] = (start + (i % seqLen) * 2) % VOCAB;
+      targets[i] = (ids[i] + 2) % VOCAB;
+    }
+  },
+  *validationBatches(batchSize, seqLen, maxTokens = Number.POSITIVE_INFINITY) {
+    for (let batch = 0; batch * batchSize * seqLen < Math.min(maxTokens, 4 * batchSize * seqLen); batch++) {
+      const ids = new Int32Array(batchSize * seqLen);
+      const targets = new Int32Array(batchSize * seqLen);
+      DATA.batch(1000 + batch, batchSize, seqLen, ids, targets);
+      if (batch === 3) targets.fill(-1, seqLen);
+      yield { ids, targets };
+    }
+  },
+  validationTokens: 100,
+  validationBytes: 400,
+};
+
+const MODEL = resolveConfig({
+  dim: 16,
+  hiddenDim: 40,
+  nLayers: 2,
+  nHeads: 2,
+  vocabSize: VOCAB,
+  seqLen: SEQ_LEN,
+  sparsity: 0.5,
+  hiddenL1: 1e-3,
+});
+
+const TRAIN: TrainConfigInput = {
+  batchSize: 3,
+  accumulate: 2,
+  lr: 1e-2,
+  detailEvery: 5,
+  validateEvery: 4,
+  saveEvery: 0,
+};
+
+function makeTrainer(train: TrainConfigInput, options: Partial<TrainerOptions> = {}) {
+  const records: MetricsRecord[] = [];
+  const trainer = new Trainer({
+    model: MODEL,
+    train: resolveTrainConfig({ ...TRAIN, ...train }, SEQ_LEN),
+    backend: createReferenceBackend(),
+    data: DATA,
+    onRecord: (record) => records.push(record),
+    ...options,
+  });
+  const steps = () => records.filter((record): record is StepRecord => record.type === 'step');
+  return { trainer, records, steps };
+}
+
+const parameterBits = (trainer: Trainer) => trainer.model.parameters.map(({ value }) => [...value.data]);
+
+describe('Trainer', () => {
+  it('learns, and its records say what happened', async () => {
+    const { trainer, records, steps } = makeTrainer({ steps: 12, sparsityRampSteps: 4 });
+    expect(await trainer.run()).toBe('done');
+    const [first] = steps();
+    const last = steps().at(-1)!;
+    expect(first.loss).toBeGreaterThan(2.3);
+    expect(last.loss).toBeLessThan(first.loss - 0.5);
+    expect(last).toMatchObject({ step: 12, tokens: 12 * 2 * 3 * SEQ_LEN });
+    expect(last.lr).toBeCloseTo(1e-3, 12);
+    expect(last.l1).toBeGreaterThan(0);
+    expect(last.gflops).toBeLessThan(last.gflopsDenseEquivalent);
+    expect(last.seconds).toBeGreaterThan(steps()[10].seconds);
+    expect(first.modelSparsity).toBeLessThan(last.modelSparsity);
+    const { data, select, forward, backward, optimizer } = last.partsMs;
+    const whole = (last.seconds - steps()[10].seconds) * 1000;
+    expect(Math.min(data, select, forward, backward, optimizer)).toBeGreaterThan(0);
+    expect(data + select + forward + backward + optimizer).toBeLessThanOrEqual(whole);
+    expect(records.map(({ type }) => type).filter((type) => type !== 'step')).toEqual([
+      ...['validation', 'detail', 'validation', 'detail', 'validation'],
+    ]);
+    trainer.dispose();
+  });
+
+  it('detail records have every point, projection and layer; energy kept lies between the sparsity and 1', async () => {
+    const { trainer, records } = makeTrainer({ steps: 5 });
+    await trainer.run();
+    const detail = records.find((record) => record.type === 'detail')!;
+    expect(Object.keys(detail.gradNorm).sort()).toEqual(['down', 'gate', 'k', 'o', 'q', 'up', 'v']);
+    expect(Object.values(detail.gradNorm).every((norms) => norms.length === 2 && norms.every((norm) => norm > 0))).toBe(
+      true,
+    );
+    expect(detail.sparsity.qkv).toEqual([0.5, 0.5]);
+    expect(detail.sparsity.down.every((share) => share > 0.2 && share < 0.9)).toBe(true);
+    expect(detail.energyKept.qkv.every((share) => share > 0.5 && share < 1)).toBe(true);
+    for (const share of detail.energyKept.down) expect(share).toBeCloseTo(1, 12);
+    expect(detail.peakBytes).toBe(trainer.model.pool.peakBytes);
+  });
+
+  it('validation: the mean over counted tokens, in bits per byte of the text', () => {
+    const { trainer } = makeTrainer({ steps: 1 });
+    const record = trainer.validate()!;
+    // An untrained model knows nothing: about log V nats.
+    expect(record.loss).toBeCloseTo(Math.log(VOCAB), 1);
+    expect(record.bitsPerByte).toBeCloseTo((record.loss / Math.LN2) * 0.25, 12);
+    expect(record.best).toBe(true);
+    expect(trainer.validate()!.best).toBe(false);
+    const silent = makeTrainer({ steps: 1 }, { data: { ...DATA, *validationBatches() {} } });
+    expect(silent.trainer.validate()).toBeNull();
+  });
+
+  it('accumulating is the same as one larger batch', async () => {
+    const joined: TrainingData = {
+      ...DATA,
+      batch(index, _, seqLen, ids, targets) {
+        const half = 3 * seqLen;
+        for (const part of [0, 1]) {
+          const range = [part * half, (part + 1) * half] as const;
+          DATA.batch(index * 2 + part, 3, seqLen, ids.subarray(...range), targets.subarray(...range));
+        }
+      },
+    };
+    const accumulated = makeTrainer({ steps: 3 });
+    const whole = makeTrainer({ steps: 3, batchSize: 6, accumulate: 1 }, { data: joined });
+    await accumulated.trainer.run();
+    await whole.trainer.run();
+    accumulated.steps().forEach((record, i) => {
+      expect(record.loss).toBeCloseTo(whole.steps()[i].loss, 5);
+      expect(record.gradNorm).toBeCloseTo(whole.steps()[i].gradNorm, 4);
+    });
+  });
+
+  it('stops at a limit and at the signal, saves there, and goes on', async () => {
+    const save = vi.fn();
+    const { trainer } = makeTrainer({ steps: 9, validateEvery: 0 }, { save });
+    expect(await trainer.run({ untilStep: 2 })).toBe('limit');
+    expect(save).toHaveBeenCalledTimes(1);
+    expect(await trainer.run({ maxSeconds: 0 })).toBe('limit');
+    expect(trainer.progress.step).toBe(2);
+    expect(await trainer.run({ signal: AbortSignal.abort() })).toBe('interrupted');
+    const controller = new AbortController();
+    setImmediate(() => controller.abort());
+    expect(await trainer.run({ signal: controller.signal })).toBe('interrupted');
+    expect(trainer.progress.step).toBe(3);
+    expect(await trainer.run()).toBe('done');
+    expect(save).toHaveBeenLastCalledWith(true);
+    expect(save).toHaveBeenCalledTimes(3);
+  });
+
+  it('asks for samples when they are due and passes them on', async () => {
+    const sample = (step: number) =>
+      Promise.resolve(step === 2 ? null : ({ type: 'sample', step, prompt: '', text: 'x' } as const));
+    const { trainer, records } = makeTrainer({ steps: 6, sampleEvery: 2 }, { sample });
+    await trainer.run();
+    expect(records.filter(({ type }) => type === 'sample')).toHaveLength(2);
+  });
+
+  it('gives all memory back', async () => {
+    const { trainer } = makeTrainer({ steps: 1 });
+    await trainer.run();
+    const { pool } = trainer.model;
+    trainer.dispose();
+    expect([pool.liveBytes, pool.heldBytes]).toEqual([0, 0]);
+  });
+});
+
+describe('a run that breaks down', () => {
+  const broken = (name: string) => {
+    const save = vi.fn();
+    const made = makeTrainer({ steps: 9, validateEvery: 0, saveEvery: 1 }, { save });
+    const parameter = made.trainer.model.parameters.find((candidate) => candidate.name === name)!;
+    return { ...made, save, parameter };
+  };
+
+  it('names a parameter whose values are broken, and the step, and saves nothing more', async () => {
+    const { trainer, save, parameter } = broken('layers.1.o');
+    await trainer.run({ untilStep: 3 });
+    parameter.value.data[5] = Number.NaN;
+    save.mockClear();
+    await expect(trainer.run()).rejects.toThrow(
+      /step 4: the loss is NaN; first not finite: the values of layers\.1\.o/,
+    );
+    expect(save).not.toHaveBeenCalled();
+  });
+
+  it('finds where the forward pass overflowed, and leaves the parameters as they were', async () => {
+    const { trainer, parameter } = broken('layers.1.gateUp');
+    await trainer.run({ untilStep: 1 });
+    parameter.value.data.fill(3e38);
+    const before = parameterBits(trainer);
+    await expect(trainer.run()).rejects.toThrow(TrainingError);
+    expect(parameterBits(trainer)).toEqual(before);
+    await expect(trainer.run()).rejects.toThrow(
+      /first not finite: \w*[mM]atmul with layers\.1\.gateUp \(forward pass\)/,
+    );
+  });
+
+  it('names a gradient that was broken before the step', async () => {
+    const { trainer, parameter } = broken('layers.0.down');
+    parameter.gradient.data[0] = Number.POSITIVE_INFINITY;
+    await expect(trainer.run()).rejects.toThrow(
+      /step 1: the gradient norm is Infinity.*the gradient of layers\.0\.down/,
+    );
+  });
+
+  it('stops when the loss stays far above its curve; nothing is saved during the spike', async () => {
+    const save = vi.fn();
+    let from = Number.POSITIVE_INFINITY;
+    // Targets that the model has learned to be impossible: the loss jumps.
+    const data: TrainingData = {
+      ...DATA,
+      batch(index, batchSize, seqLen, ids, targets) {
+        DATA.batch(index, batchSize, seqLen, ids, targets);
+        if (index >= from) for (let i = 0; i < targets.length; i++) targets[i] = (ids[i] + 5 + (index % 7)) % VOCAB;
+      },
+    };
+    const train = { steps: 80, validateEvery: 0, saveEvery: 1, spikeNats: 1, spikeSteps: 3, accumulate: 1 };
+    const { trainer } = makeTrainer(train, { data, save });
+    await trainer.run({ untilStep: 40 });
+    from = 40;
+    save.mockClear();
+    await expect(trainer.run()).rejects.toThrow(/step 43: the loss has left its curve/);
+    expect(save).not.toHaveBeenCalled();
+  });
+});
+
+describe('a checkpoint', () => {
+  let folder: string;
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('goes on to the same bits as a run that never stopped', async () => {
+    folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
+    const whole = makeTrainer({ steps: 10 });
+    await whole.trainer.run();
+
+    const first = makeTrainer({ steps: 10 });
+    await first.trainer.run({ untilStep: 6 });
+    saveTrainer(folder, first.trainer, { tokenizer: {}, best: true });
+
+    const checkpoint = readCheckpoint(findCheckpoint(folder, 'latest'));
+    const second = makeTrainer({ steps: 10 }, { progress: progressOf(checkpoint) });
+    restoreTrainer(checkpoint, second.trainer);
+    checkpoint.close();
+    await second.trainer.run();
+
+    const losses = [...first.steps(), ...second.steps()].map(({ loss, gradNorm, tokens }) => [loss, gradNorm, tokens]);
+    expect(losses).toEqual(whole.steps().map(({ loss, gradNorm, tokens }) => [loss, gradNorm, tokens]));
+    expect(parameterBits(second.trainer)).toEqual(parameterBits(whole.trainer));
+    const validations = (records: MetricsRecord[]) =>
+      records.flatMap((record) => (record.type === 'validation' ? [[record.step, record.loss, record.best]] : []));
+    expect([...validations(first.records), ...validations(second.records)]).toEqual(validations(whole.records));
+  });
+
+  it('of another model is refused with the field', async () => {
+    folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
+    saveTrainer(folder, makeTrainer({ steps: 1 }).trainer, { tokenizer: {}, best: false });
+    const checkpoint = readCheckpoint(findCheckpoint(folder, 'latest'));
+    const other = makeTrainer({ steps: 1 }, { model: { ...MODEL, hiddenDim: 48 } });
+    expect(() => restoreTrainer(checkpoint, other.trainer)).toThrow(FormatError);
+    expect(() => restoreTrainer(checkpoint, other.trainer)).toThrow(/hiddenDim .*expected 48, found 40/);
+    checkpoint.close();
+  });
+});

@@ -1,0 +1,340 @@
+/**
+ * The training loop: batch, passes, checks, update, records; from any step to any other.
+ *
+ * The trainer knows a model, an optimiser and a source of batches. It does not know files: records go to `onRecord`, `save`
+ * is called when a checkpoint is due, and `checkpointing.ts` says what belongs in one. All that the next step depends on
+ * is in the parameters, the moments and `progress`; batches and schedules are functions of the step. So a resumed run
+ * computes the same bits as one that never stopped.
+ *
+ * A step is checked before its update: with a loss or gradient that is not finite, or a loss that has left the curve, the
+ * run ends with TrainingError, the parameters as they were after the last good step.
+ */
+
+import type { Backend, Kernels } from '../backend.ts';
+import { withKernels } from '../backends/time-kernels.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { denseTrainingFlops } from '../model/flops.ts';
+import { StepStatistics } from '../model/statistics.ts';
+import { Transformer } from '../model/transformer.ts';
+import { type IntTensor, view } from '../tensor/tensor.ts';
+import { TrainingError } from '../util/errors.ts';
+import { AdamW } from './adamw.ts';
+import { findOrigin, firstBrokenParameter } from './diagnose.ts';
+import { LossWatch } from './loss-watch.ts';
+import type { DetailRecord, MetricsRecord, SampleRecord, StepRecord, ValidationRecord } from './metrics.ts';
+import { learningRateAt, sparsityScaleAt } from './schedule.ts';
+import { StepClock } from './step-clock.ts';
+import type { TokenData } from './token-data.ts';
+import type { TrainConfig } from './train-config.ts';
+
+/** What the trainer needs of a data set; `batch` is a pure function of its first argument. */
+export type TrainingData = Pick<TokenData, 'batch' | 'validationBatches' | 'validationTokens' | 'validationBytes'>;
+
+/** Everything besides tensors that the next step depends on or that a run adds up; plain JSON. */
+export interface TrainingProgress {
+  /** Finished updates. */
+  step: number;
+  /** Training tokens seen. */
+  tokens: number;
+  /** Seconds in steps, without validation, sampling and saving. */
+  seconds: number;
+  /** Lowest validation loss so far, null before the first. */
+  bestLoss: number | null;
+  /** Recent losses, see LossWatch. */
+  lossWindow: readonly number[];
+}
+
+export interface TrainerHooks {
+  /** Sees every record in the order of the file. */
+  onRecord?: (record: MetricsRecord) => void;
+  /** Text from the model as it is after `step`, or null for none; called every `sampleEvery` steps. */
+  sample?: (step: number) => Promise<SampleRecord | null>;
+  /** A checkpoint is due; `best`: this state has the lowest validation loss so far. */
+  save?: (best: boolean) => void;
+}
+
+export interface TrainerOptions extends TrainerHooks {
+  model: ModelConfig;
+  train: TrainConfig;
+  backend: Backend;
+  data: TrainingData;
+  /** Of the checkpoint to go on from; the tensors are put back by `restoreTrainer`. */
+  progress?: TrainingProgress;
+}
+
+export interface RunOptions {
+  /** Asks to stop after the step in hand (and to save it). */
+  signal?: AbortSignal;
+  /** Stops and saves after so many seconds of training time in this call. */
+  maxSeconds?: number;
+  /** Stops and saves after this step; the schedules still run to `train.steps`. */
+  untilStep?: number;
+}
+
+/** Why `run` came back: the last step is done, the signal was given, or a limit of this call was reached. */
+export type RunOutcome = 'done' | 'interrupted' | 'limit';
+
+const START: TrainingProgress = { step: 0, tokens: 0, seconds: 0, bestLoss: null, lossWindow: [] };
+
+export class Trainer {
+  readonly model: Transformer;
+  readonly optimizer: AdamW;
+  readonly config: TrainConfig;
+  readonly #backend: Backend;
+  readonly #data: TrainingData;
+  readonly #hooks: TrainerHooks;
+  readonly #clock: StepClock;
+  readonly #watch: LossWatch;
+  readonly #ids: IntTensor;
+  readonly #targets: IntTensor;
+  /** What the model runs on: the clock's table, and a watched one to find where a step broke. */
+  #kernels: Kernels;
+  #step: number;
+  #tokens: number;
+  #seconds: number;
+  #bestLoss: number | null;
+  /** The step that was saved last, so that the end of a run does not save it again. */
+  #savedStep: number;
+
+  /** Allocates the model, its gradients and moments on `backend`; a fresh model unless it is restored afterwards. */
+  constructor(options: TrainerOptions) {
+    const { train, data, progress = START } = options;
+    this.#clock = new StepClock(options.backend.kernels);
+    this.#kernels = this.#clock.kernels;
+    this.#backend = options.backend;
+    const backend = withKernels(options.backend, () => this.#kernels);
+    this.model = Transformer.create(options.model, backend, { seed: train.seed });
+    this.optimizer = new AdamW(this.model.parameters, options.backend.kernels, this.model.pool, train);
+    this.config = train;
+    this.#data = data;
+    this.#hooks = options;
+    this.#watch = new LossWatch({ nats: train.spikeNats, steps: train.spikeSteps, window: progress.lossWindow });
+    this.#step = progress.step;
+    this.#savedStep = progress.step;
+    this.#tokens = progress.tokens;
+    this.#seconds = progress.seconds;
+    this.#bestLoss = progress.bestLoss;
+    const { seqLen } = this.model.config;
+    this.#ids = this.model.pool.take('i32', [train.batchSize * seqLen]);
+    this.#targets = this.model.pool.take('i32', [train.batchSize * seqLen]);
+  }
+
+  get progress(): TrainingProgress {
+    return {
+      step: this.#step,
+      tokens: this.#tokens,
+      seconds: this.#seconds,
+      bestLoss: this.#bestLoss,
+      lossWindow: [...this.#watch.window],
+    };
+  }
+
+  /** Tokens of one step. */
+  get tokensPerStep(): number {
+    return this.config.accumulate * this.config.batchSize * this.model.config.seqLen;
+  }
+
+  /**
+   * Trains until the last step, the signal or a limit, with the validations, samples and saves that are due on the way,
+   * and saves the state in which it stops. Throws TrainingError where the training breaks down, without saving.
+   */
+  async run({ signal, maxSeconds = Infinity, untilStep = Infinity }: RunOptions = {}): Promise<RunOutcome> {
+    const secondsBefore = this.#seconds;
+    const limitReached = () => this.#step >= untilStep || this.#seconds - secondsBefore >= maxSeconds;
+    while (this.#step < this.config.steps && !signal?.aborted && !limitReached()) {
+      this.#takeStep();
+      await this.#afterStep();
+      // The event loop must turn, or Ctrl-C would never arrive.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    if (this.#savedStep !== this.#step) this.#save(false);
+    if (this.#step >= this.config.steps) return 'done';
+    return signal?.aborted ? 'interrupted' : 'limit';
+  }
+
+  /** Mean loss on held-out text at full sparsity, at most `validationTokens` of it; null where there is none. */
+  validate(): ValidationRecord | null {
+    const { seqLen } = this.model.config;
+    const { batchSize, validationTokens } = this.config;
+    let sum = 0;
+    let tokens = 0;
+    for (const batch of this.#data.validationBatches(batchSize, seqLen, validationTokens)) {
+      const count = batch.ids.length;
+      const ids = view(this.#ids, [count]);
+      const targets = view(this.#targets, [count]);
+      ids.data.set(batch.ids);
+      targets.data.set(batch.targets);
+      const counted = targets.data.reduce((total, target) => total + (target === -1 ? 0 : 1), 0);
+      sum += counted * this.model.loss(ids, targets, { batch: count / seqLen, seqLen });
+      tokens += counted;
+    }
+    if (tokens === 0) return null;
+    const loss = sum / tokens;
+    const best = this.#bestLoss === null || loss < this.#bestLoss;
+    if (best) this.#bestLoss = loss;
+    const bitsPerByte = ((loss / Math.LN2) * this.#data.validationTokens) / this.#data.validationBytes;
+    const { step, tokens: seen, seconds } = this.progress;
+    return { type: 'validation', step, tokens: seen, seconds, loss, bitsPerByte, best };
+  }
+
+  /** Gives all memory back; the model goes too. */
+  dispose(): void {
+    this.optimizer.dispose();
+    this.model.pool.release(this.#ids);
+    this.model.pool.release(this.#targets);
+    this.model.dispose();
+    this.model.pool.trim();
+  }
+
+  /** One update and its records. */
+  #takeStep(): void {
+    const step = this.#step + 1;
+    const since = performance.now();
+    this.#clock.begin();
+    const detailed = isDue(this.config.detailEvery, step);
+    const statistics = new StepStatistics(this.model.config, { detail: detailed });
+    const { loss, l1 } = this.#accumulate(step, statistics);
+    const lr = learningRateAt(this.config, step);
+    const gradNorm = this.#clock.measure('optimizer', () => this.optimizer.globalNorm());
+    this.#check(step, loss, gradNorm);
+    const projectionNorms = detailed ? this.optimizer.projectionNorms() : {};
+    const update = { step, lr, norm: gradNorm, clip: this.config.clip };
+    this.#clock.measure('optimizer', () => this.optimizer.step(update));
+    const stepSeconds = (performance.now() - since) / 1000;
+    this.#step = step;
+    this.#tokens += this.tokensPerStep;
+    this.#seconds += stepSeconds;
+    if (step % this.config.logEvery === 0 || step === this.config.steps) {
+      this.#emit(this.#stepRecord({ loss, l1, lr, gradNorm }, statistics, stepSeconds));
+    }
+    if (detailed) this.#emit(this.#detailRecord(statistics, projectionNorms));
+  }
+
+  /** The passes of one step: their gradients are added up in the parameters; the mean of their losses. */
+  #accumulate(step: number, statistics: StepStatistics): { loss: number; l1: number } {
+    const mean = { loss: 0, l1: 0 };
+    for (let pass = 0; pass < this.config.accumulate; pass++) {
+      const result = this.#clock.pass(() => this.#pass(step, pass, statistics));
+      mean.loss += result.loss / this.config.accumulate;
+      mean.l1 += result.l1 / this.config.accumulate;
+    }
+    return mean;
+  }
+
+  #pass(step: number, pass: number, statistics?: StepStatistics): { loss: number; l1: number } {
+    const { batchSize, accumulate, sparsityRampSteps } = this.config;
+    const { seqLen } = this.model.config;
+    const index = (step - 1) * accumulate + pass;
+    this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, this.#ids.data, this.#targets.data));
+    return this.model.lossAndGradients(
+      this.#ids,
+      this.#targets,
+      { batch: batchSize, seqLen },
+      {
+        gradientScale: 1 / accumulate,
+        sparsityScale: sparsityScaleAt(sparsityRampSteps, step),
+        ...(statistics && { statistics }),
+      },
+    );
+  }
+
+  /** Throws TrainingError, before the update, where the step cannot be trusted; its gradients are dropped. */
+  #check(step: number, loss: number, gradNorm: number): void {
+    let problem: string;
+    if (Number.isFinite(loss) && Number.isFinite(gradNorm)) {
+      const median = this.#watch.observe(loss);
+      if (median === null) return;
+      const { spikeSteps, spikeNats } = this.config;
+      problem =
+        `the loss has left its curve: ${loss.toFixed(3)}, ${spikeSteps} steps in a row more than ${spikeNats} above the ` +
+        `median ${median.toFixed(3)}`;
+    } else {
+      const what = Number.isFinite(loss) ? `the gradient norm is ${gradNorm}` : `the loss is ${loss}`;
+      problem = `${what}; first not finite: ${this.#originOfBreak(step)}`;
+    }
+    for (const { gradient } of this.model.parameters) gradient.data.fill(0);
+    throw new TrainingError(
+      'train',
+      `step ${step}: ${problem}. The last checkpoint is as it was: lower --lr or --clip and go on from it with --resume.`,
+    );
+  }
+
+  /** In words, which tensor was the first to break. */
+  #originOfBreak(step: number): string {
+    const parameter = firstBrokenParameter(this.model.parameters);
+    if (parameter !== null) return `the values of ${parameter}`;
+    const brokenGradient = this.optimizer.firstBrokenGradient();
+    const origin = findOrigin(this.#backend.kernels, this.model.parameters, (watched) => {
+      this.#kernels = watched;
+      for (const { gradient } of this.model.parameters) gradient.data.fill(0);
+      for (let pass = 0; pass < this.config.accumulate; pass++) this.#pass(step, pass);
+    });
+    this.#kernels = this.#clock.kernels;
+    return origin ?? `the gradient of ${brokenGradient ?? 'no single parameter (their sum overflows)'}`;
+  }
+
+  /** Validation, sample and checkpoint, where they are due after the step just done. */
+  async #afterStep(): Promise<void> {
+    const isLast = this.#step >= this.config.steps;
+    let best = false;
+    if (isLast || isDue(this.config.validateEvery, this.#step)) {
+      const record = this.validate();
+      if (record) this.#emit(record);
+      best = record?.best ?? false;
+    }
+    if (this.#hooks.sample && isDue(this.config.sampleEvery, this.#step)) {
+      const record = await this.#hooks.sample(this.#step);
+      if (record) this.#emit(record);
+    }
+    // A new best is saved at once: later the parameters have moved on. In the middle of a spike nothing is: if it turns
+    // out to be divergence, the checkpoint before it must still be there.
+    const due = isDue(this.config.saveEvery, this.#step) && !this.#watch.suspect;
+    if (isLast || best || due) this.#save(best);
+  }
+
+  #save(best: boolean): void {
+    this.#hooks.save?.(best);
+    this.#savedStep = this.#step;
+  }
+
+  #emit(record: MetricsRecord): void {
+    this.#hooks.onRecord?.(record);
+  }
+
+  #stepRecord(
+    values: Pick<StepRecord, 'loss' | 'l1' | 'lr' | 'gradNorm'>,
+    statistics: StepStatistics,
+    stepSeconds: number,
+  ): StepRecord {
+    const shape = { batch: this.config.batchSize * this.config.accumulate, seqLen: this.model.config.seqLen };
+    return {
+      type: 'step',
+      step: this.#step,
+      tokens: this.#tokens,
+      seconds: this.#seconds,
+      ...values,
+      tokensPerSecond: this.tokensPerStep / stepSeconds,
+      gflops: statistics.flops / stepSeconds / 1e9,
+      gflopsDenseEquivalent: denseTrainingFlops(this.model.config, shape) / stepSeconds / 1e9,
+      partsMs: this.#clock.parts(statistics),
+      modelSparsity: statistics.modelSparsity(),
+    };
+  }
+
+  #detailRecord(statistics: StepStatistics, gradNorm: Record<string, number[]>): DetailRecord {
+    return {
+      type: 'detail',
+      step: this.#step,
+      sparsity: statistics.sparsity(),
+      energyKept: statistics.energyKept(),
+      gradNorm,
+      deadChannels: statistics.deadChannels(),
+      peakBytes: this.model.pool.peakBytes,
+    };
+  }
+}
+
+/** True at every multiple of `every`; 0 is never. */
+function isDue(every: number, step: number): boolean {
+  return every > 0 && step % every === 0;
+}

@@ -1,0 +1,96 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
+import { resolveConfig } from '../model/config.ts';
+import { FormatError, TrainingError } from '../util/errors.ts';
+import type { MetricsRecord } from './metrics.ts';
+import { holdsRun, type RunSettings, readRunSettings, writeRunSettings } from './run-directory.ts';
+import { resolveTrainConfig } from './train-config.ts';
+import type { TrainingData } from './trainer.ts';
+import { TrainingRun } from './training-run.ts';
+
+const model = resolveConfig({ dim: 8, hiddenDim: 16, nLayers: 1, nHeads: 2, vocabSize: 7, seqLen: 4, sparsity: 0.5 });
+const train = resolveTrainConfig({ steps: 6, batchSize: 2, validateEvery: 0, saveEvery: 2, detailEvery: 0 }, 4);
+const SETTINGS: RunSettings = { model, train, text: { paths: ['text.txt'], field: 'text' } };
+
+const DATA: TrainingData = {
+  batch(index, _batchSize, _seqLen, ids, targets) {
+    for (let i = 0; i < ids.length; i++) {
+      ids[i] = (index + i) % 7;
+      targets[i] = (index + i + 1) % 7;
+    }
+  },
+  *validationBatches() {},
+  validationTokens: 0,
+  validationBytes: 0,
+};
+
+describe('TrainingRun', () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'qsparse-run-'));
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  const open = (resume: boolean, settings = SETTINGS) =>
+    TrainingRun.open({
+      ...{ directory, settings, resume, data: DATA, backend: createReferenceBackend() },
+      ...{ tokenizer: { model: 'none' }, machine: 'test', version: '0' },
+    });
+
+  const metrics = () =>
+    readFileSync(join(directory, 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as MetricsRecord);
+
+  it('a breakdown names the last checkpoint, from which the run then goes on', async () => {
+    const run = open(false);
+    await run.run({ untilStep: 4 });
+    run.trainer.model.parameters[1].value.data[0] = Number.NaN;
+    const failure = run.run();
+    await expect(failure).rejects.toThrow(TrainingError);
+    await expect(failure).rejects.toThrow(
+      /^\[train\] step 5: .*layers\.0\.attentionNorm.*Last checkpoint: .*step-000004\.$/,
+    );
+    run.close();
+    const resumed = open(true);
+    expect(resumed.startStep).toBe(4);
+    expect(await resumed.run()).toBe('done');
+    resumed.close();
+    expect(metrics().map(({ type, step }) => `${type} ${step}`)).toEqual([
+      ...['run 0', 'step 1', 'step 2', 'step 3', 'step 4', 'run 4', 'step 5', 'step 6'],
+    ]);
+  });
+
+  it('resumes from the beginning where it ended before its first checkpoint', async () => {
+    open(false).close();
+    const run = open(true);
+    expect(run.startStep).toBe(0);
+    expect(run.lastCheckpoint).toBeNull();
+    expect(await run.run()).toBe('done');
+    run.close();
+  });
+
+  it('does not go on where every checkpoint is damaged', async () => {
+    const run = open(false);
+    await run.run();
+    run.close();
+    for (const step of ['4', '6'])
+      appendFileSync(join(directory, `checkpoints/step-00000${step}/model.safetensors`), 'x');
+    expect(() => open(true)).toThrow(FormatError);
+  });
+
+  it('keeps its settings in run.json', () => {
+    expect(holdsRun(directory)).toBe(false);
+    writeRunSettings(directory, SETTINGS);
+    expect(holdsRun(directory)).toBe(true);
+    expect(readRunSettings(directory)).toEqual(SETTINGS);
+    writeFileSync(join(directory, 'run.json'), '{"formatVersion": 2}');
+    expect(() => readRunSettings(directory)).toThrow(/expected formatVersion 1 .*got formatVersion 2/);
+    writeFileSync(join(directory, 'run.json'), '{');
+    expect(() => readRunSettings(directory)).toThrow(FormatError);
+  });
+});
