@@ -1,0 +1,93 @@
+/** `qsparse bench` as a process: the rows that programs read, and what they must add up to. */
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { createTinyRun, mainMissing, runCommand } from '../support/tiny-checkpoint.ts';
+
+const QUICK = ['--backend', 'reference', '--repeat', '1', '--json'];
+
+interface Report {
+  machine: { cpu: string; threads: number };
+  commit: string;
+  rows: Record<string, number>[];
+}
+
+async function bench(...args: string[]): Promise<Report> {
+  const { code, stdout, stderr } = await runCommand(['bench', ...args, ...QUICK]);
+  expect(code, stderr).toBe(0);
+  const report = JSON.parse(stdout) as Report;
+  expect(report.machine.threads).toBe(1);
+  expect(report.commit).toMatch(/./);
+  return report;
+}
+
+describe.skipIf(mainMissing !== null)(`bench${mainMissing ? ` (${mainMissing})` : ''}`, () => {
+  it('select: by width and kept, alone and in batches', async () => {
+    const { rows } = await bench('select', '--shape', 'tiny', '--sparsity', '0.5');
+    expect(rows.map(({ dim, kept, batch }) => [dim, kept, batch])).toEqual([
+      [64, 32, 1],
+      [64, 32, 256],
+      [160, 80, 1],
+      [160, 80, 256],
+    ]);
+    for (const { nsPerToken } of rows) expect(nsPerToken).toBeGreaterThan(0);
+  });
+
+  it('decode: dense first, and a file of the same', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'qsparse-bench-'));
+    const out = join(directory, 'decode.json');
+    const report = await bench('decode', '--shape', 'tiny', '--sparsity', '0.5,0', '--tokens', '2', '--out', out);
+    expect(JSON.parse(readFileSync(out, 'utf8'))).toEqual(report);
+    rmSync(directory, { recursive: true });
+    const [dense, sparse] = report.rows;
+    expect(dense).toMatchObject({ dtype: 'f32', sparsity: 0, batch: 1, zeros: 0, speedupOverDense: 1 });
+    expect(sparse).toMatchObject({ sparsity: 0.5 });
+    // Half of every input is dropped; closed gates among the kept hidden channels count on top.
+    expect(sparse.zeros).toBeGreaterThanOrEqual(0.5);
+    expect(sparse.bytesPerToken).toBeLessThan(dense.bytesPerToken);
+    for (const row of report.rows) {
+      expect(row.tokensPerSecond * row.msPerToken).toBeCloseTo(1000);
+      expect(row.gbPerSecond).toBeCloseTo((row.bytesPerToken * row.tokensPerSecond) / 1e9);
+      expect(row.selectShare).toBeGreaterThanOrEqual(0);
+      expect(row.selectShare).toBeLessThan(1);
+    }
+  });
+
+  it('decode: a trained model, dense and as it is', async () => {
+    const run = createTinyRun({ seqLen: 40 });
+    const { rows } = await bench('decode', run.directory, '--tokens', '4');
+    run.remove();
+    expect(rows.map(({ sparsity }) => sparsity)).toEqual([0, null]);
+    expect(rows[0].zeros).toBe(0);
+    expect(rows[1].zeros).toBeGreaterThan(0.4);
+  });
+
+  it('train: whole steps', async () => {
+    const { rows } = await bench(
+      'train',
+      '--shape',
+      'tiny',
+      '--sparsity',
+      '0.5',
+      '--batch-size',
+      '1',
+      '--seq-len',
+      '8',
+    );
+    expect(rows.map(({ sparsity }) => sparsity)).toEqual([0, 0.5]);
+    expect(rows[0]).toMatchObject({ precision: 'f32', zeros: 0, speedupOverDense: 1, batch: 1, seqLen: 8 });
+    expect(rows[1].zeros).toBeGreaterThan(0.4);
+    for (const row of rows) {
+      expect(row.tokensPerSecond * row.msPerStep).toBeCloseTo(8000);
+      expect(row.peakBytes).toBeGreaterThan(4 * 100_000 * 4); // parameters, gradients, two moments
+    }
+  });
+
+  it('refuses a model and a shape together', async () => {
+    const { code, stderr } = await runCommand(['bench', 'decode', 'run', '--shape', 'tiny', ...QUICK]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^error: \[bench\] expected a MODEL or --shape, got both.*\n$/);
+  });
+});
