@@ -1,0 +1,130 @@
+/** `qsparse bench select|decode|train`: dense against sparse in one run. What is measured and how: `bench/`. */
+
+import type { Command } from 'commander';
+import type { Backend } from '../backend.ts';
+import { loadBackend } from '../backends/load-backend.ts';
+import { loadModel } from '../model/load-model.ts';
+import { benchDecode, DECODE_COLUMNS } from './bench/bench-decode.ts';
+import { checkChoice, openBenchModel, shapeConfig } from './bench/bench-model.ts';
+import { reportRows } from './bench/bench-report.ts';
+import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts';
+import { benchTrain, TRAIN_COLUMNS } from './bench/bench-train.ts';
+import type { RoundsOptions } from './bench/rounds.ts';
+import {
+  addCommonOptions,
+  type CommonOptions,
+  parseList,
+  parsePositiveInteger,
+  parseShare,
+} from './shared/common-options.ts';
+import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
+import { Output } from './shared/output.ts';
+
+interface BenchOptions extends CommonOptions {
+  shape?: string;
+  sparsity?: number[];
+  repeat: number;
+  out?: string;
+}
+
+const HELP = `
+Every variant is measured once per round, so that all see the same machine; values are medians over rounds, "spread" is
+(largest - smallest) / median. Speed-ups are against the best dense path in the same run, selection included.
+
+Examples:
+  $ qsparse bench decode --shape q300m --sparsity 0,0.4,0.6
+  $ qsparse bench decode runs/book
+  $ qsparse bench train --shape d512-l8 --batch-size 8 --repeat 5
+  $ qsparse bench select --json --out select.json`;
+
+export function register(program: Command): void {
+  const bench = program
+    .command('bench')
+    .description('measure selection, decoding and training, dense against sparse')
+    .addHelpText('after', HELP);
+  addBenchOptions(bench.command('select'), 'what the top-K selection costs, in ns per token').action(runSelect);
+  addBenchOptions(bench.command('decode'), 'milliseconds per generated token')
+    .option('--tokens <n>', 'tokens of one measurement', parsePositiveInteger('--tokens'), 32)
+    .action(runDecode);
+  addBenchOptions(bench.command('train'), 'whole training steps, optimiser included')
+    .option('--batch-size <n>', 'sequences of a step', parsePositiveInteger('--batch-size'), 8)
+    .option('--seq-len <n>', 'tokens of a sequence (default: of the shape)', parsePositiveInteger('--seq-len'))
+    .action(runTrain);
+}
+
+function addBenchOptions(command: Command, description: string): Command {
+  const sparsity = parseList('--sparsity', parseShare('--sparsity'));
+  command
+    .description(description)
+    .argument('[model]', 'directory of a run or a checkpoint, instead of --shape')
+    .option('--shape <name>', 'a preset with random weights (default: d512-l8)')
+    .option('--sparsity <list>', 'shares to measure, 0,0.4,0.6; 0 (dense) always comes first', sparsity)
+    .option('--repeat <n>', 'rounds', parsePositiveInteger('--repeat'), 5)
+    .option('--out <file>', 'write machine, commit and rows as JSON');
+  return addCommonOptions(command);
+}
+
+async function runSelect(model: string | undefined, options: BenchOptions): Promise<void> {
+  checkChoice({ model, shape: options.shape });
+  await withBackend(options, async (backend, output, rounds) => {
+    const config = model === undefined ? options.shape && shapeConfig(options.shape) : configOf(model, backend);
+    const sparsities = options.sparsity ?? [0.4, 0.6, 0.8];
+    const rows = await benchSelect(backend, selectDims(config || undefined), sparsities, options.seed ?? 0, rounds);
+    reportRows('select', rows, { output, columns: SELECT_COLUMNS, backend, out: options.out });
+  });
+}
+
+async function runDecode(model: string | undefined, options: BenchOptions & { tokens: number }): Promise<void> {
+  const choice = { model, shape: options.shape };
+  checkChoice(choice);
+  await withBackend(options, async (backend, output, rounds) => {
+    const seed = options.seed ?? 0;
+    const benchModel = openBenchModel(choice, backend, seed);
+    const usual = benchModel.trained ? [0, null] : [0, 0.4, 0.6];
+    const sparsities = options.sparsity ? denseFirst(options.sparsity) : usual;
+    const rows = await benchDecode(backend, benchModel, sparsities, { ...rounds, tokens: options.tokens, seed });
+    reportRows('decode', rows, { output, columns: DECODE_COLUMNS, backend, out: options.out });
+  });
+}
+
+async function runTrain(
+  model: string | undefined,
+  options: BenchOptions & { batchSize: number; seqLen?: number },
+): Promise<void> {
+  checkChoice({ model, shape: options.shape });
+  await withBackend(options, async (backend, output, rounds) => {
+    const shape = options.shape ?? 'd512-l8';
+    const config = model === undefined ? shapeConfig(shape, options.seqLen) : configOf(model, backend, options.seqLen);
+    const sparsities = denseFirst(options.sparsity ?? [0.4, 0.6]);
+    const { batchSize, seed = 0 } = options;
+    const rows = await benchTrain(backend, model ?? shape, config, sparsities, { ...rounds, batchSize, seed });
+    reportRows('train', rows, { output, columns: TRAIN_COLUMNS, backend, out: options.out });
+  });
+}
+
+/** Only the shape of a checkpoint: these benches need no weights of it. */
+function configOf(path: string, backend: Backend, seqLen?: number) {
+  const model = loadModel(path, backend);
+  model.dispose();
+  return { ...model.config, ...(seqLen !== undefined && { seqLen }) };
+}
+
+function denseFirst(sparsities: readonly number[]): number[] {
+  return [0, ...new Set(sparsities.filter((sparsity) => sparsity !== 0))];
+}
+
+async function withBackend(
+  options: BenchOptions,
+  run: (backend: Backend, output: Output, rounds: RoundsOptions) => Promise<void>,
+): Promise<void> {
+  const output = new Output(options);
+  const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
+  const { signal, dispose } = onInterrupt(() => output.note('stopping after the measurement in hand'));
+  try {
+    await run(backend, output, { label: 'measuring', repeat: options.repeat, progress: output.progress(), signal });
+    if (signal.aborted) process.exitCode = INTERRUPTED_EXIT_CODE;
+  } finally {
+    dispose();
+    backend.dispose();
+  }
+}

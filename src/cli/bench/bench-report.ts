@@ -1,0 +1,64 @@
+/**
+ * What every bench ends with: a table for people, and `{ machine, commit, rows }` for `--json` and `--out`.
+ *
+ * A number without its machine and its code means nothing, so both are in every file.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { FormatError, messageOf } from '../../util/errors.ts';
+import { describeMachine, type Machine, machineText } from '../shared/machine.ts';
+import type { Output } from '../shared/output.ts';
+import type { Column, TableRow } from '../shared/table.ts';
+import { packageVersion } from '../shared/version.ts';
+
+export interface BenchReport<Row> {
+  bench: string;
+  machine: Machine & { backend: string; threads: number };
+  /** Of the repository, `-dirty` with changes on top; the version where it is an installed package. */
+  commit: string;
+  rows: Row[];
+}
+
+/** Prints the rows, writes them to `out` if given. Throws FormatError where that fails. */
+export function reportRows<Row extends TableRow>(
+  bench: string,
+  rows: Row[],
+  options: {
+    output: Output;
+    columns: readonly Column[];
+    backend: { description: string; threads: number };
+    out?: string | undefined;
+  },
+): void {
+  const { output, columns, backend, out } = options;
+  const machine = { ...describeMachine(), backend: backend.description, threads: backend.threads };
+  const report: BenchReport<Row> = { bench, machine, commit: currentCommit(), rows };
+  output.table(rows, { columns });
+  output.line(`\n${machineText(machine)}; ${machine.backend}`);
+  if (out !== undefined) {
+    try {
+      writeFileSync(out, `${JSON.stringify(report, null, 2)}\n`);
+    } catch (error) {
+      throw new FormatError('bench', `cannot write ${out}: ${messageOf(error)}.`, out, { cause: error });
+    }
+    output.line(`written to ${out}`);
+  }
+  output.json(report);
+}
+
+/** Only a repository of our own counts: an installed package may lie inside someone else's. */
+function currentCommit(): string {
+  const root = fileURLToPath(new URL('../../../', import.meta.url));
+  const version = `v${packageVersion()}`;
+  if (!existsSync(`${root}.git`)) return version;
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    const commit = git('rev-parse', '--short=12', 'HEAD');
+    return git('status', '--porcelain') === '' ? commit : `${commit}-dirty`;
+  } catch {
+    return version;
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Rounds of measurements: every variant once per round, side by side, so that a machine that gets slower or faster on
+ * the way does so for all of them alike.
+ *
+ * The first round warms up caches and the compiler and is thrown away. A value is the median over rounds; a ratio is
+ * the median of the ratios inside each round, which drift cancels from.
+ */
+
+import { QSparseError } from '../../util/errors.ts';
+import type { StatusLine } from '../shared/status-line.ts';
+
+export interface RoundsOptions {
+  label: string;
+  /** Rounds that count. */
+  repeat: number;
+  progress: StatusLine;
+  /** Ends after the measurement in hand; whole rounds count. */
+  signal: AbortSignal;
+}
+
+/** The values of `measure` by variant, one per complete round. Throws QSparseError if stopped before there is one. */
+export async function measureRounds<V, T>(
+  variants: readonly V[],
+  measure: (variant: V) => T,
+  { label, repeat, progress, signal }: RoundsOptions,
+): Promise<T[][]> {
+  const rounds: T[][] = [];
+  const total = (repeat + 1) * variants.length;
+  for (let round = 0; round <= repeat && !signal.aborted; round++) {
+    const values: T[] = [];
+    for (const variant of variants) {
+      progress.update({ label, done: round * variants.length + values.length, total });
+      values.push(measure(variant));
+      // The event loop must turn, or Ctrl-C would never arrive.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (signal.aborted) break;
+    }
+    if (round > 0 && values.length === variants.length) rounds.push(values);
+  }
+  progress.done();
+  if (rounds.length === 0) throw new QSparseError('bench', 'stopped before the first round was complete.');
+  return variants.map((_, v) => rounds.map((values) => values[v]));
+}
+
+/** The middle value, or the mean of the two in the middle; NaN for none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** (largest - smallest) / median: how far a measurement can be trusted. */
+export function spread(values: readonly number[]): number {
+  return (Math.max(...values) - Math.min(...values)) / median(values);
+}
+
+/** Median over rounds of base / value: how many times faster than the base. */
+export function speedup(baseMs: readonly number[], ms: readonly number[]): number {
+  return median(baseMs.map((base, round) => base / ms[round]));
+}

@@ -1,0 +1,159 @@
+/** `qsparse generate`: continues a prompt with a trained model, streamed. */
+
+import type { Command } from 'commander';
+import { loadBackend } from '../backends/load-backend.ts';
+import { Engine } from '../infer/engine.ts';
+import { type GenerateTextOptions, generateText, type TextResult } from '../infer/generate-text.ts';
+import { Sampler } from '../infer/sampler.ts';
+import { loadModel } from '../model/load-model.ts';
+import { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { UsageError } from '../util/errors.ts';
+import { formatDuration, formatPercent, formatRate } from '../util/format.ts';
+import {
+  addCommonOptions,
+  type CommonOptions,
+  parseInteger,
+  parseNumber,
+  parsePositiveInteger,
+} from './shared/common-options.ts';
+import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
+import { Output } from './shared/output.ts';
+import { isTerminal, paint } from './shared/terminal.ts';
+
+interface GenerateOptions extends CommonOptions {
+  prompt: string;
+  maxTokens: number;
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  repetitionPenalty: number;
+  stop?: string[];
+}
+
+const HELP = `
+MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint. In a pipe, only the continuation goes
+to stdout.
+Sampling in this order: repetition penalty, temperature, top-k, top-p, min-p.
+
+Examples:
+  $ qsparse generate runs/book --prompt "Once upon a time"
+  $ qsparse generate runs/book --prompt "The end" --temperature 0 --max-tokens 50
+  $ echo "Dear Sir," | qsparse generate runs/book --prompt - --top-p 0.9 --seed 7 --json`;
+
+const collect = (value: string, values: string[] = []): string[] => [...values, value];
+
+export function register(program: Command): void {
+  const command = program
+    .command('generate')
+    .description('continue a prompt with a trained model')
+    .argument('<model>', 'directory of a run or a checkpoint')
+    .requiredOption('--prompt <text>', 'text to continue; - reads it from stdin')
+    .option('--max-tokens <n>', 'most tokens to generate', parsePositiveInteger('--max-tokens'), 200)
+    .option('--temperature <t>', '0: always the most probable', parseNumber('--temperature', { min: 0 }), 0.8)
+    .option('--top-k <n>', 'draw from the n most probable; 0: all', parseInteger('--top-k'), 0)
+    .option('--top-p <p>', 'draw from the most probable that make up p', parseNumber('--top-p', { min: 0, max: 1 }), 1)
+    .option(
+      '--min-p <p>',
+      'drop what is p times less probable than the best',
+      parseNumber('--min-p', { min: 0, max: 1 }),
+      0,
+    )
+    .option(
+      '--repetition-penalty <f>',
+      'above 1 discourages repeats',
+      parseNumber('--repetition-penalty', { min: 0 }),
+      1,
+    )
+    .option('--stop <text>', 'end before this text; may be given several times', collect)
+    .addHelpText('after', HELP);
+  addCommonOptions(command).action(generate);
+}
+
+async function generate(path: string, options: GenerateOptions): Promise<void> {
+  const output = new Output(options);
+  const prompt = options.prompt === '-' ? await readStdin() : options.prompt;
+  const sampler = new Sampler({ ...options, seed: options.seed ?? 0 });
+  const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
+  const interrupt = onInterrupt();
+  try {
+    const model = loadModel(path, backend);
+    const engine = new Engine(model.config, model.parameters, backend);
+    const { maxTokens, stop = [] } = options;
+    const { text, result } = await stream(output, engine, Tokenizer.fromJson(model.tokenizer), prompt, {
+      ...{ sampler, maxTokens, stop, signal: interrupt.signal },
+    });
+    const tokensPerSecond = rate(result);
+    const sparsity = engine.statistics.modelSparsity();
+    if (isTerminal(process.stderr)) output.note(summary(result, tokensPerSecond, sparsity));
+    output.json({
+      ...{ model: model.path, step: model.step, backend: backend.description, prompt, text, ...result },
+      ...{ tokensPerSecond, msPerToken: 1000 / tokensPerSecond, sparsity },
+    });
+    if (result.finishReason === 'aborted') process.exitCode = INTERRUPTED_EXIT_CODE;
+  } finally {
+    interrupt.dispose();
+    backend.dispose();
+  }
+}
+
+/** Prints the text as it comes. On a terminal the prompt stands before it, dim; a pipe gets the continuation alone. */
+async function stream(
+  output: Output,
+  engine: Engine,
+  tokenizer: Tokenizer,
+  prompt: string,
+  options: GenerateTextOptions,
+): Promise<{ text: string; result: TextResult }> {
+  const pieces = generateText(engine, tokenizer, prompt, options);
+  const onTerminal = isTerminal(process.stdout);
+  let text = '';
+  for (;;) {
+    const next = await pieces.next();
+    if (text === '' && !output.isJson && onTerminal) {
+      output.write(paint('dim', printable(prompt), process.stdout));
+    }
+    if (next.done) {
+      if (!output.isJson) output.write('\n');
+      return { text, result: next.value };
+    }
+    text += next.value;
+    if (!output.isJson) output.write(onTerminal ? printable(next.value) : next.value);
+  }
+}
+
+/** A model may write any byte; the terminal should not obey it. */
+function printable(text: string): string {
+  return text.replace(/(?![\n\t])\p{Cc}/gu, '\ufffd');
+}
+
+/** Tokens per second after the first, whose time is the prompt's; NaN where there is none. */
+function rate({ tokens, generateMs }: TextResult): number {
+  return tokens > 1 ? (1000 * (tokens - 1)) / generateMs : Number.NaN;
+}
+
+function summary(result: TextResult, tokensPerSecond: number, sparsity: number): string {
+  const perToken = Number.isFinite(tokensPerSecond)
+    ? `, ${formatRate(tokensPerSecond, 'tokens')}, ${formatDuration(1 / tokensPerSecond)} each`
+    : '';
+  const prompt = `prompt of ${result.promptTokens} in ${formatDuration(result.promptMs / 1000)}`;
+  const skipped = `${formatPercent(sparsity)} of the projections skipped`;
+  return `${result.tokens} tokens${perToken}; ${prompt}; ${skipped}; ${ENDED[result.finishReason]}`;
+}
+
+const ENDED: Readonly<Record<TextResult['finishReason'], string>> = {
+  stop: 'ended by itself',
+  length: 'reached --max-tokens',
+  context: 'the context is full',
+  aborted: 'stopped',
+};
+
+async function readStdin(): Promise<string> {
+  if (process.stdin.isTTY)
+    throw new UsageError('generate', '--prompt - reads a pipe, got a terminal. Pipe text into it.');
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) text += decoder.decode(chunk, { stream: true });
+  // The line end is the shell's, not the author's.
+  return (text + decoder.decode()).replace(/\r?\n$/, '');
+}

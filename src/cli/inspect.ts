@@ -1,0 +1,150 @@
+/**
+ * `qsparse inspect`: what a model consists of, and how much of it a token really uses, measured on text.
+ */
+
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { loadBackend } from '../backends/load-backend.ts';
+import { Engine } from '../infer/engine.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { type LoadedModel, loadModel } from '../model/load-model.ts';
+import { countParameters } from '../model/parameters.ts';
+import { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { messageOf, UsageError } from '../util/errors.ts';
+import { formatBytes, formatCount, formatInteger, formatPercent } from '../util/format.ts';
+import { activationTable, layerTable } from './inspect/activation-table.ts';
+import { SAMPLE_TEXT } from './inspect/sample-text.ts';
+import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './shared/common-options.ts';
+import { onInterrupt } from './shared/interrupt.ts';
+import { Output } from './shared/output.ts';
+import type { Column } from './shared/table.ts';
+
+interface InspectOptions extends CommonOptions {
+  text?: string;
+  maxTokens: number;
+  layers: boolean;
+}
+
+const HELP = `
+Zeros are counted, not taken from the configuration: those of the top-K selection and the natural ones of ReLU gates.
+A zero input skips one row of its matrix; what is left of the weights is "activated".
+
+Examples:
+  $ qsparse inspect runs/book
+  $ qsparse inspect runs/book --text chapter.txt --layers`;
+
+const percent = (share: number): string => formatPercent(share);
+
+const PROJECTION_COLUMNS: readonly Column[] = [
+  { key: 'projection' },
+  { key: 'parameters', format: formatCount },
+  { key: 'sparsity', title: 'zeros', format: percent },
+  { key: 'activated', format: formatCount },
+];
+
+const LAYER_COLUMNS: readonly Column[] = [
+  { key: 'layer' },
+  { key: 'qkv', format: percent },
+  { key: 'o', format: percent },
+  { key: 'gateUp', title: 'gate, up', format: percent },
+  { key: 'down', format: percent },
+];
+
+export function register(program: Command): void {
+  const command = program
+    .command('inspect')
+    .description('shapes, parameters and activated parameters of a model')
+    .argument('<model>', 'directory of a run or a checkpoint')
+    .option('--text <file>', 'text to measure on (default: a page of English prose)')
+    .option('--max-tokens <n>', 'most tokens of it', parsePositiveInteger('--max-tokens'), 4096)
+    .option('--layers', 'zeros of every layer too', false)
+    .addHelpText('after', HELP);
+  addCommonOptions(command).action(inspect);
+}
+
+async function inspect(path: string, options: InspectOptions): Promise<void> {
+  const output = new Output(options);
+  const text = options.text === undefined ? SAMPLE_TEXT : readText(options.text);
+  const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
+  try {
+    const model = loadModel(path, backend);
+    const engine = new Engine(model.config, model.parameters, backend);
+    const ids = Tokenizer.fromJson(model.tokenizer).encode(text).slice(0, options.maxTokens);
+    await runOver(ids, engine, output);
+    report(output, model, engine, options);
+  } finally {
+    backend.dispose();
+  }
+}
+
+/** Runs the model over windows of its context, one after the other; what is done counts when it is stopped. */
+async function runOver(ids: readonly number[], engine: Engine, output: Output): Promise<void> {
+  if (ids.length === 0)
+    throw new UsageError('inspect', 'the text is empty: expected at least 1 token. Give other text.');
+  const interrupt = onInterrupt();
+  const progress = output.progress();
+  try {
+    for (let first = 0; first < ids.length && !interrupt.signal.aborted; first += engine.maxTokens) {
+      progress.update({ label: 'reading', done: first, total: ids.length, unit: 'tokens' });
+      engine.reset();
+      engine.prefill(ids.slice(first, first + engine.maxTokens));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  } finally {
+    progress.done();
+    interrupt.dispose();
+  }
+}
+
+function report(output: Output, model: LoadedModel, engine: Engine, options: InspectOptions): void {
+  const { config } = model;
+  const sparsity = engine.statistics.sparsity();
+  const { tokens } = engine.statistics;
+  const projections = activationTable(config, sparsity);
+  const layers = layerTable(config, sparsity);
+  const { parameters: blocks, activated } = projections[projections.length - 1];
+  const parameters = countParameters(config);
+  // All that is no projection is used by every token, but for the embedding: one row of it, unless it is the head too.
+  const unusedRows = config.tiedEmbeddings ? 0 : (config.vocabSize - 1) * config.dim;
+  const activatedParameters = parameters - blocks + activated - unusedRows;
+
+  output.line(`${model.path}, step ${formatInteger(model.step)}`);
+  for (const [name, value] of shapeLines(config, model.bytes)) output.line(`${name.padEnd(22)}${value}`);
+  output.line(`${'parameters'.padEnd(22)}${formatCount(parameters)}`);
+  output.line(`${'activated per token'.padEnd(22)}${formatCount(activatedParameters)}, head and norms included`);
+  output.heading(`Projections, measured on ${formatInteger(tokens)} tokens`);
+  output.table(projections, { columns: PROJECTION_COLUMNS });
+  if (options.layers) {
+    output.heading('Zeros by layer');
+    output.table(layers, { columns: LAYER_COLUMNS });
+  }
+  output.json({
+    ...{ model: model.path, step: model.step, config, parameters, activatedParameters, tokens },
+    ...{ modelSparsity: engine.statistics.modelSparsity(), projections, layers },
+  });
+}
+
+function shapeLines(config: ModelConfig, bytes: number): [string, string][] {
+  const { dim, hiddenDim, nLayers, nHeads, nKvHeads, headDim, vocabSize, seqLen } = config;
+  const { activation, sparsity, tiedEmbeddings, rescale } = config;
+  const share = (value: number | readonly number[]) => (typeof value === 'number' ? String(value) : 'by layer');
+  const points = `qkv ${share(sparsity.qkv)}, o ${share(sparsity.o)}, gate/up ${share(sparsity.gateUp)}`;
+  const down = share(sparsity.down) === '0' && activation !== 'silu' ? 'natural zeros' : share(sparsity.down);
+  return [
+    ['layers', `${nLayers} of dim ${dim}, hiddenDim ${hiddenDim}`],
+    ['heads', `${nHeads} of headDim ${headDim}, ${nKvHeads} for keys and values`],
+    ['vocabulary', `${formatInteger(vocabSize)}, ${tiedEmbeddings ? 'head tied to the embedding' : 'head of its own'}`],
+    ['context', `${formatInteger(seqLen)} tokens`],
+    ['gate', activation],
+    ['sparsity', `${points}, down ${down}${rescale === 'l2' ? '; re-scaled' : ''}`],
+    ['weights', `${formatBytes(bytes)} in f32`],
+  ];
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError('inspect', `cannot read --text ${path}: ${messageOf(error)}.`, { cause: error });
+  }
+}

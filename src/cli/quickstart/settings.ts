@@ -1,0 +1,77 @@
+/**
+ * What the quickstart trains: a small model with 60 % of every dense projection input set to zero, and its dense twin with the same
+ * shape, data, seed and schedule. How many steps is decided by a calibration on this machine.
+ */
+
+import type { Backend } from '../../backend.ts';
+import { type ModelConfig, resolveConfig } from '../../model/config.ts';
+import { preset } from '../../model/presets.ts';
+import type { RunSettings } from '../../train/run-directory.ts';
+import { resolveTrainConfig } from '../../train/train-config.ts';
+import { Trainer, type TrainingData } from '../../train/trainer.ts';
+
+export const SPARSITY = 0.6;
+/** Measured on novels: it closes most gates of the feed-forward at no cost in loss (docs/decisions.md). */
+const HIDDEN_L1 = 3e-4;
+/** Sequences of a step: few, because in minutes the number of updates matters more than their precision. */
+const BATCH_SIZE = 4;
+const LEARNING_RATE = 2e-3;
+/** The dense twin is trained for this share of the steps, and the sparse model is validated there too. */
+const COMPARED_SHARE = 0.2;
+const VALIDATION_TOKENS = 16_384;
+/** The fewest steps that leave something to look at, on however slow a backend. */
+const LEAST_STEPS = 20;
+
+export interface QuickstartSettings {
+  sparse: RunSettings;
+  dense: RunSettings;
+  /** Steps of the dense twin: both are compared there. */
+  comparedSteps: number;
+}
+
+/** The two runs for so many steps of the sparse one. */
+export function quickstartSettings(backend: Backend, paths: string[], steps: number, seed: number): QuickstartSettings {
+  const comparedSteps = Math.max(1, Math.round(COMPARED_SHARE * steps));
+  // The reference backend is the oracle of the tests, a thousand times slower: it gets a model that it can train at all.
+  const shape = preset(backend.name === 'reference' ? 'tiny' : 'quickstart');
+  const sparse = resolveConfig({ ...shape, sparsity: SPARSITY, hiddenL1: HIDDEN_L1 });
+  const dense = resolveConfig({ ...shape, sparsity: 0 });
+  const train = resolveTrainConfig(
+    {
+      ...{ steps, seed, batchSize: BATCH_SIZE, lr: LEARNING_RATE, warmupSteps: Math.ceil(steps / 20) },
+      ...{ validateEvery: comparedSteps, validationTokens: VALIDATION_TOKENS, saveEvery: 0, detailEvery: 10 },
+      ...{ sampleEvery: comparedSteps },
+    },
+    sparse.seqLen,
+  );
+  const text = { paths, field: 'text' };
+  const run = (model: ModelConfig): RunSettings => ({ model, train, text });
+  return { sparse: run(sparse), dense: run(dense), comparedSteps };
+}
+
+/** Steps for about so many seconds of training, dense twin included, from a few steps of both on this machine. */
+export async function calibratedSteps(
+  { sparse, dense }: QuickstartSettings,
+  backend: Backend,
+  data: TrainingData,
+  seconds: number,
+): Promise<number> {
+  const [perSparseStep, perDenseStep] = [
+    await secondsPerStep(sparse, backend, data),
+    await secondsPerStep(dense, backend, data),
+  ];
+  return Math.max(LEAST_STEPS, Math.round(seconds / (perSparseStep + COMPARED_SHARE * perDenseStep)));
+}
+
+/** The second of two steps: the first also pays for memory that later ones find. */
+async function secondsPerStep({ model, train }: RunSettings, backend: Backend, data: TrainingData): Promise<number> {
+  const trainer = new Trainer({ model, train: { ...train, steps: 10, detailEvery: 0 }, backend, data });
+  try {
+    await trainer.run({ untilStep: 1 });
+    const before = trainer.progress.seconds;
+    await trainer.run({ untilStep: 2 });
+    return trainer.progress.seconds - before;
+  } finally {
+    trainer.dispose();
+  }
+}

@@ -1,0 +1,130 @@
+import { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { resolveConfig } from '../../model/config.ts';
+import type { Recipe } from '../../train/recipes.ts';
+import type { RunSettings } from '../../train/run-directory.ts';
+import { resolveTrainConfig } from '../../train/train-config.ts';
+import { UsageError } from '../../util/errors.ts';
+import { newSettings, resumedSettings } from './settings.ts';
+import { addTrainOptions, parseSparsity, type TrainCommandOptions } from './train-options.ts';
+
+/** As the command line would parse them. */
+function parse(...args: string[]): TrainCommandOptions {
+  const command = addTrainOptions(new Command('train').exitOverride().configureOutput({ writeErr: () => {} }));
+  command.parse(['--out', 'run', ...args], { from: 'user' });
+  return command.opts<TrainCommandOptions>();
+}
+
+const settings = (args: string[], recipe: Recipe = {}) => newSettings(parse(...args), recipe);
+
+describe('settings of a new run', () => {
+  it('are sparse by default; --sparsity 0 gives the dense twin of the same shape', () => {
+    const sparse = settings([]);
+    const dense = settings(['--sparsity', '0']);
+    expect(sparse.model.sparsity).toEqual({ qkv: 0.6, o: 0.6, gateUp: 0.6, down: 0 });
+    expect([sparse.model.hiddenL1, dense.model.hiddenL1]).toEqual([3e-4, 0]);
+    expect(dense.model).toEqual({ ...sparse.model, sparsity: { qkv: 0, o: 0, gateUp: 0, down: 0 }, hiddenL1: 0 });
+    expect(dense.train).toEqual(sparse.train);
+    expect(settings(['--activation', 'silu']).model).toMatchObject({ hiddenL1: 0, sparsity: { down: 0.6 } });
+  });
+
+  it('options override the recipe, the recipe the preset', () => {
+    const recipe: Recipe = { preset: 'd512-l8', model: { nLayers: 3, seqLen: 128 }, train: { lr: 5e-3, steps: 7 } };
+    const { model, train } = settings(['--seq-len', '64', '--lr', '2e-3'], recipe);
+    expect(model).toMatchObject({ dim: 512, hiddenDim: 1408, nLayers: 3, seqLen: 64 });
+    expect(train).toMatchObject({ lr: 2e-3, steps: 7 });
+    expect(settings(['--preset', 'tiny'], recipe).model).toMatchObject({ dim: 64, nLayers: 2, seqLen: 64 });
+  });
+
+  it('--tokens replaces the steps of a recipe', () => {
+    const recipe: Recipe = { train: { steps: 7, batchSize: 2 } };
+    expect(settings(['--tokens', '10_240', '--seq-len', '256'], recipe).train.steps).toBe(20);
+  });
+
+  it('another width or other heads are derived again, not kept from the preset', () => {
+    expect(settings(['--dim', '128']).model).toMatchObject({ hiddenDim: 352, nHeads: 4, headDim: 32 });
+    expect(settings(['--preset', 'tiny', '--heads', '8']).model).toMatchObject({ nKvHeads: 8, headDim: 8 });
+    expect(settings(['--dim', '128', '--hidden-dim', '100']).model.hiddenDim).toBe(100);
+  });
+
+  it('every option arrives', () => {
+    const { model, train } = settings(
+      `--kv-heads 2 --layers 3 --vocab-size 300 --gradient masked --rescale l2 --hidden-l1 0.5 --batch-size 2 --accumulate 3
+       --min-lr 1e-5 --warmup 4 --schedule wsd --weight-decay 0 --beta1 0.8 --beta2 0.9 --clip 0 --sparsity-ramp 9
+       --validate-every 11 --validation-share 5% --save-every 12 --keep 3 --log-every 13 --detail-every 0
+       --sample-every 0 --seed 14`.split(/\s+/),
+    );
+    expect(model).toMatchObject({
+      nKvHeads: 2,
+      nLayers: 3,
+      vocabSize: 300,
+      gradient: 'masked',
+      rescale: 'l2',
+      hiddenL1: 0.5,
+    });
+    expect(train).toMatchObject({
+      ...{ batchSize: 2, accumulate: 3, minLr: 1e-5, warmupSteps: 4, schedule: 'wsd', weightDecay: 0 },
+      ...{ beta1: 0.8, beta2: 0.9, clip: 0, sparsityRampSteps: 9, validateEvery: 11, validationShare: 0.05 },
+      ...{ saveEvery: 12, keepLast: 3, logEvery: 13, detailEvery: 0, sampleEvery: 0, seed: 14 },
+    });
+  });
+
+  it('wrong values are refused with the name', () => {
+    expect(() => settings(['--preset', 'tinny'])).toThrow(/Did you mean "tiny"/);
+    expect(() => settings(['--heads', '3'])).toThrow(UsageError);
+    expect(() => parse('--schedule', 'cosin')).toThrow(/Did you mean "cosine"/);
+    expect(() => parse('--lr', 'fast')).toThrow(/--lr.*"fast"/);
+  });
+});
+
+describe('--sparsity', () => {
+  it('is one share or shares by point', () => {
+    expect(parseSparsity('60%')).toBe(0.6);
+    expect(parseSparsity('qkv=0.5, down=0')).toEqual({ qkv: 0.5, down: 0 });
+  });
+
+  it.each(['1', 'qkv=1', 'qkv', 'qkv=', 'qkv=0.5=0.6', '=0.5', '-0.1', 'NaN', 'qkv=0.5,'])('refuses %s', (text) => {
+    expect(() => parseSparsity(text)).toThrow(UsageError);
+  });
+});
+
+describe('settings of a resumed run', () => {
+  const model = resolveConfig({ dim: 64, nLayers: 2, nHeads: 4, vocabSize: 300, sparsity: 0.5 });
+  const train = resolveTrainConfig({ steps: 100, lr: 2e-3 }, model.seqLen);
+  const saved: RunSettings = { model, train, text: { paths: ['a.txt'], field: 'text' } };
+  const resume = (args: string[], recipe: Recipe = {}) =>
+    resumedSettings(saved, parse(...args), recipe, 'run/run.json');
+
+  it('are those of the run where nothing is given', () => {
+    expect(resume([])).toEqual({ model, train });
+  });
+
+  it('steps, rates and intervals may change; the rest stays', () => {
+    expect(resume(['--steps', '200', '--clip', '0.5', '--log-every', '5']).train).toEqual({
+      ...train,
+      ...{ steps: 200, clip: 0.5, logEvery: 5 },
+    });
+    expect(resume(['--tokens', String(8 * 256 * 30)]).train.steps).toBe(30);
+  });
+
+  it('the same values again are fine', () => {
+    expect(resume(['--dim', '64', '--sparsity', '0.5', '--batch-size', '8'])).toEqual({ model, train });
+    expect(resume(['--sparsity', 'qkv=0.5'])).toEqual({ model, train });
+  });
+
+  it.each<[string[], RegExp]>([
+    [['--dim', '128'], /dim cannot change inside a run: run\/run\.json has 64, got 128/],
+    [['--sparsity', 'o=0.4'], /sparsity\.o .* has 0\.5, got 0\.4/],
+    [['--hidden-l1', '0.1'], /hiddenL1/],
+    [['--batch-size', '4'], /batchSize .* has 8, got 4/],
+    [['--seed', '1'], /seed/],
+    [['--preset', 'tiny'], /hiddenDim|nKvHeads/],
+  ])('refuses %j', (args, message) => {
+    expect(() => resume(args)).toThrow(UsageError);
+    expect(() => resume(args)).toThrow(message);
+  });
+
+  it('a recipe with another model is refused like an option', () => {
+    expect(() => resume([], { model: { nLayers: 3 } })).toThrow(/nLayers .* has 2, got 3/);
+  });
+});

@@ -1,0 +1,112 @@
+/**
+ * What a run of `qsparse train` is made of: options over recipe over preset over defaults; on resume, options over the
+ * settings of the run.
+ *
+ * Defaults of this command beyond those of the configurations: the shape `quickstart`, 60 % of every dense projection
+ * input set to zero, and a small L1 term that keeps the gates of the feed-forward closed. `--sparsity 0` drops both
+ * and gives the dense twin: the same shape, data and seed.
+ */
+
+import { type ModelConfig, type ModelConfigInput, POINTS, resolveConfig, type Sparsity } from '../../model/config.ts';
+import { preset } from '../../model/presets.ts';
+import type { Recipe } from '../../train/recipes.ts';
+import type { RunSettings } from '../../train/run-directory.ts';
+import { FIXED_ON_RESUME, resolveTrainConfig, type TrainConfig } from '../../train/train-config.ts';
+import { UsageError } from '../../util/errors.ts';
+import { modelFieldsOf, type TrainCommandOptions, trainFieldsOf } from './train-options.ts';
+
+const DEFAULT_PRESET = 'quickstart';
+/** The paper's middle ground: most of the speed, a loss close to dense. */
+const DEFAULT_SPARSITY = 0.6;
+const DEFAULT_HIDDEN_L1 = 3e-4;
+
+/** The settings of a new run but for its text; the size of the vocabulary is that of the tokenizer later on. */
+export function newSettings(options: TrainCommandOptions, recipe: Recipe): { model: ModelConfig; train: TrainConfig } {
+  const model = resolveConfig(withSparseDefaults(mergedModel(options, recipe)));
+  const train = resolveTrainConfig(mergedTrain(recipe.train ?? {}, trainFieldsOf(options)), model.seqLen);
+  return { model, train };
+}
+
+/**
+ * The settings to go on with: those of the run, with what is given anew. The model and what decides the order of the
+ * data cannot change; `steps`, rates, intervals and the like can. Throws UsageError that names the field.
+ */
+export function resumedSettings(
+  saved: RunSettings,
+  options: TrainCommandOptions,
+  recipe: Recipe,
+  path: string,
+): { model: ModelConfig; train: TrainConfig } {
+  const wanted = { ...presetOf(options, recipe), ...recipe.model, ...modelFieldsOf(options) };
+  refuseOtherModel(saved.model, wanted, path);
+  const fields = { ...recipe.train, ...trainFieldsOf(options) };
+  const base: Partial<TrainConfig> = { ...saved.train };
+  if (fields.tokens !== undefined) delete base.steps;
+  const train = resolveTrainConfig({ ...base, ...fields }, saved.model.seqLen);
+  for (const field of FIXED_ON_RESUME) {
+    if (train[field] !== saved.train[field]) refuse(path, field, saved.train[field], train[field]);
+  }
+  return { model: saved.model, train };
+}
+
+function mergedModel(options: TrainCommandOptions, recipe: Recipe): ModelConfigInput {
+  const given = modelFieldsOf(options);
+  const base: Partial<ModelConfigInput> = preset(options.preset ?? recipe.preset ?? DEFAULT_PRESET);
+  // A preset that is asked for on the command line replaces the shape of the recipe.
+  const shape = options.preset === undefined ? { ...base, ...recipe.model } : { ...recipe.model, ...base };
+  // Another width or other heads: what follows from them is derived again instead of kept from the preset.
+  if (given.dim !== undefined) delete shape.hiddenDim;
+  if (given.dim !== undefined || given.nHeads !== undefined) delete shape.headDim;
+  if (given.nHeads !== undefined) delete shape.nKvHeads;
+  return { ...shape, ...given } as ModelConfigInput;
+}
+
+function withSparseDefaults(model: ModelConfigInput): ModelConfigInput {
+  const sparsity = model.sparsity ?? DEFAULT_SPARSITY;
+  const relu = model.activation !== 'silu';
+  const hiddenL1 = model.hiddenL1 ?? (relu && !isDense(sparsity) ? DEFAULT_HIDDEN_L1 : 0);
+  return { ...model, sparsity, hiddenL1 };
+}
+
+function isDense(sparsity: NonNullable<ModelConfigInput['sparsity']>): boolean {
+  const points: readonly Sparsity[] = typeof sparsity === 'number' ? [sparsity] : Object.values(sparsity);
+  return points.flat().every((share) => share === 0);
+}
+
+/** One may say `steps` and the other `tokens`: the later one holds. */
+function mergedTrain(recipe: NonNullable<Recipe['train']>, given: NonNullable<Recipe['train']>) {
+  const { steps, tokens, ...rest } = recipe;
+  const length = given.steps !== undefined || given.tokens !== undefined ? {} : defined({ steps, tokens });
+  return { ...rest, ...length, ...given };
+}
+
+function defined<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+function presetOf(options: TrainCommandOptions, recipe: Recipe): Partial<ModelConfigInput> {
+  const name = options.preset ?? recipe.preset;
+  return name === undefined ? {} : preset(name);
+}
+
+function refuseOtherModel(saved: ModelConfig, wanted: Partial<ModelConfigInput>, path: string): void {
+  if (Object.keys(wanted).length === 0) return;
+  const sparsity = typeof wanted.sparsity === 'number' ? wanted.sparsity : { ...saved.sparsity, ...wanted.sparsity };
+  const model = resolveConfig({ ...saved, ...wanted, sparsity });
+  for (const field of Object.keys(saved) as (keyof ModelConfig)[]) {
+    if (field === 'sparsity') continue;
+    if (model[field] !== saved[field]) refuse(path, field, saved[field], model[field]);
+  }
+  for (const point of POINTS) {
+    const [before, now] = [saved.sparsity[point], model.sparsity[point]].map((value) => JSON.stringify(value));
+    if (before !== now) refuse(path, `sparsity.${point}`, before, now);
+  }
+}
+
+function refuse(path: string, field: string, expected: unknown, got: unknown): never {
+  throw new UsageError(
+    '--resume',
+    `${field} cannot change inside a run: ${path} has ${expected}, got ${got}. Leave the option out, or start a new run ` +
+      'with another --out.',
+  );
+}
