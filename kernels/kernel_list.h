@@ -38,6 +38,7 @@
   X(sum_squares)                                                                                                       \
   X(sum_abs)                                                                                                           \
   X(add)                                                                                                               \
+  X(add_transposed)                                                                                                    \
   X(scale)                                                                                                             \
   X(copy)                                                                                                              \
   X(fill)

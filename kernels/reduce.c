@@ -55,6 +55,19 @@ static void add(const double *args, work w) {
   FOR_VECTORS(last - first, { PUT(out, GET(a, 0) + GET(b, 0)); });
 }
 
+/* Blocks of 16 x 16: the lines read and the lines written of a block lie in L1 together. */
+static void add_transposed(const double *args, work w) {
+  const float *x = PF(0);
+  float *out = PF(1);
+  const int64_t rows = INT(2), cols = INT(3), block = 16;
+  int64_t first, last;
+  share(cols, block, w, &first, &last);
+  for (int64_t c0 = first; c0 < last; c0 += block)
+    for (int64_t r0 = 0; r0 < rows; r0 += block)
+      for (int64_t c = c0; c < MIN(last, c0 + block); c++)
+        for (int64_t r = r0; r < MIN(rows, r0 + block); r++) out[c * rows + r] += x[r * cols + c];
+}
+
 static void scale(const double *args, work w) {
   int64_t first, last;
   share(INT(1), 16, w, &first, &last);

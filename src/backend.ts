@@ -82,7 +82,7 @@ export interface Kernels {
   // ---- selection and lists ------------------------------------------------------------------------------------------
   /**
    * The `kept` largest |x| of each row of x [N, D], ties to the lower index, in ascending order of the index. Exactly
-   * `kept` per row whatever the values (NaN counts as the largest). `out.index` and `out.value` hold N * kept.
+   * `kept` per row whatever the values (NaN counts as the largest). `out.index` and `out.value` hold N * kept; out.start is written too.
    * Source: Q-Sparse (arXiv 2407.10969) eq. 3.
    */
   selectTopK(x: FloatTensor, kept: number, out: SparseRows): void;
@@ -180,6 +180,8 @@ export interface Kernels {
   sumAbs(x: FloatTensor, partial: Tensor<'f64'>): void;
   /** out = a + b, element by element; out may be a or b. */
   add(a: FloatTensor, b: FloatTensor, out: FloatTensor): void;
+  /** out [cols, rows] += the transpose of x [rows, cols]. */
+  addTransposed(x: FloatTensor, out: FloatTensor): void;
   /** x *= factor. */
   scale(x: FloatTensor, factor: number): void;
   copy(from: Tensor, to: Tensor): void;

@@ -44,6 +44,7 @@ export const C_KERNEL_NAMES = [
   'sum_squares',
   'sum_abs',
   'add',
+  'add_transposed',
   'scale',
   'copy',
   'fill',
@@ -418,7 +419,9 @@ function trainingKernels(call: Call): Pick<Kernels, Training> {
   };
 }
 
-function elementKernels(call: Call): Pick<Kernels, 'sumSquares' | 'sumAbs' | 'add' | 'scale' | 'copy' | 'fill'> {
+function elementKernels(
+  call: Call,
+): Pick<Kernels, 'sumSquares' | 'sumAbs' | 'add' | 'addTransposed' | 'scale' | 'copy' | 'fill'> {
   return {
     sumSquares(x, partial, first, count) {
       const [rows, cols] = x.shape;
@@ -431,6 +434,10 @@ function elementKernels(call: Call): Pick<Kernels, 'sumSquares' | 'sumAbs' | 'ad
     add(a, b, out) {
       const size = out.data.length;
       call('add', 12 * size, a.address, b.address, out.address, size);
+    },
+    addTransposed(x, out) {
+      const [rows, cols] = x.shape;
+      call('add_transposed', 12 * rows * cols, x.address, out.address, rows, cols);
     },
     scale(x, factor) {
       call('scale', 8 * x.data.length, x.address, x.data.length, factor);

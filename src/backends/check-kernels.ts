@@ -348,6 +348,13 @@ function checkElementwise(inner: Kernels) {
       expectSize('add', 'out', out, type, elementsOf(a));
       inner.add(a, b, out);
     },
+    addTransposed(x, out) {
+      const op = 'addTransposed';
+      const type = floatTypeOf(op, 'x', x);
+      expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
+      expectMatrix(op, 'out', out, type, columnsOf(x), rowsOf(x));
+      inner.addTransposed(x, out);
+    },
     scale(x, factor) {
       expectSize('scale', 'x', x, floatTypeOf('scale', 'x', x), elementsOf(x));
       inner.scale(x, factor);

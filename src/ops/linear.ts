@@ -2,9 +2,10 @@
  * Linear projection: y [N, out] = x [N, in] W [in, out]. Backward: dW += x^T dY, dX = dY W^T.
  *
  * Each of the three products skips the zeros of one side where that pays:
- * - y and dW those of x, listed by a selection or by natural zeros; dW through the transposed list;
+ * - y those of x, listed by a selection or by natural zeros;
  * - dX those of dY, which are there behind a closed ReLU gate. (With a selection in front of it dX is dense: the
  *   straight-through gradient of a dropped feature is wanted.)
+ * - dW those of the sparser of the two, through the transposed list.
  * All skips are exact. Source: Q-Sparse (arXiv 2407.10969), eq. 2.
  */
 
@@ -15,6 +16,9 @@ import { type Gradient, Value } from '../autograd/value.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
 import { skippingPays } from './non-zeros.ts';
+
+/** Adding a transposed matrix up, in multiply-adds of the product per element: it is bound by the memory. */
+const ADD_TRANSPOSED_COST = 20;
 
 interface Saved {
   x: Value;
@@ -43,17 +47,33 @@ export const linear: Op<{ x: Value; weight: Weight }, Saved> = {
   },
 };
 
-/** dW [in, out] += x^T dY. */
+/** dW [in, out] += x^T dY, by the zeros of the sparser side. */
 function weightGradient(tape: Tape, operand: SparseRows | FloatTensor, weight: Weight, dOut: Gradient): void {
-  const out = weight.value.shape[1];
+  const [features, out] = weight.value.shape;
+  const bySide = {
+    x: elementsOf(operand) * out,
+    dOut: dOut.rows ? nonZeros(dOut.rows) * features + ADD_TRANSPOSED_COST * features * out : Number.POSITIVE_INFINITY,
+  };
+  if (bySide.dOut < bySide.x) {
+    weightGradientByOutput(tape, operand, weight, dOut.rows!);
+    return;
+  }
   if (isRows(operand)) {
-    const transposed = tape.takeRows(operand.cols, operand.rows, nonZeros(operand));
-    tape.kernels.transposeRows(operand, transposed);
-    tape.kernels.sparseMatmul(transposed, dOut.dense, weight.gradient, { accumulate: true });
+    tape.kernels.sparseMatmul(transposed(tape, operand), dOut.dense, weight.gradient, { accumulate: true });
   } else {
     tape.kernels.matmul(operand, dOut.dense, weight.gradient, { transposeA: true, accumulate: true });
   }
-  tape.flops += 2 * elementsOf(operand) * out;
+  tape.flops += 2 * bySide.x;
+}
+
+/** The same as (dY^T x)^T: few gates are open, so that dY^T has far fewer non-zeros than x. */
+function weightGradientByOutput(tape: Tape, operand: SparseRows | FloatTensor, weight: Weight, dOut: SparseRows): void {
+  const [features, out] = weight.value.shape;
+  const dWeight = tape.take([out, features]);
+  const x = isRows(operand) ? scattered(tape, operand) : operand;
+  tape.kernels.sparseMatmul(transposed(tape, dOut), x, dWeight);
+  tape.kernels.addTransposed(dWeight, weight.gradient);
+  tape.flops += 2 * nonZeros(dOut) * features;
 }
 
 /** dX [N, in] = dY W^T. */
@@ -67,10 +87,19 @@ function inputGradient(tape: Tape, x: Value, weight: Weight, dOut: Gradient): vo
 }
 
 function denseForm(tape: Tape, x: Value): FloatTensor {
-  if (x.dense) return x.dense;
-  const dense = tape.take(x.shape);
-  tape.kernels.scatterRows(x.rows!, dense);
+  return x.dense ?? scattered(tape, x.rows!);
+}
+
+function scattered(tape: Tape, rows: SparseRows): FloatTensor {
+  const dense = tape.take([rows.rows, rows.cols]);
+  tape.kernels.scatterRows(rows, dense);
   return dense;
+}
+
+function transposed(tape: Tape, rows: SparseRows): SparseRows {
+  const out = tape.takeRows(rows.cols, rows.rows, nonZeros(rows));
+  tape.kernels.transposeRows(rows, out);
+  return out;
 }
 
 function isRows(operand: SparseRows | FloatTensor): operand is SparseRows {

@@ -338,6 +338,9 @@ describe('embedding, loss, optimiser and sums by hand', () => {
     expect([...other.data]).toEqual([3, -6, 9, -12, 15, -18]);
     kernels.fill(other, 4);
     expect([...other.data]).toEqual([4, 4, 4, 4, 4, 4]);
+    const turned = f64([3, 2], [10, 20, 30, 40, 50, 60]);
+    kernels.addTransposed(x, turned);
+    expect([...turned.data]).toEqual([11, 16, 28, 45, 53, 54]);
   });
 });
 

@@ -4,7 +4,14 @@ import type { Case } from './case.ts';
 import { f32, i32, Values } from './values.ts';
 
 export function trainingCases(): Case[] {
-  return [...embeddingCases(), ...lossCases(), ...adamwCases(), ...sumCases(), ...elementwiseCases()];
+  return [
+    ...embeddingCases(),
+    ...lossCases(),
+    ...adamwCases(),
+    ...sumCases(),
+    ...elementwiseCases(),
+    ...addTransposedCases(),
+  ];
 }
 
 function embeddingCases(): Case[] {
@@ -187,6 +194,29 @@ function sumCases(): Case[] {
         outputs: { partial: { magnitude: 1 } },
       },
     ];
+  });
+}
+
+function addTransposedCases(): Case[] {
+  const shapes = [
+    [1, 1],
+    [3, 5],
+    [16, 16],
+    [17, 33],
+    [130, 71],
+    [300, 64],
+  ] as const;
+  return shapes.map(([rows, cols]): Case => {
+    const name = `addTransposed [${rows}, ${cols}]`;
+    const normals = (which: string, shape: readonly number[]) =>
+      f32(shape, new Values(`${which} ${name}`).normals(rows * cols));
+    return {
+      kernel: 'addTransposed',
+      name,
+      tensors: () => ({ x: normals('x', [rows, cols]), out: normals('out', [cols, rows]) }),
+      call: (kernels, t) => kernels.addTransposed(t.float('x'), t.float('out')),
+      outputs: { out: 'equal' },
+    };
   });
 }
 

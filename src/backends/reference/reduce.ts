@@ -25,6 +25,13 @@ export function add(a: FloatTensor, b: FloatTensor, out: FloatTensor): void {
   for (let i = 0; i < elementsOf(out); i++) out.data[i] = a.data[i] + b.data[i];
 }
 
+export function addTransposed(x: FloatTensor, out: FloatTensor): void {
+  const [rows, cols] = [rowsOf(x), columnsOf(x)];
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < cols; c++) out.data[c * rows + r] += x.data[r * cols + c];
+  }
+}
+
 export function scale(x: FloatTensor, factor: number): void {
   for (let i = 0; i < elementsOf(x); i++) x.data[i] *= factor;
 }

@@ -15,7 +15,7 @@ import { embedding, embeddingBackward } from './embedding.ts';
 import { glu, gluBackward } from './glu.ts';
 import { matmul } from './matmul.ts';
 import { matvec, matvecTransposed, sparseMatvec } from './matvec.ts';
-import { add, copy, fill, scale, sumAbs, sumSquares } from './reduce.ts';
+import { add, addTransposed, copy, fill, scale, sumAbs, sumSquares } from './reduce.ts';
 import { rmsNorm, rmsNormBackward } from './rms-norm.ts';
 import { rope } from './rope.ts';
 import {
@@ -37,7 +37,7 @@ const REFERENCE_KERNELS: Kernels = {
   ...{ rescaleRows, rescaleRowsBackward },
   ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, attentionCached, glu, gluBackward },
   ...{ embedding, embeddingBackward, softmaxCrossEntropy, adamw },
-  ...{ sumSquares, sumAbs, add, scale, copy, fill },
+  ...{ sumSquares, sumAbs, add, addTransposed, scale, copy, fill },
 };
 
 /** A backend over JavaScript's own memory: one thread, shapes checked, nothing to free. `debug` scans inputs for NaN. */
