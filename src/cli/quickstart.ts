@@ -21,7 +21,7 @@ import { holdsRun, type RunSettings, runPaths } from '../train/run-directory.ts'
 import { TrainingRun } from '../train/training-run.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatDuration, formatPercent, formatRate } from '../util/format.ts';
-import { bookPaths } from './quickstart/books.ts';
+import { unpackBooks } from './quickstart/books.ts';
 import { decodeInTurns, engineOf, type Pair, trainInTurns } from './quickstart/comparison.ts';
 import { knownShare, wordsOf } from './quickstart/known-words.ts';
 import { calibratedSteps, type QuickstartSettings, quickstartSettings, SPARSITY } from './quickstart/settings.ts';
@@ -127,7 +127,7 @@ async function runAll(
   signal: AbortSignal,
   output: Output,
 ): Promise<Result | null> {
-  const paths = bookPaths();
+  const paths = unpackBooks(join(directory, 'text'));
   const seed = options.seed ?? 0;
   const draft = quickstartSettings(backend, paths, 100, seed);
   const trainOptions = { ...options, out: join(directory, 'sparse'), resume: false, textField: 'text' };
@@ -294,7 +294,7 @@ function cellsOf(row: TableRow): string[] {
 function printResult(output: Output, result: Result): void {
   const { final, samples, directory } = result;
   output.heading('What the model writes');
-  for (const { prompt, text } of samples) output.line(`  ${prompt}${text}`.replaceAll('\n', '\n  '));
+  for (const { prompt, text } of samples) output.line(`  ${prompt}${text}`.replace(/\n+/g, '\n    '));
   output.line(`  (${formatPercent(result.knownWords, 0)} of these words occur in the books)`);
   output.heading('Dense against sparse');
   output.table(tableRows(result));

@@ -4,9 +4,10 @@
  * chesterton-ball, which is not UTF-8.
  */
 
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { writeFileAtomically } from '../../formats/atomic-write.ts';
 import { FormatError } from '../../util/errors.ts';
 
 const BOOKS = [
@@ -22,8 +23,31 @@ const BOOKS = [
   'melville-moby_dick',
 ] as const;
 
-/** The paths of the books. Throws FormatError where the package is not installed. */
-export function bookPaths(): string[] {
+/**
+ * Writes the books into `directory` as plain paragraphs, one a line, and returns the paths. The lines of the originals end
+ * where a printed page did: a small model would spend its first minutes on learning that.
+ * Throws FormatError where the package is not installed.
+ */
+export function unpackBooks(directory: string): string[] {
+  mkdirSync(directory, { recursive: true });
+  return bookPaths().map((path, i) => {
+    const to = join(directory, `${BOOKS[i]}.txt`);
+    writeFileAtomically(to, paragraphsOf(readFileSync(path, 'utf8')));
+    return to;
+  });
+}
+
+/** Paragraphs of prose, each on one line, with an empty line between them; headings and ornaments are left out. */
+export function paragraphsOf(book: string): string {
+  return book
+    .replaceAll('\r\n', '\n')
+    .split(/\n\s*\n/)
+    .map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
+    .filter((paragraph) => /[a-z]/.test(paragraph) && paragraph.split(' ').length > 2)
+    .join('\n\n');
+}
+
+function bookPaths(): string[] {
   const folder = join(packageFolder(), 'gutenberg');
   const paths = BOOKS.map((name) => join(folder, `${name}.txt`));
   const missing = paths.find((path) => !existsSync(path));
