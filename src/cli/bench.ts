@@ -1,15 +1,20 @@
-/** `qsparse bench select|decode|train`: dense against sparse in one run. What is measured and how: `bench/`. */
+/** `qsparse bench select|product|decode|train`: dense against sparse in one run. What is measured and how: `bench/`. */
 
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Backend } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import { loadModel } from '../model/load-model.ts';
+import { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { messageOf, UsageError } from '../util/errors.ts';
 import { benchDecode, DECODE_COLUMNS } from './bench/bench-decode.ts';
 import { checkChoice, openBenchModel, shapeConfig } from './bench/bench-model.ts';
+import { benchProduct, PRODUCT_COLUMNS, PRODUCT_SHAPES, type ProductRow } from './bench/bench-product.ts';
 import { reportRows } from './bench/bench-report.ts';
 import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts';
-import { benchTrain, TRAIN_COLUMNS } from './bench/bench-train.ts';
+import { benchTrain, TRAIN_COLUMNS, type TrainBenchModel } from './bench/bench-train.ts';
 import type { RoundsOptions } from './bench/rounds.ts';
+import { SAMPLE_TEXT } from './inspect/sample-text.ts';
 import {
   addCommonOptions,
   type CommonOptions,
@@ -43,12 +48,16 @@ export function register(program: Command): void {
     .description('measure selection, decoding and training, dense against sparse')
     .addHelpText('after', HELP);
   addBenchOptions(bench.command('select'), 'what the top-K selection costs, in ns per token').action(runSelect);
+  addBenchOptions(bench.command('product'), 'many tokens times one matrix, top-K against the dense GEMM').action(
+    runProduct,
+  );
   addBenchOptions(bench.command('decode'), 'milliseconds per generated token')
     .option('--tokens <n>', 'tokens of one measurement', parsePositiveInteger('--tokens'), 32)
     .action(runDecode);
   addBenchOptions(bench.command('train'), 'whole training steps, optimiser included')
     .option('--batch-size <n>', 'sequences of a step', parsePositiveInteger('--batch-size'), 8)
     .option('--seq-len <n>', 'tokens of a sequence (default: of the shape)', parsePositiveInteger('--seq-len'))
+    .option('--text <file>', 'what a MODEL is trained on here (default: a built-in paragraph)')
     .action(runTrain);
 }
 
@@ -87,26 +96,66 @@ async function runDecode(model: string | undefined, options: BenchOptions & { to
   });
 }
 
-async function runTrain(
-  model: string | undefined,
-  options: BenchOptions & { batchSize: number; seqLen?: number },
-): Promise<void> {
-  checkChoice({ model, shape: options.shape });
+async function runProduct(model: string | undefined, options: BenchOptions): Promise<void> {
+  if (model !== undefined || options.shape !== undefined) {
+    throw new UsageError('bench', 'product measures its own matrices: leave MODEL and --shape out.');
+  }
   await withBackend(options, async (backend, output, rounds) => {
-    const shape = options.shape ?? 'd512-l8';
-    const config = model === undefined ? shapeConfig(shape, options.seqLen) : configOf(model, backend, options.seqLen);
+    const sparsities = denseFirst(options.sparsity ?? [0.5, 0.6, 0.8, 0.9, 0.95]);
+    const rows: ProductRow[] = [];
+    for (const shape of PRODUCT_SHAPES) {
+      if (!rounds.signal.aborted)
+        rows.push(...(await benchProduct(backend, shape, sparsities, options.seed ?? 0, rounds)));
+    }
+    reportRows('product', rows, { output, columns: PRODUCT_COLUMNS, backend, out: options.out });
+  });
+}
+
+interface TrainBenchCommandOptions extends BenchOptions {
+  batchSize: number;
+  seqLen?: number;
+  text?: string;
+}
+
+async function runTrain(model: string | undefined, options: TrainBenchCommandOptions): Promise<void> {
+  checkChoice({ model, shape: options.shape });
+  if (model === undefined && options.text !== undefined) {
+    throw new UsageError('--text', 'random weights are trained on random tokens. Name a MODEL, or leave --text out.');
+  }
+  await withBackend(options, async (backend, output, rounds) => {
+    const benched = trainModel(model, options, backend);
     const sparsities = denseFirst(options.sparsity ?? [0.4, 0.6]);
     const { batchSize, seed = 0 } = options;
-    const rows = await benchTrain(backend, model ?? shape, config, sparsities, { ...rounds, batchSize, seed });
+    const rows = await benchTrain(backend, benched, sparsities, { ...rounds, batchSize, seed });
     reportRows('train', rows, { output, columns: TRAIN_COLUMNS, backend, out: options.out });
   });
 }
 
-/** Only the shape of a checkpoint: these benches need no weights of it. */
-function configOf(path: string, backend: Backend, seqLen?: number) {
+/** A trained model keeps its weights and reads text: how many gates are closed is a matter of both. */
+function trainModel(path: string | undefined, options: TrainBenchCommandOptions, backend: Backend): TrainBenchModel {
+  const { shape = 'd512-l8', seqLen, text } = options;
+  if (path === undefined) return { name: shape, config: shapeConfig(shape, seqLen) };
+  const { config, parameters, tokenizer } = loadModel(path, backend);
+  const ids = Tokenizer.fromJson(tokenizer).encode(text === undefined ? SAMPLE_TEXT : readText(text));
+  return { name: path, config: { ...config, ...(seqLen !== undefined && { seqLen }) }, parameters, ids };
+}
+
+/** Enough for any batch; the rest of a long file would only be tokenised in vain. */
+const TEXT_CHARACTERS = 2 ** 20;
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').slice(0, TEXT_CHARACTERS);
+  } catch (error) {
+    throw new UsageError('--text', `${path} cannot be read: ${messageOf(error)}. Check the path.`, { cause: error });
+  }
+}
+
+/** Only the shape of a checkpoint: `select` needs no weights of it. */
+function configOf(path: string, backend: Backend) {
   const model = loadModel(path, backend);
   model.dispose();
-  return { ...model.config, ...(seqLen !== undefined && { seqLen }) };
+  return model.config;
 }
 
 function denseFirst(sparsities: readonly number[]): number[] {

@@ -2,8 +2,8 @@
  * `bench train`: whole training steps (forward, backward, clipping, AdamW), dense and at each sparsity, in one run.
  *
  * All variants train the same parameters in turn: the sparsity is a factor on the model's, as in a schedule, so that
- * memory is needed once. Dense is every product whole (no natural zeros skipped either). Token ids are random; with
- * fresh weights about half of the gates are closed, whatever the ids.
+ * memory is needed once. Dense is every product whole (no natural zeros skipped either). A shape has fresh weights and random
+ * tokens, which close about half of the gates; a trained model has its own weights and text, which close most.
  */
 
 import type { Backend } from '../../backend.ts';
@@ -12,7 +12,7 @@ import { type ModelConfig, resolveConfig } from '../../model/config.ts';
 import { denseTrainingFlops } from '../../model/flops.ts';
 import { StepStatistics } from '../../model/statistics.ts';
 import { Transformer } from '../../model/transformer.ts';
-import type { DType, IntTensor, Tensor } from '../../tensor/tensor.ts';
+import type { DType, FloatTensor, IntTensor, Tensor } from '../../tensor/tensor.ts';
 import { TensorPool } from '../../tensor-pool.ts';
 import { AdamW } from '../../train/adamw.ts';
 import { formatBytes, formatPercent } from '../../util/format.ts';
@@ -55,6 +55,15 @@ export const TRAIN_COLUMNS: readonly Column[] = [
   { key: 'spread', format: percent },
 ];
 
+export interface TrainBenchModel {
+  name: string;
+  config: ModelConfig;
+  /** Of a trained model, by name; fresh ones where left out. */
+  parameters?: ReadonlyMap<string, FloatTensor>;
+  /** Tokens of text, repeated as needed; random ones where left out. */
+  ids?: readonly number[];
+}
+
 export interface TrainBenchOptions extends RoundsOptions {
   batchSize: number;
   seed: number;
@@ -70,12 +79,12 @@ interface Measurement {
 /** The rows in the order of `sparsities`, whose first is 0: dense. */
 export async function benchTrain(
   backend: Backend,
-  shape: string,
-  config: ModelConfig,
+  benched: TrainBenchModel,
   sparsities: readonly number[],
   options: TrainBenchOptions,
 ): Promise<TrainRow[]> {
-  const stepper = createStepper(backend, config, Math.max(...sparsities), options);
+  const { name: shape, config } = benched;
+  const stepper = createStepper(backend, benched, Math.max(...sparsities), options);
   const tokens = options.batchSize * config.seqLen;
   const flops = denseTrainingFlops(config, { batch: options.batchSize, seqLen: config.seqLen });
   try {
@@ -99,12 +108,16 @@ export async function benchTrain(
   }
 }
 
-function createStepper(backend: Backend, shape: ModelConfig, sparsest: number, options: TrainBenchOptions) {
+function createStepper(backend: Backend, benched: TrainBenchModel, sparsest: number, options: TrainBenchOptions) {
   const skipping = switchableSkipping(backend);
   const { backend: timed, timer } = timeBackend(skipping.backend);
   const pool = new PeakPool(timed);
-  const config = resolveConfig({ ...shape, sparsity: sparsest });
+  const config = resolveConfig({ ...benched.config, sparsity: sparsest });
   const model = Transformer.create(config, timed, { seed: options.seed, pool });
+  for (const { name, value } of model.parameters) {
+    const trained = benched.parameters?.get(name);
+    if (trained) timed.kernels.copy(trained, value);
+  }
   const optimizer = new AdamW(model.parameters, timed.kernels, pool, {
     beta1: 0.9,
     beta2: 0.95,
@@ -113,12 +126,15 @@ function createStepper(backend: Backend, shape: ModelConfig, sparsest: number, o
   });
   const batch = { batch: options.batchSize, seqLen: config.seqLen };
   const prng = new Prng(options.seed);
-  const [ids, targets] = [randomIds(), randomIds()];
+  const [ids, targets] = [tokens(0), tokens(1)];
   let steps = 0;
 
-  function randomIds(): IntTensor {
+  /** The batch, or what follows each of its tokens. */
+  function tokens(offset: 0 | 1): IntTensor {
     const tensor = pool.take('i32', [batch.batch * batch.seqLen]);
-    for (let i = 0; i < tensor.data.length; i++) tensor.data[i] = prng.uint32() % config.vocabSize;
+    for (let i = 0; i < tensor.data.length; i++) {
+      tensor.data[i] = benched.ids?.[(i + offset) % benched.ids.length] ?? prng.uint32() % config.vocabSize;
+    }
     return tensor;
   }
 

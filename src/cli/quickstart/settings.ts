@@ -21,6 +21,9 @@ const COMPARED_SHARE = 0.2;
 const VALIDATION_TOKENS = 16_384;
 /** The fewest steps that leave something to look at, on however slow a backend. */
 const LEAST_STEPS = 20;
+const CALIBRATION_STEPS = 6;
+/** Where a step takes this long, one says enough. */
+const SLOW_STEP_SECONDS = 3;
 
 export interface QuickstartSettings {
   sparse: RunSettings;
@@ -60,17 +63,24 @@ export async function calibratedSteps(
     await secondsPerStep(sparse, backend, data),
     await secondsPerStep(dense, backend, data),
   ];
-  return Math.max(LEAST_STEPS, Math.round(seconds / (perSparseStep + COMPARED_SHARE * perDenseStep)));
+  const steps = seconds / (perSparseStep + COMPARED_SHARE * perDenseStep);
+  const unit = 1 / COMPARED_SHARE; // the validations then fall on the comparison and on the end
+  return Math.max(LEAST_STEPS, unit * Math.round(steps / unit));
 }
 
-/** The second of two steps: the first also pays for memory that later ones find. */
+/** The fastest of a few steps: the first ones also pay for memory that later ones find, and for the compiler. */
 async function secondsPerStep({ model, train }: RunSettings, backend: Backend, data: TrainingData): Promise<number> {
-  const trainer = new Trainer({ model, train: { ...train, steps: 10, detailEvery: 0 }, backend, data });
+  const trainer = new Trainer({ model, train: { ...train, steps: 100, detailEvery: 0 }, backend, data });
+  let fastest = Number.POSITIVE_INFINITY;
   try {
-    await trainer.run({ untilStep: 1 });
-    const before = trainer.progress.seconds;
-    await trainer.run({ untilStep: 2 });
-    return trainer.progress.seconds - before;
+    for (let step = 1; step <= CALIBRATION_STEPS; step++) {
+      const before = trainer.progress.seconds;
+      await trainer.run({ untilStep: step });
+      const seconds = trainer.progress.seconds - before;
+      fastest = Math.min(fastest, seconds);
+      if (seconds > SLOW_STEP_SECONDS) break;
+    }
+    return fastest;
   } finally {
     trainer.dispose();
   }
