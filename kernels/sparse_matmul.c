@@ -16,7 +16,7 @@
 #ifndef SM_TILE_BYTES
 #define SM_TILE_BYTES (28 << 10) /* of a 32 KB L1, the rest is for the lists and the sums */
 #endif
-#define SM_ROW_BLOCK 8192 /* cursors of so many rows are kept in the scratch */
+#define SM_ROW_BLOCK 256 /* their sums stay in L2 from one tile to the next, which is worth packing the tiles again */
 #define SM_MAX_TILE (512 << 10)
 #ifndef SM_AHEAD
 #define SM_AHEAD 2 /* rows prefetched */
@@ -149,8 +149,13 @@ static void sparse_matmul(const double *args, work w) {
   const int64_t m = INT(5), n = INT(6), k = INT(7);
   const int64_t bRow = INT(8) ? 1 : n, bCol = INT(8) ? k : 1;
   const int64_t tileRows = sm_tile_rows(m, k, start[m]);
-  /* Rows are divided where there are many: whole column tiles rarely divide evenly. */
-  if (m >= 64 * w.parts) {
+  /* Column tiles are divided where they come out even: then no part packs what another one packs. Else rows, if many. */
+  const int64_t tiles = (n + SM_COLS - 1) / SM_COLS;
+  if (tiles % w.parts == 0 || tiles >= 8 * w.parts) {
+    int64_t first, last;
+    share(n, SM_COLS, w, &first, &last);
+    if (first < last) sm_rows(start, index, value, b, bRow, bCol, out, n, k, 0, m, first, last, INT(9), tileRows, w.scratch);
+  } else if (m >= 64 * w.parts) {
     const int64_t r0 = sm_split(start, m, w.part, w.parts), r1 = sm_split(start, m, w.part + 1, w.parts);
     if (r0 < r1) sm_rows(start, index, value, b, bRow, bCol, out, n, k, r0, r1, 0, n, INT(9), tileRows, w.scratch);
   } else {

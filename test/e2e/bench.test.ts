@@ -35,16 +35,6 @@ describe.skipIf(mainMissing !== null)(`bench${mainMissing ? ` (${mainMissing})` 
     for (const { nsPerToken } of rows) expect(nsPerToken).toBeGreaterThan(0);
   });
 
-  it('product: dense first, on two shapes', async () => {
-    const { rows } = await bench('product', '--sparsity', '0.5', '--backend', 'native').catch(() => ({ rows: [] }));
-    if (rows.length === 0) return; // no native backend here; the reference would take minutes
-    expect(rows.map(({ shape, sparsity }) => `${shape} at ${sparsity}`)).toEqual([
-      ...['192 x 2048 x 2048 at 0', '192 x 2048 x 2048 at 0.5'],
-      ...['2048 x 512 x 1408 at 0', '2048 x 512 x 1408 at 0.5'],
-    ]);
-    expect(rows[1].gflopsDenseEquivalent / rows[1].gflops).toBeCloseTo(2);
-  });
-
   it('decode: dense first, and a file of the same', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'qsparse-bench-'));
     const out = join(directory, 'decode.json');
