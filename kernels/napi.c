@@ -1,6 +1,6 @@
 /* The N-API binding (version 8: Node 20 and later, one binary for all): memory, the thread pool and `run`.
  *
- * exports: kernelNames, isas (compiled in), supportedIsas (of these, what the CPU runs), maxThreads,
+ * exports: kernelNames, isas (compiled in), supportedIsas (of these, what the CPU runs), maxThreads, maxParts,
  *   create(threads, isa | null) -> { isa, args: ArrayBuffer, run(kernelIndex, parts), dispose() },
  *   allocate(bytes) -> { buffer: ArrayBuffer, address }, free(buffer).
  *

@@ -16,6 +16,7 @@
 #include "compact.h"
 
 #define RESCALE_EPS 1e-6f
+#define ROWS_FILL_COLS (SCRATCH_BYTES / 4) /* columns that transpose_fill takes at a time */
 
 static void count_non_zeros(const double *args, work w) {
   const float *x = PF(0);
@@ -77,14 +78,17 @@ static void transpose_fill(const double *args, work w) {
   const int64_t rows = INT(6), cols = INT(7);
   int64_t first, last;
   share(cols, 16, w, &first, &last);
-  int32_t *next = w.scratch; /* where the next element of each column goes; the wrapper limits cols to what fits */
-  for (int64_t c = first; c < last; c++) next[c - first] = outStart[c];
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t i = rows_seek(index, start[r], start[r + 1], first); i < start[r + 1] && index[i] < last; i++) {
-      const int32_t to = next[index[i] - first]++;
-      outIndex[to] = (int32_t)r;
-      outValue[to] = value[i];
-    }
+  int32_t *next = w.scratch; /* where the next element of each column goes */
+  for (int64_t c0 = first; c0 < last; c0 += ROWS_FILL_COLS) {
+    const int64_t c1 = MIN(last, c0 + ROWS_FILL_COLS);
+    for (int64_t c = c0; c < c1; c++) next[c - c0] = outStart[c];
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t i = rows_seek(index, start[r], start[r + 1], c0); i < start[r + 1] && index[i] < c1; i++) {
+        const int32_t to = next[index[i] - c0]++;
+        outIndex[to] = (int32_t)r;
+        outValue[to] = value[i];
+      }
+  }
 }
 
 static void scatter_rows(const double *args, work w) {

@@ -36,7 +36,7 @@ INLINE void sm_pack(const float *b, int64_t bRow, int64_t bCol, int64_t rows, in
     }
     return;
   }
-  /* Transposed: 8 columns of the tile at a time, so that the 8 lines being written to stay in L1. */
+  /* Transposed: 4 columns of the tile at a time, that is 4 rows of b as streams, and 16 bytes to each row of the tile. */
   for (int64_t c0 = 0; c0 < SM_COLS; c0 += 4) {
     const float *from = b + c0 * bCol;
     for (int64_t r = 0; r < rows; r++)
@@ -130,7 +130,7 @@ INLINE int64_t sm_split(const int32_t *start, int64_t m, int64_t part, int64_t p
 }
 
 #ifndef SM_TILE_ROWS
-/* Rows of a tile for a density: about 16 non-zeros of a row should fall into it, within L1 for the denser half. */
+/* Rows of a tile for a density: 12 non-zeros of a row should fall into it at least, within L1 for the denser half. */
 INLINE int64_t sm_tile_rows(int64_t m, int64_t k, int64_t nonZeros) {
   const int64_t inL1 = SM_TILE_BYTES / (SM_COLS * 4);
   const double perColumn = (double)nonZeros / ((double)m * (double)k);

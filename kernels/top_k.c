@@ -47,17 +47,18 @@ INLINE void tk_row(const float *x, int64_t size, int64_t kept, int32_t *index, f
     }
   }
   /* `low` is reached by too many or just enough, `high` by too few. */
-  int32_t low = 0, high = largest + 1;
+  int32_t low = 0;
+  int64_t high = (int64_t)largest + 1; /* 2^31 where a NaN has all bits set */
   int64_t atLow = size, atHigh = 0;
   const float share = (float)kept / (float)size;
   /* The quantile of |normal| at 1 - share over its mean, within 20 % for shares of 0.2 .. 0.9. */
   int32_t guess = magnitude(sum / (float)size * 1.69f * (1 - share));
-  for (int step = 1; atLow != kept && low + 1 < high; step++) {
-    const int32_t middle = guess > low && guess < high ? guess : low + (high - low) / 2;
+  for (int step = 1; atLow != kept && high - low > 1; step++) {
+    const int32_t middle = guess > low && guess < high ? guess : (int32_t)(low + (high - low) / 2);
     const int64_t count = count_reaching(x, size, middle);
     if (count >= kept) low = middle, atLow = count;
     else high = middle, atHigh = count;
-    const float a = tk_value(low), b = tk_value(high);
+    const float a = tk_value(low), b = tk_value((int32_t)MIN(high, MAGNITUDE));
     guess = step % 3 ? magnitude(a + (b - a) * ((float)(atLow - kept) + 0.5f) / (float)(atLow - atHigh)) : 0;
   }
   if (atLow == kept) {

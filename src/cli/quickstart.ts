@@ -37,12 +37,13 @@ import { TextSampler } from './train/text-sampler.ts';
 
 interface QuickstartOptions extends CommonOptions {
   minutes: number;
+  denseShare: number;
   out?: string;
 }
 
 const HELP = `
 Trains a small language model with ${formatPercent(SPARSITY, 0)} zeros at the input of its projections on ten books of the public
-domain, and its dense twin for the first fifth of the steps; then shows what the zeros cost in loss and gain in seconds.
+domain, and its dense twin for the first fifth of the steps (--dense-share); then shows what the zeros cost in loss and gain in seconds.
 
 Examples:
   $ qsparse quickstart
@@ -57,10 +58,13 @@ export function register(program: Command): void {
     .command('quickstart')
     .description('train a small model, dense and sparse, and show the difference')
     .option('--minutes <n>', 'about how long to train', parseNumber('--minutes', { min: 0 }), 3)
+    .option('--dense-share <share>', 'share of the steps that the dense twin is trained for', parseDenseShare, 0.2)
     .option('--out <dir>', `where everything goes (default: ${DEFAULT_DIRECTORY}, or the next free name)`)
     .addHelpText('after', HELP);
   addCommonOptions(command).action(quickstart);
 }
+
+const parseDenseShare = parseNumber('--dense-share', { min: 0, max: 1 });
 
 /** What the command found, as printed and as `--json`. */
 interface Result {
@@ -128,15 +132,15 @@ async function runAll(
   output: Output,
 ): Promise<Result | null> {
   const paths = unpackBooks(join(directory, 'text'));
-  const seed = options.seed ?? 0;
-  const draft = quickstartSettings(backend, paths, 100, seed);
+  const { seed = 0, denseShare } = options;
+  const draft = quickstartSettings(backend, paths, { steps: 100, denseShare }, seed);
   const trainOptions = { ...options, out: join(directory, 'sparse'), resume: false, textField: 'text' };
   const text = await prepareText(trainOptions, draft.sparse, output);
   try {
     if (signal.aborted) return null;
     output.progress().update({ label: 'measuring steps on this machine' });
-    const steps = await calibratedSteps(draft, backend, text.data, 60 * options.minutes);
-    const settings = quickstartSettings(backend, paths, steps, seed);
+    const steps = await calibratedSteps(draft, backend, text.data, { seconds: 60 * options.minutes, denseShare });
+    const settings = quickstartSettings(backend, paths, { steps, denseShare }, seed);
     output.progress().done();
     printPlan(output, settings, backend, text);
     return await trainAndMeasure(directory, settings, backend, text, signal, output);

@@ -61,7 +61,8 @@ export class StepStatistics {
 
   /** Sum of squares after the selection over that before, by point and layer; 1 where nothing was measured. */
   energyKept(): Record<Point, number[]> {
-    return this.#table(({ energyKept, energy }) => (energy > 0 ? energyKept / energy : 1));
+    // The two sums are added in different orders: where all is kept, rounding may put the part above the whole.
+    return this.#table(({ energyKept, energy }) => (energy > 0 ? Math.min(1, energyKept / energy) : 1));
   }
 
   /** Share of hidden channels that no token opened, by layer; needs `detail`. */

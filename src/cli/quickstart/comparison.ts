@@ -12,7 +12,9 @@ import { Sampler } from '../../infer/sampler.ts';
 import type { Transformer } from '../../model/transformer.ts';
 import type { TrainingRun } from '../../train/training-run.ts';
 
-const TRAINING_SLICES = 4;
+/** Steps that one of the two trains before it is the other's turn; at least four turns each. */
+const SLICE_STEPS = 25;
+const LEAST_SLICES = 4;
 const DECODING_ROUNDS = 5;
 const DECODED_TOKENS = 100;
 
@@ -34,8 +36,9 @@ export async function trainInTurns(
   signal: AbortSignal,
 ): Promise<Pair | null> {
   const rates: { dense: number[]; sparse: number[] } = { dense: [], sparse: [] };
-  for (let slice = 1; slice <= TRAINING_SLICES; slice++) {
-    const untilStep = Math.round((steps * slice) / TRAINING_SLICES);
+  const slices = Math.max(LEAST_SLICES, Math.round(steps / SLICE_STEPS));
+  for (let slice = 1; slice <= slices; slice++) {
+    const untilStep = Math.round((steps * slice) / slices);
     for (const [name, run] of [
       ['dense', dense],
       ['sparse', sparse],

@@ -16,14 +16,21 @@ const HIDDEN_L1 = 3e-4;
 /** Sequences of a step: few, because in minutes the number of updates matters more than their precision. */
 const BATCH_SIZE = 4;
 const LEARNING_RATE = 2e-3;
-/** The dense twin is trained for this share of the steps, and the sparse model is validated there too. */
-const COMPARED_SHARE = 0.2;
 const VALIDATION_TOKENS = 16_384;
+/** Over the run; the comparison with the dense twin falls on one of them. */
+const VALIDATIONS = 10;
 /** The fewest steps that leave something to look at, on however slow a backend. */
 const LEAST_STEPS = 20;
 const CALIBRATION_STEPS = 6;
 /** Where a step takes this long, one says enough. */
 const SLOW_STEP_SECONDS = 3;
+
+export interface QuickstartLength {
+  /** Steps of the sparse model, a multiple of ten. */
+  steps: number;
+  /** Share of them that the dense twin is trained for. */
+  denseShare: number;
+}
 
 export interface QuickstartSettings {
   sparse: RunSettings;
@@ -32,9 +39,15 @@ export interface QuickstartSettings {
   comparedSteps: number;
 }
 
-/** The two runs for so many steps of the sparse one. */
-export function quickstartSettings(backend: Backend, paths: string[], steps: number, seed: number): QuickstartSettings {
-  const comparedSteps = Math.max(1, Math.round(COMPARED_SHARE * steps));
+/** The two runs of that length. */
+export function quickstartSettings(
+  backend: Backend,
+  paths: string[],
+  { steps, denseShare }: QuickstartLength,
+  seed: number,
+): QuickstartSettings {
+  const validateEvery = steps / VALIDATIONS;
+  const comparedSteps = validateEvery * Math.max(1, Math.round(denseShare * VALIDATIONS));
   // The reference backend is the oracle of the tests, a thousand times slower: it gets a model that it can train at all.
   const shape = preset(backend.name === 'reference' ? 'tiny' : 'quickstart');
   const sparse = resolveConfig({ ...shape, sparsity: SPARSITY, hiddenL1: HIDDEN_L1 });
@@ -42,8 +55,8 @@ export function quickstartSettings(backend: Backend, paths: string[], steps: num
   const train = resolveTrainConfig(
     {
       ...{ steps, seed, batchSize: BATCH_SIZE, lr: LEARNING_RATE, warmupSteps: Math.ceil(steps / 20) },
-      ...{ validateEvery: comparedSteps, validationTokens: VALIDATION_TOKENS, saveEvery: 0, detailEvery: 10 },
-      ...{ sampleEvery: comparedSteps },
+      ...{ validateEvery, validationTokens: VALIDATION_TOKENS, saveEvery: 0, detailEvery: 10 },
+      ...{ sampleEvery: 2 * validateEvery },
     },
     sparse.seqLen,
   );
@@ -57,15 +70,14 @@ export async function calibratedSteps(
   { sparse, dense }: QuickstartSettings,
   backend: Backend,
   data: TrainingData,
-  seconds: number,
+  { seconds, denseShare }: { seconds: number; denseShare: number },
 ): Promise<number> {
   const [perSparseStep, perDenseStep] = [
     await secondsPerStep(sparse, backend, data),
     await secondsPerStep(dense, backend, data),
   ];
-  const steps = seconds / (perSparseStep + COMPARED_SHARE * perDenseStep);
-  const unit = 1 / COMPARED_SHARE; // the validations then fall on the comparison and on the end
-  return Math.max(LEAST_STEPS, unit * Math.round(steps / unit));
+  const steps = seconds / (perSparseStep + denseShare * perDenseStep);
+  return Math.max(LEAST_STEPS, VALIDATIONS * Math.round(steps / VALIDATIONS));
 }
 
 /** The fastest of a few steps: the first ones also pay for memory that later ones find, and for the compiler. */

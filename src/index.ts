@@ -1,0 +1,113 @@
+/**
+ * The package's entry: what a program needs to train, load, measure and run a model without the command line.
+ *
+ *     import { Engine, generateText, loadBackend, loadModel, Sampler, Tokenizer } from 'qsparse';
+ *
+ *     const backend = await loadBackend(); // native where it was built, else wasm
+ *     const model = loadModel('runs/book', backend); // a run or a checkpoint directory
+ *     const engine = new Engine(model.config, model.parameters, backend);
+ *     const tokenizer = Tokenizer.fromJson(model.tokenizer);
+ *     const options = { sampler: new Sampler({ temperature: 0.8, seed: 1 }), maxTokens: 100 };
+ *     for await (const piece of generateText(engine, tokenizer, 'Once', options)) process.stdout.write(piece);
+ *     engine.dispose();
+ *     model.dispose();
+ *     backend.dispose();
+ *
+ * Whole programs: examples/. What is not exported here may change without notice.
+ */
+
+// ---- backends, memory and tensors
+export { Arena } from './arena.ts';
+export type { Activation, Backend, BackendName, Kernels } from './backend.ts';
+export { type LoadBackendOptions, loadBackend } from './backends/load-backend.ts';
+export { createReferenceBackend } from './backends/reference/reference-backend.ts';
+// ---- files
+export {
+  type Checkpoint,
+  type CheckpointFiles,
+  findCheckpoint,
+  readCheckpoint,
+  type SaveOptions,
+  saveCheckpoint,
+} from './formats/checkpoint-directory.ts';
+export { lockRunDirectory } from './formats/run-lock.ts';
+export {
+  openSafetensors,
+  readSafetensorsHeader,
+  type SafetensorsFile,
+  type TensorData,
+  type TensorEntry,
+  writeSafetensors,
+} from './formats/safetensors.ts';
+export type { SafetensorsDType, SafetensorsHeader, TensorInfo } from './formats/safetensors-header.ts';
+// ---- inference
+export { Engine, type EngineOptions } from './infer/engine.ts';
+export { type GenerateTextOptions, generateText, type TextResult } from './infer/generate-text.ts';
+export { type FinishReason, type GenerateOptions, generateTokens, type TokenEngine } from './infer/generate-tokens.ts';
+export { argmax, type Logits, Sampler, type SamplerOptions } from './infer/sampler.ts';
+export type { ZeroCounts } from './infer/zero-counts.ts';
+// ---- the model
+export {
+  featuresAt,
+  keptCount,
+  type ModelConfig,
+  type ModelConfigInput,
+  outputsAt,
+  POINTS,
+  type Point,
+  resolveConfig,
+  type Sparsity,
+  sparsityAt,
+} from './model/config.ts';
+export {
+  activatedParameters,
+  blockParameters,
+  configuredSparsity,
+  denseForwardFlops,
+  denseTrainingFlops,
+  matmulParameters,
+  modelSparsity,
+  parametersAt,
+  type SparsityTable,
+} from './model/flops.ts';
+export { fromHfWeights, type NamedArray, toHfWeights } from './model/hf-weights.ts';
+export { type LoadedModel, loadModel } from './model/load-model.ts';
+export { countParameters, describeParameters, type Parameter, type ParameterInfo } from './model/parameters.ts';
+export { PRESETS, preset } from './model/presets.ts';
+export { StepStatistics } from './model/statistics.ts';
+export { type BatchShape, type PassOptions, type StepOptions, Transformer } from './model/transformer.ts';
+export { density, nonZeros, type SparseRows } from './tensor/sparse-rows.ts';
+export { type DType, type FloatTensor, type FloatType, type IntTensor, type Tensor, view } from './tensor/tensor.ts';
+export { TensorPool } from './tensor-pool.ts';
+// ---- text
+export { type DecodeStream, Tokenizer } from './tokenizer/tokenizer.ts';
+export type { TokenizerJson } from './tokenizer/tokenizer-json.ts';
+export { END_OF_TEXT, type TrainBpeOptions, trainBpe } from './tokenizer/train-bpe.ts';
+// ---- training
+export { AdamW, type AdamWOptions } from './train/adamw.ts';
+export { progressOf, restoreTrainer, saveTrainer } from './train/checkpointing.ts';
+export type {
+  DetailRecord,
+  MetricsRecord,
+  RunRecord,
+  SampleRecord,
+  StepRecord,
+  ValidationRecord,
+} from './train/metrics.ts';
+export { type PrepareOptions, prepareTokenData, type TokenDataInfo } from './train/prepare-token-data.ts';
+export { holdsRun, type RunSettings, readRunSettings, runPaths } from './train/run-directory.ts';
+export { openTextSource, type TextChunk, type TextSource, type TextSourceOptions } from './train/text-source.ts';
+export { type TokenBatch, TokenData } from './train/token-data.ts';
+export { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from './train/train-config.ts';
+export {
+  type RunOptions,
+  type RunOutcome,
+  Trainer,
+  type TrainerHooks,
+  type TrainerOptions,
+  type TrainingData,
+  type TrainingProgress,
+} from './train/trainer.ts';
+export { TrainingRun, type TrainingRunOptions } from './train/training-run.ts';
+// ---- errors: one class for each kind of cause, all of them QSparseError
+export { BackendError, FormatError, QSparseError, ShapeError, TrainingError, UsageError } from './util/errors.ts';

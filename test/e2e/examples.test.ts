@@ -1,0 +1,58 @@
+/** The programs in examples/ run as they stand, one after the other, on the built package. */
+
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
+const isBuilt = existsSync(ENTRY);
+if (!isBuilt) console.warn(`skipped: ${ENTRY} is missing. Run npm run build.`);
+
+let folder: string;
+
+/** What an example prints. Fails where it ends with another code than 0. */
+async function runExample(name: string): Promise<string> {
+  const child = spawn(process.execPath, [join(EXAMPLES, name), join(folder, 'run')], { stdio: 'pipe' });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (data: Buffer) => {
+    stdout += data.toString();
+  });
+  child.stderr.on('data', (data: Buffer) => {
+    stderr += data.toString();
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect(code, stderr).toBe(0);
+  return stdout;
+}
+
+describe.skipIf(!isBuilt)('examples', { timeout: 120_000 }, () => {
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'qsparse-examples-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('02-generate trains first where there is no run, and reads about 40 % of the weights', async () => {
+    const output = await runExample('02-generate.mjs');
+    const losses = [...output.matchAll(/^step +(\d+) {2}loss ([\d.]+)/gm)].map((match) => Number(match[2]));
+    expect(losses).toHaveLength(7);
+    expect(losses[0]).toBeCloseTo(Math.log(512), 0);
+    expect(losses[6]).toBeLessThan(4.2);
+    expect(output).toMatch(/^Alice/m);
+    expect(Number(/blocks (\d+) % unread/.exec(output)?.[1])).toBeGreaterThan(50);
+  });
+
+  it('01-train finds its run and has nothing left to do', async () => {
+    const output = await runExample('01-train.mjs');
+    expect(output).not.toMatch(/^step/m);
+    expect(output).toMatch(/^saved .*step-000300$/m);
+  });
+
+  it('all of them are run here', () => {
+    expect(readdirSync(EXAMPLES).sort()).toEqual(['01-train.mjs', '02-generate.mjs']);
+  });
+});
