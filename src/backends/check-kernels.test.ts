@@ -58,6 +58,15 @@ describe('checkKernels', () => {
     expect(reached).toEqual(['matmul', 'matmul', 'matvec', 'sparseMatvec', 'embedding']);
   });
 
+  it('refuses a product over nothing and lists that 32-bit row starts cannot count', () => {
+    const empty = 'inner extent: expected 1 or more, got 0.';
+    expect(refusal(() => kernels.matmul(f32([3, 0]), f32([0, 5]), f32([3, 5])))).toContain(empty);
+    expect(refusal(() => kernels.sparseMatmul(rows(2, 0, [0, 0, 0], []), f32([0, 5]), f32([2, 5])))).toContain(empty);
+    const huge: FloatTensor = { ...f32([0]), shape: [70_000, 70_000] };
+    const message = refusal(() => kernels.countNonZeros(huge, tensor('i32', [70_001])));
+    expect(message).toContain('elements of a list: expected at most 2147483647');
+  });
+
   it('names op, tensor, expected and got', () => {
     expect(refusal(() => kernels.matmul(f32([2, 3]), f32([4, 5]), f32([2, 5])))).toBe(
       '[matmul] shape of b: expected [3, 5], got [4, 5].',

@@ -12,6 +12,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import {
   expectApart,
   expectIds,
+  expectListable,
   expectMatrix,
   expectRoom,
   expectRows,
@@ -55,6 +56,7 @@ function checkProducts(inner: Kernels) {
       expectMatrix(op, 'a', a, type, rowsOf(a), columnsOf(a));
       expectMatrix(op, 'b', b, type, options?.transposeB ? n : k, options?.transposeB ? k : n);
       expectMatrix(op, 'out', out, type, m, n);
+      expectInner(op, k);
       expectApart(op, 'out', out, 'a', a);
       expectApart(op, 'out', out, 'b', b);
       inner.matmul(a, b, out, options);
@@ -66,6 +68,7 @@ function checkProducts(inner: Kernels) {
       expectRows(op, 'a', a, type);
       expectMatrix(op, 'b', b, type, options?.transposeB ? n : a.cols, options?.transposeB ? a.cols : n);
       expectMatrix(op, 'out', out, type, a.rows, n);
+      expectInner(op, a.cols);
       expectApart(op, 'out', out, 'a.value', a.value);
       expectApart(op, 'out', out, 'b', b);
       inner.sparseMatmul(a, b, out, options);
@@ -100,6 +103,11 @@ function checkProducts(inner: Kernels) {
   } satisfies Partial<Kernels>;
 }
 
+/** The extent that a product sums over. Without one the blocked kernels have no block to write the zeros with. */
+function expectInner(op: string, extent: number): void {
+  if (!(extent >= 1)) mismatch(op, 'inner extent', '1 or more', extent);
+}
+
 function checkRows(inner: Kernels) {
   return {
     selectTopK(x, kept, out) {
@@ -114,6 +122,7 @@ function checkRows(inner: Kernels) {
     countNonZeros(x, start) {
       const op = 'countNonZeros';
       const type = floatTypeOf(op, 'x', x);
+      expectListable(op, elementsOf(x)); // all of them may be other than 0
       expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
       expectSize(op, 'start', start, 'i32', rowsOf(x) + 1);
       inner.countNonZeros(x, start);

@@ -10,7 +10,7 @@ import os from 'node:os';
 import { UsageError } from '../util/errors.ts';
 
 /** The largest number of threads that the C side takes. */
-export const MAX_THREADS = 256;
+const MAX_THREADS = 256;
 
 /** Physical cores that this process may use, at least 1; a container's CPU quota counts. */
 export function defaultThreads(): number {

@@ -63,6 +63,14 @@ export function expectSize(op: string, name: string, tensor: Tensor, dtype: Tens
   }
 }
 
+/** Row starts are 32-bit integers, like everything that a list holds. */
+const MOST_LISTED = 2 ** 31 - 1;
+
+/** A list of as many elements: their count must fit its row starts. */
+export function expectListable(op: string, count: number): void {
+  if (count > MOST_LISTED) mismatch(op, 'elements of a list', `at most ${MOST_LISTED}: give it fewer rows`, count);
+}
+
 /** A SparseRows of rows x cols with room for `capacity` elements, its contents not looked at (an output). */
 export function expectRoom(
   op: string,
@@ -73,6 +81,7 @@ export function expectRoom(
   cols: number,
   capacity: number,
 ): void {
+  expectListable(op, capacity);
   if (matrix.rows !== rows || matrix.cols !== cols) {
     const got = shapeText([matrix.rows, matrix.cols]);
     throw new ShapeError(op, `shape of ${name}: expected ${shapeText([rows, cols])}, got ${got}.`);

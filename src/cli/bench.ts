@@ -1,12 +1,11 @@
 /** `qsparse bench select|product|decode|train`: dense against sparse in one run. What is measured and how: `bench/`. */
 
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Backend } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import { loadModel } from '../model/load-model.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { messageOf, UsageError } from '../util/errors.ts';
+import { UsageError } from '../util/errors.ts';
 import { benchDecode, DECODE_COLUMNS } from './bench/bench-decode.ts';
 import { checkChoice, openBenchModel, shapeConfig } from './bench/bench-model.ts';
 import { benchProduct, PRODUCT_COLUMNS, PRODUCT_SHAPES, type ProductRow } from './bench/bench-product.ts';
@@ -14,7 +13,6 @@ import { reportRows } from './bench/bench-report.ts';
 import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts';
 import { benchTrain, TRAIN_COLUMNS, type TrainBenchModel } from './bench/bench-train.ts';
 import type { RoundsOptions } from './bench/rounds.ts';
-import { SAMPLE_TEXT } from './inspect/sample-text.ts';
 import {
   addCommonOptions,
   type CommonOptions,
@@ -24,6 +22,7 @@ import {
 } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
+import { textOrSample } from './shared/sample-text.ts';
 
 interface BenchOptions extends CommonOptions {
   shape?: string;
@@ -136,20 +135,12 @@ function trainModel(path: string | undefined, options: TrainBenchCommandOptions,
   const { shape = 'd512-l8', seqLen, text } = options;
   if (path === undefined) return { name: shape, config: shapeConfig(shape, seqLen) };
   const { config, parameters, tokenizer } = loadModel(path, backend);
-  const ids = Tokenizer.fromJson(tokenizer).encode(text === undefined ? SAMPLE_TEXT : readText(text));
+  const ids = Tokenizer.fromJson(tokenizer).encode(textOrSample(text).slice(0, TEXT_CHARACTERS));
   return { name: path, config: { ...config, ...(seqLen !== undefined && { seqLen }) }, parameters, ids };
 }
 
 /** Enough for any batch; the rest of a long file would only be tokenised in vain. */
 const TEXT_CHARACTERS = 2 ** 20;
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').slice(0, TEXT_CHARACTERS);
-  } catch (error) {
-    throw new UsageError('--text', `${path} cannot be read: ${messageOf(error)}. Check the path.`, { cause: error });
-  }
-}
 
 /** Only the shape of a checkpoint: `select` needs no weights of it. */
 function configOf(path: string, backend: Backend) {

@@ -2,7 +2,6 @@
  * `qsparse inspect`: what a model consists of, and how much of it a token really uses, measured on text.
  */
 
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
 import { Engine } from '../infer/engine.ts';
@@ -10,13 +9,13 @@ import type { ModelConfig } from '../model/config.ts';
 import { type LoadedModel, loadModel } from '../model/load-model.ts';
 import { countParameters } from '../model/parameters.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { messageOf, UsageError } from '../util/errors.ts';
+import { UsageError } from '../util/errors.ts';
 import { formatBytes, formatCount, formatInteger, formatPercent } from '../util/format.ts';
 import { activationTable, layerTable } from './inspect/activation-table.ts';
-import { SAMPLE_TEXT } from './inspect/sample-text.ts';
 import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './shared/common-options.ts';
 import { onInterrupt } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
+import { textOrSample } from './shared/sample-text.ts';
 import type { Column } from './shared/table.ts';
 
 interface InspectOptions extends CommonOptions {
@@ -64,7 +63,7 @@ export function register(program: Command): void {
 
 async function inspect(path: string, options: InspectOptions): Promise<void> {
   const output = new Output(options);
-  const text = options.text === undefined ? SAMPLE_TEXT : readText(options.text);
+  const text = textOrSample(options.text);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
     const model = loadModel(path, backend);
@@ -139,12 +138,4 @@ function shapeLines(config: ModelConfig, bytes: number): [string, string][] {
     ['sparsity', `${points}, down ${down}${rescale === 'l2' ? '; re-scaled' : ''}`],
     ['weights', `${formatBytes(bytes)} in f32`],
   ];
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UsageError('inspect', `cannot read --text ${path}: ${messageOf(error)}.`, { cause: error });
-  }
 }

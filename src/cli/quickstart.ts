@@ -88,15 +88,16 @@ interface Result {
 async function quickstart(options: QuickstartOptions): Promise<void> {
   const output = new Output(options);
   const directory = chooseDirectory(options.out);
+  const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   mkdirSync(directory, { recursive: true });
   const lock = lockRunDirectory(directory);
   const interrupt = onInterrupt(() => output.note('stopping after this step; Ctrl-C again ends at once'));
-  const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
     const result = await runAll(directory, options, backend, interrupt.signal, output);
     output.progress().done();
     if (result === null) {
-      output.line(`stopped. To go on: qsparse train --out ${join(directory, 'sparse')} --resume`);
+      const sparse = join(directory, 'sparse');
+      output.line(holdsRun(sparse) ? `stopped. To go on: qsparse train --out ${sparse} --resume` : 'stopped.');
       process.exitCode = INTERRUPTED_EXIT_CODE;
       return;
     }

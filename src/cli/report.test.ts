@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { fakeRun } from '../report/fake-run.ts';
+import { fakeRun } from '../../test/support/fake-run.ts';
 import { createProgram } from './program.ts';
 
 let directory: string;

@@ -168,6 +168,14 @@ describe('readCheckpoint', () => {
     checkpoint.close();
   });
 
+  it('looks at no file that state.json names beyond its own', () => {
+    const path = save(100);
+    const state = JSON.parse(readFileSync(join(path, 'state.json'), 'utf8')) as { fileBytes: Record<string, number> };
+    state.fileBytes['../../latest.json'] = 1;
+    writeFileSync(join(path, 'state.json'), JSON.stringify(state));
+    expect(stepOf(path)).toBe(100);
+  });
+
   it('refuses other versions, missing and shortened files by name', () => {
     const path = save(100);
     const damage = (name: string, content: string | null, message: RegExp) => {

@@ -16,11 +16,13 @@ import type { SafetensorsFile, TensorEntry } from './safetensors.ts';
 import { openSafetensors, writeSafetensors } from './safetensors.ts';
 
 /** Counts up when an older reader could not read the files rightly. */
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 
 const CHECKPOINTS = 'checkpoints';
 const STEP_NAME = new RegExp(`^(?:\\${OLD_PREFIX})?(step-(\\d{6,}))$`);
 const OPTIONAL_FILE = 'optimizer.safetensors';
+/** Those of which state.json holds the size. */
+const SIZED_FILES = ['config.json', 'tokenizer.json', 'model.safetensors', OPTIONAL_FILE] as const;
 
 export interface CheckpointFiles {
   /** The model's configuration, without formatVersion: that is added. */
@@ -120,7 +122,7 @@ function writeCheckpointFiles(directory: string, step: number, files: Checkpoint
   writeFileSync(join(directory, 'tokenizer.json'), tokenizerText);
   writeSafetensors(join(directory, 'model.safetensors'), model, { format: 'qsparse' });
   writeSafetensors(join(directory, OPTIONAL_FILE), optimizer, { format: 'qsparse' });
-  const sizes = readdirSync(directory).map((name) => [name, statSync(join(directory, name)).size]);
+  const sizes = SIZED_FILES.map((name) => [name, statSync(join(directory, name)).size]);
   const record = { formatVersion: FORMAT_VERSION, step, fileBytes: Object.fromEntries(sizes), state };
   writeFileSync(join(directory, 'state.json'), json(record));
 }
@@ -132,8 +134,8 @@ function checkFiles(path: string): { step: number; state: Record<string, unknown
   if (typeof step !== 'number' || !isRecord(fileBytes) || !isRecord(state)) {
     fail(statePath, 'expected the fields step, fileBytes and state. It is not the state of a checkpoint.');
   }
-  for (const [name, bytes] of Object.entries(fileBytes)) {
-    const file = join(path, name);
+  for (const name of SIZED_FILES) {
+    const [file, bytes] = [join(path, name), fileBytes[name]];
     if (!existsSync(file)) {
       if (name === OPTIONAL_FILE) continue;
       fail(file, 'is missing. The checkpoint is not complete: use another one or copy it again.');

@@ -2,8 +2,8 @@
  * Engine: runs a model on one sequence, token ids in, logits out. The whole forward pass stands here in execution
  * order.
  *
- * Owns the plan of the memory (workspace, key/value cache, rotary tables); the weights belong to the caller. No tape
- * and no allocation per token. A prompt goes through in chunks with the many-token products, a single token through
+ * Owns the plan of the memory (workspace, key/value cache, rotary tables); the weights belong to the caller. No tape,
+ * and no tensor is allocated per token. A prompt goes through in chunks with the many-token products, a single token through
  * the one-token products, which read only the rows of the weights at its non-zero inputs. The rule of the mask is the
  * same at every position: per token, the `kept` largest |x|, no look at other tokens - hence prefill, chunked prefill
  * and token-by-token decoding give the same logits up to the rounding of sums. Source: Q-Sparse (arXiv 2407.10969)

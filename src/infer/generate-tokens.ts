@@ -33,8 +33,8 @@ export type FinishReason = 'stop' | 'length' | 'context' | 'aborted';
 const TURN_EVERY_MS = 20;
 
 /**
- * Yields the ids that follow `promptIds` in the engine's sequence and returns why it ended. Each id is sampled before
- * the engine runs on the one before it is needed: a consumer that stops early costs no forward pass. Throws what the
+ * Yields the ids that follow `promptIds` in the engine's sequence and returns why it ended. The engine runs on an id only
+ * when the next one is asked for: the last id that a consumer takes costs no forward pass. Throws what the
  * engine throws, UsageError for an empty prompt or one longer than the context.
  */
 export async function* generateTokens(

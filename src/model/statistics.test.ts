@@ -69,4 +69,13 @@ describe('StepStatistics', () => {
     expect(statistics.deadChannels()[1]).toBeGreaterThanOrEqual(6 / 24);
     expect(statistics.deadChannels()[0]).toBeLessThan(6 / 24);
   });
+
+  it('counts closed gates that a selection keeps as the zeros that they are', () => {
+    const closeAll = (model: Transformer) => {
+      for (const { name, value } of model.parameters) if (name.endsWith('.gateUp')) value.data.fill(0);
+    };
+    const { statistics } = measure({ activation: 'relu2', sparsity: { down: 0.5 } }, closeAll);
+    expect(statistics.sparsity().down).toEqual([1, 1]);
+    expect(statistics.deadChannels()).toEqual([1, 1]);
+  });
 });

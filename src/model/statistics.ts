@@ -7,6 +7,7 @@
 
 import type { Tape } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
+import { hasNaturalZeros } from '../ops/glu.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
 import { type FloatTensor, sizeOf, view } from '../tensor/tensor.ts';
 import { type ModelConfig, POINTS, type Point } from './config.ts';
@@ -44,7 +45,7 @@ export class StepStatistics {
   /** Counts the input of one point before (`x`, dense) and after its selection. */
   observe(tape: Tape, point: Point, layer: number, x: Value, selected: Value): void {
     const counts = this.#counts[point][layer];
-    counts.zeros += sizeOf(x.shape) - selected.nonZeros;
+    counts.zeros += sizeOf(x.shape) - this.#nonZerosOf(tape, point, selected);
     counts.elements += sizeOf(x.shape);
     if (!this.detail) return;
     const energy = sumOfSquares(tape, x.dense!);
@@ -73,6 +74,20 @@ export class StepStatistics {
   /** The parameter-weighted overall share of zero inputs. */
   modelSparsity(): number {
     return modelSparsity(this.#config, this.sparsity());
+  }
+
+  /**
+   * Top-K behind a ReLU gate keeps closed channels where fewer than `kept` are open: those multiply nothing. Every other
+   * list holds non-zeros alone.
+   */
+  #nonZerosOf(tape: Tape, point: Point, selected: Value): number {
+    const { rows } = selected;
+    const isTopK = rows !== null && selected.dense === null;
+    if (!(isTopK && point === 'down' && hasNaturalZeros(this.#config.activation))) return selected.nonZeros;
+    const kept = nonZeros(rows) / rows.rows;
+    const start = tape.takeInts(rows.rows + 1);
+    tape.kernels.countNonZeros(view(rows.value, [rows.rows, kept]), start);
+    return start.data[rows.rows];
   }
 
   #table(of: (counts: Counts) => number): Record<Point, number[]> {

@@ -1,11 +1,11 @@
 import { Script } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fakeRun } from '../../test/support/fake-run.ts';
 import { buildReport } from './build-report.ts';
 import { buildCharts, MAX_DETAILS } from './charts.ts';
 import { MAX_POINTS } from './curves.ts';
 import { escapeHtml, jsonForScript } from './escape.ts';
-import { fakeRun } from './fake-run.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { sortRecords, summarise } from './summary.ts';
 

@@ -8,7 +8,7 @@
 
 import { POINTS } from '../model/config.ts';
 import type { DetailRecord, StepRecord } from '../train/metrics.ts';
-import { mean, rounded, smooth, spread, thin } from './curves.ts';
+import { evenSample, mean, rounded, smooth, thin } from './curves.ts';
 import type { SortedRecords } from './summary.ts';
 
 /** Detail records in the page: enough for curves and the slider. */
@@ -235,7 +235,7 @@ function thinSteps(steps: readonly StepRecord[]): StepRecord[] {
 }
 
 export function thinDetails(details: readonly DetailRecord[]): readonly DetailRecord[] {
-  return spread(details, MAX_DETAILS);
+  return evenSample(details, MAX_DETAILS);
 }
 
 function axisOf(records: readonly { step: number; tokens: number; seconds: number }[]): Axis {

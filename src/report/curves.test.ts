@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { mean, median, rounded, smooth, spread, thin } from './curves.ts';
+import { evenSample, mean, rounded, smooth, thin, usual } from './curves.ts';
 
 describe('smooth', () => {
   it('leaves a constant alone and begins at the first value', () => {
@@ -47,16 +47,16 @@ describe('small statistics', () => {
   it('ignore what is no number', () => {
     expect(mean([1, Number.NaN, 3])).toBe(2);
     expect(mean([])).toBeNaN();
-    expect(median([5, 1, Number.NaN, 100])).toBe(5);
-    expect(median([1, 2, 3, 100])).toBe(2.5);
+    expect(usual([5, 1, Number.NaN, 100])).toBe(5);
+    expect(usual([1, 2, 3, 100])).toBe(2.5);
     expect(rounded([1.234567, Number.NaN, Infinity])).toEqual([1.2346, null, null]);
   });
 
-  it('spread keeps both ends', () => {
+  it('evenSample keeps both ends', () => {
     const items = Array.from({ length: 1000 }, (_, i) => i);
-    const some = spread(items, 7);
+    const some = evenSample(items, 7);
     expect(some).toHaveLength(7);
     expect([some[0], some.at(-1)]).toEqual([0, 999]);
-    expect(spread([1, 2], 7)).toEqual([1, 2]);
+    expect(evenSample([1, 2], 7)).toEqual([1, 2]);
   });
 });

@@ -5,6 +5,8 @@
  * extremes of each bucket, so that a spike of one step stays visible in a million.
  */
 
+import { median } from '../util/median.ts';
+
 /** Points per curve; more than the pixels of a wide screen only make the page slow. */
 export const MAX_POINTS = 2000;
 
@@ -55,7 +57,7 @@ export function thin(values: readonly number[], maxPoints = MAX_POINTS): number[
 }
 
 /** About `count` of `items`, evenly spread, the first and the last among them. */
-export function spread<T>(items: readonly T[], count: number): readonly T[] {
+export function evenSample<T>(items: readonly T[], count: number): readonly T[] {
   if (items.length <= count) return items;
   return Array.from({ length: count }, (_, i) => items[Math.round((i * (items.length - 1)) / (count - 1))]);
 }
@@ -65,12 +67,9 @@ export function mean(values: readonly number[]): number {
   return finite.length === 0 ? Number.NaN : finite.reduce((sum, value) => sum + value, 0) / finite.length;
 }
 
-/** The middle of the sorted values: a pause of the machine does not count. NaN for none. */
-export function median(values: readonly number[]): number {
-  const sorted = values.filter(isNumber).sort((a, b) => a - b);
-  if (sorted.length === 0) return Number.NaN;
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+/** The median of those that are numbers: a pause of the machine does not count. NaN for none. */
+export function usual(values: readonly number[]): number {
+  return median(values.filter(isNumber));
 }
 
 /** Five significant digits: more than a screen shows, half the bytes of the page. */

@@ -2,7 +2,7 @@
 
 import type { SampleRecord } from '../train/metrics.ts';
 import type { ChartRun } from './charts.ts';
-import { spread } from './curves.ts';
+import { evenSample } from './curves.ts';
 import { escapeHtml } from './escape.ts';
 import type { RunSummary } from './summary.ts';
 import { runTitle } from './summary-section.ts';
@@ -39,7 +39,7 @@ ${note ? `<p class="dim">${escapeHtml(note)}</p>` : ''}</section>`;
 /** The newest samples of each run side by side, the older ones folded under them. */
 export function samplesSection(runs: readonly ChartRun[]): string {
   const cards = runs.flatMap(({ name, records }, r) => {
-    const samples = spread(records.samples, MAX_SAMPLES);
+    const samples = evenSample(records.samples, MAX_SAMPLES);
     if (samples.length === 0) return [];
     const newest = samples.filter(({ step }) => step === samples.at(-1)?.step);
     const older = samples.slice(0, samples.length - newest.length).reverse();

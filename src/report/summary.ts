@@ -8,7 +8,7 @@ import type {
   StepRecord,
   ValidationRecord,
 } from '../train/metrics.ts';
-import { mean, median } from './curves.ts';
+import { mean, usual } from './curves.ts';
 import type { ReportRun } from './read-metrics.ts';
 
 /** The final training loss is the mean of this many last steps: a single batch says little. */
@@ -77,9 +77,9 @@ export function summarise(run: ReportRun, records = sortRecords(run.records)): R
     bestValidationLoss: best?.loss ?? Number.NaN,
     bestStep: best?.step ?? null,
     bitsPerByte: best?.bitsPerByte ?? Number.NaN,
-    tokensPerSecond: median(steps.map((step) => step.tokensPerSecond)),
-    gflops: median(steps.map((step) => step.gflops)),
-    gflopsDenseEquivalent: median(steps.map((step) => step.gflopsDenseEquivalent)),
+    tokensPerSecond: usual(steps.map((step) => step.tokensPerSecond)),
+    gflops: usual(steps.map((step) => step.gflops)),
+    gflopsDenseEquivalent: usual(steps.map((step) => step.gflopsDenseEquivalent)),
     modelSparsity: last?.modelSparsity ?? Number.NaN,
     partsMs: {
       data: partMs('data'),

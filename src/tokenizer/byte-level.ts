@@ -17,7 +17,7 @@ export const WORD_PATTERN =
 export const BYTE_CHARACTERS: readonly string[] = byteCharacters();
 
 /** The inverse of BYTE_CHARACTERS. */
-export const CHARACTER_BYTES: ReadonlyMap<string, number> = new Map(BYTE_CHARACTERS.map((text, byte) => [text, byte]));
+const CHARACTER_BYTES: ReadonlyMap<string, number> = new Map(BYTE_CHARACTERS.map((text, byte) => [text, byte]));
 
 function byteCharacters(): string[] {
   let next = 0x100;

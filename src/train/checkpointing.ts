@@ -39,7 +39,7 @@ export function saveTrainer(
 /** The progress that a checkpoint was saved with. Throws FormatError where a field is missing or of another type. */
 export function progressOf(checkpoint: Checkpoint): TrainingProgress {
   const progress = (checkpoint.state.progress ?? {}) as Record<string, unknown>;
-  for (const field of ['step', 'tokens', 'seconds']) {
+  for (const field of ['step', 'tokens', 'seconds', 'lossStreak']) {
     if (typeof progress[field] === 'number') continue;
     fail(
       checkpoint.path,

@@ -18,7 +18,7 @@ import type { Split } from './split-documents.ts';
 import { splitDocuments } from './split-documents.ts';
 import type { TextChunk, TextSource } from './text-source.ts';
 
-export const DATA_FORMAT_VERSION = 1;
+const DATA_FORMAT_VERSION = 1;
 
 export interface PartInfo {
   documents: number;

@@ -42,6 +42,8 @@ export interface TrainingProgress {
   bestLoss: number | null;
   /** Recent losses, see LossWatch. */
   lossWindow: readonly number[];
+  /** Spikes in a row up to this step, see LossWatch. */
+  lossStreak: number;
 }
 
 export interface TrainerHooks {
@@ -81,7 +83,7 @@ export type RunOutcome = 'done' | 'interrupted' | 'limit';
  */
 const HELD_GROWTH = 1.15;
 
-const START: TrainingProgress = { step: 0, tokens: 0, seconds: 0, bestLoss: null, lossWindow: [] };
+const START: TrainingProgress = { step: 0, tokens: 0, seconds: 0, bestLoss: null, lossWindow: [], lossStreak: 0 };
 
 export class Trainer {
   readonly model: Transformer;
@@ -117,7 +119,8 @@ export class Trainer {
     this.config = train;
     this.#data = data;
     this.#hooks = options;
-    this.#watch = new LossWatch({ nats: train.spikeNats, steps: train.spikeSteps, window: progress.lossWindow });
+    const { lossWindow: window, lossStreak: streak } = progress;
+    this.#watch = new LossWatch({ nats: train.spikeNats, steps: train.spikeSteps, window, streak });
     this.#step = progress.step;
     this.#savedStep = progress.step;
     this.#tokens = progress.tokens;
@@ -135,6 +138,7 @@ export class Trainer {
       seconds: this.#seconds,
       bestLoss: this.#bestLoss,
       lossWindow: [...this.#watch.window],
+      lossStreak: this.#watch.streak,
     };
   }
 
@@ -308,7 +312,7 @@ export class Trainer {
     }
     // A new best is saved at once: later the parameters have moved on. In the middle of a spike nothing is: if it turns
     // out to be divergence, the checkpoint before it must still be there.
-    const due = isDue(this.config.saveEvery, this.#step) && !this.#watch.suspect;
+    const due = isDue(this.config.saveEvery, this.#step) && this.#watch.streak === 0;
     if (isLast || best || due) this.#save(best);
   }
 

@@ -47,6 +47,9 @@ function selectCases(): Case[] {
   cases.push(selectCase('large', 70, 1408, 564, spread));
   cases.push(selectCase('long rows', 2, 4099, 1640, (values) => values.normals(2 * 4099)));
   cases.push(selectCase('sorted', 2, 512, 205, () => Float32Array.from({ length: 1024 }, (_, i) => i - 512)));
+  // As an integer the largest magnitude there is: a bound above it does not fit 32 bits.
+  const allBits = () => new Float32Array(Int32Array.from({ length: 80 }, (_, i) => (i % 3 ? 0x7fffffff : i)).buffer);
+  cases.push(selectCase('NaN of all bits', 2, 40, 20, allBits), selectCase('NaN of all bits', 2, 40, 35, allBits));
   return cases;
 }
 
@@ -74,7 +77,10 @@ const MATRICES: readonly (readonly [string, number, number, (values: Values, siz
 ];
 
 function listCases(): Case[] {
-  return MATRICES.flatMap(([label, rows, cols, contents]) => {
+  const wide = transposeCase('more columns than the scratch of a thread holds [2, 300007]', 2, 300_007, () =>
+    new Values('wide').sparse(2 * 300_007, 0.99),
+  );
+  const cases = MATRICES.flatMap(([label, rows, cols, contents]) => {
     const name = `${label} [${rows}, ${cols}]`;
     const dense = () => contents(new Values(name), rows * cols);
     return [
@@ -83,6 +89,7 @@ function listCases(): Case[] {
       ...maskCases(name, rows, cols, dense),
     ];
   });
+  return [...cases, wide];
 }
 
 function gatherCases(name: string, rows: number, cols: number, dense: () => Float32Array): Case[] {

@@ -13,11 +13,8 @@ export interface WorkerStart {
   readonly scratch: number;
 }
 
-/** Sent once the worker is ready for jobs. */
-export const READY = 'ready';
-
-/** `threads` is the module node:worker_threads. */
-export function wasmWorker(threads: typeof import('node:worker_threads')): void {
+/** `threads` is the module node:worker_threads. A message of any kind says that the worker is ready for jobs. */
+function wasmWorker(threads: typeof import('node:worker_threads')): void {
   const { module, memory, stackTop, scratch } = threads.workerData as WorkerStart;
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const wasm = instance.exports as unknown as import('./wasm-module.ts').WasmExports;

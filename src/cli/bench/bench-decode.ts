@@ -12,10 +12,11 @@ import { Engine } from '../../infer/engine.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { activatedParameters } from '../../model/flops.ts';
 import { formatBytes, formatPercent } from '../../util/format.ts';
+import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
 import type { BenchModel } from './bench-model.ts';
-import { measureRounds, median, type RoundsOptions, speedup, spread } from './rounds.ts';
+import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
 import { switchableSkipping } from './zero-skipping.ts';
 
 export interface DecodeRow extends Record<string, unknown> {

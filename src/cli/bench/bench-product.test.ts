@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { captureStream } from '../../../test/support/capture-stream.ts';
 import { createReferenceBackend } from '../../backends/reference/reference-backend.ts';
-import { captureStream } from '../shared/capture-stream.ts';
 import { StatusLine } from '../shared/status-line.ts';
 import { benchProduct } from './bench-product.ts';
 

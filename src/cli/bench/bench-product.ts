@@ -8,9 +8,10 @@
 import { Arena } from '../../arena.ts';
 import type { Backend } from '../../backend.ts';
 import { keptCount } from '../../model/config.ts';
+import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
-import { measureRounds, median, type RoundsOptions, speedup, spread } from './rounds.ts';
+import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
 
 export interface ProductShape {
   tokens: number;

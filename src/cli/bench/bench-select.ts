@@ -7,9 +7,10 @@
 import { Arena } from '../../arena.ts';
 import type { Backend } from '../../backend.ts';
 import { featuresAt, keptCount, type ModelConfig, POINTS } from '../../model/config.ts';
+import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
-import { measureRounds, median, type RoundsOptions, spread } from './rounds.ts';
+import { measureRounds, type RoundsOptions, spread } from './rounds.ts';
 
 export interface SelectRow extends Record<string, unknown> {
   dim: number;

@@ -16,9 +16,10 @@ import type { DType, FloatTensor, IntTensor, Tensor } from '../../tensor/tensor.
 import { TensorPool } from '../../tensor-pool.ts';
 import { AdamW } from '../../train/adamw.ts';
 import { formatBytes, formatPercent } from '../../util/format.ts';
+import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
-import { measureRounds, median, type RoundsOptions, speedup, spread } from './rounds.ts';
+import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
 import { switchableSkipping } from './zero-skipping.ts';
 
 export interface TrainRow extends Record<string, unknown> {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { QSparseError } from '../../util/errors.ts';
+import { median } from '../../util/median.ts';
 import { StatusLine } from '../shared/status-line.ts';
-import { measureRounds, median, speedup, spread } from './rounds.ts';
+import { measureRounds, speedup, spread } from './rounds.ts';
 
 const options = (repeat: number, signal = new AbortController().signal) => ({
   ...{ label: 'measuring', repeat, signal, progress: new StatusLine({ write: () => true }) },

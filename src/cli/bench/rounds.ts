@@ -7,6 +7,7 @@
  */
 
 import { QSparseError } from '../../util/errors.ts';
+import { median } from '../../util/median.ts';
 import type { StatusLine } from '../shared/status-line.ts';
 
 export interface RoundsOptions {
@@ -40,13 +41,6 @@ export async function measureRounds<V, T>(
   progress.done();
   if (rounds.length === 0) throw new QSparseError('bench', 'stopped before the first round was complete.');
   return variants.map((_, v) => rounds.map((values) => values[v]));
-}
-
-/** The middle value, or the mean of the two in the middle; NaN for none. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 /** (largest - smallest) / median: how far a measurement can be trusted. */

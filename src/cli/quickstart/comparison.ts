@@ -11,6 +11,7 @@ import { generateTokens } from '../../infer/generate-tokens.ts';
 import { Sampler } from '../../infer/sampler.ts';
 import type { Transformer } from '../../model/transformer.ts';
 import type { TrainingRun } from '../../train/training-run.ts';
+import { median } from '../../util/median.ts';
 
 /** Steps that one of the two trains before it is the other's turn; at least four turns each. */
 const SLICE_STEPS = 25;
@@ -106,10 +107,4 @@ function pairOf(dense: readonly number[], sparse: readonly number[]): Pair {
     ratio: sparseMedian / denseMedian,
     ratioRange: [Math.min(...ratios), Math.max(...ratios)],
   };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }

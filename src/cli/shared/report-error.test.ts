@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { captureStream } from '../../../test/support/capture-stream.ts';
 import { FormatError, UsageError } from '../../util/errors.ts';
 import { createProgram } from '../program.ts';
-import { captureStream } from './capture-stream.ts';
 import { reportError } from './report-error.ts';
 
 beforeEach(() => {

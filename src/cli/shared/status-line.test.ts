@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { captureStream } from './capture-stream.ts';
+import { captureStream } from '../../../test/support/capture-stream.ts';
 import { StatusLine } from './status-line.ts';
 
 beforeEach(() => {

@@ -1,8 +1,8 @@
 /** A run made of formulas: every type of record, for tests of the report. */
 
-import { POINTS, type Point, resolveConfig } from '../model/config.ts';
-import type { DetailRecord, MetricsRecord, StepRecord } from '../train/metrics.ts';
-import type { ReportRun } from './read-metrics.ts';
+import { POINTS, type Point, resolveConfig } from '../../src/model/config.ts';
+import type { ReportRun } from '../../src/report/read-metrics.ts';
+import type { DetailRecord, MetricsRecord, StepRecord } from '../../src/train/metrics.ts';
 
 const TOKENS_PER_STEP = 4096;
 const VALIDATE_EVERY = 10;

@@ -1,6 +1,6 @@
 /** A stream that keeps what is written to it: a terminal or a pipe for tests of what a command prints. */
 
-import type { TextStream } from './terminal.ts';
+import type { TextStream } from '../../src/cli/shared/terminal.ts';
 
 export interface CapturedStream extends TextStream {
   readonly text: () => string;

@@ -1,5 +1,20 @@
-/** Plain English for measuring a model's zeros where no text is given: prose of several kinds, written for this. */
-export const SAMPLE_TEXT = `The harbour was quiet before sunrise. Two boats had come back early, and the men were already
+/** The text that a model's zeros are measured on: that of `--text`, or else a page of plain English. */
+
+import { readFileSync } from 'node:fs';
+import { messageOf, UsageError } from '../../util/errors.ts';
+
+/** The contents of `path`, or the page where it is undefined. Throws UsageError where the file cannot be read. */
+export function textOrSample(path: string | undefined): string {
+  if (path === undefined) return SAMPLE_TEXT;
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError('--text', `${path} cannot be read: ${messageOf(error)}. Check the path.`, { cause: error });
+  }
+}
+
+/** Prose of several kinds, written for this. */
+const SAMPLE_TEXT = `The harbour was quiet before sunrise. Two boats had come back early, and the men were already
 sorting the catch into wooden boxes, talking in low voices so as not to wake the village. A woman in a grey coat stood
 at the end of the pier and counted the lights on the water. When the last one had turned towards home she nodded, put
 her hands into her pockets and walked back up the hill.
