@@ -9,8 +9,18 @@
  */
 #include "kernel.h"
 
-/* 12 accumulators of 16 registers (AVX2, SSE2, wasm) or 24 of 32 (AVX-512); two vectors of b and one broadcast beside them. */
-#define GEMM_MR (VL == 16 ? 12 : 6)
+/* Rows of the register tile, two vectors each: 12 accumulators of AVX2's 16 registers, beside two vectors of b and one broadcast; 24
+ * of AVX-512's 32; 16 of NEON's 32. Without a fused multiply-add (SSE2, wasm) the product needs a register as well: 8 of 16,
+ * because V8 spills at 10. */
+#if VL == 16
+#define GEMM_MR 12
+#elif VL == 8
+#define GEMM_MR 6
+#elif defined(__aarch64__)
+#define GEMM_MR 8
+#else
+#define GEMM_MR 4
+#endif
 #define GEMM_NR (2 * VL)
 #define GEMM_KC 256 /* a panel of b is KC * NR * 4 bytes: half of a 32 KB L1 */
 #define GEMM_MC 96  /* a block of a is 96 KB: it stays in L2 while all panels of b pass over it */
