@@ -50,17 +50,29 @@ const data = new TokenData(tokens);
 
 // What is left out has defaults: src/model/config.ts, src/train/train-config.ts.
 const model = resolveConfig({
-  ...{ dim: 64, hiddenDim: 160, nLayers: 2, nHeads: 4, vocabSize: tokenizer.vocabSize, seqLen: 64 },
-  ...{ activation: 'relu2', sparsity: 0.6, hiddenL1: 3e-4 },
+  dim: 64,
+  hiddenDim: 160,
+  nLayers: 2,
+  nHeads: 4,
+  vocabSize: tokenizer.vocabSize,
+  seqLen: 64,
+  activation: 'relu2',
+  sparsity: 0.6,
+  hiddenL1: 3e-4,
 });
 const train = resolveTrainConfig({ steps: 300, batchSize: 8, lr: 4e-3, seed: 1, validationShare: 0.05 }, model.seqLen);
 
 const backend = await loadBackend({ notice: console.error });
 console.log(`${backend.description}: ${(countParameters(model) / 1e6).toFixed(1)} M parameters`);
 const run = TrainingRun.open({
-  ...{ directory, backend, data, tokenizer: vocabulary, resume: holdsRun(directory) },
+  directory,
+  backend,
+  data,
+  tokenizer: vocabulary,
+  resume: holdsRun(directory),
   settings: { model, train, text: { paths: [book], field: 'text' } },
-  ...{ machine: 'example', version: 'example' },
+  machine: 'example',
+  version: 'example',
   onRecord(record) {
     if (record.type === 'step' && (record.step === 1 || record.step % 50 === 0)) {
       const zeros = (100 * record.modelSparsity).toFixed(0);

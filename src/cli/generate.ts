@@ -80,15 +80,31 @@ async function generate(path: string, options: GenerateOptions): Promise<void> {
     const model = loadModel(path, backend);
     const engine = new Engine(model.config, model.parameters, backend);
     const { maxTokens, stop = [] } = options;
-    const { text, result } = await stream(output, engine, Tokenizer.fromJson(model.tokenizer), prompt, {
-      ...{ sampler, maxTokens, stop, signal: interrupt.signal },
-    });
+    const { text, result } = await stream(
+      output,
+      engine,
+      Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`),
+      prompt,
+      {
+        sampler,
+        maxTokens,
+        stop,
+        signal: interrupt.signal,
+      },
+    );
     const tokensPerSecond = rate(result);
     const sparsity = engine.statistics.modelSparsity();
     if (isTerminal(process.stderr)) output.note(summary(result, tokensPerSecond, sparsity));
     output.json({
-      ...{ model: model.path, step: model.step, backend: backend.description, prompt, text, ...result },
-      ...{ tokensPerSecond, msPerToken: 1000 / tokensPerSecond, sparsity },
+      model: model.path,
+      step: model.step,
+      backend: backend.description,
+      prompt,
+      text,
+      ...result,
+      tokensPerSecond,
+      msPerToken: 1000 / tokensPerSecond,
+      sparsity,
     });
     if (result.finishReason === 'aborted') process.exitCode = INTERRUPTED_EXIT_CODE;
   } finally {

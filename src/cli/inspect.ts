@@ -13,7 +13,7 @@ import { UsageError } from '../util/errors.ts';
 import { formatBytes, formatCount, formatInteger, formatPercent } from '../util/format.ts';
 import { activationTable, layerTable } from './inspect/activation-table.ts';
 import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './shared/common-options.ts';
-import { onInterrupt } from './shared/interrupt.ts';
+import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
 import type { Column } from './shared/table.ts';
@@ -68,7 +68,9 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
   try {
     const model = loadModel(path, backend);
     const engine = new Engine(model.config, model.parameters, backend);
-    const ids = Tokenizer.fromJson(model.tokenizer).encode(text).slice(0, options.maxTokens);
+    const ids = Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`)
+      .encode(text)
+      .slice(0, options.maxTokens);
     await runOver(ids, engine, output);
     report(output, model, engine, options);
   } finally {
@@ -91,6 +93,7 @@ async function runOver(ids: readonly number[], engine: Engine, output: Output): 
     }
   } finally {
     progress.done();
+    if (interrupt.signal.aborted) process.exitCode = INTERRUPTED_EXIT_CODE;
     interrupt.dispose();
   }
 }
@@ -118,8 +121,15 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
     output.table(layers, { columns: LAYER_COLUMNS });
   }
   output.json({
-    ...{ model: model.path, step: model.step, config, parameters, activatedParameters, tokens },
-    ...{ modelSparsity: engine.statistics.modelSparsity(), projections, layers },
+    model: model.path,
+    step: model.step,
+    config,
+    parameters,
+    activatedParameters,
+    tokens,
+    modelSparsity: engine.statistics.modelSparsity(),
+    projections,
+    layers,
   });
 }
 

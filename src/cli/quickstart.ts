@@ -137,6 +137,7 @@ async function runAll(
   const draft = quickstartSettings(backend, paths, { steps: 100, denseShare }, seed);
   const trainOptions = { ...options, out: join(directory, 'sparse'), resume: false, textField: 'text' };
   const text = await prepareText(trainOptions, draft.sparse, output);
+  if (text === null) return null;
   try {
     if (signal.aborted) return null;
     output.progress().update({ label: 'measuring steps on this machine' });
@@ -176,8 +177,15 @@ async function trainAndMeasure(
     const samples = await writeSamples(sparse.run, backend, text, signal);
     if (signal.aborted) return null;
     const result: Result = {
-      ...{ directory, backend: backend.description, machine: machineText() },
-      ...{ steps: settings.sparse.train.steps, comparedSteps, training, decoding, validation, samples },
+      directory,
+      backend: backend.description,
+      machine: machineText(),
+      steps: settings.sparse.train.steps,
+      comparedSteps,
+      training,
+      decoding,
+      validation,
+      samples,
       final: sparse.printer.lastValidation!,
       modelSparsity: sparse.printer.lastStep!.modelSparsity,
       knownWords: knownShare(samples.map((sample) => sample.text).join('\n'), wordsOf(settings.sparse.text.paths)),
@@ -214,8 +222,14 @@ function openRun(
   const printer = new ProgressPrinter(output, train);
   const sampler = new TextSampler(config, text.tokenizer, backend, train.seed);
   const run = TrainingRun.open({
-    ...{ directory, settings: { model: config, train, text: textSettings }, backend, data: text.data },
-    ...{ tokenizer: text.tokenizerText, resume: false, machine: machineText(), version: packageVersion() },
+    directory,
+    settings: { model: config, train, text: textSettings },
+    backend,
+    data: text.data,
+    tokenizer: text.tokenizerText,
+    resume: false,
+    machine: machineText(),
+    version: packageVersion(),
     onRecord: (record) => printer.record(record),
     sample: (step, trainer) => sampler.sample(step, trainer),
   });

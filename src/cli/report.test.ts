@@ -57,6 +57,18 @@ describe('qsparse report', () => {
     expect(JSON.parse(printed.stdout).runs.map((run: { name: string }) => run.name)).toEqual([a, b]);
   });
 
+  it('replaces a page, but no other file', async () => {
+    const run = join(directory, 'dense');
+    const metrics = join(run, 'metrics.jsonl');
+    const before = await readFile(metrics, 'utf8');
+    for (const out of [metrics, run]) {
+      await expect(qsparse('report', run, '--out', out)).rejects.toThrow(/no HTML page; nothing was written/);
+    }
+    expect(await readFile(metrics, 'utf8')).toBe(before);
+    await qsparse('report', run);
+    await qsparse('report', run);
+  });
+
   it('has help with an example', async () => {
     await expect(qsparse('report', '--help')).rejects.toMatchObject({ code: 'commander.helpDisplayed' });
     expect(printed.stdout).toContain('$ qsparse report runs/dense runs/sparse');

@@ -1,12 +1,13 @@
 /** `qsparse report`: the metrics of one or several runs as one HTML page. */
 
-import { writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
+import { writeFileAtomically } from '../formats/atomic-write.ts';
 import { buildReport } from '../report/build-report.ts';
 import { type ReportRun, readRun } from '../report/read-metrics.ts';
 import { type RunSummary, summarise } from '../report/summary.ts';
-import { FormatError, messageOf } from '../util/errors.ts';
+import { UsageError } from '../util/errors.ts';
 import {
   formatBytes,
   formatCount,
@@ -58,10 +59,9 @@ async function report(paths: string[], options: ReportCommandOptions): Promise<v
   const output = new Output(options);
   const runs = distinctNames(await Promise.all(paths.map(readRun)), paths);
   const file = options.out ?? (paths.length === 1 ? besideMetrics(paths[0]) : 'report.html');
+  refuseOtherFile(file);
   const page = buildReport(runs, options.title === undefined ? {} : { title: options.title });
-  await writeFile(file, page).catch((error: unknown) => {
-    throw new FormatError('report', `cannot write ${file}: ${messageOf(error)}.`, file, { cause: error });
-  });
+  writeFileAtomically(file, page);
   const summaries = runs.map((run) => summarise(run));
   output.table(summaries as unknown as Record<string, unknown>[], { columns: COLUMNS });
   output.line(`\n${file} (${formatBytes(Buffer.byteLength(page))}): open it in a browser.`);
@@ -70,6 +70,14 @@ async function report(paths: string[], options: ReportCommandOptions): Promise<v
 
 function besideMetrics(path: string): string {
   return path.endsWith('.jsonl') ? join(path, '..', 'report.html') : join(path, 'report.html');
+}
+
+/** An older page may be replaced; a text, a folder or the metrics themselves may not. */
+function refuseOtherFile(file: string): void {
+  if (!existsSync(file)) return;
+  const isPage = statSync(file).isFile() && /^\s*<!doctype html/i.test(readFileSync(file, 'utf8').slice(0, 100));
+  if (isPage) return;
+  throw new UsageError('--out', `${file} is there and is no HTML page; nothing was written. Choose another --out.`);
 }
 
 /** Runs of the same directory name are told apart by the paths they were given as. */

@@ -14,6 +14,7 @@ import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { machineText } from './shared/machine.ts';
 import { Output } from './shared/output.ts';
 import { packageVersion } from './shared/version.ts';
+import { checkMemory } from './train/check-memory.ts';
 import { prepareText } from './train/prepare-text.ts';
 import { ProgressPrinter } from './train/progress-printer.ts';
 import { newSettings, resumedSettings } from './train/settings.ts';
@@ -53,6 +54,7 @@ async function train(recipeName: string | undefined, options: TrainCommandOption
   const output = new Output(options);
   const settings = await settingsOf(recipeName, options);
   checkDirectory(options);
+  checkMemory(settings.model);
   const lock = lockRunDirectory(options.out);
   try {
     checkDirectory(options);
@@ -94,6 +96,10 @@ async function settingsOf(recipeName: string | undefined, options: TrainCommandO
 
 async function trainLocked(settings: RunSettings, options: TrainCommandOptions, output: Output): Promise<void> {
   const text = await prepareText(options, settings, output);
+  if (text === null) {
+    process.exitCode = INTERRUPTED_EXIT_CODE;
+    return;
+  }
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   const model: ModelConfig = { ...settings.model, vocabSize: text.tokenizer.vocabSize };
   const printer = new ProgressPrinter(output, settings.train);
@@ -113,7 +119,7 @@ async function trainLocked(settings: RunSettings, options: TrainCommandOptions, 
       sample: (step, trainer) => sampler.sample(step, trainer),
     });
     try {
-      printStart(output, run, backend, text.data);
+      printStart(output, run, { backend, data: text.data, resume: options.resume });
       report(await run.run({ signal: interrupt.signal }), run, printer, options, output, text.data);
     } finally {
       output.progress().done();

@@ -134,8 +134,27 @@ describe('findCheckpoint', () => {
     }
   });
 
-  it('passes over checkpoints that are not complete', () => {
+  it('does not pass over the checkpoint that is pointed at, damaged or of another version', () => {
+    for (const step of [100, 200]) save(step, { keepLast: 9 });
+    const path = join(run, 'checkpoints/step-000200');
+    const state = join(path, 'state.json');
+    const before = readFileSync(state, 'utf8');
+    writeFileSync(state, before.replace('"formatVersion": 1', '"formatVersion": 2'));
+    expect(() => findCheckpoint(run, 'latest')).toThrow(/state\.json: expected formatVersion 1, found 2/);
+    writeFileSync(state, before);
+    truncateSync(join(path, 'model.safetensors'), 20);
+    for (const which of ['latest', 'best'] as const) {
+      expect(() => findCheckpoint(run, which)).toThrow(
+        /model\.safetensors: expected \d+ bytes, found 20.*delete .*200/,
+      );
+    }
+    rmSync(path, { recursive: true });
+    expect(stepOf(findCheckpoint(run, 'latest'))).toBe(100);
+  });
+
+  it('passes over checkpoints that are not complete where no pointer names one', () => {
     for (const step of [100, 200, 300, 400]) save(step, { keepLast: 9 });
+    rmSync(join(run, 'latest.json'));
     truncateSync(join(run, 'checkpoints/step-000400/model.safetensors'), 20);
     rmSync(join(run, 'checkpoints/step-000300/tokenizer.json'));
     mkdirSync(join(run, 'checkpoints/step-000999'));
@@ -191,7 +210,7 @@ describe('readCheckpoint', () => {
     damage('config.json', '{"dim":', /config.json: cannot be read/);
     damage('config.json', '[]', /expected a JSON object/);
     damage('config.json', null, /config.json: cannot be read: ENOENT/);
-    damage('state.json', '{}', /state.json: expected the fields/);
+    damage('state.json', '{}', /state.json: expected formatVersion 1, found none/);
     damage('model.safetensors', 'x', /model.safetensors: expected \d+ bytes, found 1\./);
     damage('optimizer.safetensors', '', /optimizer.safetensors: expected \d+ bytes, found 0/);
     damage('tokenizer.json', null, /tokenizer.json: is missing/);

@@ -73,7 +73,8 @@ export function saveCheckpoint(runDir: string, { step, files, keepLast, best }: 
 /**
  * The directory of the latest or best checkpoint of a run; a checkpoint directory stands for itself. Where a pointer is
  * missing or dangling, `latest` is the highest step that is complete and `best` falls back to `latest`.
- * Throws FormatError where there is none.
+ * Throws FormatError where there is none, and where the one that is pointed at is damaged: it was complete once, and an
+ * older one in its place would be another model without a word.
  */
 export function findCheckpoint(path: string, which: 'latest' | 'best'): string {
   if (!existsSync(path)) fail(path, 'does not exist: expected a run or a checkpoint directory. Check the path.');
@@ -81,7 +82,10 @@ export function findCheckpoint(path: string, which: 'latest' | 'best'): string {
   for (const pointer of which === 'best' ? ['best.json', 'latest.json'] : ['latest.json']) {
     const name = readPointer(join(path, pointer));
     const found = name === undefined ? undefined : resolveDirectory(join(path, CHECKPOINTS, name));
-    if (found !== undefined && isComplete(found)) return found;
+    if (found !== undefined) {
+      checkFiles(found);
+      return found;
+    }
   }
   const newest = listSteps(path).find((entry) => isComplete(entry.path));
   if (newest !== undefined) return newest.path;
@@ -92,10 +96,7 @@ export function findCheckpoint(path: string, which: 'latest' | 'best'): string {
 /** Opens a checkpoint directory. Close it: its tensor files stay open for reading. Throws FormatError. */
 export function readCheckpoint(path: string): Checkpoint {
   const { formatVersion, ...config } = readJson(join(path, 'config.json'));
-  if (formatVersion !== FORMAT_VERSION) {
-    const versions = `expected formatVersion ${FORMAT_VERSION}, found ${JSON.stringify(formatVersion) ?? 'none'}`;
-    fail(join(path, 'config.json'), `${versions}. Use the version of qsparse that wrote it.`);
-  }
+  checkVersion(join(path, 'config.json'), formatVersion);
   const { step, state } = checkFiles(path);
   const tokenizer = readJson(join(path, 'tokenizer.json'));
   const model = openSafetensors(join(path, 'model.safetensors'));
@@ -127,24 +128,34 @@ function writeCheckpointFiles(directory: string, step: number, files: Checkpoint
   writeFileSync(join(directory, 'state.json'), json(record));
 }
 
+function checkVersion(path: string, found: unknown): void {
+  if (found === FORMAT_VERSION) return;
+  const versions = `expected formatVersion ${FORMAT_VERSION}, found ${JSON.stringify(found) ?? 'none'}`;
+  fail(path, `${versions}. Use the version of qsparse that wrote it.`);
+}
+
 /** Compares the files with the sizes in state.json and returns what else it holds. Throws FormatError. */
 function checkFiles(path: string): { step: number; state: Record<string, unknown> } {
   const statePath = join(path, 'state.json');
-  const { step, fileBytes, state } = readJson(statePath);
+  const { formatVersion, step, fileBytes, state } = readJson(statePath);
+  checkVersion(statePath, formatVersion);
   if (typeof step !== 'number' || !isRecord(fileBytes) || !isRecord(state)) {
-    fail(statePath, 'expected the fields step, fileBytes and state. It is not the state of a checkpoint.');
+    fail(statePath, `expected the fields step, fileBytes and state. ${howToMend(path)}`);
   }
   for (const name of SIZED_FILES) {
     const [file, bytes] = [join(path, name), fileBytes[name]];
     if (!existsSync(file)) {
       if (name === OPTIONAL_FILE) continue;
-      fail(file, 'is missing. The checkpoint is not complete: use another one or copy it again.');
+      fail(file, `is missing. ${howToMend(path)}`);
     }
     const found = statSync(file).size;
-    if (found !== bytes)
-      fail(file, `expected ${bytes} bytes, found ${found}. Use another checkpoint or copy it again.`);
+    if (found !== bytes) fail(file, `expected ${bytes} bytes, found ${found}. ${howToMend(path)}`);
   }
   return { step, state };
+}
+
+function howToMend(path: string): string {
+  return `The checkpoint is damaged: copy it again, use another one, or delete ${path} to fall back to the one before it.`;
 }
 
 function isComplete(path: string): boolean {

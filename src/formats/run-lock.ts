@@ -31,7 +31,9 @@ export function lockRunDirectory(runDir: string): { release(): void } {
     takeLock(path, content);
   } catch (error) {
     if (error instanceof TrainingError) throw error;
-    throw new FormatError('lock', `cannot write ${path}: ${messageOf(error)}.`, path, { cause: error });
+    throw new FormatError('lock', `cannot write ${path}: ${messageOf(error)}. Choose another --out.`, path, {
+      cause: error,
+    });
   }
   let held = true;
   const release = () => {

@@ -46,7 +46,11 @@ export async function* generateText(
   const decoder = tokenizer.decodeStream();
   const tokens = generateTokens(engine, promptIds, { ...rest, stopIds: [...stopIds, ...endIds] });
   const result: TextResult = {
-    ...{ finishReason: 'stop', promptTokens: promptIds.length, tokens: 0, promptMs: 0, generateMs: 0 },
+    finishReason: 'stop',
+    promptTokens: promptIds.length,
+    tokens: 0,
+    promptMs: 0,
+    generateMs: 0,
   };
   const begin = performance.now();
   for (;;) {

@@ -95,6 +95,9 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
       fail(`unknown field "${field}".${near ? ` Did you mean "${near}"?` : ''}`);
     }
   }
+  if (input.headDim === undefined && input.dim % input.nHeads > 0) {
+    fail(`nHeads must divide dim: got dim ${input.dim}, nHeads ${input.nHeads}. Change one of them, or give headDim.`);
+  }
   const activation = input.activation ?? 'relu2';
   const config: ModelConfig = {
     dim: input.dim,

@@ -88,8 +88,12 @@ export function createParameters(config: ModelConfig, pool: TensorPool, dtype: F
   const layers = Array.from({ length: config.nLayers }, (_, layer) => {
     const get = (name: string) => byName.get(`layers.${layer}.${name}`)!;
     return {
-      ...{ attentionNorm: get('attentionNorm'), qkv: get('qkv'), o: get('o') },
-      ...{ ffnNorm: get('ffnNorm'), gateUp: get('gateUp'), down: get('down') },
+      attentionNorm: get('attentionNorm'),
+      qkv: get('qkv'),
+      o: get('o'),
+      ffnNorm: get('ffnNorm'),
+      gateUp: get('gateUp'),
+      down: get('down'),
     };
   });
   const embedding = byName.get('embedding')!;

@@ -9,7 +9,14 @@ import { Transformer } from './transformer.ts';
 
 const backend = createReferenceBackend();
 const SMALL: ModelConfigInput = {
-  ...{ dim: 8, hiddenDim: 12, nLayers: 2, nHeads: 4, nKvHeads: 2, headDim: 4, vocabSize: 11, seqLen: 6 },
+  dim: 8,
+  hiddenDim: 12,
+  nLayers: 2,
+  nHeads: 4,
+  nKvHeads: 2,
+  headDim: 4,
+  vocabSize: 11,
+  seqLen: 6,
   tiedEmbeddings: false,
 };
 const shape = { batch: 2, seqLen: 5 };

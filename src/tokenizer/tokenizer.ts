@@ -44,18 +44,18 @@ export class Tokenizer {
     if (this.#fast === null) this.#library();
   }
 
-  /** Throws FormatError where `json` is not the contents of a tokenizer.json that can be used. */
-  static fromJson(json: unknown): Tokenizer {
+  /** Throws FormatError that names `path`, where `json` came from, if it is no tokenizer that can be used. */
+  static fromJson(json: unknown, path = 'tokenizer.json'): Tokenizer {
     const vocab = (json as Partial<TokenizerFile> | null)?.model?.vocab;
     if (typeof vocab !== 'object' || vocab === null) {
-      throw new FormatError('tokenizer', 'expected the contents of a tokenizer.json with model.vocab, found none.');
+      const what = 'expected the contents of a tokenizer.json with model.vocab, found none';
+      throw new FormatError('tokenizer', `${path}: ${what}. Give another file.`, path);
     }
     try {
       return new Tokenizer(json as TokenizerFile);
     } catch (error) {
-      throw new FormatError('tokenizer', `tokenizer.json cannot be used: ${messageOf(error)}.`, undefined, {
-        cause: error,
-      });
+      const what = `cannot be used as a tokenizer: ${messageOf(error)}`;
+      throw new FormatError('tokenizer', `${path} ${what}. Is it complete?`, path, { cause: error });
     }
   }
 

@@ -2,6 +2,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FormatError } from '../util/errors.ts';
 import type { SampleRecord } from './metrics.ts';
 import { MetricsWriter } from './metrics-writer.ts';
 
@@ -54,6 +55,12 @@ describe('MetricsWriter', () => {
     appendFileSync(path, '\u0000\u0000\n');
     writeSteps(5, 5, 4);
     expect(steps()).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it('says in one line where it cannot write', () => {
+    const missing = join(folder, 'none', 'metrics.jsonl');
+    expect(() => MetricsWriter.open(missing, 0)).toThrow(FormatError);
+    expect(() => MetricsWriter.open(missing, 0)).toThrow(/\[metrics\] cannot write .*none.*ENOENT/);
   });
 
   it('starts afresh at step 0', () => {

@@ -8,6 +8,7 @@
  */
 
 import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { FormatError, messageOf } from '../util/errors.ts';
 import type { MetricsRecord } from './metrics.ts';
 
 export class MetricsWriter {
@@ -21,27 +22,40 @@ export class MetricsWriter {
 
   /**
    * Opens the file for appending, after cutting off a torn last line and every record behind step `resumeStep` (0: all).
-   * Throws the system's error where it cannot be opened.
+   * Throws FormatError where it cannot be written.
    */
   static open(path: string, resumeStep: number): MetricsWriter {
-    const file = openSync(path, 'a+');
-    ftruncateSync(file, lengthUpToStep(readFileSync(path), resumeStep));
-    return new MetricsWriter(path, file);
+    return attempt(path, () => {
+      const file = openSync(path, 'a+');
+      ftruncateSync(file, lengthUpToStep(readFileSync(path), resumeStep));
+      return new MetricsWriter(path, file);
+    });
   }
 
-  /** Appends one record; numbers that JSON cannot hold (NaN, infinities) become null. */
+  /** Appends one record; numbers that JSON cannot hold (NaN, infinities) become null. Throws FormatError. */
   write(record: MetricsRecord): void {
-    writeSync(this.#file, `${JSON.stringify(record)}\n`);
+    attempt(this.path, () => writeSync(this.#file, `${JSON.stringify(record)}\n`));
   }
 
   /** Returns when everything written is on the disk. */
   flush(): void {
-    fsyncSync(this.#file);
+    attempt(this.path, () => fsyncSync(this.#file));
   }
 
   close(): void {
     fsyncSync(this.#file);
     closeSync(this.#file);
+  }
+}
+
+/** Errors of the file system, a full disk above all, become FormatErrors of one line. */
+function attempt<T>(path: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    const full = (error as NodeJS.ErrnoException).code === 'ENOSPC';
+    const reason = full ? 'the disk is full; free some space and go on with --resume' : messageOf(error);
+    throw new FormatError('metrics', `cannot write ${path}: ${reason}.`, path, { cause: error });
   }
 }
 

@@ -271,7 +271,9 @@ class IdWriter {
     try {
       for (let done = 0; done < bytes.length; ) done += writeSync(this.#file, bytes, done);
     } catch (error) {
-      throw new FormatError('data', `cannot write ${this.#path}: ${messageOf(error)}.`, this.#path, { cause: error });
+      const full = (error as NodeJS.ErrnoException).code === 'ENOSPC';
+      const reason = full ? 'the disk is full; free some space and try again' : messageOf(error);
+      throw new FormatError('data', `cannot write ${this.#path}: ${reason}.`, this.#path, { cause: error });
     }
     this.#written += this.#filled;
     this.#filled = 0;

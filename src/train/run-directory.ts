@@ -14,9 +14,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../formats/atomic-write.ts';
-import type { ModelConfig } from '../model/config.ts';
+import { type ModelConfig, resolveConfig } from '../model/config.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
-import type { TrainConfig } from './train-config.ts';
+import { resolveTrainConfig, type TrainConfig } from './train-config.ts';
 
 export interface RunSettings {
   model: ModelConfig;
@@ -50,7 +50,7 @@ export function writeRunSettings(runDirectory: string, settings: RunSettings): v
   writeFileAtomically(runPaths(runDirectory).settings, `${text}\n`);
 }
 
-/** Reads run.json. Throws FormatError where it is missing, no JSON or of another version. */
+/** Reads run.json. Throws FormatError where it is missing, no JSON, of another version or holds a wrong value. */
 export function readRunSettings(runDirectory: string): RunSettings {
   const path = runPaths(runDirectory).settings;
   let settings: RunSettings & { formatVersion?: unknown };
@@ -68,5 +68,18 @@ export function readRunSettings(runDirectory: string): RunSettings {
       path,
     );
   }
-  return { model: settings.model, train: settings.train, text: settings.text };
+  return checked(settings, path);
+}
+
+/** A file may have been edited by hand: the field that is wrong is better named here than where it hurts. */
+function checked({ model, train, text }: RunSettings, path: string): RunSettings {
+  const isText = Array.isArray(text.paths) && text.paths.every((entry) => typeof entry === 'string');
+  if (!isText || typeof text.field !== 'string') {
+    throw new FormatError('run', `${path}: text: expected { paths: [string], field: string }. Restore it.`, path);
+  }
+  try {
+    return { model: resolveConfig(model), train: resolveTrainConfig(train, model.seqLen), text };
+  } catch (error) {
+    throw new FormatError('run', `${path}: ${messageOf(error)} Restore it.`, path, { cause: error });
+  }
 }

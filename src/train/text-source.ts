@@ -142,10 +142,18 @@ function textOfLine(line: string, field: string, where: string): string {
   try {
     value = JSON.parse(line);
   } catch (error) {
-    throw new FormatError('text', `${where}: expected one JSON object per line: ${messageOf(error)}.`, where);
+    throw new FormatError(
+      'text',
+      `${where}: expected one JSON object per line: ${messageOf(error)}. Mend or remove it.`,
+      where,
+    );
   }
   const text = (value as Record<string, unknown> | null)?.[field];
   if (typeof text === 'string') return text;
+  if (text !== undefined) {
+    const what = `expected a string in field "${field}", found ${JSON.stringify(text).slice(0, 40)}`;
+    throw new UsageError('text', `${where}: ${what}. Mend the line, or name another field with --text-field.`);
+  }
   const names = typeof value === 'object' && value !== null ? Object.keys(value).slice(0, 8).join(', ') : '';
   const found = names === '' ? `found ${line.slice(0, 40)}` : `found the fields ${names}`;
   throw new UsageError('text', `${where}: expected a string in field "${field}", ${found}. Name it with --text-field.`);

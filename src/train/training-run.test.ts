@@ -36,8 +36,14 @@ describe('TrainingRun', () => {
 
   const open = (resume: boolean, settings = SETTINGS) =>
     TrainingRun.open({
-      ...{ directory, settings, resume, data: DATA, backend: createReferenceBackend() },
-      ...{ tokenizer: { model: 'none' }, machine: 'test', version: '0' },
+      directory,
+      settings,
+      resume,
+      data: DATA,
+      backend: createReferenceBackend(),
+      tokenizer: { model: 'none' },
+      machine: 'test',
+      version: '0',
     });
 
   const metrics = () =>

@@ -10,7 +10,7 @@ import { basename, resolve } from 'node:path';
 import type { Backend } from '../backend.ts';
 import { type Checkpoint, findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
 import { countParameters } from '../model/parameters.ts';
-import { type QSparseError, TrainingError } from '../util/errors.ts';
+import { type QSparseError, TrainingError, UsageError } from '../util/errors.ts';
 import { progressOf, restoreTrainer, saveTrainer } from './checkpointing.ts';
 import type { MetricsRecord, SampleRecord } from './metrics.ts';
 import { MetricsWriter } from './metrics-writer.ts';
@@ -46,7 +46,8 @@ export class TrainingRun {
 
   /**
    * Writes run.json, restores the trainer on resume, cuts the metrics to its step and writes the run record. Throws
-   * FormatError where a file of the run is missing, damaged or of another model.
+   * FormatError where a file of the run is missing, damaged or of another model, UsageError where it has more steps behind
+   * it than `train.steps`.
    */
   static open(options: TrainingRunOptions): TrainingRun {
     const checkpoint = options.resume ? latestCheckpoint(options.directory) : null;
@@ -60,6 +61,7 @@ export class TrainingRun {
   private constructor(options: TrainingRunOptions, checkpoint: Checkpoint | null) {
     this.#options = options;
     this.#lastCheckpoint = checkpoint?.path ?? null;
+    if (checkpoint) refuseFewerSteps(options.settings.train.steps, progressOf(checkpoint).step);
     this.trainer = new Trainer({
       model: options.settings.model,
       train: options.settings.train,
@@ -125,6 +127,15 @@ export class TrainingRun {
     const { directory, tokenizer } = this.#options;
     this.#lastCheckpoint = saveTrainer(directory, this.trainer, { tokenizer, best });
   }
+}
+
+/** Its schedule would be another one, and run.json would say that the run is shorter than it is. */
+function refuseFewerSteps(steps: number, done: number): void {
+  if (steps >= done) return;
+  throw new UsageError(
+    '--steps',
+    `the run has ${done} steps behind it: expected at least ${done}, got ${steps}. Give more.`,
+  );
 }
 
 /** A run that ended before its first checkpoint has none; one whose checkpoints are damaged has an error. */

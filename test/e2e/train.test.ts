@@ -3,7 +3,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -151,6 +151,47 @@ describe.skipIf(!isBuilt)('qsparse train', () => {
     expect(finalModel(run).equals(finalModel(whole))).toBe(true);
   });
 
+  it('a reader that goes away is a Ctrl-C: what was done is saved', async () => {
+    const run = join(folder, 'unread');
+    const { child, finished } = start(['train', '--text', text, '--out', run, ...SHAPE, '--save-every', '0']);
+    child.stdout!.once('data', () => child.stdout!.destroy());
+    const { code, stderr } = await finished;
+    expect([code, stderr]).toEqual([130, expect.stringContaining('stopping after this step')]);
+    const resumed = await qsparse('train', '--out', run, '--resume');
+    expect(resumed.stdout).toMatch(/resumed {2}after step \d+/);
+    expect(numbers(run)).toEqual(numbers(whole));
+  });
+
+  it('does not go on from an older checkpoint than the one it is pointed at', async () => {
+    const run = join(folder, 'damaged');
+    cpSync(whole, run, { recursive: true });
+    truncateSync(join(run, `checkpoints/step-000${STEPS}/optimizer.safetensors`), 100);
+    const metrics = readFileSync(join(run, 'metrics.jsonl'));
+    const resumed = await qsparse('train', '--out', run, '--resume', '--steps', '130');
+    expect([resumed.code, resumed.stderr]).toEqual([
+      1,
+      expect.stringMatching(/optimizer\.safetensors: expected \d+ bytes/),
+    ]);
+    expect(readFileSync(join(run, 'metrics.jsonl')).equals(metrics)).toBe(true);
+  });
+
+  it('names what is wrong in an edited run.json', async () => {
+    const run = join(folder, 'edited');
+    cpSync(whole, run, { recursive: true });
+    const path = join(run, 'run.json');
+    const before = readFileSync(path, 'utf8');
+    for (const [from, to, message] of [
+      ['"paths"', '"pathz"', 'text: expected { paths: [string], field: string }'],
+      ['"lr": 0.003', '"lr": "x"', 'lr must be above 0, got x'],
+      ['"nHeads": 2', '"nHeads": 2.5', 'nHeads must be a whole number'],
+    ]) {
+      writeFileSync(path, before.replace(from, to));
+      const { code, stderr } = await qsparse('train', '--out', run, '--resume');
+      expect([code, stderr]).toEqual([1, expect.stringContaining(`${path}: `)]);
+      expect(stderr).toContain(message);
+    }
+  });
+
   it('overwrites nothing and resumes nothing else', async () => {
     const before = readFileSync(join(whole, 'metrics.jsonl'));
     const again = await qsparse('train', '--text', text, '--out', whole, ...SHAPE);
@@ -160,6 +201,8 @@ describe.skipIf(!isBuilt)('qsparse train', () => {
     const otherText = writeText(join(folder, 'other.txt'), 2);
     const changed = await qsparse('train', '--out', whole, '--resume', '--text', otherText, '--steps', '130');
     expect([changed.code, changed.stderr]).toEqual([1, expect.stringContaining('the text is not the one')]);
+    const shorter = await qsparse('train', '--out', whole, '--resume', '--steps', '60');
+    expect([shorter.code, shorter.stderr]).toEqual([2, expect.stringContaining('the run has 120 steps behind it')]);
     const nothing = await qsparse('train', '--out', join(folder, 'none'), '--resume');
     expect([nothing.code, nothing.stderr]).toEqual([2, expect.stringContaining('holds no run')]);
     expect(readFileSync(join(whole, 'metrics.jsonl')).equals(before)).toBe(true);

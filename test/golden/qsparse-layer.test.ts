@@ -79,7 +79,9 @@ function expectTenSteps(
   arrays: Map<string, GoldenArray>,
 ): void {
   const optimizer = new AdamW(model.parameters, model.backend.kernels, model.pool, {
-    ...{ beta1: 0.9, beta2: 0.95, eps: 1e-8 },
+    beta1: 0.9,
+    beta2: 0.95,
+    eps: 1e-8,
     weightDecay: golden.weightDecay,
   });
   for (const { gradient } of model.parameters) gradient.data.fill(0);

@@ -13,8 +13,16 @@ export function fakeRun(name: string, steps: number, text = 'a text'): ReportRun
   const model = resolveConfig({ dim: 64, nLayers: N_LAYERS, nHeads: 4, vocabSize: 512, sparsity: 0.6 });
   const records: MetricsRecord[] = [
     {
-      ...{ type: 'run', name, startedAt: '2024-05-06T07:08:09.123Z', step: 0, model, train: { lr: 0.001 } },
-      ...{ parameters: 1_234_567, backend: 'native avx2, 2 threads', machine: 'a machine', version: '0.1.0' },
+      type: 'run',
+      name,
+      startedAt: '2024-05-06T07:08:09.123Z',
+      step: 0,
+      model,
+      train: { lr: 0.001 },
+      parameters: 1_234_567,
+      backend: 'native avx2, 2 threads',
+      machine: 'a machine',
+      version: '0.1.0',
     },
   ];
   for (let step = 1; step <= steps; step++) {
@@ -31,8 +39,17 @@ export function fakeRun(name: string, steps: number, text = 'a text'): ReportRun
 
 function fakeStep(step: number): StepRecord {
   return {
-    ...{ type: 'step', step, tokens: step * TOKENS_PER_STEP, seconds: step / 2, loss: 2 + 6 / step, l1: 0 },
-    ...{ lr: 0.001, gradNorm: 1 / step, tokensPerSecond: TOKENS_PER_STEP * 2, gflops: 90, gflopsDenseEquivalent: 180 },
+    type: 'step',
+    step,
+    tokens: step * TOKENS_PER_STEP,
+    seconds: step / 2,
+    loss: 2 + 6 / step,
+    l1: 0,
+    lr: 0.001,
+    gradNorm: 1 / step,
+    tokensPerSecond: TOKENS_PER_STEP * 2,
+    gflops: 90,
+    gflopsDenseEquivalent: 180,
     partsMs: { data: 5, select: 45, forward: 150, backward: 250, optimizer: 50 },
     modelSparsity: 0.67,
   };

@@ -30,7 +30,13 @@ export interface TinyRun {
 export function createTinyRun(overrides: Partial<ModelConfigInput> = {}): TinyRun {
   const tokenizer = trainBpe([TEXT], { vocabSize: 290 });
   const config = resolveConfig({
-    ...{ dim: 32, hiddenDim: 64, nLayers: 2, nHeads: 2, vocabSize: 290, seqLen: 64, sparsity: 0.5 },
+    dim: 32,
+    hiddenDim: 64,
+    nLayers: 2,
+    nHeads: 2,
+    vocabSize: 290,
+    seqLen: 64,
+    sparsity: 0.5,
     ...overrides,
   });
   const model = Transformer.create(config, createReferenceBackend(), { seed: 4 });
@@ -38,11 +44,19 @@ export function createTinyRun(overrides: Partial<ModelConfigInput> = {}): TinyRu
   for (const { value } of model.parameters) for (let i = 0; i < value.data.length; i++) value.data[i] *= 6;
   const directory = mkdtempSync(join(tmpdir(), 'qsparse-run-'));
   saveCheckpoint(directory, {
-    ...{ step: 7, keepLast: 1, best: true },
+    step: 7,
+    keepLast: 1,
+    best: true,
     files: {
-      ...{ config, tokenizer, state: {}, optimizer: [] },
+      config,
+      tokenizer,
+      state: {},
+      optimizer: [],
       model: model.parameters.map(({ name, value }) => ({
-        ...{ name, dtype: 'F32', shape: value.shape, data: value.data as TensorData },
+        name,
+        dtype: 'F32',
+        shape: value.shape,
+        data: value.data as TensorData,
       })),
     },
   });

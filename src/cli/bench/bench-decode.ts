@@ -11,6 +11,7 @@ import { timeBackend } from '../../backends/time-kernels.ts';
 import { Engine } from '../../infer/engine.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { activatedParameters } from '../../model/flops.ts';
+import { UsageError } from '../../util/errors.ts';
 import { formatBytes, formatPercent } from '../../util/format.ts';
 import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
@@ -76,6 +77,7 @@ export async function benchDecode(
   sparsities: readonly (number | null)[],
   options: DecodeOptions,
 ): Promise<DecodeRow[]> {
+  checkTokens(model.config.seqLen, options.tokens);
   const variants = sparsities.map((sparsity) => decoder(backend, model, sparsity, options));
   try {
     const values = await measureRounds(variants, (variant) => variant.measure(), options);
@@ -84,8 +86,14 @@ export async function benchDecode(
       const msPerToken = median(ms[v]);
       const bytesPerToken = bytesRead(engine, CONTEXT_TOKENS + options.tokens / 2);
       return {
-        ...{ shape: model.name, dtype: 'f32', sparsity, zeros: engine.statistics.modelSparsity(), batch: 1 },
-        ...{ msPerToken, tokensPerSecond: 1000 / msPerToken, bytesPerToken },
+        shape: model.name,
+        dtype: 'f32',
+        sparsity,
+        zeros: engine.statistics.modelSparsity(),
+        batch: 1,
+        msPerToken,
+        tokensPerSecond: 1000 / msPerToken,
+        bytesPerToken,
         gbPerSecond: bytesPerToken / msPerToken / 1e6,
         speedupOverDense: speedup(ms[0], ms[v]),
         selectShare: median(values[v].map(({ selectShare }) => selectShare)),
@@ -96,6 +104,14 @@ export async function benchDecode(
   } finally {
     for (const { engine } of variants) engine.dispose();
   }
+}
+
+function checkTokens(seqLen: number, tokens: number): void {
+  const room = seqLen - CONTEXT_TOKENS;
+  if (tokens <= room) return;
+  const holds = `the context of ${seqLen} tokens has room for ${room} after the first ${CONTEXT_TOKENS}`;
+  const todo = room > 0 ? `Give --tokens ${room} or less` : 'Measure a model with a longer context';
+  throw new UsageError('--tokens', `${holds}: expected at most ${Math.max(0, room)}, got ${tokens}. ${todo}.`);
 }
 
 function decoder(backend: Backend, model: BenchModel, sparsity: number | null, { tokens, seed }: DecodeOptions) {

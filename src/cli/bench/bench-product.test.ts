@@ -7,7 +7,9 @@ import { benchProduct } from './bench-product.ts';
 describe('bench product', () => {
   it('counts what is done and what a dense product would do', async () => {
     const rows = await benchProduct(createReferenceBackend(), { tokens: 3, inputs: 20, outputs: 7 }, [0, 0.5, 0.9], 0, {
-      ...{ label: 'measuring', repeat: 1, progress: new StatusLine(captureStream()) },
+      label: 'measuring',
+      repeat: 1,
+      progress: new StatusLine(captureStream()),
       signal: new AbortController().signal,
     });
     expect(rows.map(({ sparsity }) => sparsity)).toEqual([0, 0.5, 0.9]);

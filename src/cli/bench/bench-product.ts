@@ -72,7 +72,10 @@ export async function benchProduct(
     return sparsities.map((sparsity, s) => {
       const msPerCall = median(product[s]);
       return {
-        ...{ shape: `${tokens} x ${inputs} x ${outputs}`, dtype: 'f32', sparsity, msPerCall },
+        shape: `${tokens} x ${inputs} x ${outputs}`,
+        dtype: 'f32',
+        sparsity,
+        msPerCall,
         gflops: ((dense / inputs) * keptCount(sparsity, inputs)) / msPerCall / 1e6,
         gflopsDenseEquivalent: dense / msPerCall / 1e6,
         speedupOverDense: speedup(product[0], product[s]),

@@ -67,7 +67,10 @@ export async function benchSelect(
   try {
     const values = await measureRounds(variants, measure, rounds);
     return variants.map(({ dim, kept, batch }, v) => ({
-      ...{ dim, kept, batch, dtype: 'f32' },
+      dim,
+      kept,
+      batch,
+      dtype: 'f32',
       nsPerToken: median(values[v]),
       spread: spread(values[v]),
     }));

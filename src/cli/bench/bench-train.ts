@@ -94,8 +94,13 @@ export async function benchTrain(
     return sparsities.map((sparsity, s) => {
       const msPerStep = median(ms[s]);
       return {
-        ...{ shape, precision: 'f32', sparsity, zeros: median(values[s].map(({ zeros }) => zeros)) },
-        ...{ batch: options.batchSize, seqLen: config.seqLen, msPerStep },
+        shape,
+        precision: 'f32',
+        sparsity,
+        zeros: median(values[s].map(({ zeros }) => zeros)),
+        batch: options.batchSize,
+        seqLen: config.seqLen,
+        msPerStep,
         tokensPerSecond: (1000 * tokens) / msPerStep,
         gflopsDenseEquivalent: flops / msPerStep / 1e6,
         speedupOverDense: speedup(ms[0], ms[s]),

@@ -5,7 +5,10 @@ import { StatusLine } from '../shared/status-line.ts';
 import { measureRounds, speedup, spread } from './rounds.ts';
 
 const options = (repeat: number, signal = new AbortController().signal) => ({
-  ...{ label: 'measuring', repeat, signal, progress: new StatusLine({ write: () => true }) },
+  label: 'measuring',
+  repeat,
+  signal,
+  progress: new StatusLine({ write: () => true }),
 });
 
 describe('measureRounds', () => {

@@ -54,9 +54,16 @@ export function quickstartSettings(
   const dense = resolveConfig({ ...shape, sparsity: 0 });
   const train = resolveTrainConfig(
     {
-      ...{ steps, seed, batchSize: BATCH_SIZE, lr: LEARNING_RATE, warmupSteps: Math.ceil(steps / 20) },
-      ...{ validateEvery, validationTokens: VALIDATION_TOKENS, saveEvery: 0, detailEvery: 10 },
-      ...{ sampleEvery: 2 * validateEvery },
+      steps,
+      seed,
+      batchSize: BATCH_SIZE,
+      lr: LEARNING_RATE,
+      warmupSteps: Math.ceil(steps / 20),
+      validateEvery,
+      validationTokens: VALIDATION_TOKENS,
+      saveEvery: 0,
+      detailEvery: 10,
+      sampleEvery: 2 * validateEvery,
     },
     sparse.seqLen,
   );

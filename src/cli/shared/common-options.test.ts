@@ -22,7 +22,10 @@ describe('addCommonOptions', () => {
 
   it('reads all of them', () => {
     expect(parse('--json', '--threads', '4', '--backend', 'wasm', '--seed', '0')).toEqual({
-      ...{ json: true, threads: 4, backend: 'wasm', seed: 0 },
+      json: true,
+      threads: 4,
+      backend: 'wasm',
+      seed: 0,
     });
   });
 

@@ -66,6 +66,14 @@ describe('reportError', () => {
     expect(reportError(new UsageError('preset', 'unknown'), undefined, captureStream())).toBe(2);
   });
 
+  it('takes help for wrong usage where a command of a command is missing', async () => {
+    const program = await createProgram(['bench']);
+    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const error = await program.parseAsync(['bench'], { from: 'user' }).catch((reason: unknown) => reason);
+    vi.restoreAllMocks();
+    expect(reportError(error, program, captureStream())).toBe(2);
+  });
+
   it('asks for a report of anything else', () => {
     const stderr = captureStream();
     expect(reportError(new TypeError('x is undefined'), undefined, stderr)).toBe(1);

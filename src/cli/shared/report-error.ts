@@ -14,7 +14,8 @@ const HELP_CODES: readonly string[] = ['commander.help', 'commander.helpDisplaye
 /** Prints `error`, thrown while `program` was made, parsed or run, and returns the exit code. */
 export function reportError(error: unknown, program?: Command, stderr: TextStream = process.stderr): 0 | 1 | 2 {
   if (error instanceof CommanderError) {
-    if (HELP_CODES.includes(error.code)) return 0;
+    // Help that was not asked for (`bench` alone) is printed by commander with a code of its own.
+    if (HELP_CODES.includes(error.code)) return error.exitCode === 0 ? 0 : 2;
     print(program ? usageMessage(error, program) : error.message, stderr);
     return 2;
   }

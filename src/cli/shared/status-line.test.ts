@@ -37,6 +37,23 @@ describe('StatusLine on a terminal', () => {
     expect([...(stream.text().split('\x1b[2K').at(-1) ?? '')].length).toBeLessThan(30);
   });
 
+  it('keeps rate and time left in 80 columns', () => {
+    const stream = captureStream(80);
+    const text = ['step 1,200', 'loss 2.3270', 'lr 0.000100', '50 % zeros'];
+    new StatusLine(stream).update({
+      label: 'training',
+      done: 1,
+      total: 3,
+      text,
+      unit: 'tokens',
+      rate: 2e4,
+      secondsLeft: 40,
+    });
+    const line = stream.text().split('\x1b[2K').at(-1) ?? '';
+    expect(line).toMatch(/step 1,200 {2}loss 2\.3270 {2}20,000 tokens\/s {2}40 s left$/);
+    expect([...line].length).toBeLessThan(80);
+  });
+
   it('clears itself when hidden and draws again at once', () => {
     const stream = captureStream(80);
     const status = new StatusLine(stream, { now: () => 0 });

@@ -7,13 +7,14 @@
  */
 
 import { formatCount, formatDuration, formatPercent, formatRate } from '../../util/format.ts';
-import { columnsOf, cut, isTerminal, type TextStream } from './terminal.ts';
+import { columnsOf, cut, isTerminal, type TextStream, widthOf } from './terminal.ts';
 
 /** A redraw every 100 ms is fluent and costs nothing beside a training step. */
 const REDRAW_MS = 100;
 /** Frequent enough to see that a job in a log lives, rare enough to read the log. */
 const PLAIN_LINE_MS = 7000;
 const BAR_COLUMNS = 16;
+const SHORT_BAR_COLUMNS = 6;
 
 export interface Status {
   /** What is being done, `training`. */
@@ -27,8 +28,8 @@ export interface Status {
   rate?: number;
   /** Seconds left; where left out, from the rate. */
   secondsLeft?: number;
-  /** Anything else, `loss 1.234`; the first thing after the bar. */
-  text?: string;
+  /** Anything else, `loss 1.234`; the first thing after the bar. Of several the last is the first to go in a narrow terminal. */
+  text?: string | readonly string[];
 }
 
 export interface StatusLineOptions {
@@ -57,13 +58,13 @@ export class StatusLine {
     const now = this.#now();
     if (status.label !== this.#label) this.#begin(status, now);
     if (now < this.#nextDraw) return;
-    const text = describe(this.#withRate(status, now));
+    const known = this.#withRate(status, now);
     if (this.#live) {
-      this.#stream.write(`\r\x1b[2K${cut(text, columnsOf(this.#stream) - 1)}`);
+      this.#stream.write(`\r\x1b[2K${fitted(known, columnsOf(this.#stream) - 1)}`);
       this.#visible = true;
       this.#nextDraw = now + REDRAW_MS;
     } else {
-      this.#stream.write(`${text}\n`);
+      this.#stream.write(`${describe(known)}\n`);
       this.#nextDraw = now + PLAIN_LINE_MS;
     }
   }
@@ -99,15 +100,26 @@ export class StatusLine {
   }
 }
 
-function describe({ label, done, total, unit, rate, secondsLeft, text }: Status): string {
+/** Rate and time left stand at the end, where a cut would take them: the bar and the text give way first. */
+function fitted(status: Status, columns: number): string {
+  const texts = [status.text ?? []].flat();
+  let line = describe(status);
+  for (let kept = texts.length; widthOf(line) > columns && kept >= 0; kept--) {
+    line = describe({ ...status, text: texts.slice(0, kept) }, SHORT_BAR_COLUMNS);
+  }
+  return cut(line, columns);
+}
+
+function describe(status: Status, barColumns = BAR_COLUMNS): string {
+  const { label, done, total, unit, rate, secondsLeft, text = [] } = status;
   const parts = [label];
   if (done !== undefined && total !== undefined && total > 0) {
     const share = Math.min(1, Math.max(0, done / total));
-    parts[0] = `${label} ${bar(share)} ${formatPercent(share, 0).padStart(5)}`;
+    parts[0] = `${label} ${bar(share, barColumns)} ${formatPercent(share, 0).padStart(5)}`;
   } else if (done !== undefined) {
     parts.push(`${formatCount(done)}${unit ? ` ${unit}` : ''}`);
   }
-  if (text) parts.push(text);
+  parts.push(...[text].flat().filter((part) => part !== ''));
   if (rate !== undefined && unit) parts.push(formatRate(rate, unit));
   const left = secondsLeft ?? (rate && done !== undefined && total !== undefined ? (total - done) / rate : undefined);
   if (left !== undefined && left >= 0)
@@ -115,7 +127,7 @@ function describe({ label, done, total, unit, rate, secondsLeft, text }: Status)
   return parts.join('  ');
 }
 
-function bar(share: number): string {
-  const full = Math.round(share * BAR_COLUMNS);
-  return '█'.repeat(full) + '░'.repeat(BAR_COLUMNS - full);
+function bar(share: number, columns: number): string {
+  const full = Math.round(share * columns);
+  return '█'.repeat(full) + '░'.repeat(columns - full);
 }

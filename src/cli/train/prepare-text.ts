@@ -16,6 +16,7 @@ import { openTextSource, type TextSource } from '../../train/text-source.ts';
 import { TokenData } from '../../train/token-data.ts';
 import { FormatError, messageOf, UsageError } from '../../util/errors.ts';
 import { formatBytes } from '../../util/format.ts';
+import { onInterrupt } from '../shared/interrupt.ts';
 import type { Output } from '../shared/output.ts';
 import type { TrainCommandOptions } from './train-options.ts';
 
@@ -30,49 +31,78 @@ export interface PreparedText {
 const TOKENIZER_TEXT_BYTES = 2 ** 25;
 
 /**
- * Throws UsageError where the text or the tokenizer does not fit the settings, FormatError where a file is damaged or a
- * resumed run's text has changed.
+ * null where Ctrl-C came while the text was tokenised; no run has begun then. Throws UsageError where the text or the
+ * tokenizer does not fit the settings, FormatError where a file is damaged or a resumed run's text has changed.
  */
 export async function prepareText(
   options: TrainCommandOptions,
   settings: RunSettings,
   output: Output,
-): Promise<PreparedText> {
+): Promise<PreparedText | null> {
   const paths = runPaths(options.out);
   const source = openTextSource(settings.text.paths, { field: settings.text.field });
   const tokenizerText = options.resume ? savedTokenizer(options) : newTokenizer(options, settings, source, output);
-  const tokenizer = Tokenizer.fromJson(parseJson(tokenizerText, paths.tokenizer));
+  const tokenizerPath = options.tokenizer ?? paths.tokenizer;
+  const tokenizer = Tokenizer.fromJson(parseJson(tokenizerText, tokenizerPath), tokenizerPath);
   checkVocabulary(options, settings, tokenizer);
   if (!options.resume) {
     writeFileAtomically(paths.tokenizer, tokenizerText);
     // Left over from an attempt that ended before its first step: no run depends on it.
     rmSync(join(paths.tokens, 'data.json'), { force: true });
   }
-  const info = await prepareTokenData({
-    source,
-    tokenizer,
-    directory: paths.tokens,
-    validationShare: settings.train.validationShare,
-    seed: settings.train.seed,
-    onProgress: ({ phase, doneBytes, totalBytes }) =>
-      output.progress().update({
-        label: phase === 'measure' ? 'reading text' : 'tokenising',
-        done: doneBytes,
-        ...(totalBytes > 0 && { total: totalBytes }),
-        unit: 'bytes',
-      }),
-  });
+  const info = await tokenise(source, tokenizer, paths.tokens, settings, output);
   output.progress().done();
+  if (info === null) {
+    output.note('stopped while the text was tokenised; the same command begins again');
+    return null;
+  }
   if (info.split === 'inside') output.note('the only document was cut near its end: the rest is for validation');
   const data = new TokenData(paths.tokens, settings.train.seed);
   checkLength(data, settings);
   return { tokenizer, tokenizerText, data };
 }
 
+/** null where it was stopped. Before this, Ctrl-C ends the process at once: there is nothing to save. */
+async function tokenise(
+  source: TextSource,
+  tokenizer: Tokenizer,
+  directory: string,
+  { train }: RunSettings,
+  output: Output,
+): Promise<Awaited<ReturnType<typeof prepareTokenData>> | null> {
+  const interrupt = onInterrupt();
+  try {
+    return await prepareTokenData({
+      source,
+      tokenizer,
+      directory,
+      validationShare: train.validationShare,
+      seed: train.seed,
+      signal: interrupt.signal,
+      onProgress: ({ phase, doneBytes, totalBytes }) =>
+        output.progress().update({
+          label: phase === 'measure' ? 'reading text' : 'tokenising',
+          done: doneBytes,
+          ...(totalBytes > 0 && { total: totalBytes }),
+          unit: 'bytes',
+        }),
+    });
+  } catch (error) {
+    if (error !== interrupt.signal.reason) throw error;
+    return null;
+  } finally {
+    interrupt.dispose();
+  }
+}
+
 function newTokenizer(options: TrainCommandOptions, settings: RunSettings, source: TextSource, output: Output): string {
   if (options.tokenizer !== undefined) return readText(options.tokenizer);
   const { vocabSize } = settings.model;
-  const json = trainBpe(sampledText(source), {
+  const onRead = (done: number) =>
+    output
+      .progress()
+      .update({ label: 'reading text for the tokenizer', done, total: source.totalBytes, unit: 'bytes' });
+  const json = trainBpe(sampledText(source, onRead), {
     vocabSize,
     onProgress: ({ tokens }) =>
       output.progress().update({ label: 'training the tokenizer', done: tokens, total: vocabSize, unit: 'tokens' }),
@@ -82,16 +112,23 @@ function newTokenizer(options: TrainCommandOptions, settings: RunSettings, sourc
 }
 
 /** Every n-th chunk, so that together they are about TOKENIZER_TEXT_BYTES. */
-function* sampledText(source: TextSource): Generator<string> {
+function* sampledText(source: TextSource, onRead: (doneBytes: number) => void): Generator<string> {
   const every = Math.ceil(source.totalBytes / TOKENIZER_TEXT_BYTES);
   let number = 0;
-  for (const { text } of source.chunks()) {
+  let doneBytes = 0;
+  for (const { text, bytes } of source.chunks()) {
+    onRead(doneBytes);
     if (number++ % every === 0) yield text;
+    doneBytes += bytes;
   }
 }
 
 function savedTokenizer(options: TrainCommandOptions): string {
   const { tokenizer } = runPaths(options.out);
+  if (!existsSync(tokenizer)) {
+    const advice = 'Copy it from one of the checkpoints of the run';
+    throw new FormatError('tokenizer', `${tokenizer} of the run is missing. ${advice}.`, tokenizer);
+  }
   const saved = readText(tokenizer);
   if (options.tokenizer !== undefined && readText(options.tokenizer) !== saved) {
     throw new UsageError(

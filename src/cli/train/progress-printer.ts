@@ -78,8 +78,8 @@ export class ProgressPrinter {
   }
 }
 
-function stepText(record: StepRecord): string {
+function stepText(record: StepRecord): string[] {
   const { step, loss, lr, modelSparsity } = record;
   const zeros = `${formatPercent(modelSparsity, 0)} zeros`;
-  return [`step ${formatInteger(step)}`, `loss ${loss.toFixed(4)}`, `lr ${formatNumber(lr)}`, zeros].join('  ');
+  return [`step ${formatInteger(step)}`, `loss ${loss.toFixed(4)}`, `lr ${formatNumber(lr)}`, zeros];
 }

@@ -44,6 +44,8 @@ describe('settings of a new run', () => {
   it('another width or other heads are derived again, not kept from the preset', () => {
     expect(settings(['--dim', '128']).model).toMatchObject({ hiddenDim: 352, nHeads: 4, headDim: 32 });
     expect(settings(['--preset', 'tiny', '--heads', '8']).model).toMatchObject({ nKvHeads: 8, headDim: 8 });
+    expect(() => settings(['--dim', '128', '--heads', '3'])).toThrow(/nHeads must divide dim: got dim 128, nHeads 3/);
+    expect(() => settings(['--sparsity', 'qkv=0.5,qkv=0.6'])).toThrow(/qkv is given twice/);
     expect(settings(['--dim', '128', '--hidden-dim', '100']).model.hiddenDim).toBe(100);
   });
 
@@ -63,9 +65,24 @@ describe('settings of a new run', () => {
       hiddenL1: 0.5,
     });
     expect(train).toMatchObject({
-      ...{ batchSize: 2, accumulate: 3, minLr: 1e-5, warmupSteps: 4, schedule: 'wsd', weightDecay: 0 },
-      ...{ beta1: 0.8, beta2: 0.9, clip: 0, sparsityRampSteps: 9, validateEvery: 11, validationShare: 0.05 },
-      ...{ saveEvery: 12, keepLast: 3, logEvery: 13, detailEvery: 0, sampleEvery: 0, seed: 14 },
+      batchSize: 2,
+      accumulate: 3,
+      minLr: 1e-5,
+      warmupSteps: 4,
+      schedule: 'wsd',
+      weightDecay: 0,
+      beta1: 0.8,
+      beta2: 0.9,
+      clip: 0,
+      sparsityRampSteps: 9,
+      validateEvery: 11,
+      validationShare: 0.05,
+      saveEvery: 12,
+      keepLast: 3,
+      logEvery: 13,
+      detailEvery: 0,
+      sampleEvery: 0,
+      seed: 14,
     });
   });
 
@@ -102,7 +119,9 @@ describe('settings of a resumed run', () => {
   it('steps, rates and intervals may change; the rest stays', () => {
     expect(resume(['--steps', '200', '--clip', '0.5', '--log-every', '5']).train).toEqual({
       ...train,
-      ...{ steps: 200, clip: 0.5, logEvery: 5 },
+      steps: 200,
+      clip: 0.5,
+      logEvery: 5,
     });
     expect(resume(['--tokens', String(8 * 256 * 30)]).train.steps).toBe(30);
   });

@@ -162,6 +162,7 @@ export function parseSparsity(text: string): number | Partial<Record<Point, Spar
     if (!point || share === undefined || rest.length > 0) {
       throw new UsageError('--sparsity', `expected POINT=SHARE with commas between them, got "${part}".`);
     }
+    if (point in shares) throw new UsageError('--sparsity', `${point} is given twice. Give each point once.`);
     shares[point] = parseShare(`--sparsity ${point}`)(share);
   }
   return shares;

@@ -35,7 +35,11 @@ export interface TrainSummary {
 }
 
 /** One paragraph about model, text and backend. */
-export function printStart(output: Output, run: TrainingRun, backend: Backend, data: TokenData): void {
+export function printStart(
+  output: Output,
+  run: TrainingRun,
+  { backend, data, resume }: { backend: Backend; data: TokenData; resume: boolean },
+): void {
   const { model, config, tokensPerStep } = run.trainer;
   const { dim, nLayers, seqLen, activation } = model.config;
   const shares = POINTS.map((point) => `${point} ${formatPercent(sparsityAt(model.config, point, 0), 0)}`);
@@ -51,6 +55,7 @@ export function printStart(output: Output, run: TrainingRun, backend: Backend, d
     `training ${config.steps} steps of ${formatCount(tokensPerStep)} tokens (context ${seqLen}), ${epochs.toFixed(2)} epochs, ` +
       `${backend.description}`,
   );
+  if (resume && run.startStep === 0) output.line('resumed  from the beginning: the run has no checkpoint yet');
   if (run.startStep > 0) output.line(`resumed  after step ${run.startStep} from ${run.lastCheckpoint}`);
 }
 

@@ -1,0 +1,25 @@
+/**
+ * Refuses a model that this machine cannot hold, before minutes go into text and memory: the system would swap, or end the
+ * process without a word.
+ */
+
+import { totalmem } from 'node:os';
+import type { ModelConfig } from '../../model/config.ts';
+import { countParameters } from '../../model/parameters.ts';
+import { UsageError } from '../../util/errors.ts';
+import { formatBytes, formatCount } from '../../util/format.ts';
+
+/** f32: the value, its gradient and two moments. Activations come on top. */
+const BYTES_PER_PARAMETER = 16;
+
+/** Throws UsageError where parameters, gradients and moments alone exceed `memoryBytes`. */
+export function checkMemory(model: ModelConfig, memoryBytes = totalmem()): void {
+  const parameters = countParameters(model);
+  const needed = parameters * BYTES_PER_PARAMETER;
+  if (needed <= memoryBytes) return;
+  throw new UsageError(
+    'train',
+    `the model does not fit: ${formatCount(parameters)} parameters with gradients and moments take ${formatBytes(needed)}, ` +
+      `this machine has ${formatBytes(memoryBytes)}. Choose a smaller --preset, --dim, --layers or --vocab-size.`,
+  );
+}
