@@ -16,7 +16,7 @@ import { packageVersion } from '../shared/version.ts';
 export interface BenchReport<Row> {
   bench: string;
   machine: Machine & { backend: string; threads: number };
-  /** Of the repository, `-dirty` with changes on top; the version where it is an installed package. */
+  /** Of the repository, `-dirty` with changes on top (of other files than results); the version where it is an installed package. */
   commit: string;
   rows: Row[];
 }
@@ -57,7 +57,7 @@ function currentCommit(): string {
     execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
     const commit = git('rev-parse', '--short=12', 'HEAD');
-    return git('status', '--porcelain') === '' ? commit : `${commit}-dirty`;
+    return git('status', '--porcelain', '--', '.', ':!bench/results') === '' ? commit : `${commit}-dirty`;
   } catch {
     return version;
   }
