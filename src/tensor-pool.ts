@@ -5,6 +5,9 @@
  * fresh zero pages; here a released block waits for the next tensor of about its size. Sizes are rounded up to buckets,
  * eight to each power of two, so that shapes that differ a little share blocks and at most a ninth of a block is unused.
  *
+ * Sizes drift: the lists of natural zeros shrink as training goes on. So the pool holds little more than the most that was
+ * ever live at once, and gives the blocks that waited longest back before it asks for new ones.
+ *
  * The pool owns the memory, a tensor borrows it: whoever took a tensor releases that very tensor, never a view of it.
  */
 
@@ -16,10 +19,15 @@ import { BackendError, ShapeError } from './util/errors.ts';
 /** Below this the buckets would be finer than a cache line. */
 const SMALLEST_BUCKET_BYTES = 512;
 
+/** How much more than the peak of live bytes may be held: less would ask the system for pages in every step. */
+const HELD_OVER_PEAK = 1.05;
+
 interface Block {
   readonly bytes: number;
   readonly data: Float64Array<ArrayBufferLike>;
   readonly address: number;
+  /** Number of the release that made it wait. */
+  releasedAt: number;
 }
 
 /** The size of the block that serves `bytes`: the next of 8 equal steps between two powers of two, at least 512. */
@@ -36,6 +44,7 @@ export class TensorPool {
   #liveBytes = 0;
   #peakBytes = 0;
   #heldBytes = 0;
+  #releases = 0;
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -94,6 +103,7 @@ export class TensorPool {
     }
     this.#live.delete(tensor);
     this.#liveBytes -= block.bytes;
+    block.releasedAt = this.#releases++;
     const waiting = this.#free.get(block.bytes);
     // Last in, first out: the block most recently used is the one most likely still in the cache.
     if (waiting === undefined) this.#free.set(block.bytes, [block]);
@@ -112,6 +122,8 @@ export class TensorPool {
   }
 
   #newBlock(bytes: number): Block {
+    const limit = HELD_OVER_PEAK * Math.max(this.#peakBytes, this.#liveBytes + bytes);
+    while (this.#heldBytes + bytes > limit && this.#heldBytes > this.#liveBytes) this.#giveBackOldest();
     const length = bytes / BYTES_PER_ELEMENT.f64;
     let memory: { data: Float64Array; address: number };
     try {
@@ -123,6 +135,18 @@ export class TensorPool {
       memory = this.#backend.allocate('f64', length);
     }
     this.#heldBytes += bytes;
-    return { bytes, data: memory.data, address: memory.address };
+    return { bytes, data: memory.data, address: memory.address, releasedAt: 0 };
+  }
+
+  #giveBackOldest(): void {
+    let oldest: Block[] | undefined;
+    for (const waiting of this.#free.values()) {
+      if (waiting.length > 0 && (oldest === undefined || waiting[0].releasedAt < oldest[0].releasedAt))
+        oldest = waiting;
+    }
+    const block = oldest?.shift();
+    if (block === undefined) return;
+    this.#heldBytes -= block.bytes;
+    this.#backend.free(block);
   }
 }

@@ -20,7 +20,7 @@ import type { ValidationRecord } from '../train/metrics.ts';
 import { holdsRun, type RunSettings, runPaths } from '../train/run-directory.ts';
 import { TrainingRun } from '../train/training-run.ts';
 import { UsageError } from '../util/errors.ts';
-import { formatDuration, formatPercent, formatRate } from '../util/format.ts';
+import { formatCount, formatDuration, formatPercent, formatRate } from '../util/format.ts';
 import { unpackBooks } from './quickstart/books.ts';
 import { decodeInTurns, engineOf, type Pair, trainInTurns } from './quickstart/comparison.ts';
 import { knownShare, wordsOf } from './quickstart/known-words.ts';
@@ -280,31 +280,31 @@ function printPlan(
 
 function tableRows({ training, decoding, validation }: Result): TableRow[] {
   const ratio = ({ ratio: middle, ratioRange: [low, high] }: Pair) =>
-    `${middle.toFixed(2)}x (${low.toFixed(2)} - ${high.toFixed(2)})`;
+    `${middle.toFixed(2)}x (${low.toFixed(2)}-${high.toFixed(2)})`;
   const difference = validation.sparse.loss - validation.dense.loss;
   return [
     {
       '': 'training',
       dense: formatRate(training.dense, 'tokens'),
       sparse: formatRate(training.sparse, 'tokens'),
-      'sparse to dense': ratio(training),
+      'sparse / dense': ratio(training),
     },
     {
-      '': 'decoding, one token at a time',
+      '': 'decoding',
       dense: formatRate(decoding.dense, 'tokens'),
       sparse: formatRate(decoding.sparse, 'tokens'),
-      'sparse to dense': ratio(decoding),
+      'sparse / dense': ratio(decoding),
     },
     {
-      '': `validation loss after ${validation.dense.tokens} tokens`,
+      '': `loss after ${formatCount(validation.dense.tokens)} tokens`,
       dense: `${validation.dense.loss.toFixed(3)} nats`,
       sparse: `${validation.sparse.loss.toFixed(3)} nats`,
-      'sparse to dense': `${difference < 0 ? '' : '+'}${difference.toFixed(3)}`,
+      'sparse / dense': `${difference < 0 ? '' : '+'}${difference.toFixed(3)}`,
     },
   ];
 }
 
-const TABLE_COLUMNS = ['', 'dense', 'sparse', 'sparse to dense'] as const;
+const TABLE_COLUMNS = ['', 'dense', 'sparse', 'sparse / dense'] as const;
 
 function cellsOf(row: TableRow): string[] {
   return TABLE_COLUMNS.map((column) => String(row[column]));

@@ -76,13 +76,6 @@ export interface RunOptions {
 /** Why `run` came back: the last step is done, the signal was given, or a limit of this call was reached. */
 export type RunOutcome = 'done' | 'interrupted' | 'limit';
 
-/**
- * The lists of natural zeros change their size as training goes on, and the pool keeps a block of every size there has been.
- * Where that grows by this factor all free blocks go back; the next step takes fresh ones, which costs it a fraction
- * of a second.
- */
-const HELD_GROWTH = 1.15;
-
 const START: TrainingProgress = { step: 0, tokens: 0, seconds: 0, bestLoss: null, lossWindow: [], lossStreak: 0 };
 
 export class Trainer {
@@ -102,8 +95,6 @@ export class Trainer {
   #tokens: number;
   #seconds: number;
   #bestLoss: number | null;
-  /** What the pool held after the first step, or after the first since it was trimmed; 0 where that is still to come. */
-  #heldBytes = 0;
   /** The step that was saved last, so that the end of a run does not save it again. */
   #savedStep: number;
 
@@ -156,7 +147,6 @@ export class Trainer {
     const limitReached = () => this.#step >= untilStep || this.#seconds - secondsBefore >= maxSeconds;
     while (this.#step < this.config.steps && !signal?.aborted && !limitReached()) {
       this.#takeStep();
-      this.#boundMemory();
       await this.#afterStep();
       // The event loop must turn, or Ctrl-C would never arrive.
       await new Promise((resolve) => setImmediate(resolve));
@@ -285,16 +275,6 @@ export class Trainer {
     });
     this.#kernels = this.#clock.kernels;
     return origin ?? `the gradient of ${brokenGradient ?? 'no single parameter (their sum overflows)'}`;
-  }
-
-  #boundMemory(): void {
-    const { pool } = this.model;
-    if (this.#heldBytes === 0) {
-      this.#heldBytes = pool.heldBytes;
-    } else if (pool.heldBytes > HELD_GROWTH * this.#heldBytes) {
-      pool.trim();
-      this.#heldBytes = 0;
-    }
   }
 
   /** Validation, sample and checkpoint, where they are due after the step just done. */
