@@ -9,7 +9,7 @@ import { UsageError } from '../util/errors.ts';
 import { benchDecode, DECODE_COLUMNS } from './bench/bench-decode.ts';
 import { checkChoice, openBenchModel, shapeConfig } from './bench/bench-model.ts';
 import { benchProduct, PRODUCT_COLUMNS, PRODUCT_SHAPES, type ProductRow } from './bench/bench-product.ts';
-import { reportRows } from './bench/bench-report.ts';
+import { checkResultPath, reportRows } from './bench/bench-report.ts';
 import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts';
 import { benchTrain, TRAIN_COLUMNS, type TrainBenchModel } from './bench/bench-train.ts';
 import type { RoundsOptions } from './bench/rounds.ts';
@@ -158,6 +158,7 @@ async function withBackend(
   run: (backend: Backend, output: Output, rounds: RoundsOptions) => Promise<void>,
 ): Promise<void> {
   const output = new Output(options);
+  if (options.out !== undefined) checkResultPath(options.out);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   const { signal, dispose } = onInterrupt(() => output.note('stopping after the measurement in hand'));
   try {

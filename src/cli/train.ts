@@ -1,6 +1,7 @@
 /** `qsparse train`: trains a model on text, from scratch or resumed. */
 
 import type { Command } from 'commander';
+import type { Backend } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import { lockRunDirectory } from '../formats/run-lock.ts';
 import type { ModelConfig } from '../model/config.ts';
@@ -15,7 +16,7 @@ import { machineText } from './shared/machine.ts';
 import { Output } from './shared/output.ts';
 import { packageVersion } from './shared/version.ts';
 import { checkMemory } from './train/check-memory.ts';
-import { prepareText } from './train/prepare-text.ts';
+import { type PreparedText, prepareText } from './train/prepare-text.ts';
 import { ProgressPrinter } from './train/progress-printer.ts';
 import { newSettings, resumedSettings } from './train/settings.ts';
 import { TextSampler } from './train/text-sampler.ts';
@@ -95,12 +96,24 @@ async function settingsOf(recipeName: string | undefined, options: TrainCommandO
 }
 
 async function trainLocked(settings: RunSettings, options: TrainCommandOptions, output: Output): Promise<void> {
-  const text = await prepareText(options, settings, output);
-  if (text === null) {
-    process.exitCode = INTERRUPTED_EXIT_CODE;
-    return;
-  }
+  // First, because it may refuse --backend or --threads and the text may take minutes.
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
+  try {
+    const text = await prepareText(options, settings, output);
+    if (text === null) process.exitCode = INTERRUPTED_EXIT_CODE;
+    else await trainOn(text, backend, settings, options, output);
+  } finally {
+    backend.dispose();
+  }
+}
+
+async function trainOn(
+  text: PreparedText,
+  backend: Backend,
+  settings: RunSettings,
+  options: TrainCommandOptions,
+  output: Output,
+): Promise<void> {
   const model: ModelConfig = { ...settings.model, vocabSize: text.tokenizer.vocabSize };
   const printer = new ProgressPrinter(output, settings.train);
   const sampler = new TextSampler(model, text.tokenizer, backend, settings.train.seed);
@@ -129,7 +142,6 @@ async function trainLocked(settings: RunSettings, options: TrainCommandOptions, 
     interrupt.dispose();
     sampler.dispose();
     text.data.close();
-    backend.dispose();
   }
 }
 

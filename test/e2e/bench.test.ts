@@ -1,6 +1,6 @@
 /** `qsparse bench` as a process: the rows that programs read, and what they must add up to. */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -40,6 +40,12 @@ describe.skipIf(mainMissing !== null)(`bench${mainMissing ? ` (${mainMissing})` 
     const out = join(directory, 'decode.json');
     const report = await bench('decode', '--shape', 'tiny', '--sparsity', '0.5,0', '--tokens', '2', '--out', out);
     expect(JSON.parse(readFileSync(out, 'utf8'))).toEqual(report);
+
+    writeFileSync(out, 'notes');
+    const refused = await runCommand(['bench', 'select', '--shape', 'tiny', '--out', out, ...QUICK]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/is no result of qsparse bench; nothing was written/);
+    expect(readFileSync(out, 'utf8')).toBe('notes');
     rmSync(directory, { recursive: true });
     const [dense, sparse] = report.rows;
     expect(dense).toMatchObject({ dtype: 'f32', sparsity: 0, batch: 1, zeros: 0, speedupOverDense: 1 });

@@ -5,9 +5,9 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { FormatError, messageOf } from '../../util/errors.ts';
+import { FormatError, messageOf, UsageError } from '../../util/errors.ts';
 import { describeMachine, type Machine, machineText } from '../shared/machine.ts';
 import type { Output } from '../shared/output.ts';
 import type { Column, TableRow } from '../shared/table.ts';
@@ -19,6 +19,22 @@ export interface BenchReport<Row> {
   /** Of the repository, `-dirty` with changes on top (of other files than results); the version where it is an installed package. */
   commit: string;
   rows: Row[];
+}
+
+/** Before minutes are spent on measuring: `--out` may only replace an earlier result. Throws UsageError. */
+export function checkResultPath(out: string): void {
+  if (!existsSync(out)) return;
+  let found: unknown;
+  try {
+    found = JSON.parse(readFileSync(out, 'utf8'));
+  } catch {
+    found = null;
+  }
+  if (typeof (found as BenchReport<unknown> | null)?.bench === 'string') return;
+  throw new UsageError(
+    '--out',
+    `${out} exists and is no result of qsparse bench; nothing was written. Choose another.`,
+  );
 }
 
 /** Prints the rows, writes them to `out` if given. Throws FormatError where that fails. */
