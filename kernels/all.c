@@ -8,6 +8,7 @@
 
 #include "gemm.c"
 #include "sparse_matmul.c"
+#include "sampled_matmul.c"
 #include "matvec.c"
 #include "top_k.c"
 #include "rows.c"

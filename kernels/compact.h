@@ -1,4 +1,5 @@
-/* Counting and listing the elements of a row whose magnitude reaches a threshold: what selection and natural zeros share.
+/* Counting and listing elements of a row: those whose magnitude reaches a threshold (selection, natural zeros), or those that
+ * are open gates, x > 0 or NaN.
  *
  * A magnitude is the bits of |x| as an int32: they order like the values, -0 is 0, and NaN lies above infinity. The
  * list is written with a vector compaction where the instruction set has one; a store of a whole vector may write past the
@@ -38,9 +39,26 @@ INLINE int64_t count_reaching(const float *x, int64_t size, int32_t threshold) {
   return count;
 }
 
-/* Appends the elements of x [size] that reach `threshold` to index and value from position `at` on; returns the new position.
- * There are exactly `limit - at` of them. */
-INLINE int64_t list_reaching(const float *x, int64_t size, int32_t threshold, int32_t *index, float *value, int64_t at,
+/* How many of x [size] are open gates: a NaN is open, it must be seen. */
+INLINE int64_t count_open(const float *x, int64_t size) {
+  vi c0 = {0}, c1 = {0};
+  int64_t i = 0, count = 0;
+  for (; i + 2 * VL <= size; i += 2 * VL) {
+    c0 -= ~(load(x + i) <= 0.0f);
+    c1 -= ~(load(x + i + VL) <= 0.0f);
+  }
+  c0 += c1;
+  for (int j = 0; j < VL; j++) count += c0[j];
+  for (; i < size; i++) count += !(x[i] <= 0);
+  return count;
+}
+
+/* The threshold of list_elements that stands for open gates. */
+#define OPEN_GATES 0
+
+/* Appends the elements of x [size] that reach `threshold` (above 0), or the open gates, to index and value from position `at` on;
+ * returns the new position. There are exactly `limit - at` of them. */
+INLINE int64_t list_elements(const float *x, int64_t size, int32_t threshold, int32_t *index, float *value, int64_t at,
                              int64_t limit) {
   int64_t i = 0;
 #if defined(__AVX512F__)
@@ -48,7 +66,9 @@ INLINE int64_t list_reaching(const float *x, int64_t size, int32_t threshold, in
   __m512i columns = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   for (; i + 16 <= size && at + 16 <= limit; i += 16) {
     const __m512i bits = _mm512_loadu_si512(x + i);
-    const __mmask16 hit = _mm512_cmpge_epi32_mask(_mm512_and_si512(bits, m), t);
+    const __mmask16 hit = threshold == OPEN_GATES
+                              ? _mm512_cmp_ps_mask(_mm512_castsi512_ps(bits), _mm512_setzero_ps(), _CMP_NLE_UQ)
+                              : _mm512_cmpge_epi32_mask(_mm512_and_si512(bits, m), t);
     _mm512_storeu_si512(index + at, _mm512_maskz_compress_epi32(hit, columns));
     _mm512_storeu_si512(value + at, _mm512_maskz_compress_epi32(hit, bits));
     columns = _mm512_add_epi32(columns, _mm512_set1_epi32(16));
@@ -59,7 +79,10 @@ INLINE int64_t list_reaching(const float *x, int64_t size, int32_t threshold, in
   __m256i columns = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   for (; i + 8 <= size && at + 8 <= limit; i += 8) {
     const __m256i bits = _mm256_loadu_si256((const __m256i *)(x + i));
-    const unsigned hit = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_and_si256(bits, m), t)));
+    const __m256 hits = threshold == OPEN_GATES
+                            ? _mm256_cmp_ps(_mm256_castsi256_ps(bits), _mm256_setzero_ps(), _CMP_NLE_UQ)
+                            : _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_and_si256(bits, m), t));
+    const unsigned hit = (unsigned)_mm256_movemask_ps(hits);
     /* The numbers of the hit lanes, packed to the front: 0x0706..00 with the bytes of the other lanes squeezed out. */
     const uint64_t lanes = _pext_u64(0x0706050403020100, _pdep_u64(hit, 0x0101010101010101) * 0xff);
     const __m256i order = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)lanes));
@@ -72,11 +95,11 @@ INLINE int64_t list_reaching(const float *x, int64_t size, int32_t threshold, in
   for (; i < size && at < limit; i++) {
     index[at] = (int32_t)i;
     value[at] = x[i];
-    at += magnitude(x[i]) >= threshold;
+    at += threshold == OPEN_GATES ? !(x[i] <= 0) : magnitude(x[i]) >= threshold;
   }
 #endif
   for (; i < size && at < limit; i++) {
-    if (magnitude(x[i]) < threshold) continue;
+    if (threshold == OPEN_GATES ? x[i] <= 0 : magnitude(x[i]) < threshold) continue;
     index[at] = (int32_t)i;
     value[at++] = x[i];
   }

@@ -5,7 +5,8 @@
  * contiguous stream and pads the edges with zeros, so that one micro-kernel serves all shapes. The order of the additions
  * of an element depends on k alone, never on the part that computes it.
  *
- * matmul: a, b, out, m, n, k, transposeA, transposeB, accumulate
+ * matmul: a, b, out, m, n, k, transposeA, transposeB, accumulate, stride     stride: from one row of out to the next, and, not
+ * transposed, of b
  */
 #include "kernel.h"
 
@@ -112,16 +113,18 @@ static void matmul(const double *args, work w) {
   float *out = PF(2);
   const int64_t m = INT(3), n = INT(4), k = INT(5);
   const int64_t aRow = INT(6) ? 1 : k, aCol = INT(6) ? m : 1;
-  const int64_t bRow = INT(7) ? 1 : n, bCol = INT(7) ? k : 1;
+  const int64_t stride = INT(9);
+  const int64_t bRow = INT(7) ? 1 : stride, bCol = INT(7) ? k : 1;
   int64_t first, last;
   /* The longer side is divided: the shorter one's packing is what each part repeats. */
   if (m >= n) {
     share(m, GEMM_MR, w, &first, &last);
     if (first < last)
-      gemm_block(a + first * aRow, aRow, aCol, b, bRow, bCol, out + first * n, n, last - first, n, k, INT(8), w.scratch);
+      gemm_block(a + first * aRow, aRow, aCol, b, bRow, bCol, out + first * stride, stride, last - first, n, k, INT(8),
+                 w.scratch);
   } else {
     share(n, GEMM_NR, w, &first, &last);
     if (first < last)
-      gemm_block(a, aRow, aCol, b + first * bCol, bRow, bCol, out + first, n, m, last - first, k, INT(8), w.scratch);
+      gemm_block(a, aRow, aCol, b + first * bCol, bRow, bCol, out + first, stride, m, last - first, k, INT(8), w.scratch);
   }
 }

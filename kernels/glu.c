@@ -4,9 +4,13 @@
  * both gradients are +0 by a mask, whatever u and dOut hold, because these zeros are what the sparse products skip. A
  * NaN gate is not closed: it must be seen.
  *
+ * Behind ReLU gates there is also a form that touches open gates only: the list of open gates with their values, and the values
+ * of up, hidden and their gradients in the order of that list. `gate`, `index` and `start` are that list.
+ *
  * glu:          gateUp, out, N, H, activation                    (activation 0 relu2, 1 relu, 2 silu)   rows are shared
  * glu_backward: gateUp, dOut, dGateUp, N, H, activation, l1                                             rows are shared
  */
+#include "compact.h"
 #include "vector_math.h"
 
 enum { GLU_RELU2, GLU_RELU, GLU_SILU };
@@ -71,5 +75,62 @@ static void glu_backward(const double *args, work w) {
     if (activation == GLU_RELU2) glu_backward_row(gate, d, to, H, GLU_RELU2, l1);
     else if (activation == GLU_RELU) glu_backward_row(gate, d, to, H, GLU_RELU, l1);
     else glu_backward_row(gate, d, to, H, GLU_SILU, l1);
+  }
+}
+
+static void count_open_gates(const double *args, work w) {
+  const float *gateUp = PF(0);
+  int32_t *start = PI(1);
+  const int64_t H = INT(3);
+  int64_t first, last;
+  share(INT(2), 1, w, &first, &last);
+  if (w.part == 0) start[0] = 0;
+  for (int64_t r = first; r < last; r++) start[r + 1] = (int32_t)count_open(gateUp + r * 2 * H, H);
+}
+
+static void gather_open_gates(const double *args, work w) {
+  const float *gateUp = PF(0);
+  const int32_t *start = PI(1);
+  const int64_t H = INT(5);
+  int64_t first, last;
+  share(INT(4), 1, w, &first, &last);
+  for (int64_t r = first; r < last; r++)
+    list_elements(gateUp + r * 2 * H, H, OPEN_GATES, PI(2), PF(3), start[r], start[r + 1]);
+}
+
+static void glu_rows(const double *args, work w) {
+  int64_t first, last;
+  share(INT(3), 16, w, &first, &last);
+  const float *gate = PF(0) + first, *up = PF(1) + first;
+  float *out = PF(2) + first;
+  if (INT(4) == GLU_RELU2) FOR_VECTORS(last - first, { PUT(out, GET(gate, 0) * GET(gate, 0) * GET(up, 0)); });
+  else FOR_VECTORS(last - first, { PUT(out, GET(gate, 0) * GET(up, 0)); });
+}
+
+/* A row's gradients: those of its gates, then those of up behind the same gates. */
+static void glu_rows_backward(const double *args, work w) {
+  const int32_t *start = PI(0), *index = PI(1);
+  int32_t *outStart = PI(5), *outIndex = PI(6);
+  const int64_t N = INT(8), H = INT(9);
+  const int squared = INT(10) == GLU_RELU2;
+  const float l1 = FLT(11);
+  int64_t first, last;
+  share(N, 1, w, &first, &last);
+  if (w.part == 0) outStart[0] = 0;
+  for (int64_t r = first; r < last; r++) {
+    const int64_t at = start[r], count = start[r + 1] - at;
+    const float *gate = PF(2) + at, *up = PF(3) + at, *dOut = PF(4) + at;
+    float *dGate = PF(7) + 2 * at, *dUp = dGate + count;
+    outStart[r + 1] = 2 * start[r + 1];
+    for (int64_t i = 0; i < count; i++) {
+      outIndex[2 * at + i] = index[at + i];
+      outIndex[2 * at + count + i] = (int32_t)(index[at + i] + H);
+    }
+    FOR_VECTORS(count, {
+      const vf g = GET(gate, 0), u = GET(up, 0), act = squared ? g * g : g;
+      const vf d = GET(dOut, 0) + glu_sign(act * u) * l1;
+      PUT(dGate, squared ? d * u * (g + g) : d * u);
+      PUT(dUp, d * act);
+    });
   }
 }

@@ -9,6 +9,7 @@
 #define KERNELS(X)                                                                                                     \
   X(matmul)                                                                                                            \
   X(sparse_matmul)                                                                                                     \
+  X(sampled_matmul)                                                                                                    \
   X(matvec)                                                                                                            \
   X(sparse_matvec)                                                                                                     \
   X(matvec_transposed)                                                                                                 \
@@ -19,6 +20,7 @@
   X(transpose_counts)                                                                                                  \
   X(transpose_fill)                                                                                                    \
   X(scatter_rows)                                                                                                      \
+  X(gather_at)                                                                                                         \
   X(mask_rows)                                                                                                         \
   X(rescale_rows)                                                                                                      \
   X(rescale_rows_backward)                                                                                             \
@@ -31,6 +33,10 @@
   X(attention_cached)                                                                                                  \
   X(glu)                                                                                                               \
   X(glu_backward)                                                                                                      \
+  X(count_open_gates)                                                                                                  \
+  X(gather_open_gates)                                                                                                 \
+  X(glu_rows)                                                                                                          \
+  X(glu_rows_backward)                                                                                                 \
   X(embedding)                                                                                                         \
   X(embedding_backward)                                                                                                \
   X(softmax_cross_entropy)                                                                                             \
@@ -38,7 +44,7 @@
   X(sum_squares)                                                                                                       \
   X(sum_abs)                                                                                                           \
   X(add)                                                                                                               \
-  X(add_transposed)                                                                                                    \
+  X(transpose)                                                                                                         \
   X(scale)                                                                                                             \
   X(copy)                                                                                                              \
   X(fill)

@@ -6,6 +6,7 @@
  * sum_squares: x, partial (f64), rows, cols, first, count     of columns first .. first + count     rows are shared
  * sum_abs:     x, partial (f64), rows, cols                                                         rows are shared
  * add:         a, b, out, size           out may be a or b                                          elements are shared
+ * transpose:   x, out, rows, cols, stride, accumulate   out [cols, rows] (+)= x^T, rows of x `stride` apart   columns are shared
  * scale:       x, size, factor                                                                      elements are shared
  * copy:        from, to, bytes           whole 4-byte words                                         elements are shared
  * fill:        x, size, value                                                                       elements are shared
@@ -56,16 +57,19 @@ static void add(const double *args, work w) {
 }
 
 /* Blocks of 16 x 16: the lines read and the lines written of a block lie in L1 together. */
-static void add_transposed(const double *args, work w) {
+static void transpose(const double *args, work w) {
   const float *x = PF(0);
   float *out = PF(1);
-  const int64_t rows = INT(2), cols = INT(3), block = 16;
+  const int64_t rows = INT(2), cols = INT(3), stride = INT(4), accumulate = INT(5), block = 16;
   int64_t first, last;
   share(cols, block, w, &first, &last);
   for (int64_t c0 = first; c0 < last; c0 += block)
     for (int64_t r0 = 0; r0 < rows; r0 += block)
       for (int64_t c = c0; c < MIN(last, c0 + block); c++)
-        for (int64_t r = r0; r < MIN(rows, r0 + block); r++) out[c * rows + r] += x[r * cols + c];
+        for (int64_t r = r0; r < MIN(rows, r0 + block); r++) {
+          const float value = x[r * stride + c];
+          out[c * rows + r] = accumulate ? out[c * rows + r] + value : value;
+        }
 }
 
 static void scale(const double *args, work w) {

@@ -9,6 +9,7 @@
  * transpose_counts: start, index, outStart, rows, cols
  * transpose_fill: start, index, value, outStart, outIndex, outValue, rows, cols
  * scatter_rows: start, index, value, out, rows, cols
+ * gather_at: x, start, index, out, rows, stride     x at the first of its columns that count
  * mask_rows: x, start, index, out, rows, cols
  * rescale_rows: start, value, norm, rows, cols
  * rescale_rows_backward: start, index, value, norm, gradient, rows, cols
@@ -43,7 +44,7 @@ static void gather_non_zeros(const double *args, work w) {
   const int64_t size = INT(5);
   int64_t first, last;
   share(INT(4), 1, w, &first, &last);
-  for (int64_t r = first; r < last; r++) list_reaching(x + r * size, size, 1, index, value, start[r], start[r + 1]);
+  for (int64_t r = first; r < last; r++) list_elements(x + r * size, size, 1, index, value, start[r], start[r + 1]);
 }
 
 /* The first element of a row's list at or behind column c. */
@@ -101,6 +102,18 @@ static void scatter_rows(const double *args, work w) {
     float *out = PF(3) + r * cols;
     for (int64_t c = 0; c < cols; c++) out[c] = 0;
     for (int64_t i = start[r]; i < start[r + 1]; i++) out[index[i]] = value[i];
+  }
+}
+
+static void gather_at(const double *args, work w) {
+  const int32_t *start = PI(1), *index = PI(2);
+  float *out = PF(3);
+  const int64_t stride = INT(5);
+  int64_t first, last;
+  share(INT(4), 1, w, &first, &last);
+  for (int64_t r = first; r < last; r++) {
+    const float *x = PF(0) + r * stride;
+    for (int64_t i = start[r]; i < start[r + 1]; i++) out[i] = x[index[i]];
   }
 }
 

@@ -7,7 +7,8 @@
  * The same kernel serves Y = X W (top-K lists), dW = X^T dY (transposed lists) and dX = dY W^T (sparse gradients, b
  * transposed while it is packed). An element's additions run in the order of the list whatever the parts.
  *
- * sparse_matmul: start, index, value, b, out, m, n, k, transposeB, accumulate
+ * sparse_matmul: start, index, value, b, out, m, n, k, transposeB, accumulate, stride     stride: from one row of out to the next,
+ * and, not transposed, of b
  */
 #include "kernel.h"
 
@@ -94,7 +95,7 @@ static void sm_tile_edge(const int32_t *start, const int32_t *index, const float
 }
 
 static void sm_rows(const int32_t *start, const int32_t *index, const float *value, const float *b, int64_t bRow, int64_t bCol,
-                    float *out, int64_t n, int64_t k, int64_t r0, int64_t r1, int64_t n0, int64_t n1, int accumulate,
+                    float *out, int64_t stride, int64_t k, int64_t r0, int64_t r1, int64_t n0, int64_t n1, int accumulate,
                     int64_t tileRows, void *scratch) {
   int32_t *cursor = scratch;
   float *tile = (float *)((char *)scratch + SM_ROW_BLOCK * 4);
@@ -102,14 +103,14 @@ static void sm_rows(const int32_t *start, const int32_t *index, const float *val
     const int64_t rows = MIN(SM_ROW_BLOCK, r1 - block);
     for (int64_t c = n0; c < n1; c += SM_COLS) {
       const int64_t cols = MIN(SM_COLS, n1 - c);
-      float *o = out + block * n + c;
+      float *o = out + block * stride + c;
       for (int64_t r = 0; r < rows; r++) cursor[r] = start[block + r];
       for (int64_t k0 = 0; k0 < k; k0 += tileRows) {
         const int64_t limit = MIN(k, k0 + tileRows);
         const int add = accumulate || k0 > 0;
         sm_pack(b + k0 * bRow + c * bCol, bRow, bCol, limit - k0, cols, tile);
-        if (cols == SM_COLS) sm_tile(start + block, index, value, cursor, rows, k0, limit, tile, o, n, add);
-        else sm_tile_edge(start + block, index, value, cursor, rows, k0, limit, tile, o, n, add, cols);
+        if (cols == SM_COLS) sm_tile(start + block, index, value, cursor, rows, k0, limit, tile, o, stride, add);
+        else sm_tile_edge(start + block, index, value, cursor, rows, k0, limit, tile, o, stride, add, cols);
       }
     }
   }
@@ -147,20 +148,21 @@ static void sparse_matmul(const double *args, work w) {
   const float *value = PF(2), *b = PF(3);
   float *out = PF(4);
   const int64_t m = INT(5), n = INT(6), k = INT(7);
-  const int64_t bRow = INT(8) ? 1 : n, bCol = INT(8) ? k : 1;
+  const int64_t stride = INT(10);
+  const int64_t bRow = INT(8) ? 1 : stride, bCol = INT(8) ? k : 1;
   const int64_t tileRows = sm_tile_rows(m, k, start[m]);
   /* Column tiles are divided where they come out even: then no part packs what another one packs. Else rows, if many. */
   const int64_t tiles = (n + SM_COLS - 1) / SM_COLS;
   if (tiles % w.parts == 0 || tiles >= 8 * w.parts) {
     int64_t first, last;
     share(n, SM_COLS, w, &first, &last);
-    if (first < last) sm_rows(start, index, value, b, bRow, bCol, out, n, k, 0, m, first, last, INT(9), tileRows, w.scratch);
+    if (first < last) sm_rows(start, index, value, b, bRow, bCol, out, stride, k, 0, m, first, last, INT(9), tileRows, w.scratch);
   } else if (m >= 64 * w.parts) {
     const int64_t r0 = sm_split(start, m, w.part, w.parts), r1 = sm_split(start, m, w.part + 1, w.parts);
-    if (r0 < r1) sm_rows(start, index, value, b, bRow, bCol, out, n, k, r0, r1, 0, n, INT(9), tileRows, w.scratch);
+    if (r0 < r1) sm_rows(start, index, value, b, bRow, bCol, out, stride, k, r0, r1, 0, n, INT(9), tileRows, w.scratch);
   } else {
     int64_t first, last;
     share(n, VL, w, &first, &last);
-    if (first < last) sm_rows(start, index, value, b, bRow, bCol, out, n, k, 0, m, first, last, INT(9), tileRows, w.scratch);
+    if (first < last) sm_rows(start, index, value, b, bRow, bCol, out, stride, k, 0, m, first, last, INT(9), tileRows, w.scratch);
   }
 }

@@ -62,7 +62,7 @@ INLINE void tk_row(const float *x, int64_t size, int64_t kept, int32_t *index, f
     guess = step % 3 ? magnitude(a + (b - a) * ((float)(atLow - kept) + 0.5f) / (float)(atLow - atHigh)) : 0;
   }
   if (atLow == kept) {
-    list_reaching(x, size, low, index, value, 0, kept);
+    list_elements(x, size, low, index, value, 0, kept);
     return;
   }
   int64_t equal = kept - atHigh, at = 0;

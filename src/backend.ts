@@ -23,6 +23,13 @@ export interface MatmulOptions {
   transposeB?: boolean;
   /** out += a b instead of out = a b. */
   accumulate?: boolean;
+  /** b [k, wide] and out [m, wide] are as wide as each other, and only these columns take part; not with transposeB. */
+  columns?: ColumnRange;
+}
+
+export interface ColumnRange {
+  readonly first: number;
+  readonly count: number;
 }
 
 export interface AttentionShape {
@@ -72,6 +79,11 @@ export interface Kernels {
   matmul(a: FloatTensor, b: FloatTensor, out: FloatTensor, options?: MatmulOptions): void;
   /** out [m, n] = a [m, k] b [k, n] (or b stored [n, k]); only the non-zeros of a are multiplied. */
   sparseMatmul(a: SparseRows, b: FloatTensor, out: FloatTensor, options?: Omit<MatmulOptions, 'transposeA'>): void;
+  /**
+   * The elements of a [m, k] b^T (b stored [n, k]) at the positions of `at` [m, n], in its order: out [nonZeros(at)]. The
+   * values of `at` are not read.
+   */
+  sampledMatmul(a: FloatTensor, b: FloatTensor, at: SparseRows, out: FloatTensor): void;
   /** out [n] = x [k] w [k, n]: one token, dense; w is read once as a stream. */
   matvec(x: FloatTensor, w: FloatTensor, out: FloatTensor, options?: { accumulate?: boolean }): void;
   /** out [n] = x [1, k] w [k, n]: one token; only the rows of w at the non-zeros of x are read. */
@@ -94,6 +106,8 @@ export interface Kernels {
   transposeRows(a: SparseRows, out: SparseRows): void;
   /** out [rows, cols] = a with its zeros written out. */
   scatterRows(a: SparseRows, out: FloatTensor): void;
+  /** out [nonZeros(at)] = x [rows, wide] at the positions of `at`, its columns counted from `first` on; in the order of `at`. */
+  gatherAt(x: FloatTensor, first: number, at: SparseRows, out: FloatTensor): void;
   /** out [rows, cols] = x where `at` has an element, else 0 (the masked gradient). x and out may be one tensor. */
   maskRows(x: FloatTensor, at: SparseRows, out: FloatTensor): void;
   /**
@@ -161,6 +175,24 @@ export interface Kernels {
    * of l1 * sum |hidden|; 0 at 0). Closed ReLU gates give exactly 0 in both halves.
    */
   gluBackward(gateUp: FloatTensor, dOut: FloatTensor, activation: Activation, l1: number, dGateUp: FloatTensor): void;
+  /** start [N + 1] = running count of the open ReLU gates of gateUp [N, 2 H]: gates that are not <= 0, NaN included. */
+  countOpenGates(gateUp: FloatTensor, start: IntTensor): void;
+  /** Fills index and value (the gate itself) of out [N, H]; out.start must come from countOpenGates of the same gateUp. */
+  gatherOpenGates(gateUp: FloatTensor, out: SparseRows): void;
+  /** out = act(gate) * up behind open ReLU gates; up and out [nonZeros(gate)] in the order of the list. */
+  gluRows(gate: SparseRows, up: FloatTensor, activation: Activation, out: FloatTensor): void;
+  /**
+   * dGateUp [N, 2 H] of gluRows, as a list of twice as many elements (those of the gates, then those of up, in each row);
+   * dOut in the order of the list of gates. `l1` as in gluBackward.
+   */
+  gluRowsBackward(
+    gate: SparseRows,
+    up: FloatTensor,
+    dOut: FloatTensor,
+    activation: Activation,
+    l1: number,
+    dGateUp: SparseRows,
+  ): void;
 
   // ---- embedding, loss, optimiser, reductions -----------------------------------------------------------------------
   /** out [N, D] = table [V, D] at ids [N]. */
@@ -180,8 +212,8 @@ export interface Kernels {
   sumAbs(x: FloatTensor, partial: Tensor<'f64'>): void;
   /** out = a + b, element by element; out may be a or b. */
   add(a: FloatTensor, b: FloatTensor, out: FloatTensor): void;
-  /** out [cols, rows] += the transpose of x [rows, cols]. */
-  addTransposed(x: FloatTensor, out: FloatTensor): void;
+  /** out [count, rows] = (with accumulate: +=) the transpose of columns first .. first + count of x [rows, cols]; all by default. */
+  transpose(x: FloatTensor, out: FloatTensor, options?: { columns?: ColumnRange; accumulate?: boolean }): void;
   /** x *= factor. */
   scale(x: FloatTensor, factor: number): void;
   copy(from: Tensor, to: Tensor): void;

@@ -21,7 +21,7 @@ const triple: Op<{ x: Value }, { x: Value }> = {
     return { output: new Value(x.shape, { dense }), saved: { x }, keep: [] };
   },
   backward(tape, { x }, dOut) {
-    const dense = tape.exclusive(dOut.dense);
+    const dense = tape.exclusive(tape.denseForm(dOut));
     tape.kernels.scale(dense, 3);
     tape.addGradient(x, { dense, rows: null });
   },

@@ -19,6 +19,43 @@ import type { TensorPool } from '../tensor-pool.ts';
 import type { Op } from './op.ts';
 import { buffersOf, type Gradient, Value } from './value.ts';
 
+/** Which zeros are skipped: all, but for measurements of what each of them gains. Results are the same but for rounding. */
+export interface ZeroSkips {
+  /** Y = X W: the zeros of X, selected or natural. */
+  readonly forward: boolean;
+  /** dW = X^T dY: the zeros of X or dY. */
+  readonly weightGradient: boolean;
+  /** dX = dY W^T: the zeros of dY behind closed gates. */
+  readonly inputGradient: boolean;
+  /** up is computed behind open gates only. */
+  readonly up: boolean;
+  /** The gradient of the hidden activations is computed behind open gates only. */
+  readonly hiddenGradient: boolean;
+}
+
+export const ALL_SKIPS: ZeroSkips = {
+  forward: true,
+  weightGradient: true,
+  inputGradient: true,
+  up: true,
+  hiddenGradient: true,
+};
+
+/** What a dense program does. */
+export const NO_SKIPS: ZeroSkips = {
+  forward: false,
+  weightGradient: false,
+  inputGradient: false,
+  up: false,
+  hiddenGradient: false,
+};
+
+export interface TapeOptions {
+  dtype: FloatType;
+  recording: boolean;
+  skips?: Partial<ZeroSkips>;
+}
+
 interface TapeNode {
   readonly output: Value | number;
   readonly kept: readonly Tensor[];
@@ -29,6 +66,7 @@ export class Tape {
   readonly kernels: Kernels;
   readonly dtype: FloatType;
   readonly recording: boolean;
+  readonly skips: ZeroSkips;
   /** Floating-point operations of products and attention really done so far; skipped zeros are not counted. */
   flops = 0;
 
@@ -37,11 +75,12 @@ export class Tape {
   readonly #nodes: TapeNode[] = [];
   #scope = new Set<Tensor>();
 
-  constructor(kernels: Kernels, pool: TensorPool, options: { dtype: FloatType; recording: boolean }) {
+  constructor(kernels: Kernels, pool: TensorPool, options: TapeOptions) {
     this.kernels = kernels;
     this.#pool = pool;
     this.dtype = options.dtype;
     this.recording = options.recording;
+    this.skips = { ...ALL_SKIPS, ...options.skips };
   }
 
   /** Runs an op forward and, when recording, remembers it for `backward`. */
@@ -124,6 +163,14 @@ export class Tape {
     return copy;
   }
 
+  /** The dense form of an activation or gradient: its own, or its list written out. */
+  denseForm({ dense, rows }: { dense: FloatTensor | null; rows: SparseRows | null }): FloatTensor {
+    if (dense !== null) return dense;
+    const written = this.take([rows!.rows, rows!.cols]);
+    this.kernels.scatterRows(rows!, written);
+    return written;
+  }
+
   // ---- gradients ----------------------------------------------------------------------------------------------------
 
   /** Adds `gradient` to that of `value`; as the first one it is taken as it is, without a copy. */
@@ -132,14 +179,14 @@ export class Tape {
       this.#setGradient(value, gradient);
     } else {
       const { dense } = this.gradientTarget(value);
-      this.kernels.add(dense, gradient.dense, dense);
+      this.kernels.add(dense, this.denseForm(gradient), dense);
     }
   }
 
   /** The buffer to which a kernel writes (first gradient of `value`) or adds (`accumulate`) a gradient. */
   gradientTarget(value: Value): { dense: FloatTensor; accumulate: boolean } {
     const accumulate = value.gradient !== null;
-    const dense = value.gradient ? this.exclusive(value.gradient.dense) : this.take(value.shape);
+    const dense = value.gradient ? this.exclusive(this.denseForm(value.gradient)) : this.take(value.shape);
     this.#setGradient(value, { dense, rows: null });
     return { dense, accumulate };
   }

@@ -1,16 +1,16 @@
 /**
  * What flows along the tape: activations and their gradients, each a matrix [N, features] over N tokens.
  *
- * An activation is held dense, as the list of its non-zeros, or both: the products behind it take the cheaper form.
- * A gradient is always dense, because some product needs all of it; the list is there as well where exact zeros are worth
- * skipping (behind closed ReLU gates).
+ * Both are held dense, as the list of their non-zeros, or both: a product takes the cheaper form (`Tape.denseForm` makes the dense one
+ * where only the list is there). Lists of gradients stand behind closed ReLU gates.
  */
 
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import { type FloatTensor, sizeOf, type Tensor } from '../tensor/tensor.ts';
 
+/** At least one of the two is there. */
 export interface Gradient {
-  readonly dense: FloatTensor;
+  readonly dense: FloatTensor | null;
   readonly rows: SparseRows | null;
 }
 
@@ -21,16 +21,19 @@ export class Value {
   readonly rows: SparseRows | null;
   /** Counted non-zeros; all elements where nobody counted. */
   readonly nonZeros: number;
+  /** The producer reads the gradient at the elements of `rows` only: it may come as a list of the same positions. */
+  readonly gradientAtRows: boolean;
   /** Written by the consumers during the backward pass, read by the producer, null outside of it. */
   gradient: Gradient | null = null;
 
   constructor(
     shape: readonly [number, number],
-    form: { dense?: FloatTensor | null; rows?: SparseRows | null; nonZeros?: number },
+    form: { dense?: FloatTensor | null; rows?: SparseRows | null; nonZeros?: number; gradientAtRows?: boolean },
   ) {
     this.shape = shape;
     this.dense = form.dense ?? null;
     this.rows = form.rows ?? null;
+    this.gradientAtRows = form.gradientAtRows ?? false;
     this.nonZeros = form.nonZeros ?? (form.rows ? nonZeros(form.rows) : sizeOf(shape));
   }
 }

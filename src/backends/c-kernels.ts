@@ -15,6 +15,7 @@ import { ShapeError } from '../util/errors.ts';
 export const C_KERNEL_NAMES = [
   'matmul',
   'sparse_matmul',
+  'sampled_matmul',
   'matvec',
   'sparse_matvec',
   'matvec_transposed',
@@ -25,6 +26,7 @@ export const C_KERNEL_NAMES = [
   'transpose_counts',
   'transpose_fill',
   'scatter_rows',
+  'gather_at',
   'mask_rows',
   'rescale_rows',
   'rescale_rows_backward',
@@ -37,6 +39,10 @@ export const C_KERNEL_NAMES = [
   'attention_cached',
   'glu',
   'glu_backward',
+  'count_open_gates',
+  'gather_open_gates',
+  'glu_rows',
+  'glu_rows_backward',
   'embedding',
   'embedding_backward',
   'softmax_cross_entropy',
@@ -44,7 +50,7 @@ export const C_KERNEL_NAMES = [
   'sum_squares',
   'sum_abs',
   'add',
-  'add_transposed',
+  'transpose',
   'scale',
   'copy',
   'fill',
@@ -144,12 +150,13 @@ function createCall(host: CKernelHost): Call {
 /** For kernels that run on the calling thread whatever their size. */
 const ONE_THREAD = 0;
 
-type Products = 'matmul' | 'sparseMatmul' | 'matvec' | 'sparseMatvec' | 'matvecTransposed';
+type Products = 'matmul' | 'sparseMatmul' | 'sampledMatmul' | 'matvec' | 'sparseMatvec' | 'matvecTransposed';
 
 function productKernels(call: Call): Pick<Kernels, Products> {
   return {
     matmul(a, b, out, options) {
-      const [m, n] = out.shape;
+      const [m, stride] = out.shape;
+      const { first, count: n } = options?.columns ?? { first: 0, count: stride };
       const transposeA = bit(options?.transposeA);
       const transposeB = bit(options?.transposeB);
       const k = a.shape[1 - transposeA];
@@ -158,19 +165,21 @@ function productKernels(call: Call): Pick<Kernels, Products> {
         'matmul',
         work,
         a.address,
-        b.address,
-        out.address,
+        b.address + 4 * first,
+        out.address + 4 * first,
         m,
         n,
         k,
         transposeA,
         transposeB,
         bit(options?.accumulate),
+        stride,
       );
     },
     sparseMatmul(a, b, out, options) {
       const { start, index, value, rows, cols } = a;
-      const n = out.shape[1];
+      const stride = out.shape[1];
+      const { first, count: n } = options?.columns ?? { first: 0, count: stride };
       const transposeB = bit(options?.transposeB);
       const accumulate = bit(options?.accumulate);
       const work = 2 * nonZeros(a) * n + rows * n;
@@ -180,14 +189,20 @@ function productKernels(call: Call): Pick<Kernels, Products> {
         start.address,
         index.address,
         value.address,
-        b.address,
-        out.address,
+        b.address + 4 * first,
+        out.address + 4 * first,
         rows,
         n,
         cols,
         transposeB,
         accumulate,
+        stride,
       );
+    },
+    sampledMatmul(a, b, { start, index, rows, cols }, out) {
+      const k = a.shape[1];
+      const work = 2 * out.data.length * k + rows;
+      call('sampled_matmul', work, a.address, b.address, start.address, index.address, out.address, rows, cols, k);
     },
     matvec(x, w, out, options) {
       const k = x.data.length;
@@ -226,6 +241,7 @@ type Selection =
   | 'gatherNonZeros'
   | 'transposeRows'
   | 'scatterRows'
+  | 'gatherAt'
   | 'maskRows'
   | 'rescaleRows'
   | 'rescaleRowsBackward';
@@ -256,6 +272,11 @@ function selectionKernels(call: Call): Pick<Kernels, Selection> {
     },
     scatterRows({ start, index, value, rows, cols }, out) {
       call('scatter_rows', 4 * rows * cols, start.address, index.address, value.address, out.address, rows, cols);
+    },
+    gatherAt(x, first, { start, index, rows }, out) {
+      const from = x.address + 4 * first;
+      const work = 8 * out.data.length + rows;
+      call('gather_at', work, from, start.address, index.address, out.address, rows, x.shape[1]);
     },
     maskRows(x, { start, index, rows, cols }, out) {
       call('mask_rows', 8 * rows * cols, x.address, start.address, index.address, out.address, rows, cols);
@@ -357,7 +378,9 @@ function attentionKernels(call: Call): Pick<Kernels, 'attention' | 'attentionBac
   };
 }
 
-function feedForwardKernels(call: Call): Pick<Kernels, 'glu' | 'gluBackward'> {
+type FeedForward = 'glu' | 'gluBackward' | 'countOpenGates' | 'gatherOpenGates' | 'gluRows' | 'gluRowsBackward';
+
+function feedForwardKernels(call: Call): Pick<Kernels, FeedForward> {
   return {
     glu(gateUp, activation, out) {
       const [rows, twoHidden] = gateUp.shape;
@@ -370,6 +393,37 @@ function feedForwardKernels(call: Call): Pick<Kernels, 'glu' | 'gluBackward'> {
       const work = 10 * rows * twoHidden;
       const code = ACTIVATION_CODES[activation];
       call('glu_backward', work, gateUp.address, dOut.address, dGateUp.address, rows, hidden, code, l1);
+    },
+    countOpenGates(gateUp, start) {
+      const [rows, twoHidden] = gateUp.shape;
+      call('count_open_gates', 2 * rows * twoHidden, gateUp.address, start.address, rows, twoHidden / 2);
+      call('prefix_sum', ONE_THREAD, start.address, rows, 0);
+    },
+    gatherOpenGates(gateUp, { start, index, value, rows, cols }) {
+      const work = 4 * rows * cols;
+      call('gather_open_gates', work, gateUp.address, start.address, index.address, value.address, rows, cols);
+    },
+    gluRows(gate, up, activation, out) {
+      const size = nonZeros(gate);
+      call('glu_rows', 12 * size, gate.value.address, up.address, out.address, size, ACTIVATION_CODES[activation]);
+    },
+    gluRowsBackward({ start, index, value, rows, cols }, up, dOut, activation, l1, dGateUp) {
+      call(
+        'glu_rows_backward',
+        28 * up.data.length,
+        start.address,
+        index.address,
+        value.address,
+        up.address,
+        dOut.address,
+        dGateUp.start.address,
+        dGateUp.index.address,
+        dGateUp.value.address,
+        rows,
+        cols,
+        ACTIVATION_CODES[activation],
+        l1,
+      );
     },
   };
 }
@@ -421,7 +475,7 @@ function trainingKernels(call: Call): Pick<Kernels, Training> {
 
 function elementKernels(
   call: Call,
-): Pick<Kernels, 'sumSquares' | 'sumAbs' | 'add' | 'addTransposed' | 'scale' | 'copy' | 'fill'> {
+): Pick<Kernels, 'sumSquares' | 'sumAbs' | 'add' | 'transpose' | 'scale' | 'copy' | 'fill'> {
   return {
     sumSquares(x, partial, first, count) {
       const [rows, cols] = x.shape;
@@ -435,9 +489,11 @@ function elementKernels(
       const size = out.data.length;
       call('add', 12 * size, a.address, b.address, out.address, size);
     },
-    addTransposed(x, out) {
-      const [rows, cols] = x.shape;
-      call('add_transposed', 12 * rows * cols, x.address, out.address, rows, cols);
+    transpose(x, out, options) {
+      const [rows, stride] = x.shape;
+      const { first, count } = options?.columns ?? { first: 0, count: stride };
+      const from = x.address + 4 * first;
+      call('transpose', 12 * rows * count, from, out.address, rows, count, stride, bit(options?.accumulate));
     },
     scale(x, factor) {
       call('scale', 8 * x.data.length, x.address, x.data.length, factor);

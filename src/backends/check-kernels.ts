@@ -6,9 +6,9 @@
  * What the values are is the business of `scan-kernels.ts`, in debug mode. Inside a kernel, shapes are trusted.
  */
 
-import type { AttentionShape, Kernels } from '../backend.ts';
+import type { Activation, AttentionShape, ColumnRange, Kernels } from '../backend.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { FloatTensor, FloatType, Tensor } from '../tensor/tensor.ts';
 import {
   expectApart,
   expectIds,
@@ -53,6 +53,7 @@ function checkProducts(inner: Kernels) {
       const m = options?.transposeA ? columnsOf(a) : rowsOf(a);
       const k = options?.transposeA ? rowsOf(a) : columnsOf(a);
       const n = options?.transposeB ? rowsOf(b) : columnsOf(b);
+      expectColumns(op, n, options?.columns, options?.transposeB);
       expectMatrix(op, 'a', a, type, rowsOf(a), columnsOf(a));
       expectMatrix(op, 'b', b, type, options?.transposeB ? n : k, options?.transposeB ? k : n);
       expectMatrix(op, 'out', out, type, m, n);
@@ -65,6 +66,7 @@ function checkProducts(inner: Kernels) {
       const op = 'sparseMatmul';
       const type = floatTypeOf(op, 'b', b);
       const n = options?.transposeB ? rowsOf(b) : columnsOf(b);
+      expectColumns(op, n, options?.columns, options?.transposeB);
       expectRows(op, 'a', a, type);
       expectMatrix(op, 'b', b, type, options?.transposeB ? n : a.cols, options?.transposeB ? a.cols : n);
       expectMatrix(op, 'out', out, type, a.rows, n);
@@ -72,6 +74,15 @@ function checkProducts(inner: Kernels) {
       expectApart(op, 'out', out, 'a.value', a.value);
       expectApart(op, 'out', out, 'b', b);
       inner.sparseMatmul(a, b, out, options);
+    },
+    sampledMatmul(a, b, at, out) {
+      const op = 'sampledMatmul';
+      const type = floatTypeOf(op, 'a', a);
+      expectRows(op, 'at', at, floatTypeOf(op, 'at.value', at.value));
+      expectMatrix(op, 'a', a, type, at.rows, columnsOf(a));
+      expectMatrix(op, 'b', b, type, at.cols, columnsOf(a));
+      expectSize(op, 'out', out, type, nonZeros(at));
+      inner.sampledMatmul(a, b, at, out);
     },
     matvec(x, w, out, options) {
       const op = 'matvec';
@@ -101,6 +112,14 @@ function checkProducts(inner: Kernels) {
       inner.matvecTransposed(x, w, out);
     },
   } satisfies Partial<Kernels>;
+}
+
+function expectColumns(op: string, width: number, columns: ColumnRange | undefined, transposeB = false): void {
+  if (columns === undefined) return;
+  const { first, count } = columns;
+  const inside = first >= 0 && count >= 1 && first + count <= width;
+  if (!inside) mismatch(op, 'columns', `a range of 0 .. ${width}`, `${first} .. ${first + count}`);
+  if (transposeB) mismatch(op, 'columns', 'b not transposed', 'transposeB');
 }
 
 /** The extent that a product sums over. Without one the blocked kernels have no block to write the zeros with. */
@@ -148,6 +167,15 @@ function checkRows(inner: Kernels) {
       expectRows(op, 'a', a, type);
       expectMatrix(op, 'out', out, type, a.rows, a.cols);
       inner.scatterRows(a, out);
+    },
+    gatherAt(x, first, at, out) {
+      const op = 'gatherAt';
+      const type = floatTypeOf(op, 'x', x);
+      expectRows(op, 'at', at, floatTypeOf(op, 'at.value', at.value));
+      expectMatrix(op, 'x', x, type, at.rows, columnsOf(x));
+      expectColumns(op, columnsOf(x), { first, count: at.cols });
+      expectSize(op, 'out', out, type, nonZeros(at));
+      inner.gatherAt(x, first, at, out);
     },
     maskRows(x, at, out) {
       const op = 'maskRows';
@@ -286,7 +314,51 @@ function checkFeedForward(inner: Kernels) {
       expectMatrix(op, 'dGateUp', dGateUp, type, rowsOf(dOut), 2 * columnsOf(dOut));
       inner.gluBackward(gateUp, dOut, activation, l1, dGateUp);
     },
+    countOpenGates(gateUp, start) {
+      const op = 'countOpenGates';
+      const type = floatTypeOf(op, 'gateUp', gateUp);
+      expectHalves(op, gateUp, type);
+      expectListable(op, elementsOf(gateUp)); // the gradients of both halves may be listed
+      expectSize(op, 'start', start, 'i32', rowsOf(gateUp) + 1);
+      inner.countOpenGates(gateUp, start);
+    },
+    gatherOpenGates(gateUp, out) {
+      const op = 'gatherOpenGates';
+      const type = floatTypeOf(op, 'gateUp', gateUp);
+      expectHalves(op, gateUp, type);
+      expectRows(op, 'out', out, type, rowsOf(gateUp), columnsOf(gateUp) / 2);
+      inner.gatherOpenGates(gateUp, out);
+    },
+    gluRows(gate, up, activation, out) {
+      const op = 'gluRows';
+      const type = floatTypeOf(op, 'up', up);
+      expectRelu(op, activation);
+      expectRows(op, 'gate', gate, type);
+      expectSize(op, 'up', up, type, nonZeros(gate));
+      expectSize(op, 'out', out, type, nonZeros(gate));
+      inner.gluRows(gate, up, activation, out);
+    },
+    gluRowsBackward(gate, up, dOut, activation, l1, dGateUp) {
+      const op = 'gluRowsBackward';
+      const type = floatTypeOf(op, 'up', up);
+      expectRelu(op, activation);
+      expectRows(op, 'gate', gate, type);
+      expectSize(op, 'up', up, type, nonZeros(gate));
+      expectSize(op, 'dOut', dOut, type, nonZeros(gate));
+      expectRoom(op, 'dGateUp', dGateUp, type, gate.rows, 2 * gate.cols, 2 * nonZeros(gate));
+      inner.gluRowsBackward(gate, up, dOut, activation, l1, dGateUp);
+    },
   } satisfies Partial<Kernels>;
+}
+
+/** gate | up, as wide as each other. */
+function expectHalves(op: string, gateUp: FloatTensor, type: FloatType): void {
+  expectMatrix(op, 'gateUp', gateUp, type, rowsOf(gateUp), columnsOf(gateUp));
+  if (columnsOf(gateUp) % 2 !== 0) mismatch(op, 'columns of gateUp', 'an even number', columnsOf(gateUp));
+}
+
+function expectRelu(op: string, activation: Activation): void {
+  if (activation === 'silu') mismatch(op, 'activation', 'relu2 or relu, whose gates close', activation);
 }
 
 function checkTraining(inner: Kernels) {
@@ -357,12 +429,15 @@ function checkElementwise(inner: Kernels) {
       expectSize('add', 'out', out, type, elementsOf(a));
       inner.add(a, b, out);
     },
-    addTransposed(x, out) {
-      const op = 'addTransposed';
+    transpose(x, out, options) {
+      const op = 'transpose';
       const type = floatTypeOf(op, 'x', x);
+      const { count } = options?.columns ?? { count: columnsOf(x) };
+      expectColumns(op, columnsOf(x), options?.columns);
       expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
-      expectMatrix(op, 'out', out, type, columnsOf(x), rowsOf(x));
-      inner.addTransposed(x, out);
+      expectMatrix(op, 'out', out, type, count, rowsOf(x));
+      expectApart(op, 'out', out, 'x', x);
+      inner.transpose(x, out, options);
     },
     scale(x, factor) {
       expectSize('scale', 'x', x, floatTypeOf('scale', 'x', x), elementsOf(x));

@@ -27,6 +27,11 @@ export function scanKernels(kernels: Kernels): Kernels {
       scanTensor('sparseMatmul', 'b', b);
       kernels.sparseMatmul(a, b, out, options);
     },
+    sampledMatmul(a, b, at, out) {
+      scanTensor('sampledMatmul', 'a', a);
+      scanTensor('sampledMatmul', 'b', b);
+      kernels.sampledMatmul(a, b, at, out);
+    },
     matvec(x, w, out, options) {
       scanTensor('matvec', 'x', x);
       scanTensor('matvec', 'w', w);

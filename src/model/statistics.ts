@@ -7,7 +7,7 @@
 
 import type { Tape } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
-import { hasNaturalZeros } from '../ops/glu.ts';
+import { hasNaturalZeros } from '../ops/gated-hidden.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
 import { type FloatTensor, sizeOf, view } from '../tensor/tensor.ts';
 import { type ModelConfig, POINTS, type Point } from './config.ts';
@@ -42,16 +42,17 @@ export class StepStatistics {
     this.#open = Array.from({ length: config.nLayers }, () => new Uint8Array(config.hiddenDim));
   }
 
-  /** Counts the input of one point before (`x`, dense) and after its selection. */
+  /** Counts the input of one point before (`x`) and after its selection. */
   observe(tape: Tape, point: Point, layer: number, x: Value, selected: Value): void {
     const counts = this.#counts[point][layer];
-    counts.zeros += sizeOf(x.shape) - this.#nonZerosOf(tape, point, selected);
+    counts.zeros += sizeOf(x.shape) - this.#nonZerosOf(tape, point, x, selected);
     counts.elements += sizeOf(x.shape);
     if (!this.detail) return;
-    const energy = sumOfSquares(tape, x.dense!);
     const kept = selected.rows ? view(selected.rows.value, [1, nonZeros(selected.rows)]) : null;
-    counts.energy += energy;
-    counts.energyKept += kept ? sumOfSquares(tape, kept) : energy;
+    const energyKept = kept && sumOfSquares(tape, kept);
+    const energy = x.dense && sumOfSquares(tape, x.dense);
+    counts.energy += energy ?? energyKept!;
+    counts.energyKept += energyKept ?? energy!;
     if (point === 'down') markOpen(selected, this.#open[layer]);
   }
 
@@ -80,9 +81,9 @@ export class StepStatistics {
    * Top-K behind a ReLU gate keeps closed channels where fewer than `kept` are open: those multiply nothing. Every other
    * list holds non-zeros alone.
    */
-  #nonZerosOf(tape: Tape, point: Point, selected: Value): number {
+  #nonZerosOf(tape: Tape, point: Point, x: Value, selected: Value): number {
     const { rows } = selected;
-    const isTopK = rows !== null && selected.dense === null;
+    const isTopK = rows !== null && selected.dense === null && selected !== x;
     if (!(isTopK && point === 'down' && hasNaturalZeros(this.#config.activation))) return selected.nonZeros;
     const kept = nonZeros(rows) / rows.rows;
     const start = tape.takeInts(rows.rows + 1);

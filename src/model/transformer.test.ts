@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { intTensor, randomIds } from '../../test/support/tensors.ts';
+import { NO_SKIPS } from '../autograd/tape.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import type { FloatType } from '../tensor/tensor.ts';
 import { ShapeError } from '../util/errors.ts';
@@ -133,6 +134,25 @@ describe('Transformer', () => {
     const scaled = gradientsOf(build({ activation: 'silu', sparsity: 0.6 }), { sparsityScale: 0 });
     expect(scaled).toEqual(dense);
   });
+
+  it.each(['forward', 'weightGradient', 'inputGradient', 'up', 'hiddenGradient'] as const)(
+    'has the same loss and gradients without the skip "%s"',
+    (skip) => {
+      const input = { ...sparse, activation: 'relu', hiddenDim: 40, sparsity: 0.6 } as const;
+      const model = build(input);
+      // Most gates closed, so that every skip is in use.
+      for (const { name, value } of model.parameters) {
+        if (name.endsWith('ffnNorm')) value.data.fill(0.5);
+      }
+      const all = gradientsOf(model);
+      const without = gradientsOf(model, { skips: { [skip]: false } });
+      expect(without.loss).toBeCloseTo(all.loss, 12);
+      expect(without.l1).toBeCloseTo(all.l1, 12);
+      expectEqual(without.gradients, all.gradients);
+      const none = gradientsOf(model, { skips: NO_SKIPS });
+      expectEqual(none.gradients, all.gradients);
+    },
+  );
 
   it('does not look ahead', () => {
     const model = build(sparse);

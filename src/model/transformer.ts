@@ -9,15 +9,15 @@
  * Sources: Llama (arXiv 2302.13971), Q-Sparse (arXiv 2407.10969).
  */
 
-import { Tape } from '../autograd/tape.ts';
+import { Tape, type ZeroSkips } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
 import type { Backend } from '../backend.ts';
-import { qSparseLinear, type Selection } from '../nn/q-sparse-linear.ts';
+import { qSparseInput, qSparseLinear, type Selection, takesLists } from '../nn/q-sparse-linear.ts';
 import { add } from '../ops/add.ts';
 import { attention } from '../ops/attention.ts';
 import { crossEntropy } from '../ops/cross-entropy.ts';
 import { embedding } from '../ops/embedding.ts';
-import { glu, hasNaturalZeros, sumOfMagnitudes } from '../ops/glu.ts';
+import { gatedHidden, hasNaturalZeros, sumOfMagnitudes } from '../ops/gated-hidden.ts';
 import { rmsNorm } from '../ops/rms-norm.ts';
 import { type RotationTables, rope } from '../ops/rope.ts';
 import type { FloatTensor, FloatType, IntTensor } from '../tensor/tensor.ts';
@@ -40,6 +40,8 @@ export interface PassOptions {
   sparsityScale?: number;
   /** Is given the counts of this pass. */
   statistics?: StepStatistics;
+  /** Zeros that are not to be skipped, for measurements. */
+  skips?: Partial<ZeroSkips>;
 }
 
 export interface StepOptions extends PassOptions {
@@ -160,10 +162,13 @@ export class Transformer {
 
       x = tape.scope(x, (x) => {
         const normed = tape.apply(rmsNorm, { x, weight: layer.ffnNorm, eps });
-        const gateUp = qSparseLinear(tape, normed, layer.gateUp, selection('gateUp')); // [N, 2 H]
-        const hidden = tape.apply(glu, { gateUp, activation, l1: this.#l1Weight(pass) * pass.gradientScale }); // [N, H]
+        const input = qSparseInput(tape, normed, selection('gateUp'));
+        const atDown = selection('down');
+        const listable = takesLists(atDown, config.hiddenDim);
+        const l1 = this.#l1Weight(pass) * pass.gradientScale;
+        const hidden = tape.apply(gatedHidden, { x: input, weight: layer.gateUp, activation, l1, listable }); // [N, H]
         if (config.hiddenL1 > 0) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
-        const out = qSparseLinear(tape, hidden, layer.down, selection('down'));
+        const out = qSparseLinear(tape, hidden, layer.down, atDown);
         return tape.apply(add, { a: x, b: out });
       });
     }
@@ -204,9 +209,9 @@ export class Transformer {
     finish: (tape: Tape, hidden: Value, pass: Pass) => T,
   ): T {
     this.#checkBatch(ids, shape);
-    const { gradientScale = 1, sparsityScale = 1, statistics = null } = options;
+    const { gradientScale = 1, sparsityScale = 1, statistics = null, skips = {} } = options;
     const pass: Pass = { ...shape, gradientScale, sparsityScale, statistics, l1: 0, backwardMs: 0 };
-    const tape = new Tape(this.backend.kernels, this.pool, { dtype: this.dtype, recording });
+    const tape = new Tape(this.backend.kernels, this.pool, { dtype: this.dtype, recording, skips });
     const beginMs = performance.now();
     try {
       const result = finish(tape, this.#hiddenStates(tape, ids, pass), pass);

@@ -27,14 +27,25 @@ export interface Selection {
 
 /** y [N, out] = select(x [N, in]) W [in, out]. */
 export function qSparseLinear(tape: Tape, x: Value, weight: Weight, selection: Selection): Value {
+  return tape.apply(linear, { x: qSparseInput(tape, x, selection), weight });
+}
+
+/** What the projections at one point multiply: x selected and, if asked, re-scaled. */
+export function qSparseInput(tape: Tape, x: Value, selection: Selection): Value {
   const selected = select(tape, x, selection);
   selection.observe?.(x, selected);
-  return tape.apply(linear, { x: rescaled(tape, selected, selection), weight });
+  return rescaled(tape, selected, selection);
+}
+
+/** Is the input of this point multiplied as it is, so that it may come as a list? */
+export function takesLists({ kept, rescale }: Selection, features: number): boolean {
+  return kept >= features && rescale === 'none';
 }
 
 function select(tape: Tape, x: Value, { kept, gradient, naturalZeros }: Selection): Value {
   if (kept < x.shape[1]) return tape.apply(topK, { x, kept, gradient });
-  return naturalZeros ? tape.apply(nonZeros, { x }) : x;
+  const worthListing = naturalZeros && x.rows === null && tape.skips.forward;
+  return worthListing ? tape.apply(nonZeros, { x }) : x;
 }
 
 function rescaled(tape: Tape, selected: Value, selection: Selection): Value {

@@ -33,7 +33,7 @@ export const attention: Op<{ qkv: Value; shape: AttentionShape }, Saved> = {
 
   backward(tape, { qkv, output, logSumExp, shape }, dOut) {
     const dense = tape.take(qkv.shape);
-    tape.kernels.attentionBackward(qkv.dense!, output.dense!, logSumExp, dOut.dense, dense, shape);
+    tape.kernels.attentionBackward(qkv.dense!, output.dense!, logSumExp, tape.denseForm(dOut), dense, shape);
     tape.flops += 2 * attentionFlops(shape);
     tape.addGradient(qkv, { dense, rows: null });
   },

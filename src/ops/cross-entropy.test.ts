@@ -19,7 +19,7 @@ function run(targets: number[], gradientScale: number) {
   const input = { hidden: value, head: weight, targets: intTensor(backend, targets), gradientScale };
   const loss = tape.apply(crossEntropy, input);
   tape.backward();
-  const dHidden = Array.from(value.gradient!.dense.data);
+  const dHidden = Array.from(value.gradient!.dense!.data);
   tape.dispose();
   return { loss, dHidden, dHead: Array.from(weight.gradient.data), live: pool.liveBytes };
 }

@@ -3,9 +3,7 @@ import { runBackward } from '../../test/support/run-backward.ts';
 import { floatTensor, randomTensor } from '../../test/support/tensors.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { qSparseLinear, type Selection } from '../nn/q-sparse-linear.ts';
-import type { FloatTensor } from '../tensor/tensor.ts';
 import { add } from './add.ts';
-import { glu } from './glu.ts';
 import { linear } from './linear.ts';
 import { topK } from './top-k.ts';
 
@@ -115,35 +113,5 @@ describe('linear', () => {
     expectClose(both.dX, product(nTokens, outputs, features, at(dOut, outputs), sum));
     expect(a.gradient.data).toEqual(b.gradient.data);
     expect(both.leakedBytes).toBe(0);
-  });
-});
-
-describe('linear behind a ReLU gate', () => {
-  it('takes dX from the list of non-zero gradients, exactly', () => {
-    const gradientsOf = (closed: number) => {
-      // gate | up: a gate far below 0 is closed for all tokens.
-      const w = weight([features, 2 * outputs], 5);
-      for (let row = 0; row < features; row++) {
-        for (let col = 0; col < closed; col++) w.value.data[row * 2 * outputs + col] = -Math.sign(x.data[row]) * 9;
-      }
-      const one: FloatTensor = floatTensor(backend, 'f64', [1, features], x.data.subarray(0, features));
-      const d = floatTensor(backend, 'f64', [1, outputs], [1, 2, 3, 4]);
-      const result = runBackward(backend, one, d, (tape, x) => {
-        const gateUp = tape.apply(linear, { x, weight: w });
-        return tape.apply(glu, { gateUp, activation: 'relu2', l1: 0 });
-      });
-      return { ...result, w };
-    };
-    const { dX, w, output, flops } = gradientsOf(3);
-    expect(output.slice(0, 3)).toEqual([0, 0, 0]);
-    // By hand for the one channel that may be open: d relu(g)^2 u.
-    const column = (col: number) => Array.from({ length: features }, (_, i) => w.value.data[i * 2 * outputs + col]);
-    const dot = (v: number[]) => v.reduce((sum, value, i) => sum + value * x.data[i], 0);
-    const [g, u] = [Math.max(dot(column(3)), 0), dot(column(7))];
-    expectClose(
-      dX,
-      column(3).map((gate, i) => 4 * (2 * g * u * gate + g * g * column(7)[i])),
-    );
-    expect(flops).toBeLessThan(2 * 3 * features * 2 * outputs);
   });
 });

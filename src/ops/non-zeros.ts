@@ -1,8 +1,8 @@
 /**
  * Natural zeros: lists the non-zeros of activations behind a ReLU gate. out = x; only the form changes, so dX = dOut.
  *
- * The zeros are exact (a closed gate gives +0), hence skipping them changes no sum. This file also owns the question
- * whether a list pays.
+ * The zeros are exact (a closed gate gives +0), hence skipping them changes no sum. This file also owns the questions
+ * whether a list, and whether computing listed elements only, pays.
  */
 
 import type { Op } from '../autograd/op.ts';
@@ -12,14 +12,29 @@ import { density, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
 
 /**
- * Lists with a larger share of non-zeros are multiplied dense: the sparse f32 product does 0.6 (AVX2) to 0.7 (AVX-512) times as
- * many multiply-adds a second as the dense one (measured), so that below some 35 % zeros it loses.
+ * Lists with a larger share of non-zeros are multiplied dense: the sparse f32 product does 0.6 times as many
+ * multiply-adds a second as the dense one (measured), so that below some 35 % zeros it loses.
  */
 const DENSITY_CROSSOVER = 0.65;
 
+/** Multiply-adds a second relative to the dense product, as measured: of a product with a sparse input, and of sampled elements. */
+const SPARSE_RATE = 0.6;
+const SAMPLED_RATE = 0.42;
+
 /** Is the product of these rows cheaper with its zeros skipped? */
 export function skippingPays(rows: SparseRows | null): rows is SparseRows {
-  return rows !== null && density(rows) < DENSITY_CROSSOVER;
+  return rows !== null && listingPays(density(rows));
+}
+
+/** The same of a matrix with this share of non-zeros, which is not listed yet. */
+export function listingPays(density: number): boolean {
+  return density < DENSITY_CROSSOVER;
+}
+
+/** Are the elements of a product at these positions cheaper one by one than all of them, from the operand `x`? */
+export function samplingPays(at: SparseRows, x: SparseRows | FloatTensor): boolean {
+  const whole = 'rows' in x ? density(x) / SPARSE_RATE : 1;
+  return density(at) / SAMPLED_RATE < whole;
 }
 
 /** Counts the non-zeros of x [N, features] and lists them if that pays; one pass over x, or two. */
@@ -28,7 +43,7 @@ export function gatherIfSparse(tape: Tape, x: FloatTensor): { rows: SparseRows |
   const start = tape.takeInts(nTokens + 1);
   tape.kernels.countNonZeros(x, start);
   const nonZeros = start.data[nTokens];
-  if (nonZeros >= DENSITY_CROSSOVER * nTokens * features) return { rows: null, nonZeros };
+  if (!listingPays(nonZeros / (nTokens * features))) return { rows: null, nonZeros };
   const rows = tape.takeRows(nTokens, features, nonZeros, start);
   tape.kernels.gatherNonZeros(x, rows);
   return { rows, nonZeros };
@@ -38,7 +53,8 @@ export const nonZeros: Op<{ x: Value }, { x: Value }> = {
   name: 'nonZeros',
 
   forward(tape, { x }) {
-    const output = new Value(x.shape, { dense: x.dense, ...gatherIfSparse(tape, x.dense!) });
+    const listed = gatherIfSparse(tape, x.dense!);
+    const output = new Value(x.shape, { dense: x.dense, ...listed });
     return { output, saved: { x }, keep: [] };
   },
 

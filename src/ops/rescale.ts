@@ -21,7 +21,7 @@ export const rescale: Op<{ x: Value }, { x: Value; norm: FloatTensor }> = {
   },
 
   backward(tape, { x, norm }, dOut) {
-    const dense = tape.exclusive(dOut.dense);
+    const dense = tape.exclusive(tape.denseForm(dOut));
     tape.kernels.rescaleRowsBackward(x.rows!, norm, dense);
     tape.addGradient(x, { dense, rows: null });
   },

@@ -28,6 +28,8 @@ export const rmsNorm: Op<{ x: Value; weight: Weight; eps: number }, Saved> = {
 
   backward(tape, { x, weight, rstd }, dOut) {
     const { dense, accumulate } = tape.gradientTarget(x);
-    tape.kernels.rmsNormBackward(x.dense!, weight.value, rstd, dOut.dense, dense, weight.gradient, { accumulate });
+    tape.kernels.rmsNormBackward(x.dense!, weight.value, rstd, tape.denseForm(dOut), dense, weight.gradient, {
+      accumulate,
+    });
   },
 };

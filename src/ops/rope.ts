@@ -31,7 +31,7 @@ export const rope: Op<Input, Input> = {
   },
 
   backward(tape, { qkv, tables, shape }, dOut) {
-    const dense = tape.exclusive(dOut.dense);
+    const dense = tape.exclusive(tape.denseForm(dOut));
     tape.kernels.rope(dense, tables.cos, tables.sin, { ...shape, inverse: true });
     tape.addGradient(qkv, { dense, rows: null });
   },

@@ -32,7 +32,7 @@ export const topK: Op<Input, { x: Value; output: Value; gradient: SelectionGradi
     if (gradient === 'straight-through') {
       tape.addGradient(x, dOut);
     } else {
-      const dense = tape.exclusive(dOut.dense);
+      const dense = tape.exclusive(tape.denseForm(dOut));
       tape.kernels.maskRows(dense, output.rows!, dense);
       tape.addGradient(x, { dense, rows: null });
     }

@@ -6,7 +6,7 @@
  * and happens once, at the end of a run that failed.
  */
 
-import type { Kernels } from '../backend.ts';
+import type { Kernels, MatmulOptions } from '../backend.ts';
 import type { Parameter } from '../model/parameters.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
@@ -45,6 +45,7 @@ function watch(kernels: Kernels, parameters: readonly Parameter[]): Kernels {
   const watched: Record<string, unknown> = {};
   for (const [kernelName, kernel] of Object.entries(kernels) as [keyof Kernels, (...args: unknown[]) => void][]) {
     watched[kernelName] = (...args: unknown[]) => {
+      clearBeside(args);
       kernel.apply(kernels, args);
       const tensors = args.filter(isTensor);
       const own = tensors.map((tensor) => names.get(tensor)).find((name) => name !== undefined);
@@ -56,6 +57,13 @@ function watch(kernels: Kernels, parameters: readonly Parameter[]): Kernels {
     };
   }
   return watched as unknown as Kernels;
+}
+
+/** A product of the first columns leaves the others of its output undefined: they must not be taken for a result. */
+function clearBeside(args: unknown[]): void {
+  if (args.length < 4) return;
+  const [, , out, options] = args as [unknown, unknown, FloatTensor, MatmulOptions | undefined];
+  if (options?.columns?.first === 0 && !options.accumulate) out.data.fill(0);
 }
 
 function isTensor(value: unknown): value is FloatTensor {

@@ -13,7 +13,13 @@ import type { StepRecord } from './metrics.ts';
 export type StepParts = StepRecord['partsMs'];
 
 /** What a dense step would not do: choosing the kept features, and listing natural zeros. */
-const SELECTION: readonly KernelName[] = ['selectTopK', 'countNonZeros', 'gatherNonZeros'];
+export const SELECTION_KERNELS: readonly KernelName[] = [
+  'selectTopK',
+  'countNonZeros',
+  'gatherNonZeros',
+  'countOpenGates',
+  'gatherOpenGates',
+];
 
 export class StepClock {
   /** The table to run the model on. */
@@ -72,6 +78,6 @@ export class StepClock {
   }
 
   #selectMs(): number {
-    return this.#timer.ms(SELECTION);
+    return this.#timer.ms(SELECTION_KERNELS);
   }
 }

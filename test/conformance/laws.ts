@@ -15,6 +15,7 @@ export function describeLaws(backend: () => Backend): void {
     it('a row of a batch is selected, normed and gated as it is alone', () => rowsAreIndependent(backend()));
     it('a row of a product is what it is alone', () => productRowsAreIndependent(backend()));
     it('a sequence of a batch attends as it does alone', () => sequencesAreIndependent(backend()));
+    it('the GLU over lists is the dense one at open gates', () => listsAreDense(backend()));
     it('runs that repeat give the same bits', () => repeatsAreEqual(backend()));
   });
 }
@@ -209,6 +210,39 @@ function repeatsAreEqual(backend: Backend): void {
       backend.kernels.matmul(a, a, other, { transposeA: true });
       run(second);
       expect(differenceOfBits(first.data, second.data), product).toBeNull();
+    }
+  });
+}
+
+/** The two forms share no code: list, forward and backward of one must be the other's, bit by bit. */
+function listsAreDense(backend: Backend): void {
+  const { kernels } = backend;
+  const [N, H] = [19, 85];
+  withTensors(backend, (make) => {
+    const gateUp = make.float([N, 2 * H], new Values('gate and up').normals(N * 2 * H));
+    const dOut = make.float([N, H], new Values('dOut').normals(N * H));
+    const start = make.int([N + 1]);
+    kernels.countOpenGates(gateUp, start);
+    const count = start.data[N];
+    const gate = { rows: N, cols: H, start, index: make.int([count]), value: make.float([count]) };
+    kernels.gatherOpenGates(gateUp, gate);
+    const [up, dList, out] = [make.float([count]), make.float([count]), make.float([count])];
+    kernels.gatherAt(gateUp, H, gate, up);
+    kernels.gatherAt(dOut, 0, gate, dList);
+    for (const activation of ['relu2', 'relu'] as const) {
+      const [dense, written] = [make.float([N, H]), make.float([N, H])];
+      kernels.glu(gateUp, activation, dense);
+      kernels.gluRows(gate, up, activation, out);
+      kernels.scatterRows({ ...gate, value: out }, written);
+      expect(differenceOfBits(written.data, dense.data)).toBeNull();
+
+      const [dDense, dWritten] = [make.float([N, 2 * H]), make.float([N, 2 * H])];
+      const [index, value] = [make.int([2 * count]), make.float([2 * count])];
+      const dRows = { rows: N, cols: 2 * H, start: make.int([N + 1]), index, value };
+      kernels.gluBackward(gateUp, dOut, activation, 0.25, dDense);
+      kernels.gluRowsBackward(gate, up, dList, activation, 0.25, dRows);
+      kernels.scatterRows(dRows, dWritten);
+      expect(differenceOfBits(dWritten.data, dDense.data)).toBeNull();
     }
   });
 }

@@ -2,10 +2,10 @@
 
 import type { Activation, AttentionShape, CachedAttentionShape, RopeShape } from '../../src/backend.ts';
 import type { Case } from './case.ts';
-import { f32, Values } from './values.ts';
+import { emptyRowsSpec, f32, i32, rowsSpec, specialRow, Values } from './values.ts';
 
 export function layerCases(): Case[] {
-  return [...normCases(), ...ropeCases(), ...attentionCases(), ...cachedCases(), ...gluCases()];
+  return [...normCases(), ...ropeCases(), ...attentionCases(), ...cachedCases(), ...gluCases(), ...openGateCases()];
 }
 
 function normCases(): Case[] {
@@ -312,4 +312,116 @@ function gluPair(
       outputs: { dGateUp: exact ? 'equal' : { magnitude: 1 } },
     },
   ];
+}
+
+/** The list form of the GLU: which gates are open, and its arithmetic on lists. */
+function openGateCases(): Case[] {
+  const gates: [string, (values: Values, count: number) => Float32Array][] = [
+    ['half open', (values, count) => values.normals(count)],
+    ['few open', (values, count) => values.normals(count).map((x) => x - 2)],
+    ['all closed', (values, count) => values.normals(count).map((x) => -Math.abs(x))],
+    ['all open', (values, count) => values.normals(count).map((x) => Math.abs(x) + 1)],
+    ['zeros of both signs', (values, count) => specialRow('zeros of both signs', values, count)],
+    ['NaN', (values, count) => specialRow('NaN', values, count).map((x, i) => (i % 5 ? x : -x))],
+    ['denormals', (values, count) => specialRow('denormals', values, count)],
+  ];
+  const shapes = [
+    [1, 1],
+    [3, 5],
+    [9, 37],
+    [33, 100],
+    [5, 1031],
+  ] as const;
+  return gates.flatMap(([label, contents]) =>
+    shapes.flatMap(([N, H]) => [
+      ...listGatesCases(`${label} [${N}, ${H}]`, N, H, contents),
+      ...(label === 'NaN' ? [] : gluRowsCases(`${label} [${N}, ${H}]`, N, H, contents)),
+    ]),
+  );
+}
+
+type Contents = (values: Values, count: number) => Float32Array;
+
+function listGatesCases(name: string, N: number, H: number, contents: Contents): Case[] {
+  const gateUp = () => contents(new Values(name), N * 2 * H);
+  const open = () => gateUp().map((x, i) => (i % (2 * H) < H && !(x <= 0) ? 1 : 0));
+  const starts = () => {
+    const counts = [0];
+    for (let r = 0; r < N; r++)
+      counts.push(
+        counts[r] +
+          open()
+            .slice(r * 2 * H, (r + 1) * 2 * H)
+            .reduce((a, b) => a + b),
+      );
+    return counts;
+  };
+  return [
+    {
+      kernel: 'countOpenGates',
+      name,
+      tensors: () => ({ gateUp: f32([N, 2 * H], gateUp()), start: i32([N + 1], null) }),
+      call: (kernels, t) => kernels.countOpenGates(t.float('gateUp'), t.int('start')),
+      outputs: { start: 'equal' },
+    },
+    {
+      kernel: 'gatherOpenGates',
+      name,
+      tensors() {
+        const start = starts();
+        return {
+          gateUp: f32([N, 2 * H], gateUp()),
+          'out.start': i32([N + 1], start),
+          'out.index': i32([start[N]], null),
+          'out.value': f32([start[N]], null),
+        };
+      },
+      call: (kernels, t) => kernels.gatherOpenGates(t.float('gateUp'), t.rows('out', N, H)),
+      outputs: { 'out.index': 'equal', 'out.value': 'equal' },
+    },
+  ];
+}
+
+function gluRowsCases(name: string, N: number, H: number, contents: Contents): Case[] {
+  const gate = () =>
+    rowsSpec(
+      'gate',
+      contents(new Values(name), N * H).map((x) => Math.max(x, 0)),
+      N,
+      H,
+    );
+  const withValues = (which: readonly string[]) => {
+    const list = gate();
+    const count = list['gate.value'].shape[0];
+    const more = which.map((key) => [key, f32([count], new Values(`${key} ${name}`).normals(count))] as const);
+    return { list, count, more: Object.fromEntries(more) };
+  };
+  return (['relu2', 'relu'] as const).flatMap((activation): Case[] => [
+    {
+      kernel: 'gluRows',
+      name: `${activation} ${name}`,
+      tensors() {
+        const { list, count, more } = withValues(['up']);
+        return { ...list, ...more, out: f32([count], null) };
+      },
+      call: (kernels, t) => kernels.gluRows(t.rows('gate', N, H), t.float('up'), activation, t.float('out')),
+      outputs: { out: { magnitude: 1 } },
+    },
+    // Behind denormal gates hidden may be rounded to 0, whose sign is 0.
+    ...(name.startsWith('denormals') ? [0] : [0, 0.125]).map(
+      (l1): Case => ({
+        kernel: 'gluRowsBackward',
+        name: `${activation} ${name}, l1 ${l1}`,
+        tensors() {
+          const { list, count, more } = withValues(['up', 'dOut']);
+          return { ...list, ...more, ...emptyRowsSpec('out', N, 2 * count) };
+        },
+        call: (kernels, t) => {
+          const [up, dOut] = [t.float('up'), t.float('dOut')];
+          kernels.gluRowsBackward(t.rows('gate', N, H), up, dOut, activation, l1, t.rows('out', N, 2 * H));
+        },
+        outputs: { 'out.start': 'equal', 'out.index': 'equal', 'out.value': { magnitude: 1 } },
+      }),
+    ),
+  ]);
 }

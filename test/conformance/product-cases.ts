@@ -19,7 +19,88 @@ export function productCases(): Case[] {
       [513, 1000],
     ].flatMap(([k, n]) => tokenCases(k, n)),
     ...largeCases(),
+    ...columnCases(),
+    ...sampledCases(),
   ];
+}
+
+/** A range of the columns of b and out: what lies beside it in out must stay. */
+function columnCases(): Case[] {
+  const ranges = [
+    [1, 40, 0, 1],
+    [7, 97, 96, 1],
+    [33, 200, 31, 70],
+    [33, 64, 0, 64],
+    [70, 264, 128, 136],
+    [3, 300, 7, 290],
+  ] as const;
+  return ranges.flatMap(([m, wide, first, count]) =>
+    [false, true].flatMap((accumulate): Case[] => {
+      const k = 65;
+      const name = `columns ${first} .. ${first + count} of ${wide}, ${m} rows${accumulate ? ' accumulate' : ''}`;
+      const options = { columns: { first, count }, accumulate };
+      const tensors = () => ({
+        b: f32([k, wide], new Values(`b ${name}`).normals(k * wide)),
+        out: f32([m, wide], new Values(`out ${name}`).normals(m * wide)),
+      });
+      return [
+        {
+          kernel: 'matmul',
+          name,
+          tensors: () => ({ a: f32([m, k], new Values(name).normals(m * k)), ...tensors() }),
+          call: (kernels, t) => kernels.matmul(t.float('a'), t.float('b'), t.float('out'), options),
+          outputs: { out: { magnitude: Math.sqrt(k) } },
+        },
+        {
+          kernel: 'sparseMatmul',
+          name,
+          tensors: () => ({ ...rowsSpec('a', new Values(name).sparse(m * k, 0.6), m, k), ...tensors() }),
+          call: (kernels, t) => kernels.sparseMatmul(t.rows('a', m, k), t.float('b'), t.float('out'), options),
+          outputs: { out: { magnitude: Math.sqrt(k) } },
+        },
+      ];
+    }),
+  );
+}
+
+/** Elements of a product: few and many in a row, tiles of b that end inside a row's list, rows without any. */
+function sampledCases(): Case[] {
+  const shapes = [
+    [1, 1, 1, 0],
+    [1, 1, 1, 1],
+    [3, 5, 7, 0.5],
+    [7, 33, 64, 0.9],
+    [33, 97, 129, 0.3],
+    [33, 97, 16, 0],
+    [5, 700, 513, 0.8],
+    [130, 300, 300, 0.95],
+    [1030, 40, 9, 0.7],
+  ] as const;
+  const cases = shapes.map(([m, n, k, zeros]) => {
+    const name = `${zeros * 100} % of [${m}, ${k}] [${n}, ${k}]^T left out`;
+    return sampledCase(name, m, n, k, () => new Values(name).sparse(m * n, zeros));
+  });
+  const ragged = () => new Values('ragged').normals(20 * 90).map((x, i) => (i % 90 < ((i / 90) | 0) ** 2 / 4 ? x : 0));
+  return [...cases, sampledCase('ragged', 20, 90, 50, ragged)];
+}
+
+function sampledCase(name: string, m: number, n: number, k: number, positions: () => Float32Array): Case {
+  return {
+    kernel: 'sampledMatmul',
+    name,
+    tensors() {
+      const at = rowsSpec('at', positions(), m, n);
+      const count = at['at.value'].shape[0];
+      return {
+        ...at,
+        a: f32([m, k], new Values(`a ${name}`).normals(m * k)),
+        b: f32([n, k], new Values(`b ${name}`).normals(n * k)),
+        out: f32([count], null),
+      };
+    },
+    call: (kernels, t) => kernels.sampledMatmul(t.float('a'), t.float('b'), t.rows('at', m, n), t.float('out')),
+    outputs: { out: { magnitude: Math.sqrt(k) } },
+  };
 }
 
 /** Over the blocks of caches and cursors, not only of registers: long sums, wide rows, many rows. */

@@ -339,8 +339,11 @@ describe('embedding, loss, optimiser and sums by hand', () => {
     kernels.fill(other, 4);
     expect([...other.data]).toEqual([4, 4, 4, 4, 4, 4]);
     const turned = f64([3, 2], [10, 20, 30, 40, 50, 60]);
-    kernels.addTransposed(x, turned);
+    kernels.transpose(x, turned, { accumulate: true });
     expect([...turned.data]).toEqual([11, 16, 28, 45, 53, 54]);
+    const last = f64([1, 2]);
+    kernels.transpose(x, last, { columns: { first: 2, count: 1 } });
+    expect([...last.data]).toEqual([3, -6]);
   });
 });
 

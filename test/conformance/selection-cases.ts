@@ -87,6 +87,7 @@ function listCases(): Case[] {
       ...gatherCases(name, rows, cols, dense),
       transposeCase(name, rows, cols, dense),
       ...maskCases(name, rows, cols, dense),
+      gatherAtCase(name, rows, cols, dense),
     ];
   });
   return [...cases, wide];
@@ -199,4 +200,20 @@ function rescaled(name: string, dense: Float32Array, rows: number, cols: number)
   }
   const gradient = new Values(`gradient ${name}`).normals(rows * cols);
   return { ...rowsSpec('a', scaled, rows, cols), norm: f32([rows], norm), gradient: f32([rows, cols], gradient) };
+}
+
+/** From the middle columns of a wider matrix. */
+function gatherAtCase(name: string, rows: number, cols: number, dense: () => Float32Array): Case {
+  const [first, wide] = [3, cols + 5];
+  return {
+    kernel: 'gatherAt',
+    name,
+    tensors() {
+      const at = rowsSpec('at', dense(), rows, cols);
+      const x = f32([rows, wide], new Values(`x ${name}`).normals(rows * wide));
+      return { ...at, x, out: f32(at['at.value'].shape, null) };
+    },
+    call: (kernels, t) => kernels.gatherAt(t.float('x'), first, t.rows('at', rows, cols), t.float('out')),
+    outputs: { out: 'equal' },
+  };
 }

@@ -75,6 +75,28 @@ const MUTANTS: Record<string, Mutant> = {
       });
     },
   },
+  'a range of columns that begins at 0': {
+    matmul: (a, b, out, options) =>
+      kernels.matmul(a, b, out, { ...options, ...(options?.columns && { columns: { ...options.columns, first: 0 } }) }),
+  },
+  'a NaN gate that is closed': {
+    countOpenGates(gateUp, start) {
+      kernels.countOpenGates({ ...gateUp, data: gateUp.data.map((x) => x || 0) } as typeof gateUp, start);
+    },
+  },
+  'sampled elements that miss the end of the row': {
+    sampledMatmul(a, b, at, out) {
+      const [m, k] = a.shape;
+      const cut = (x: typeof a) => ({ ...x, data: x.data.map((v, i) => (i % k === k - 1 ? 0 : v)) }) as typeof a;
+      kernels.sampledMatmul(m > 0 ? cut(a) : a, b, at, out);
+    },
+  },
+  'gradients of gate and up that changed places': {
+    gluRowsBackward(gate, up, dOut, activation, l1, out) {
+      kernels.gluRowsBackward(gate, up, dOut, activation, l1, out);
+      out.value.data.reverse();
+    },
+  },
   'attention that sees the future': {
     attentionCached: (qkv, keys, values, out, shape) =>
       kernels.attentionCached(qkv, keys, values, out, { ...shape, start: shape.start + 1 }),

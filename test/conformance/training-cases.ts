@@ -10,7 +10,7 @@ export function trainingCases(): Case[] {
     ...adamwCases(),
     ...sumCases(),
     ...elementwiseCases(),
-    ...addTransposedCases(),
+    ...transposeCases(),
   ];
 }
 
@@ -197,27 +197,34 @@ function sumCases(): Case[] {
   });
 }
 
-function addTransposedCases(): Case[] {
+function transposeCases(): Case[] {
   const shapes = [
-    [1, 1],
-    [3, 5],
-    [16, 16],
-    [17, 33],
-    [130, 71],
-    [300, 64],
+    [1, 1, 0, 1],
+    [3, 5, 0, 5],
+    [3, 5, 4, 1],
+    [16, 16, 0, 16],
+    [17, 33, 3, 20],
+    [130, 71, 35, 36],
+    [300, 64, 0, 64],
   ] as const;
-  return shapes.map(([rows, cols]): Case => {
-    const name = `addTransposed [${rows}, ${cols}]`;
-    const normals = (which: string, shape: readonly number[]) =>
-      f32(shape, new Values(`${which} ${name}`).normals(rows * cols));
-    return {
-      kernel: 'addTransposed',
-      name,
-      tensors: () => ({ x: normals('x', [rows, cols]), out: normals('out', [cols, rows]) }),
-      call: (kernels, t) => kernels.addTransposed(t.float('x'), t.float('out')),
-      outputs: { out: 'equal' },
-    };
-  });
+  return shapes.flatMap(([rows, cols, first, count]) =>
+    [false, true].map((accumulate): Case => {
+      const name = `columns ${first} .. ${first + count} of [${rows}, ${cols}]${accumulate ? ' accumulate' : ''}`;
+      const normals = (which: string, shape: readonly [number, number]) =>
+        f32(shape, new Values(`${which} ${name}`).normals(shape[0] * shape[1]));
+      return {
+        kernel: 'transpose',
+        name,
+        tensors: () => ({
+          x: normals('x', [rows, cols]),
+          out: accumulate ? normals('out', [count, rows]) : f32([count, rows], null),
+        }),
+        call: (kernels, t) =>
+          kernels.transpose(t.float('x'), t.float('out'), { columns: { first, count }, accumulate }),
+        outputs: { out: 'equal' },
+      };
+    }),
+  );
 }
 
 /** One operation on each element: nothing to round differently, so the results are equal. */

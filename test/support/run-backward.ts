@@ -24,8 +24,8 @@ function probe(seen: { gradient: number[] }): Op<{ x: Value }, { x: Value }> {
   return {
     name: 'probe',
     forward: (_tape, { x }) => ({ output: new Value(x.shape, { dense: x.dense }), saved: { x }, keep: [] }),
-    backward(_tape, _saved, dOut) {
-      seen.gradient = Array.from(dOut.dense.data);
+    backward(tape, _saved, dOut) {
+      seen.gradient = Array.from(tape.denseForm(dOut).data);
     },
   };
 }
@@ -55,7 +55,7 @@ export function runBackward(
   const input = new Value([x.shape[0], x.shape[1]], { dense });
   tape.scope(input, (input) => {
     const result = body(tape, tape.apply(probe(seen), { x: input }));
-    output = Array.from(result.dense!.data);
+    output = Array.from(tape.denseForm(result).data);
     tape.apply(root, { x: result, dX: dOut });
     return result;
   });

@@ -7,7 +7,8 @@
  */
 
 import type { Activation } from '../../backend.ts';
-import type { FloatTensor } from '../../tensor/tensor.ts';
+import { nonZeros, type SparseRows } from '../../tensor/sparse-rows.ts';
+import type { FloatTensor, IntTensor } from '../../tensor/tensor.ts';
 import { columnsOf, rowsOf } from '../matrix-shape.ts';
 
 export function glu(gateUp: FloatTensor, activation: Activation, out: FloatTensor): void {
@@ -42,6 +43,58 @@ export function gluBackward(
       const dHidden = dOut.data[r * hidden + c] + l1 * Math.sign(act(g, activation) * u);
       dGateUp.data[gAt] = dHidden * actDerivative(g, activation) * u;
       dGateUp.data[uAt] = dHidden * act(g, activation);
+    }
+  }
+}
+
+export function countOpenGates(gateUp: FloatTensor, start: IntTensor): void {
+  const hidden = columnsOf(gateUp) / 2;
+  let count = 0;
+  start.data[0] = 0;
+  for (let r = 0; r < rowsOf(gateUp); r++) {
+    for (let c = 0; c < hidden; c++) if (!isClosed(gateUp.data[r * 2 * hidden + c], 'relu')) count++;
+    start.data[r + 1] = count;
+  }
+}
+
+export function gatherOpenGates(gateUp: FloatTensor, out: SparseRows): void {
+  let e = 0;
+  for (let r = 0; r < out.rows; r++) {
+    for (let c = 0; c < out.cols; c++) {
+      const g = gateUp.data[r * 2 * out.cols + c];
+      if (isClosed(g, 'relu')) continue;
+      out.index.data[e] = c;
+      out.value.data[e] = g;
+      e++;
+    }
+  }
+}
+
+export function gluRows(gate: SparseRows, up: FloatTensor, activation: Activation, out: FloatTensor): void {
+  for (let e = 0; e < nonZeros(gate); e++) out.data[e] = act(gate.value.data[e], activation) * up.data[e];
+}
+
+export function gluRowsBackward(
+  gate: SparseRows,
+  up: FloatTensor,
+  dOut: FloatTensor,
+  activation: Activation,
+  l1: number,
+  dGateUp: SparseRows,
+): void {
+  dGateUp.start.data[0] = 0;
+  for (let r = 0; r < gate.rows; r++) {
+    const [begin, end] = [gate.start.data[r], gate.start.data[r + 1]];
+    dGateUp.start.data[r + 1] = 2 * end;
+    for (let e = begin; e < end; e++) {
+      const [g, u] = [gate.value.data[e], up.data[e]];
+      const dHidden = dOut.data[e] + l1 * Math.sign(act(g, activation) * u);
+      const toGate = begin + e; // 2 begin + (e - begin)
+      const toUp = toGate + end - begin;
+      dGateUp.index.data[toGate] = gate.index.data[e];
+      dGateUp.index.data[toUp] = gate.cols + gate.index.data[e];
+      dGateUp.value.data[toGate] = dHidden * actDerivative(g, activation) * u;
+      dGateUp.value.data[toUp] = dHidden * act(g, activation);
     }
   }
 }

@@ -1,5 +1,6 @@
 /** Sums by row, and the element-by-element kernels. */
 
+import type { ColumnRange } from '../../backend.ts';
 import type { FloatTensor, Tensor } from '../../tensor/tensor.ts';
 import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 
@@ -25,10 +26,18 @@ export function add(a: FloatTensor, b: FloatTensor, out: FloatTensor): void {
   for (let i = 0; i < elementsOf(out); i++) out.data[i] = a.data[i] + b.data[i];
 }
 
-export function addTransposed(x: FloatTensor, out: FloatTensor): void {
+export function transpose(
+  x: FloatTensor,
+  out: FloatTensor,
+  options: { columns?: ColumnRange; accumulate?: boolean } = {},
+): void {
   const [rows, cols] = [rowsOf(x), columnsOf(x)];
+  const { first, count } = options.columns ?? { first: 0, count: cols };
   for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < cols; c++) out.data[c * rows + r] += x.data[r * cols + c];
+    for (let c = 0; c < count; c++) {
+      const value = x.data[r * cols + first + c];
+      out.data[c * rows + r] = options.accumulate ? out.data[c * rows + r] + value : value;
+    }
   }
 }
 

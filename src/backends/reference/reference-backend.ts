@@ -12,14 +12,15 @@ import { adamw } from './adamw.ts';
 import { attention, attentionBackward, attentionCached } from './attention.ts';
 import { softmaxCrossEntropy } from './cross-entropy.ts';
 import { embedding, embeddingBackward } from './embedding.ts';
-import { glu, gluBackward } from './glu.ts';
+import { countOpenGates, gatherOpenGates, glu, gluBackward, gluRows, gluRowsBackward } from './glu.ts';
 import { matmul } from './matmul.ts';
 import { matvec, matvecTransposed, sparseMatvec } from './matvec.ts';
-import { add, addTransposed, copy, fill, scale, sumAbs, sumSquares } from './reduce.ts';
+import { add, copy, fill, scale, sumAbs, sumSquares, transpose } from './reduce.ts';
 import { rmsNorm, rmsNormBackward } from './rms-norm.ts';
 import { rope } from './rope.ts';
 import {
   countNonZeros,
+  gatherAt,
   gatherNonZeros,
   maskRows,
   rescaleRows,
@@ -27,17 +28,19 @@ import {
   scatterRows,
   transposeRows,
 } from './rows.ts';
+import { sampledMatmul } from './sampled-matmul.ts';
 import { sparseMatmul } from './sparse-matmul.ts';
 import { selectTopK } from './top-k.ts';
 
 /** The kernels without any check; `createReferenceBackend` gives them with. */
 const REFERENCE_KERNELS: Kernels = {
-  ...{ matmul, sparseMatmul, matvec, sparseMatvec, matvecTransposed },
-  ...{ selectTopK, countNonZeros, gatherNonZeros, transposeRows, scatterRows, maskRows },
+  ...{ matmul, sparseMatmul, sampledMatmul, matvec, sparseMatvec, matvecTransposed },
+  ...{ selectTopK, countNonZeros, gatherNonZeros, transposeRows, scatterRows, gatherAt, maskRows },
   ...{ rescaleRows, rescaleRowsBackward },
-  ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, attentionCached, glu, gluBackward },
+  ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, attentionCached },
+  ...{ glu, gluBackward, countOpenGates, gatherOpenGates, gluRows, gluRowsBackward },
   ...{ embedding, embeddingBackward, softmaxCrossEntropy, adamw },
-  ...{ sumSquares, sumAbs, add, addTransposed, scale, copy, fill },
+  ...{ sumSquares, sumAbs, add, transpose, scale, copy, fill },
 };
 
 /** A backend over JavaScript's own memory: one thread, shapes checked, nothing to free. `debug` scans inputs for NaN. */

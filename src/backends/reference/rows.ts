@@ -57,6 +57,15 @@ export function scatterRows(a: SparseRows, out: FloatTensor): void {
   }
 }
 
+export function gatherAt(x: FloatTensor, first: number, at: SparseRows, out: FloatTensor): void {
+  const cols = columnsOf(x);
+  for (let r = 0; r < at.rows; r++) {
+    for (let e = at.start.data[r]; e < at.start.data[r + 1]; e++) {
+      out.data[e] = x.data[r * cols + first + at.index.data[e]];
+    }
+  }
+}
+
 export function maskRows(x: FloatTensor, at: SparseRows, out: FloatTensor): void {
   for (let r = 0; r < at.rows; r++) {
     const kept = new Set(at.index.data.subarray(at.start.data[r], at.start.data[r + 1]));

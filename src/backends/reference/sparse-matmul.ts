@@ -12,11 +12,12 @@ export function sparseMatmul(
   options: Omit<MatmulOptions, 'transposeA'> = {},
 ): void {
   const n = columnsOf(out);
+  const { first, count } = options.columns ?? { first: 0, count: n };
   const [bStepL, bStepJ] = options.transposeB ? [1, a.cols] : [n, 1];
   const [start, index, value, bData] = [a.start.data, a.index.data, a.value.data, b.data];
 
   for (let i = 0; i < a.rows; i++) {
-    for (let j = 0; j < n; j++) {
+    for (let j = first; j < first + count; j++) {
       let sum = options.accumulate ? out.data[i * n + j] : 0;
       for (let e = start[i]; e < start[i + 1]; e++) sum += value[e] * bData[index[e] * bStepL + j * bStepJ];
       out.data[i * n + j] = sum;

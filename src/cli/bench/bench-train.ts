@@ -6,6 +6,7 @@
  * tokens, which close about half of the gates; a trained model has its own weights and text, which close most.
  */
 
+import { ALL_SKIPS, NO_SKIPS } from '../../autograd/tape.ts';
 import type { Backend } from '../../backend.ts';
 import { timeBackend } from '../../backends/time-kernels.ts';
 import { type ModelConfig, resolveConfig } from '../../model/config.ts';
@@ -15,12 +16,12 @@ import { Transformer } from '../../model/transformer.ts';
 import type { DType, FloatTensor, IntTensor, Tensor } from '../../tensor/tensor.ts';
 import { TensorPool } from '../../tensor-pool.ts';
 import { AdamW } from '../../train/adamw.ts';
+import { SELECTION_KERNELS } from '../../train/step-clock.ts';
 import { formatBytes, formatPercent } from '../../util/format.ts';
 import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
 import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
-import { switchableSkipping } from './zero-skipping.ts';
 
 export interface TrainRow extends Record<string, unknown> {
   shape: string;
@@ -115,8 +116,7 @@ export async function benchTrain(
 }
 
 function createStepper(backend: Backend, benched: TrainBenchModel, sparsest: number, options: TrainBenchOptions) {
-  const skipping = switchableSkipping(backend);
-  const { backend: timed, timer } = timeBackend(skipping.backend);
+  const { backend: timed, timer } = timeBackend(backend);
   const pool = new PeakPool(timed);
   const config = resolveConfig({ ...benched.config, sparsity: sparsest });
   const model = Transformer.create(config, timed, { seed: options.seed, pool });
@@ -145,16 +145,16 @@ function createStepper(backend: Backend, benched: TrainBenchModel, sparsest: num
   }
 
   function step(sparsity: number): Measurement {
-    skipping.enabled = sparsity > 0;
     timer.reset();
     pool.beginPeak();
     const statistics = new StepStatistics(config);
     const begin = performance.now();
-    model.lossAndGradients(ids, targets, batch, { sparsityScale: sparsity / (sparsest || 1), statistics });
+    const skips = sparsity > 0 ? ALL_SKIPS : NO_SKIPS;
+    model.lossAndGradients(ids, targets, batch, { sparsityScale: sparsity / (sparsest || 1), statistics, skips });
     // A tiny rate: the weights of all variants stay those of the beginning.
     optimizer.step({ step: ++steps, lr: 1e-6, norm: optimizer.globalNorm(), clip: 1 });
     const ms = performance.now() - begin;
-    const selectMs = timer.ms(['selectTopK', 'countNonZeros', 'gatherNonZeros']);
+    const selectMs = timer.ms(SELECTION_KERNELS);
     return { ms, selectMs, zeros: statistics.modelSparsity(), peakBytes: pool.peakSinceBegin };
   }
 

@@ -1,0 +1,142 @@
+/**
+ * The hidden activations of the gated FFN from its input: hidden [N, H] = act(x Wgate) * (x Wup), W = gate | up [D, 2 H];
+ * act(g) = relu(g)^2, relu(g) or silu(g).
+ *
+ * Behind a closed ReLU gate hidden and both gradients are exactly 0. So the gates come first; where enough of them are closed, all that
+ * follows is lists over the open ones: the values of up (computed one by one where that is cheaper than all of them),
+ * hidden, its gradient, the gradients of gate and up. Only these lists are kept for the backward. Where most gates are open, and
+ * behind SiLU, both halves are computed whole.
+ * The optional L1 term l1 * sum |hidden| puts its derivative straight into the backward.
+ * Source: Primer (arXiv 2109.08668) for relu^2; GLU Variants (arXiv 2002.05202).
+ */
+
+import type { Op } from '../autograd/op.ts';
+import type { Weight } from '../autograd/parameter.ts';
+import type { Tape } from '../autograd/tape.ts';
+import { type Gradient, Value } from '../autograd/value.ts';
+import type { Activation, ColumnRange } from '../backend.ts';
+import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
+import { type FloatTensor, view } from '../tensor/tensor.ts';
+import { gatherIfSparse, listingPays, samplingPays } from './non-zeros.ts';
+import { denseOf, inputGradient, multiply, type Operand, operandOf, weightGradient } from './products.ts';
+
+interface Input {
+  x: Value;
+  /** gate | up, [D, 2 H]. */
+  weight: Weight;
+  activation: Activation;
+  /** Weight of sum |hidden| in the loss that is differentiated; 0 for none. */
+  l1: number;
+  /** May hidden be a list only? Not where something behind needs it dense (a selection). */
+  listable: boolean;
+}
+
+interface Saved extends Omit<Input, 'listable'> {
+  operand: Operand;
+  /** Of all gates, or of the open ones: their list and the values of up behind them. */
+  halves: { gateUp: FloatTensor } | { gate: SparseRows; up: FloatTensor };
+}
+
+export const gatedHidden: Op<Input, Saved> = {
+  name: 'gatedHidden',
+
+  forward(tape, { listable, ...input }) {
+    const { x, weight, activation } = input;
+    const shape = [x.shape[0], weight.value.shape[1] / 2] as const;
+    const [gates, ups] = halvesOf(weight);
+    const operand = operandOf(tape, x);
+    const gateUp = tape.take([shape[0], 2 * shape[1]]);
+    multiply(tape, operand, weight, gateUp, { columns: gates });
+
+    const gate = listable && hasNaturalZeros(activation) && tape.skips.forward ? openGates(tape, gateUp) : null;
+    if (gate !== null) {
+      const up = upBehind(tape, gate, operand, weight, gateUp);
+      const value = tape.take([nonZeros(gate)]);
+      tape.kernels.gluRows(gate, up, activation, value);
+      const output = new Value(shape, { rows: { ...gate, value }, gradientAtRows: true });
+      return { output, saved: { ...input, operand, halves: { gate, up } }, keep: [operand, gate, up] };
+    }
+    multiply(tape, operand, weight, gateUp, { columns: ups });
+    const dense = tape.take(shape);
+    tape.kernels.glu(gateUp, activation, dense);
+    const output = new Value(shape, { dense });
+    return { output, saved: { ...input, operand, halves: { gateUp } }, keep: [operand, gateUp] };
+  },
+
+  backward(tape, saved, dOut) {
+    const { x, operand, weight, activation, l1, halves } = saved;
+    const gradient = { dense: null as FloatTensor | null, rows: null as SparseRows | null };
+    if ('gate' in halves) {
+      const { gate, up } = halves;
+      gradient.rows = tape.takeRows(gate.rows, 2 * gate.cols, 2 * nonZeros(gate));
+      tape.kernels.gluRowsBackward(gate, up, gradientBehind(tape, gate, dOut), activation, l1, gradient.rows);
+    } else {
+      gradient.dense = tape.take(halves.gateUp.shape);
+      tape.kernels.gluBackward(halves.gateUp, tape.denseForm(dOut), activation, l1, gradient.dense);
+      if (hasNaturalZeros(activation) && tape.skips.inputGradient) {
+        gradient.rows = gatherIfSparse(tape, gradient.dense).rows;
+      }
+    }
+    weightGradient(tape, operand, weight, gradient);
+    inputGradient(tape, x, weight, gradient);
+  },
+};
+
+/** Does a closed gate give exact zeros? Looking for them costs a pass, in vain behind a SiLU. */
+export function hasNaturalZeros(activation: Activation): boolean {
+  return activation !== 'silu';
+}
+
+/** sum |hidden| over all tokens and features, exact to f64; its gradient is that of `gatedHidden` with `l1`. */
+export function sumOfMagnitudes(tape: Tape, hidden: Value): number {
+  const { dense, rows } = hidden;
+  const x = dense ?? view(rows!.value, [1, nonZeros(rows!)]);
+  const partial = tape.takeSums(x.shape[0]);
+  tape.kernels.sumAbs(x, partial);
+  return partial.data.reduce((sum, value) => sum + value, 0);
+}
+
+function halvesOf(weight: Weight): [gates: ColumnRange, ups: ColumnRange] {
+  const count = weight.value.shape[1] / 2;
+  return [
+    { first: 0, count },
+    { first: count, count },
+  ];
+}
+
+/** dHidden at the open gates: a list has exactly their positions, since they are the non-zeros of hidden. */
+function gradientBehind(tape: Tape, gate: SparseRows, dOut: Gradient): FloatTensor {
+  if (dOut.rows !== null) return dOut.rows.value;
+  const values = tape.take([nonZeros(gate)]);
+  tape.kernels.gatherAt(tape.denseForm(dOut), 0, gate, values);
+  return values;
+}
+
+/** The open gates with their values, or null where so many are open that a list does not pay. */
+function openGates(tape: Tape, gateUp: FloatTensor): SparseRows | null {
+  const [nTokens, twoHidden] = gateUp.shape;
+  const start = tape.takeInts(nTokens + 1);
+  tape.kernels.countOpenGates(gateUp, start);
+  const open = start.data[nTokens];
+  if (!listingPays(open / (nTokens * (twoHidden / 2)))) return null;
+  const gate = tape.takeRows(nTokens, twoHidden / 2, open, start);
+  tape.kernels.gatherOpenGates(gateUp, gate);
+  return gate;
+}
+
+/** x Wup at the open gates. Uses the second half of gateUp where it computes all of it. */
+function upBehind(tape: Tape, gate: SparseRows, operand: Operand, weight: Weight, gateUp: FloatTensor): FloatTensor {
+  const [, ups] = halvesOf(weight);
+  const up = tape.take([nonZeros(gate)]);
+  if (tape.skips.up && samplingPays(gate, operand)) {
+    const features = weight.value.shape[0];
+    const channels = tape.take([ups.count, features]); // a channel of up in one run
+    tape.kernels.transpose(weight.value, channels, { columns: ups });
+    tape.kernels.sampledMatmul(denseOf(tape, operand), channels, gate, up);
+    tape.flops += 2 * nonZeros(gate) * features;
+  } else {
+    multiply(tape, operand, weight, gateUp, { columns: ups });
+    tape.kernels.gatherAt(gateUp, ups.first, gate, up);
+  }
+  return up;
+}
