@@ -54,6 +54,8 @@ export interface TapeOptions {
   dtype: FloatType;
   recording: boolean;
   skips?: Partial<ZeroSkips>;
+  /** Scopes keep only their input for the backward, which runs them forward once more. */
+  recompute?: boolean;
 }
 
 interface TapeNode {
@@ -65,7 +67,6 @@ interface TapeNode {
 export class Tape {
   readonly kernels: Kernels;
   readonly dtype: FloatType;
-  readonly recording: boolean;
   readonly skips: ZeroSkips;
   /** Floating-point operations of products and attention really done so far; skipped zeros are not counted. */
   flops = 0;
@@ -73,20 +74,34 @@ export class Tape {
   readonly #pool: TensorPool;
   readonly #holders = new Map<Tensor, number>();
   readonly #nodes: TapeNode[] = [];
+  readonly #recompute: boolean;
+  #recording: boolean;
+  #recomputing = false;
   #scope = new Set<Tensor>();
 
   constructor(kernels: Kernels, pool: TensorPool, options: TapeOptions) {
     this.kernels = kernels;
     this.#pool = pool;
     this.dtype = options.dtype;
-    this.recording = options.recording;
+    this.#recording = options.recording;
+    this.#recompute = options.recompute ?? false;
     this.skips = { ...ALL_SKIPS, ...options.skips };
+  }
+
+  /** Will there be a backward pass of what is applied now? */
+  get recording(): boolean {
+    return this.#recording;
+  }
+
+  /** Is this the second forward pass of a scope, for its gradients? What counts once (losses, statistics) looks here. */
+  get recomputing(): boolean {
+    return this.#recomputing;
   }
 
   /** Runs an op forward and, when recording, remembers it for `backward`. */
   apply<Input, Saved, Output extends Value | number>(op: Op<Input, Saved, Output>, input: Input): Output {
     const { output, saved, keep } = op.forward(this, input);
-    if (this.recording) {
+    if (this.#recording) {
       const kept = keep.flatMap((buffer) => ('rows' in buffer ? buffersOf({ dense: null, rows: buffer }) : [buffer]));
       for (const tensor of kept) this.#hold(tensor);
       const backward = (dOut: Gradient | null) =>
@@ -98,6 +113,26 @@ export class Tape {
 
   /** Runs `body` on x, which it takes over: afterwards only what was recorded and the value returned are left. */
   scope(x: Value, body: (x: Value) => Value): Value {
+    if (!(this.#recompute && this.#recording)) return this.#inScope(x, body);
+    const kept = buffersOf(x);
+    for (const tensor of kept) this.#hold(tensor);
+    this.#recording = false;
+    const output = this.#inScope(x, body);
+    this.#recording = true;
+    this.#nodes.push({ output, kept, backward: (dOut) => this.#runAgain(x, body, dOut!) });
+    return output;
+  }
+
+  /** Runs `body` as it ran before, recording it: its ops are the next that the backward pass finds. */
+  #runAgain(x: Value, body: (x: Value) => Value, dOut: Gradient): void {
+    this.#recording = true;
+    this.#recomputing = true;
+    this.#setGradient(body(x), dOut);
+    this.#recomputing = false;
+    this.#recording = false;
+  }
+
+  #inScope(x: Value, body: (x: Value) => Value): Value {
     const outer = this.#scope;
     this.#scope = new Set();
     for (const tensor of buffersOf(x)) {
@@ -113,6 +148,7 @@ export class Tape {
 
   /** Runs all recorded ops backward, newest first, and gives their buffers back as it goes. */
   backward(): void {
+    this.#recording = false;
     for (let node = this.#nodes.pop(); node !== undefined; node = this.#nodes.pop()) {
       const output = node.output instanceof Value ? node.output : null;
       const dOut = output?.gradient ?? null;

@@ -6,6 +6,7 @@ import type { FloatType } from '../tensor/tensor.ts';
 import { ShapeError } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
 import { type ModelConfigInput, resolveConfig } from './config.ts';
+import { StepStatistics } from './statistics.ts';
 import { Transformer } from './transformer.ts';
 
 const backend = createReferenceBackend();
@@ -153,6 +154,32 @@ describe('Transformer', () => {
       expectEqual(none.gradients, all.gradients);
     },
   );
+
+  it('recomputes the same bits in less memory', () => {
+    const model = build({ ...sparse, nLayers: 6 });
+    const bytesOfStep = (options: object) => {
+      const before = model.pool.liveBytes;
+      const result = gradientsOf(model, { ...options, statistics: new StepStatistics(model.config) });
+      expect(model.pool.liveBytes).toBe(before);
+      return result;
+    };
+    const recomputed = bytesOfStep({ recompute: true });
+    const peakRecomputed = model.pool.peakBytes;
+    const kept = bytesOfStep({});
+    expect(recomputed).toEqual(kept);
+    const parameters = model.pool.liveBytes;
+    expect(peakRecomputed - parameters).toBeLessThan((model.pool.peakBytes - parameters) / 2);
+  });
+
+  it('counts a recomputed pass once', () => {
+    const model = build(sparse);
+    const zerosOf = (recompute: boolean) => {
+      const statistics = new StepStatistics(model.config);
+      gradientsOf(model, { recompute, statistics });
+      return statistics.sparsity();
+    };
+    expect(zerosOf(true)).toEqual(zerosOf(false));
+  });
 
   it('does not look ahead', () => {
     const model = build(sparse);

@@ -47,6 +47,8 @@ export interface PassOptions {
 export interface StepOptions extends PassOptions {
   /** The gradients are those of gradientScale * (loss + l1): 1 / n for n accumulated batches. */
   gradientScale?: number;
+  /** Keep only the input of each half of a block and run it forward again for the gradients: less memory, a third more time. */
+  recompute?: boolean;
 }
 
 /** One run through the model: its options with defaults, and what it adds up. */
@@ -167,7 +169,7 @@ export class Transformer {
         const listable = takesLists(atDown, config.hiddenDim);
         const l1 = this.#l1Weight(pass) * pass.gradientScale;
         const hidden = tape.apply(gatedHidden, { x: input, weight: layer.gateUp, activation, l1, listable }); // [N, H]
-        if (config.hiddenL1 > 0) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
+        if (config.hiddenL1 > 0 && !tape.recomputing) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
         const out = qSparseLinear(tape, hidden, layer.down, atDown);
         return tape.apply(add, { a: x, b: out });
       });
@@ -184,7 +186,8 @@ export class Transformer {
       naturalZeros: point === 'down' && hasNaturalZeros(config.activation),
       gradient: config.gradient,
       rescale: config.rescale,
-      ...(statistics && { observe: (x, selected) => statistics.observe(tape, point, layer, x, selected) }),
+      ...(statistics &&
+        !tape.recomputing && { observe: (x, selected) => statistics.observe(tape, point, layer, x, selected) }),
     };
   }
 
@@ -209,9 +212,9 @@ export class Transformer {
     finish: (tape: Tape, hidden: Value, pass: Pass) => T,
   ): T {
     this.#checkBatch(ids, shape);
-    const { gradientScale = 1, sparsityScale = 1, statistics = null, skips = {} } = options;
+    const { gradientScale = 1, sparsityScale = 1, statistics = null, skips = {}, recompute = false } = options;
     const pass: Pass = { ...shape, gradientScale, sparsityScale, statistics, l1: 0, backwardMs: 0 };
-    const tape = new Tape(this.backend.kernels, this.pool, { dtype: this.dtype, recording, skips });
+    const tape = new Tape(this.backend.kernels, this.pool, { dtype: this.dtype, recording, skips, recompute });
     const beginMs = performance.now();
     try {
       const result = finish(tape, this.#hiddenStates(tape, ids, pass), pass);

@@ -15,6 +15,8 @@ export interface TrainConfig extends LearningRateConfig {
   accumulate: number;
   /** Seed of the parameters and of the order of the data. */
   seed: number;
+  /** Keep only the input of each half of a block for the backward pass and run it forward again: less memory, more time. */
+  recompute: boolean;
 
   /** Decoupled, on matrices only (not on norms and the embedding table). */
   weightDecay: number;
@@ -60,6 +62,7 @@ const DEFAULTS = {
   batchSize: 8,
   accumulate: 1,
   seed: 0,
+  recompute: false,
   lr: 1e-3,
   schedule: 'cosine',
   decayShare: 0.2,
@@ -137,6 +140,7 @@ function check(config: TrainConfig): void {
   if (!(config.decayShare > 0 && config.decayShare <= 1)) {
     fail(`decayShare must be in (0, 1], got ${config.decayShare}.`);
   }
+  if (typeof config.recompute !== 'boolean') fail(`recompute must be true or false, got ${config.recompute}.`);
   if (!['cosine', 'wsd'].includes(config.schedule)) fail(`schedule must be cosine or wsd, got "${config.schedule}".`);
   if (config.minLr > config.lr) fail(`minLr must not be above lr: got minLr ${config.minLr}, lr ${config.lr}.`);
 }

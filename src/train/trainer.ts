@@ -226,7 +226,7 @@ export class Trainer {
   }
 
   #pass(step: number, pass: number, statistics?: StepStatistics): { loss: number; l1: number } {
-    const { batchSize, accumulate, sparsityRampSteps } = this.config;
+    const { batchSize, accumulate, sparsityRampSteps, recompute } = this.config;
     const { seqLen } = this.model.config;
     const index = (step - 1) * accumulate + pass;
     this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, this.#ids.data, this.#targets.data));
@@ -236,6 +236,7 @@ export class Trainer {
       { batch: batchSize, seqLen },
       {
         gradientScale: 1 / accumulate,
+        recompute,
         sparsityScale: sparsityScaleAt(sparsityRampSteps, step),
         ...(statistics && { statistics }),
       },

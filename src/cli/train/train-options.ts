@@ -47,6 +47,7 @@ export interface TrainCommandOptions extends CommonOptions {
   tokens?: number;
   batchSize?: number;
   accumulate?: number;
+  recompute?: boolean;
   lr?: number;
   minLr?: number;
   warmup?: number;
@@ -117,6 +118,9 @@ function addOptimizerOptions(command: Command): void {
   whole(command, '--tokens <n>', 'training tokens, instead of --steps', 1);
   whole(command, '--batch-size <n>', 'sequences of one pass', 1);
   whole(command, '--accumulate <n>', 'passes of one update', 1);
+  command
+    .option('--recompute', 'run each block forward again for its gradients: less memory, more time')
+    .option('--no-recompute', 'the opposite, on resume');
   real(command, '--lr <x>', 'peak learning rate');
   real(command, '--min-lr <x>', 'rate of the last step (default: lr / 10)');
   whole(command, '--warmup <n>', 'steps of warm-up', 0);
@@ -201,6 +205,7 @@ export function trainFieldsOf(options: TrainCommandOptions): TrainConfigInput {
     beta1: options.beta1,
     beta2: options.beta2,
     clip: options.clip,
+    recompute: options.recompute,
     sparsityRampSteps: options.sparsityRamp,
     validateEvery: options.validateEvery,
     validationShare: options.validationShare,
