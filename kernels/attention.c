@@ -13,6 +13,7 @@
  *                                                                            sequences, key/value heads are shared
  * attention_cached:   qkv, keys, values, out, nQueries, start, nHeads, nKvHeads, headDim         heads, rows are shared
  */
+#include "transpose_block.h"
 #include "vector_math.h"
 
 /* ---- the product ------------------------------------------------------------------------------------------------ */
@@ -62,29 +63,6 @@ static void attention_product(int64_t rows, int64_t cols, int64_t depth, const f
       default: attention_micro(6, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate);
       }
     }
-}
-
-/* to [cols, rows] = from [rows, cols] transposed, in squares of 4 x 4. */
-static void attention_transpose(const float *from, int64_t fromRow, int64_t rows, int64_t cols, float *to,
-                                int64_t toRow) {
-  typedef float v4 __attribute__((vector_size(16)));
-  typedef float v4u __attribute__((vector_size(16), aligned(4), may_alias));
-  const int64_t rowsBy4 = rows & ~3, colsBy4 = cols & ~3;
-  for (int64_t r = 0; r < rowsBy4; r += 4)
-    for (int64_t c = 0; c < colsBy4; c += 4) {
-      const float *p = from + r * fromRow + c;
-      v4 a0 = *(const v4u *)p, a1 = *(const v4u *)(p + fromRow);
-      v4 a2 = *(const v4u *)(p + 2 * fromRow), a3 = *(const v4u *)(p + 3 * fromRow);
-      v4 low01 = __builtin_shufflevector(a0, a1, 0, 4, 1, 5), high01 = __builtin_shufflevector(a0, a1, 2, 6, 3, 7);
-      v4 low23 = __builtin_shufflevector(a2, a3, 0, 4, 1, 5), high23 = __builtin_shufflevector(a2, a3, 2, 6, 3, 7);
-      float *q = to + c * toRow + r;
-      *(v4u *)q = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
-      *(v4u *)(q + toRow) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
-      *(v4u *)(q + 2 * toRow) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
-      *(v4u *)(q + 3 * toRow) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
-    }
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t c = r < rowsBy4 ? colsBy4 : 0; c < cols; c++) to[c * toRow + r] = from[r * fromRow + c];
 }
 
 static void attention_clear(float *x, int64_t size) {
@@ -142,7 +120,7 @@ static void attention_queries(const attention_head *h, int64_t first, float *scr
   float max[ATTENTION_QUERIES], sum[ATTENTION_QUERIES];
 
   if (queries < Q) attention_clear(qT, headDim * Q);
-  attention_transpose(h->q + first * h->qRow, h->qRow, queries, headDim, qT, Q);
+  transpose_block(h->q + first * h->qRow, h->qRow, queries, headDim, qT, Q);
   const float factor = attention_scale(headDim);
   for (int64_t j = 0; j < headDim * Q; j += VL) store(qT + j, load(qT + j) * factor);
   attention_clear(outT, headDim * Q);
@@ -160,7 +138,7 @@ static void attention_queries(const attention_head *h, int64_t first, float *scr
   }
   for (int64_t d = 0; d < headDim; d++)
     for (int64_t i = 0; i < Q; i += VL) store(outT + d * Q + i, load(outT + d * Q + i) / load(sum + i));
-  attention_transpose(outT, Q, headDim, queries, h->out + first * h->outRow, h->outRow);
+  transpose_block(outT, Q, headDim, queries, h->out + first * h->outRow, h->outRow);
   if (h->logSumExp)
     for (int64_t i = 0; i < queries; i++)
       h->logSumExp[(first + i) * h->logSumExpRow] = (float)(max[i] + log_of(sum[i]));
@@ -294,8 +272,8 @@ static void attention_backward_head(const attention_tiles *t, int64_t sequence, 
     const int64_t keys = MIN(t->nKeys, t->T - k0), token = sequence * t->T + k0;
     if (keys < t->nKeys) attention_clear(t->kT, headDim * t->nKeys), attention_clear(t->vT, headDim * t->nKeys);
     attention_pack(t->qkv + token * row + kCol, row, keys, headDim, padded, 1, t->k);
-    attention_transpose(t->qkv + token * row + kCol, row, keys, headDim, t->kT, t->nKeys);
-    attention_transpose(t->qkv + token * row + vCol, row, keys, headDim, t->vT, t->nKeys);
+    transpose_block(t->qkv + token * row + kCol, row, keys, headDim, t->kT, t->nKeys);
+    transpose_block(t->qkv + token * row + vCol, row, keys, headDim, t->vT, t->nKeys);
     attention_clear(t->dK, t->nKeys * padded);
     attention_clear(t->dV, t->nKeys * padded);
     for (int64_t h = kvHead * group; h < (kvHead + 1) * group; h++)

@@ -8,7 +8,7 @@
  * matmul: a, b, out, m, n, k, transposeA, transposeB, accumulate, stride     stride: from one row of out to the next, and, not
  * transposed, of b
  */
-#include "kernel.h"
+#include "transpose_block.h"
 
 /* Rows of the register tile, two vectors each: 12 accumulators of AVX2's 16 registers, beside two vectors of b and one broadcast; 24
  * of AVX-512's 32; 16 of NEON's 32. Without a fused multiply-add (SSE2, wasm) the product needs a register as well: 8 of 16,
@@ -78,12 +78,14 @@ INLINE void gemm_pack(const float *x, int64_t rowStride, int64_t colStride, int6
         for (int64_t i = 0; i < width; i++) packed[c * width + i] = from[c * colStride + i];
       continue;
     }
-    for (int64_t i = 0; i < width; i++) {
-      if (i < have)
+    if (colStride == 1) {
+      transpose_block(from, rowStride, have, cols, packed, width);
+    } else {
+      for (int64_t i = 0; i < have; i++)
         for (int64_t c = 0; c < cols; c++) packed[c * width + i] = from[i * rowStride + c * colStride];
-      else
-        for (int64_t c = 0; c < cols; c++) packed[c * width + i] = 0;
     }
+    for (int64_t i = have; i < width; i++)
+      for (int64_t c = 0; c < cols; c++) packed[c * width + i] = 0;
   }
 }
 

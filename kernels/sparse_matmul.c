@@ -10,7 +10,7 @@
  * sparse_matmul: start, index, value, b, out, m, n, k, transposeB, accumulate, stride     stride: from one row of out to the next,
  * and, not transposed, of b
  */
-#include "kernel.h"
+#include "transpose_block.h"
 
 #define SM_VECTORS 8 /* accumulators of a row: 128 columns on AVX-512, 64 on AVX2, 32 on SSE2, NEON and wasm */
 #define SM_COLS (SM_VECTORS * VL)
@@ -37,12 +37,10 @@ INLINE void sm_pack(const float *b, int64_t bRow, int64_t bCol, int64_t rows, in
     }
     return;
   }
-  /* Transposed: 4 columns of the tile at a time, that is 4 rows of b as streams, and 16 bytes to each row of the tile. */
-  for (int64_t c0 = 0; c0 < SM_COLS; c0 += 4) {
-    const float *from = b + c0 * bCol;
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t c = 0; c < 4; c++) tile[r * SM_COLS + c0 + c] = c0 + c < cols ? from[c * bCol + r * bRow] : 0;
-  }
+  transpose_block(b, bCol, cols, rows, tile, SM_COLS);
+  if (cols == SM_COLS) return;
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t c = cols; c < SM_COLS; c++) tile[r * SM_COLS + c] = 0;
 }
 
 /* One row's non-zeros from `at` on, below column `limit`, added to out [SM_COLS]; the tile begins at column `k0`. */
