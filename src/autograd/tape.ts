@@ -16,7 +16,10 @@ import type { Kernels } from '../backend.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor, FloatType, IntTensor, Tensor } from '../tensor/tensor.ts';
 import type { TensorPool } from '../tensor-pool.ts';
+import { type Holder, holdingsOf } from './holdings.ts';
+import type { Holding, Observer, SectionKind } from './observer.ts';
 import type { Op } from './op.ts';
+import { SectionPath } from './section-path.ts';
 import { buffersOf, type Gradient, Value } from './value.ts';
 
 /** Which zeros are skipped: all, but for measurements of what each of them gains. Results are the same but for rounding. */
@@ -56,11 +59,10 @@ export interface TapeOptions {
   skips?: Partial<ZeroSkips>;
   /** Scopes keep only their input for the backward, which runs them forward once more. */
   recompute?: boolean;
+  observer?: Observer | undefined;
 }
 
-interface TapeNode {
-  readonly output: Value | number;
-  readonly kept: readonly Tensor[];
+interface TapeNode extends Holder {
   backward(dOut: Gradient | null): void;
 }
 
@@ -72,8 +74,13 @@ export class Tape {
   flops = 0;
 
   readonly #pool: TensorPool;
+  readonly #observer: Observer | null;
+  /** Where the pass is; null where nobody asks. */
+  readonly #path: SectionPath | null;
   readonly #holders = new Map<Tensor, number>();
   readonly #nodes: TapeNode[] = [];
+  /** The op whose backward runs: no longer among the nodes, its buffers still held. */
+  #running: TapeNode | null = null;
   readonly #recompute: boolean;
   #recording: boolean;
   #recomputing = false;
@@ -86,6 +93,8 @@ export class Tape {
     this.#recording = options.recording;
     this.#recompute = options.recompute ?? false;
     this.skips = { ...ALL_SKIPS, ...options.skips };
+    this.#observer = options.observer ?? null;
+    this.#path = options.observer ? new SectionPath(options.observer) : null;
   }
 
   /** Will there be a backward pass of what is applied now? */
@@ -100,14 +109,16 @@ export class Tape {
 
   /** Runs an op forward and, when recording, remembers it for `backward`. */
   apply<Input, Saved, Output extends Value | number>(op: Op<Input, Saved, Output>, input: Input): Output {
+    this.enter('op', op.name);
     const { output, saved, keep } = op.forward(this, input);
     if (this.#recording) {
       const kept = keep.flatMap((buffer) => ('rows' in buffer ? buffersOf({ dense: null, rows: buffer }) : [buffer]));
       for (const tensor of kept) this.#hold(tensor);
       const backward = (dOut: Gradient | null) =>
         op.backward(this, saved, dOut as Output extends Value ? Gradient : null);
-      this.#nodes.push({ output, kept, backward });
+      this.#nodes.push({ output, kept, sections: this.#path?.sections ?? [], backward });
     }
+    this.exit();
     return output;
   }
 
@@ -119,7 +130,8 @@ export class Tape {
     this.#recording = false;
     const output = this.#inScope(x, body);
     this.#recording = true;
-    this.#nodes.push({ output, kept, backward: (dOut) => this.#runAgain(x, body, dOut!) });
+    const sections = this.#path?.sections ?? [];
+    this.#nodes.push({ output, kept, sections, backward: (dOut) => this.#runAgain(x, body, dOut!) });
     return output;
   }
 
@@ -149,18 +161,23 @@ export class Tape {
   /** Runs all recorded ops backward, newest first, and gives their buffers back as it goes. */
   backward(): void {
     this.#recording = false;
+    const here = this.#path?.sections ?? [];
     for (let node = this.#nodes.pop(); node !== undefined; node = this.#nodes.pop()) {
       const output = node.output instanceof Value ? node.output : null;
       const dOut = output?.gradient ?? null;
       if (output === null || dOut !== null) {
         const outer = this.#scope;
         this.#scope = new Set();
+        this.#running = node;
+        this.#path?.moveTo(node.sections);
         node.backward(dOut);
+        this.#running = null;
         this.#endScope(outer);
       }
       if (output !== null) this.#setGradient(output, null);
       for (const tensor of node.kept) this.#release(tensor);
     }
+    this.#path?.moveTo(here);
   }
 
   /** Gives every buffer back, whoever holds it: the tape must not be used afterwards. */
@@ -168,6 +185,19 @@ export class Tape {
     for (const tensor of this.#holders.keys()) this.#pool.release(tensor);
     this.#holders.clear();
     this.#nodes.length = 0;
+    this.#path?.moveTo([]);
+  }
+
+  // ---- sections -----------------------------------------------------------------------------------------------------
+
+  /** Names what runs from here to `exit`, for the observer if there is one; see observer.ts. */
+  enter(kind: SectionKind, name: string): void {
+    this.#path?.enter(kind, name);
+  }
+
+  /** Leaves the section entered last. After an error `dispose` leaves all of them. */
+  exit(): void {
+    this.#path?.exit();
   }
 
   // ---- buffers ------------------------------------------------------------------------------------------------------
@@ -239,6 +269,7 @@ export class Tape {
   #own<T extends Tensor>(tensor: T): T {
     this.#hold(tensor);
     this.#scope.add(tensor);
+    this.#observer?.took(this.#pool.liveBytes, () => this.#holdings());
     return tensor;
   }
 
@@ -254,6 +285,11 @@ export class Tape {
       this.#holders.delete(tensor);
       this.#pool.release(tensor);
     }
+  }
+
+  #holdings(): Holding[] {
+    const holders = this.#running ? [...this.#nodes, this.#running] : this.#nodes;
+    return holdingsOf(holders, this.#holders.keys(), this.#path?.sections ?? []);
   }
 
   #endScope(outer: Set<Tensor>): void {

@@ -17,6 +17,8 @@ import { Output } from './shared/output.ts';
 import { packageVersion } from './shared/version.ts';
 import { checkMemory } from './train/check-memory.ts';
 import { type PreparedText, prepareText } from './train/prepare-text.ts';
+import { RunProfile } from './train/profile/run-profile.ts';
+import { refuseOtherFile } from './train/profile/trace.ts';
 import { ProgressPrinter } from './train/progress-printer.ts';
 import { newSettings, resumedSettings } from './train/settings.ts';
 import { TextSampler } from './train/text-sampler.ts';
@@ -35,7 +37,8 @@ Examples:
   $ qsparse train --text book.txt --out runs/book
   $ qsparse train --text book.txt --out runs/dense --sparsity 0
   $ qsparse train --text stories.jsonl --out runs/stories --preset d512-l8 --steps 20000 --batch-size 16
-  $ qsparse train --out runs/book --resume --steps 2000`;
+  $ qsparse train --out runs/book --resume --steps 2000
+  $ qsparse train --text book.txt --out runs/look --steps 20 --profile --trace trace.json`;
 
 export function register(program: Command): void {
   const command = program
@@ -53,6 +56,7 @@ function builtIns(): string {
 
 async function train(recipeName: string | undefined, options: TrainCommandOptions): Promise<void> {
   const output = new Output(options);
+  if (options.trace !== undefined) refuseOtherFile(options.trace);
   const settings = await settingsOf(recipeName, options);
   checkDirectory(options);
   checkMemory(settings.model);
@@ -117,12 +121,14 @@ async function trainOn(
   const model: ModelConfig = { ...settings.model, vocabSize: text.tokenizer.vocabSize };
   const printer = new ProgressPrinter(output, settings.train);
   const sampler = new TextSampler(model, text.tokenizer, backend, settings.train.seed);
+  const profile = RunProfile.begin(options, backend, output);
   const interrupt = onInterrupt(() => output.note('stopping after this step; Ctrl-C again ends at once'));
   try {
     const run = TrainingRun.open({
       directory: options.out,
       settings: { ...settings, model },
-      backend,
+      backend: profile?.backend ?? backend,
+      observer: profile?.profiler,
       data: text.data,
       tokenizer: text.tokenizerText,
       resume: options.resume,
@@ -133,7 +139,7 @@ async function trainOn(
     });
     try {
       printStart(output, run, { backend, data: text.data, resume: options.resume });
-      report(await run.run({ signal: interrupt.signal }), run, printer, options, output, text.data);
+      report(await run.run({ signal: interrupt.signal }), run, printer, profile, options, output, text.data);
     } finally {
       output.progress().done();
       run.close();
@@ -149,13 +155,15 @@ function report(
   outcome: RunOutcome,
   run: TrainingRun,
   printer: ProgressPrinter,
+  profile: RunProfile | null,
   options: TrainCommandOptions,
   output: Output,
   data: TokenData,
 ): void {
   output.progress().done();
+  const profiled = profile?.finish(run.trainer);
   const summary = summarise(outcome, run, printer, options.out, data);
   printSummary(output, summary);
-  output.json(summary);
+  output.json({ ...summary, ...profiled });
   if (outcome === 'interrupted') process.exitCode = INTERRUPTED_EXIT_CODE;
 }

@@ -9,6 +9,7 @@
  * Sources: Llama (arXiv 2302.13971), Q-Sparse (arXiv 2407.10969).
  */
 
+import { type Observer, within } from '../autograd/observer.ts';
 import { Tape, type ZeroSkips } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
 import type { Backend } from '../backend.ts';
@@ -42,6 +43,8 @@ export interface PassOptions {
   statistics?: StepStatistics;
   /** Zeros that are not to be skipped, for measurements. */
   skips?: Partial<ZeroSkips>;
+  /** Is told where the pass is and what it holds. */
+  observer?: Observer | undefined;
 }
 
 export interface StepOptions extends PassOptions {
@@ -109,9 +112,11 @@ export class Transformer {
     options: StepOptions = {},
   ): { loss: number; l1: number } {
     return this.#run(true, ids, shape, options, (tape, hidden, pass) => {
-      const loss = this.#crossEntropy(tape, hidden, targets, pass.gradientScale);
+      const loss = within(options.observer, 'phase', 'loss', () =>
+        this.#crossEntropy(tape, hidden, targets, pass.gradientScale),
+      );
       const beginMs = performance.now();
-      tape.backward();
+      within(options.observer, 'phase', 'backward', () => tape.backward());
       pass.backwardMs = performance.now() - beginMs;
       return { loss, l1: pass.l1 };
     });
@@ -151,6 +156,7 @@ export class Transformer {
 
     let x = tape.apply(embedding, { ids, table: this.#weights.embedding }); // [N, D]
     for (const [index, layer] of this.#weights.layers.entries()) {
+      tape.enter('layer', `layer ${index}`);
       const selection = (point: Point) => this.#selection(tape, pass, point, index);
 
       x = tape.scope(x, (x) => {
@@ -164,15 +170,18 @@ export class Transformer {
 
       x = tape.scope(x, (x) => {
         const normed = tape.apply(rmsNorm, { x, weight: layer.ffnNorm, eps });
+        tape.enter('point', 'gateUp');
         const input = qSparseInput(tape, normed, selection('gateUp'));
         const atDown = selection('down');
         const listable = takesLists(atDown, config.hiddenDim);
         const l1 = this.#l1Weight(pass) * pass.gradientScale;
         const hidden = tape.apply(gatedHidden, { x: input, weight: layer.gateUp, activation, l1, listable }); // [N, H]
+        tape.exit();
         if (config.hiddenL1 > 0 && !tape.recomputing) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
         const out = qSparseLinear(tape, hidden, layer.down, atDown);
         return tape.apply(add, { a: x, b: out });
       });
+      tape.exit();
     }
     return tape.scope(x, (x) => tape.apply(rmsNorm, { x, weight: this.#weights.norm, eps }));
   }
@@ -182,6 +191,7 @@ export class Transformer {
     const { config } = this;
     const { statistics } = pass;
     return {
+      point,
       kept: keptCount(pass.sparsityScale * sparsityAt(config, point, layer), featuresAt(config, point)),
       naturalZeros: point === 'down' && hasNaturalZeros(config.activation),
       gradient: config.gradient,
@@ -212,12 +222,26 @@ export class Transformer {
     finish: (tape: Tape, hidden: Value, pass: Pass) => T,
   ): T {
     this.#checkBatch(ids, shape);
-    const { gradientScale = 1, sparsityScale = 1, statistics = null, skips = {}, recompute = false } = options;
+    const {
+      gradientScale = 1,
+      sparsityScale = 1,
+      statistics = null,
+      skips = {},
+      recompute = false,
+      observer,
+    } = options;
     const pass: Pass = { ...shape, gradientScale, sparsityScale, statistics, l1: 0, backwardMs: 0 };
-    const tape = new Tape(this.backend.kernels, this.pool, { dtype: this.dtype, recording, skips, recompute });
+    const tape = new Tape(this.backend.kernels, this.pool, {
+      dtype: this.dtype,
+      recording,
+      skips,
+      recompute,
+      observer,
+    });
     const beginMs = performance.now();
     try {
-      const result = finish(tape, this.#hiddenStates(tape, ids, pass), pass);
+      const hidden = within(observer, 'phase', 'forward', () => this.#hiddenStates(tape, ids, pass));
+      const result = finish(tape, hidden, pass);
       if (statistics) {
         statistics.flops += tape.flops;
         statistics.backwardMs += pass.backwardMs;

@@ -15,6 +15,8 @@ import { rescale } from '../ops/rescale.ts';
 import { type SelectionGradient, topK } from '../ops/top-k.ts';
 
 export interface Selection {
+  /** The point of the layer, for observers of the tape. */
+  point: string;
   /** How many features of each token stay; all of them for no top-K. */
   kept: number;
   /** x comes from behind a ReLU gate: without top-K its own zeros are worth skipping. */
@@ -27,7 +29,10 @@ export interface Selection {
 
 /** y [N, out] = select(x [N, in]) W [in, out]. */
 export function qSparseLinear(tape: Tape, x: Value, weight: Weight, selection: Selection): Value {
-  return tape.apply(linear, { x: qSparseInput(tape, x, selection), weight });
+  tape.enter('point', selection.point);
+  const y = tape.apply(linear, { x: qSparseInput(tape, x, selection), weight });
+  tape.exit();
+  return y;
 }
 
 /** What the projections at one point multiply: x selected and, if asked, re-scaled. */

@@ -45,19 +45,27 @@ export const crossEntropy: Op<Input, Saved, number> = {
     const scale = tape.recording ? gradientScale / Math.max(nTargets, 1) : null;
     const buffers = chunkBuffers(tape, Math.min(CHUNK_TOKENS, nTokens), head.value.shape[0]);
     let sum = 0;
+    tape.enter('point', 'head');
     for (let first = 0; first < nTokens; first += CHUNK_TOKENS) {
       const count = Math.min(CHUNK_TOKENS, nTokens - first);
       const h = view(hidden.dense!, [count, dim], first * dim);
       const logits = view(buffers.logits, [count, head.value.shape[0]]);
       const losses = view(buffers.losses, [count]);
+      tape.enter('product', 'Y');
       tape.kernels.matmul(h, head.value, logits, { transposeB: true });
+      tape.exit();
       tape.kernels.softmaxCrossEntropy(logits, view(targets, [count], first), losses, scale);
       for (const loss of losses.data) sum += loss;
       if (dHidden) {
+        tape.enter('product', 'dX');
         tape.kernels.matmul(logits, head.value, view(dHidden, [count, dim], first * dim));
+        tape.exit();
+        tape.enter('product', 'dW');
         tape.kernels.matmul(logits, h, head.gradient, { transposeA: true, accumulate: true });
+        tape.exit();
       }
     }
+    tape.exit();
     tape.flops += (dHidden ? 6 : 2) * nTokens * dim * head.value.shape[0];
     return { output: sum / Math.max(nTargets, 1), saved: { hidden, dHidden }, keep: dHidden ? [dHidden] : [] };
   },

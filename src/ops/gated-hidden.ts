@@ -18,7 +18,7 @@ import type { Activation, ColumnRange } from '../backend.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import { type FloatTensor, view } from '../tensor/tensor.ts';
 import { gatherIfSparse, listingPays, samplingPays } from './non-zeros.ts';
-import { denseOf, inputGradient, multiply, type Operand, operandOf, weightGradient } from './products.ts';
+import { backwardProducts, denseOf, multiply, type Operand, operandOf } from './products.ts';
 
 interface Input {
   x: Value;
@@ -64,7 +64,7 @@ export const gatedHidden: Op<Input, Saved> = {
   },
 
   backward(tape, saved, dOut) {
-    const { x, operand, weight, activation, l1, halves } = saved;
+    const { activation, l1, halves } = saved;
     const gradient = { dense: null as FloatTensor | null, rows: null as SparseRows | null };
     if ('gate' in halves) {
       const { gate, up } = halves;
@@ -77,8 +77,7 @@ export const gatedHidden: Op<Input, Saved> = {
         gradient.rows = gatherIfSparse(tape, gradient.dense).rows;
       }
     }
-    weightGradient(tape, operand, weight, gradient);
-    inputGradient(tape, x, weight, gradient);
+    backwardProducts(tape, saved, gradient);
   },
 };
 
@@ -131,8 +130,10 @@ function upBehind(tape: Tape, gate: SparseRows, operand: Operand, weight: Weight
   if (tape.skips.up && samplingPays(gate, operand)) {
     const features = weight.value.shape[0];
     const channels = tape.take([ups.count, features]); // a channel of up in one run
+    tape.enter('product', 'Y');
     tape.kernels.transpose(weight.value, channels, { columns: ups });
     tape.kernels.sampledMatmul(denseOf(tape, operand), channels, gate, up);
+    tape.exit();
     tape.flops += 2 * nonZeros(gate) * features;
   } else {
     multiply(tape, operand, weight, gateUp, { columns: ups });

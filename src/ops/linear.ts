@@ -6,7 +6,7 @@
 import type { Op } from '../autograd/op.ts';
 import type { Weight } from '../autograd/parameter.ts';
 import { Value } from '../autograd/value.ts';
-import { inputGradient, multiply, type Operand, operandOf, weightGradient } from './products.ts';
+import { backwardProducts, multiply, type Operand, operandOf } from './products.ts';
 
 interface Saved {
   x: Value;
@@ -29,7 +29,6 @@ export const linear: Op<{ x: Value; weight: Weight }, Saved> = {
   },
 
   backward(tape, { x, operand, weight }, dOut) {
-    weightGradient(tape, operand, weight, dOut);
-    inputGradient(tape, x, weight, dOut);
+    backwardProducts(tape, { x, operand, weight }, dOut);
   },
 };

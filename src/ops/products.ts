@@ -37,13 +37,29 @@ export function multiply(
   out: FloatTensor,
   options: { columns?: ColumnRange } = {},
 ): void {
+  tape.enter('product', 'Y');
   if (isRows(operand)) tape.kernels.sparseMatmul(operand, weight.value, out, options);
   else tape.kernels.matmul(operand, weight.value, out, options);
+  tape.exit();
   tape.flops += 2 * elementsOf(operand) * (options.columns?.count ?? weight.value.shape[1]);
 }
 
+/** dW and dX of a projection for dY; `operand` is what its forward product took for x. */
+export function backwardProducts(
+  tape: Tape,
+  { x, operand, weight }: { x: Value; operand: Operand; weight: Weight },
+  dOut: Gradient,
+): void {
+  tape.enter('product', 'dW');
+  weightGradient(tape, operand, weight, dOut);
+  tape.exit();
+  tape.enter('product', 'dX');
+  inputGradient(tape, x, weight, dOut);
+  tape.exit();
+}
+
 /** dW [in, out] += x^T dY, by the zeros of the sparser side. */
-export function weightGradient(tape: Tape, operand: Operand, weight: Weight, dOut: Gradient): void {
+function weightGradient(tape: Tape, operand: Operand, weight: Weight, dOut: Gradient): void {
   const [features, out] = weight.value.shape;
   const { skips } = tape;
   const bySide = {
@@ -76,7 +92,7 @@ function weightGradientByOutput(tape: Tape, operand: Operand, weight: Weight, dO
 }
 
 /** dX [N, in] = dY W^T, added to what x has; at the non-zeros of x only where its producer needs no more. */
-export function inputGradient(tape: Tape, x: Value, weight: Weight, dOut: Gradient): void {
+function inputGradient(tape: Tape, x: Value, weight: Weight, dOut: Gradient): void {
   if (x.gradientAtRows) {
     sampledInputGradient(tape, x, weight, dOut);
     return;

@@ -6,6 +6,7 @@
  * for dW is work of the backward pass, not selection.
  */
 
+import { type Observer, within } from '../autograd/observer.ts';
 import type { Kernels } from '../backend.ts';
 import { type KernelName, type KernelTimer, timeKernels } from '../backends/time-kernels.ts';
 import type { StepRecord } from './metrics.ts';
@@ -25,12 +26,15 @@ export class StepClock {
   /** The table to run the model on. */
   readonly kernels: Kernels;
   readonly #timer: KernelTimer;
+  readonly #observer: Observer | undefined;
   #ms = { data: 0, optimizer: 0 };
   #select = { forward: 0, backward: 0 };
   /** Selection so far when the loss was last computed. */
   #selectAtLoss = 0;
 
-  constructor(kernels: Kernels) {
+  /** The observer is told of the parts that `measure` runs; the model tells it of its own. */
+  constructor(kernels: Kernels, observer?: Observer) {
+    this.#observer = observer;
     this.#timer = timeKernels(kernels);
     const { softmaxCrossEntropy } = this.#timer.kernels;
     this.kernels = {
@@ -52,7 +56,7 @@ export class StepClock {
   /** Runs `body` and adds its time to `part`. */
   measure<T>(part: 'data' | 'optimizer', body: () => T): T {
     const since = performance.now();
-    const result = body();
+    const result = within(this.#observer, 'phase', part, body);
     this.#ms[part] += performance.now() - since;
     return result;
   }

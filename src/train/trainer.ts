@@ -10,6 +10,7 @@
  * run ends with TrainingError, the parameters as they were after the last good step.
  */
 
+import { type Observer, within } from '../autograd/observer.ts';
 import type { Backend, Kernels } from '../backend.ts';
 import { withKernels } from '../backends/time-kernels.ts';
 import type { ModelConfig } from '../model/config.ts';
@@ -53,6 +54,8 @@ export interface TrainerHooks {
   sample?: (step: number) => Promise<SampleRecord | null>;
   /** A checkpoint is due; `best`: this state has the lowest validation loss so far. */
   save?: (best: boolean) => void;
+  /** Is told where each training step is and what it holds; validation and samples are none of its business. */
+  observer?: Observer | undefined;
 }
 
 export interface TrainerOptions extends TrainerHooks {
@@ -101,7 +104,7 @@ export class Trainer {
   /** Allocates the model, its gradients and moments on `backend`; a fresh model unless it is restored afterwards. */
   constructor(options: TrainerOptions) {
     const { train, data, progress = START } = options;
-    this.#clock = new StepClock(options.backend.kernels);
+    this.#clock = new StepClock(options.backend.kernels, options.observer);
     this.#kernels = this.#clock.kernels;
     this.#backend = options.backend;
     const backend = withKernels(options.backend, () => this.#kernels);
@@ -146,7 +149,7 @@ export class Trainer {
     const secondsBefore = this.#seconds;
     const limitReached = () => this.#step >= untilStep || this.#seconds - secondsBefore >= maxSeconds;
     while (this.#step < this.config.steps && !signal?.aborted && !limitReached()) {
-      this.#takeStep();
+      within(this.#hooks.observer, 'step', `step ${this.#step + 1}`, () => this.#takeStep());
       await this.#afterStep();
       // The event loop must turn, or Ctrl-C would never arrive.
       await new Promise((resolve) => setImmediate(resolve));
@@ -239,6 +242,7 @@ export class Trainer {
         recompute,
         sparsityScale: sparsityScaleAt(sparsityRampSteps, step),
         ...(statistics && { statistics }),
+        observer: this.#hooks.observer,
       },
     );
   }

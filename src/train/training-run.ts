@@ -7,6 +7,7 @@
 
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import type { Observer } from '../autograd/observer.ts';
 import type { Backend } from '../backend.ts';
 import { type Checkpoint, findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
 import { countParameters } from '../model/parameters.ts';
@@ -34,6 +35,8 @@ export interface TrainingRunOptions {
   onRecord?: (record: MetricsRecord) => void;
   /** Text of the model after a step, see TrainerHooks. */
   sample?: (step: number, trainer: Trainer) => Promise<SampleRecord | null>;
+  /** See TrainerHooks. */
+  observer?: Observer | undefined;
 }
 
 export class TrainingRun {
@@ -67,6 +70,7 @@ export class TrainingRun {
       train: options.settings.train,
       backend: options.backend,
       data: options.data,
+      observer: options.observer,
       ...(checkpoint && { progress: progressOf(checkpoint) }),
       onRecord: (record) => this.#record(record),
       save: (best) => this.#save(best),

@@ -21,6 +21,7 @@ import {
   parsePositiveInteger,
   parseShare,
 } from '../shared/common-options.ts';
+import { TRACED_STEPS } from './profile/profiler.ts';
 
 export interface TrainCommandOptions extends CommonOptions {
   text?: string[];
@@ -64,6 +65,9 @@ export interface TrainCommandOptions extends CommonOptions {
   logEvery?: number;
   detailEvery?: number;
   sampleEvery?: number;
+
+  profile?: boolean;
+  trace?: string;
 }
 
 const ACTIVATIONS: readonly Activation[] = ['relu2', 'relu', 'silu'];
@@ -77,6 +81,7 @@ export function addTrainOptions(command: Command): Command {
   addModelOptions(command);
   addOptimizerOptions(command);
   addReportingOptions(command);
+  addProfileOptions(command);
   return addCommonOptions(command.optionsGroup('Common options:'));
 }
 
@@ -141,6 +146,13 @@ function addReportingOptions(command: Command): void {
   whole(command, '--log-every <n>', 'steps between lines of metrics.jsonl', 1);
   whole(command, '--detail-every <n>', 'steps between norms and sparsity by layer, 0 for none', 0);
   whole(command, '--sample-every <n>', 'steps between samples of text, 0 for none', 0);
+}
+
+function addProfileOptions(command: Command): void {
+  command
+    .optionsGroup('Where the time goes:')
+    .option('--profile', 'at the end: time of each kernel against the peaks of this machine, and what held the memory')
+    .option('--trace <file>', `Chrome trace of ${TRACED_STEPS} steps, for https://ui.perfetto.dev`);
 }
 
 function whole(command: Command, flags: string, text: string, least: 0 | 1): void {

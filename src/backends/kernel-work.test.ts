@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import { floatTensor, intTensor } from '../../test/support/tensors.ts';
+import type { SparseRows } from '../tensor/sparse-rows.ts';
+import type { FloatTensor, Tensor } from '../tensor/tensor.ts';
+import { type KernelWork, kernelWork } from './kernel-work.ts';
+import { createReferenceBackend } from './reference/reference-backend.ts';
+import type { KernelName } from './time-kernels.ts';
+
+const backend = createReferenceBackend();
+const f32 = (...shape: number[]): FloatTensor => floatTensor(backend, 'f32', shape, []);
+const ints = (count: number) => intTensor(backend, new Int32Array(count));
+const sums = (count: number) => floatTensor(backend, 'f64', [count], []) as Tensor<'f64'>;
+
+/** `count` non-zeros in room for more. */
+function list(rows: number, cols: number, count: number): SparseRows {
+  const start = ints(rows + 1);
+  start.data.fill(count, 1);
+  return { rows, cols, start, index: ints(count + 5), value: f32(count + 5) };
+}
+
+const heads = { batch: 2, seqLen: 3, nHeads: 4, nKvHeads: 2, headDim: 8 };
+const moved = (bytes: number): KernelWork => ({ flops: 0, denseFlops: 0, bytes });
+const work = (flops: number, denseFlops: number, bytes: number): KernelWork => ({ flops, denseFlops, bytes });
+
+/** Worked out by hand. A list [3, 10] with 7 non-zeros is 4 starts, 7 indices, 7 values: 72 bytes. */
+const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
+  // [2, 3] [3, 5]: 2 * 3 * 5 multiply-adds; 6 + 15 + 10 elements.
+  ['matmul', [f32(2, 3), f32(3, 5), f32(2, 5)], work(60, 60, 4 * 31)],
+  ['matmul', [f32(3, 2), f32(5, 3), f32(2, 5), { transposeA: true, transposeB: true }], work(60, 60, 4 * 31)],
+  ['matmul', [f32(2, 3), f32(3, 5), f32(2, 5), { accumulate: true }], work(60, 60, 4 * 41)],
+  // Two of the five columns: 6, 3 * 2 and 2 * 2 elements.
+  ['matmul', [f32(2, 3), f32(3, 5), f32(2, 5), { columns: { first: 3, count: 2 } }], work(24, 24, 4 * 16)],
+  // 7 non-zeros times 5 columns; dense 3 * 10 * 5.
+  ['sparseMatmul', [list(3, 10, 7), f32(10, 5), f32(3, 5)], work(70, 300, 72 + 4 * 65)],
+  [
+    'sparseMatmul',
+    [list(3, 10, 7), f32(5, 10), f32(3, 5), { transposeB: true, accumulate: true }],
+    work(70, 300, 72 + 4 * 80),
+  ],
+  [
+    'sparseMatmul',
+    [list(3, 10, 7), f32(10, 5), f32(3, 5), { columns: { first: 0, count: 2 }, accumulate: true }],
+    work(28, 120, 72 + 4 * 32),
+  ],
+  // 7 of the 3 x 10 elements, over 4 features; of the list 4 starts and 7 indices.
+  ['sampledMatmul', [f32(3, 4), f32(10, 4), list(3, 10, 7), f32(7)], work(56, 240, 44 + 4 * 59)],
+  ['matvec', [f32(10), f32(10, 5), f32(5)], work(100, 100, 4 * 65)],
+  ['matvecTransposed', [f32(5), f32(10, 5), f32(10)], work(100, 100, 4 * 65)],
+  // Of w only the rows at the 4 non-zeros; the list is 2 starts, 4 indices, 4 values.
+  ['sparseMatvec', [list(1, 10, 4), f32(10, 5), f32(5)], work(40, 100, 4 * 20 + 40 + 20)],
+
+  ['selectTopK', [f32(3, 10), 2, list(3, 10, 6)], moved(120 + 64)],
+  ['countNonZeros', [f32(3, 10), ints(4)], moved(120 + 16)],
+  ['gatherNonZeros', [f32(3, 10), list(3, 10, 7)], moved(120 + 72)],
+  ['transposeRows', [list(3, 10, 7), list(10, 3, 7)], moved(72 + 100)],
+  ['scatterRows', [list(3, 10, 7), f32(3, 10)], moved(72 + 120)],
+  ['gatherAt', [f32(3, 20), 10, list(3, 10, 7), f32(7)], moved(44 + 56)],
+  ['maskRows', [f32(3, 10), list(3, 10, 7), f32(3, 10)], moved(120 + 72 + 120)],
+  ['rescaleRows', [list(3, 10, 7), f32(3)], moved(72 + 28 + 12)],
+  ['rescaleRowsBackward', [list(3, 10, 7), f32(3), f32(3, 10)], moved(72 + 12 + 240)],
+
+  ['rmsNorm', [f32(3, 10), f32(10), 1e-5, f32(3, 10), f32(3)], moved(4 * 73)],
+  ['rmsNormBackward', [f32(3, 10), f32(10), f32(3), f32(3, 10), f32(3, 10), f32(10)], moved(4 * 123)],
+  [
+    'rmsNormBackward',
+    [f32(3, 10), f32(10), f32(3), f32(3, 10), f32(3, 10), f32(10), { accumulate: true }],
+    moved(4 * 153),
+  ],
+  // Two of the four heads of 6 rows are rotated in place.
+  ['rope', [f32(6, 32), f32(3, 4), f32(3, 4), { seqLen: 3, start: 0, nRotatedHeads: 2, headDim: 8 }], moved(4 * 192)],
+  // Queries see 1, 2, 3 keys: 6 a head and sequence, 8 heads in all; scores and values 8 multiply-adds each.
+  ['attention', [f32(6, 64), f32(6, 32), f32(6, 4), heads], work(6 * 8 * 16 * 2, 6 * 8 * 16 * 2, 4 * 600)],
+  [
+    'attentionBackward',
+    [f32(6, 64), f32(6, 32), f32(6, 4), f32(6, 32), f32(6, 64), heads],
+    work(6 * 8 * 16 * 4, 6 * 8 * 16 * 4, 4 * 1176),
+  ],
+  // Two queries behind five keys see 6 and 7: 13, of 4 heads; seven rows of two cached heads, keys and values.
+  [
+    'attentionCached',
+    [f32(2, 64), f32(9, 16), f32(9, 16), f32(2, 32), { ...heads, nQueries: 2, start: 5 }],
+    work(13 * 4 * 16 * 2, 13 * 4 * 16 * 2, 4 * (7 * 16 * 2 + 128)),
+  ],
+
+  ['glu', [f32(3, 20), 'relu2', f32(3, 10)], moved(4 * 90)],
+  ['gluBackward', [f32(3, 20), f32(3, 10), 'relu2', 0, f32(3, 20)], moved(4 * 150)],
+  ['countOpenGates', [f32(3, 20), ints(4)], moved(4 * 34)],
+  ['gatherOpenGates', [f32(3, 20), list(3, 10, 7)], moved(120 + 72)],
+  ['gluRows', [list(3, 10, 7), f32(7), 'relu2', f32(7)], moved(4 * 21)],
+  // The list of both halves: 4 starts, 14 indices, 14 values.
+  ['gluRowsBackward', [list(3, 10, 7), f32(7), f32(7), 'relu2', 0, list(3, 20, 14)], moved(72 + 56 + 128)],
+  ['embedding', [ints(3), f32(50, 10), f32(3, 10)], moved(4 * 63)],
+  ['embeddingBackward', [ints(3), f32(3, 10), f32(50, 10)], moved(4 * 93)],
+  // Of two rows no more than two can be touched.
+  ['embeddingBackward', [ints(3), f32(3, 10), f32(2, 10)], moved(4 * 73)],
+  ['softmaxCrossEntropy', [f32(3, 50), ints(3), f32(3), null], moved(4 * 156)],
+  ['softmaxCrossEntropy', [f32(3, 50), ints(3), f32(3), 0.5], moved(4 * 306)],
+  ['adamw', [f32(3, 10), f32(3, 10), f32(3, 10), f32(3, 10), {}], moved(4 * 240)],
+  ['sumSquares', [f32(3, 10), sums(3), 2, 4], moved(48 + 24)],
+  ['sumAbs', [f32(3, 10), sums(3)], moved(120 + 24)],
+  ['add', [f32(3, 10), f32(3, 10), f32(3, 10)], moved(4 * 90)],
+  ['transpose', [f32(3, 10), f32(10, 3)], moved(4 * 60)],
+  ['transpose', [f32(3, 10), f32(4, 3), { columns: { first: 2, count: 4 }, accumulate: true }], moved(4 * 36)],
+  ['scale', [f32(3, 10), 2], moved(4 * 60)],
+  ['copy', [f32(3, 10), f32(3, 10)], moved(4 * 60)],
+  ['fill', [f32(3, 10), 0], moved(4 * 30)],
+];
+
+describe('kernelWork', () => {
+  it.each(BY_HAND)('%s', (kernel, args, expected) => {
+    expect(kernelWork(kernel, args)).toEqual(expected);
+  });
+
+  it('counts f64 with 8 bytes an element', () => {
+    const x = floatTensor(backend, 'f64', [3, 10], []);
+    expect(kernelWork('add', [x, x, x]).bytes).toBe(8 * 90);
+  });
+
+  it('has a number by hand for every kernel of the table', () => {
+    const named = new Set(BY_HAND.map(([kernel]) => kernel));
+    expect(Object.keys(backend.kernels).filter((kernel) => !named.has(kernel as KernelName))).toEqual([]);
+  });
+});

@@ -1,0 +1,147 @@
+/**
+ * What one kernel call has to do, from its arguments: operations, and bytes of operands. One entry for each kernel.
+ *
+ * - flops: additions and multiplications of products and attention that are really done; zeros that are skipped are not
+ *   counted. Kernels bound by the memory count none.
+ * - denseFlops: the same product with nothing skipped. Over the same time it is the dense-equivalent rate.
+ * - bytes: every operand read once and every output written once (twice where it is added to), of a list its non-zeros. What
+ *   a kernel reads again, or finds in a cache, is not in it.
+ *
+ * Lists count what they hold after the call: an output list is then filled.
+ */
+
+import type { ColumnRange, Kernels, MatmulOptions } from '../backend.ts';
+import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
+import { BYTES_PER_ELEMENT, type Tensor } from '../tensor/tensor.ts';
+import { columnsOf, elementsOf, rowsOf } from './matrix-shape.ts';
+import type { KernelName } from './time-kernels.ts';
+
+export interface KernelWork {
+  readonly flops: number;
+  readonly denseFlops: number;
+  readonly bytes: number;
+}
+
+type Operand = Tensor | SparseRows;
+type WorkTable = { readonly [K in KernelName]: (...args: Parameters<Kernels[K]>) => KernelWork };
+
+/** A kernel without an entry does not compile. */
+const WORK: WorkTable = {
+  matmul: (a, b, out, options) =>
+    product(elementsOf(a) * widthOf(out, options), bytesOf(a) + productBytes(b, out, options)),
+  sparseMatmul: (a, b, out, options) =>
+    listProduct(a, widthOf(out, options), bytesOf(a) + productBytes(b, out, options)),
+  sampledMatmul: (a, b, at, out) => listProduct(at, columnsOf(a), positionBytes(at) + bytesOf(a, b, out)),
+  matvec: (x, w, out, options) => product(elementsOf(w), bytesOf(x, w, ...written(out, options))),
+  sparseMatvec: (x, w, out, options) =>
+    listProduct(x, columnsOf(w), nonZeros(x) * columnsOf(w) * sizeOf(w) + bytesOf(x, ...written(out, options))),
+  matvecTransposed: (x, w, out) => product(elementsOf(w), bytesOf(x, w, out)),
+
+  selectTopK: (x, _kept, out) => moved(bytesOf(x, out)),
+  countNonZeros: (x, start) => moved(bytesOf(x, start)),
+  gatherNonZeros: (x, out) => moved(bytesOf(x, out)),
+  transposeRows: (a, out) => moved(bytesOf(a, out)),
+  scatterRows: (a, out) => moved(bytesOf(a, out)),
+  gatherAt: (_x, _first, at, out) => moved(positionBytes(at) + bytesOf(out, out)),
+  maskRows: (x, at, out) => moved(bytesOf(x, at, out)),
+  rescaleRows: (a, norm) => moved(bytesOf(a, norm) + nonZeros(a) * sizeOf(a.value)),
+  rescaleRowsBackward: (a, norm, gradient) => moved(bytesOf(a, norm, gradient, gradient)),
+
+  rmsNorm: (x, weight, _eps, out, rstd) => moved(bytesOf(x, weight, out, rstd)),
+  rmsNormBackward: (x, weight, rstd, dOut, dX, dWeight, options) =>
+    moved(bytesOf(x, weight, rstd, dOut, ...written(dX, options), dWeight, dWeight)),
+  rope: (x, _cos, _sin, { nRotatedHeads, headDim }) => moved(2 * rowsOf(x) * nRotatedHeads * headDim * sizeOf(x)),
+  attention: (qkv, out, logSumExp, shape) => product(scoreProducts(shape), bytesOf(qkv, out, logSumExp)),
+  // Twice the forward, as is usual: making the scores again is not counted as work done.
+  attentionBackward: (qkv, out, logSumExp, dOut, dQkv, shape) =>
+    product(2 * scoreProducts(shape), bytesOf(qkv, out, logSumExp, dOut, dQkv)),
+  attentionCached: (_qkv, keys, _values, out, { nQueries, start, nHeads, nKvHeads, headDim }) => {
+    const keysSeen = nQueries * start + (nQueries * (nQueries + 1)) / 2;
+    const cached = (start + nQueries) * nKvHeads * headDim;
+    return product(2 * keysSeen * nHeads * headDim, 2 * cached * sizeOf(keys) + bytesOf(out, out));
+  },
+
+  glu: (gateUp, _activation, out) => moved(bytesOf(gateUp, out)),
+  gluBackward: (gateUp, dOut, _activation, _l1, dGateUp) => moved(bytesOf(gateUp, dOut, dGateUp)),
+  countOpenGates: (gateUp, start) => moved(bytesOf(gateUp) / 2 + bytesOf(start)),
+  gatherOpenGates: (gateUp, out) => moved(bytesOf(gateUp) / 2 + bytesOf(out)),
+  gluRows: (gate, up, _activation, out) => moved(nonZeros(gate) * sizeOf(gate.value) + bytesOf(up, out)),
+  gluRowsBackward: (gate, up, dOut, _activation, _l1, dGateUp) => moved(bytesOf(gate, up, dOut, dGateUp)),
+
+  embedding: (ids, _table, out) => moved(bytesOf(ids, out, out)),
+  embeddingBackward: (ids, dOut, dTable) =>
+    moved(bytesOf(ids, dOut) + 2 * Math.min(elementsOf(dOut), elementsOf(dTable)) * sizeOf(dTable)),
+  softmaxCrossEntropy: (logits, targets, losses, scale) =>
+    moved(bytesOf(targets, losses, ...written(logits, { accumulate: scale !== null }))),
+  adamw: (p, g, m, v) => moved(2 * bytesOf(p, g, m, v)),
+  sumSquares: (x, partial, _first, count) => moved(rowsOf(x) * count * sizeOf(x) + bytesOf(partial)),
+  sumAbs: (x, partial) => moved(bytesOf(x, partial)),
+  add: (a, b, out) => moved(bytesOf(a, b, out)),
+  transpose: (x, out, options) =>
+    moved(rowsOf(x) * widthOf(x, options) * sizeOf(x) + bytesOf(...written(out, options))),
+  scale: (x) => moved(bytesOf(x, x)),
+  copy: (from, to) => moved(bytesOf(from, to)),
+  fill: (x) => moved(bytesOf(x)),
+};
+
+/** The work of a call that was made with `args`. */
+export function kernelWork(kernel: KernelName, args: readonly unknown[]): KernelWork {
+  return (WORK[kernel] as (...args: readonly unknown[]) => KernelWork)(...args);
+}
+
+/** `multiplyAdds` of a product that skips nothing. */
+function product(multiplyAdds: number, bytes: number): KernelWork {
+  return { flops: 2 * multiplyAdds, denseFlops: 2 * multiplyAdds, bytes };
+}
+
+/** For each element of a list as many multiply-adds as the matrix beside it has columns. */
+function listProduct(list: SparseRows, columns: number, bytes: number): KernelWork {
+  return { flops: 2 * nonZeros(list) * columns, denseFlops: 2 * list.rows * list.cols * columns, bytes };
+}
+
+/** No arithmetic worth the name. */
+function moved(bytes: number): KernelWork {
+  return { flops: 0, denseFlops: 0, bytes };
+}
+
+/** Multiply-adds of causal attention: scores and values, over (seqLen + 1) / 2 keys on average. */
+function scoreProducts(shape: { batch: number; seqLen: number; nHeads: number; headDim: number }): number {
+  return shape.batch * shape.seqLen * 2 * shape.nHeads * shape.headDim * ((shape.seqLen + 1) / 2);
+}
+
+/** An output once, or twice where it is read as well. */
+function written(out: Tensor, options: { accumulate?: boolean } | undefined): Tensor[] {
+  return options?.accumulate ? [out, out] : [out];
+}
+
+/** Columns that take part. */
+function widthOf(x: Tensor, options: { columns?: ColumnRange } | undefined): number {
+  return options?.columns?.count ?? columnsOf(x);
+}
+
+/** The second operand and the output of a product, or the columns of both that take part. */
+function productBytes(b: Tensor, out: Tensor, options: MatmulOptions | undefined): number {
+  if (options?.columns === undefined) return bytesOf(b, ...written(out, options));
+  const rows = rowsOf(b) + rowsOf(out) * (options.accumulate ? 2 : 1);
+  return rows * options.columns.count * sizeOf(b);
+}
+
+/** A list of which only the positions are read. */
+function positionBytes(list: SparseRows): number {
+  return listBytes(list) - nonZeros(list) * sizeOf(list.value);
+}
+
+function bytesOf(...operands: readonly Operand[]): number {
+  let bytes = 0;
+  for (const operand of operands)
+    bytes += 'rows' in operand ? listBytes(operand) : elementsOf(operand) * sizeOf(operand);
+  return bytes;
+}
+
+function listBytes(list: SparseRows): number {
+  return (list.rows + 1) * sizeOf(list.start) + nonZeros(list) * (sizeOf(list.index) + sizeOf(list.value));
+}
+
+function sizeOf({ dtype }: Tensor): number {
+  return BYTES_PER_ELEMENT[dtype];
+}
