@@ -25,6 +25,9 @@ MARGIN = 3e-5
 ADAMW = dict(lr=1e-3, beta1=0.9, beta2=0.95, eps=1e-8, weightDecay=0.1, clipNorm=1.0)
 
 
+BF16_TRACE = 2e-3  # rounding to 8 bits: a last bit of f32 may move an operand by 2^-8 of itself
+
+
 def variant(activation, qkv, o, gateUp, down, **more):
     config = dict(SHAPE, activation=activation, sparsity=dict(qkv=qkv, o=o, gateUp=gateUp, down=down), seqLen=SEQ_LEN)
     return dict(config, **dict(dict(gradient="straight-through", rescale="none", hiddenL1=0.0, tiedEmbeddings=True), **more))
@@ -36,12 +39,34 @@ VARIANTS = {
     "masked-silu": variant("silu", 0.4, 0.4, 0.4, 0.4, gradient="masked"),
     "rescale-relu2": variant("relu2", 0.5, 0.5, 0.5, 0.5, rescale="l2"),
     "topk-relu-l1": variant("relu", 0.4, 0.4, 0.4, 0, hiddenL1=0.01),
+    "topk-relu2-bf16": variant("relu2", 0.5, 0.5, 0.5, 0, precision="bf16"),
+    "dense-silu-bf16": variant("silu", 0, 0, 0, 0, tiedEmbeddings=False, precision="bf16"),
     "per-layer-silu": variant("silu", [0.0, 0.6], [0.3, 0.7], 0.5, [0.75, 0.25]),
 }
 
 
+class RoundedProduct(torch.autograd.Function):
+    """y = x W^T with both operands of each of the three products rounded to bfloat16, sums in the dtype of x."""
+
+    @staticmethod
+    def round(x):
+        return x.to(torch.float32).to(torch.bfloat16).to(x.dtype)
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return RoundedProduct.round(x) @ RoundedProduct.round(weight).T
+
+    @staticmethod
+    def backward(ctx, dY):
+        x, weight, dY = (RoundedProduct.round(t) for t in (*ctx.saved_tensors, dY))
+        return dY @ weight, dY.flatten(0, -2).T @ x.flatten(0, -2)
+
+
 class Model:
     def __init__(self, config, weights, dtype):
+        bf16 = config.get("precision") == "bf16"
+        self.product = RoundedProduct.apply if bf16 else lambda x, weight: x @ weight.T
         self.c, self.p = config, {n: w.clone().to(dtype).requires_grad_() for n, w in weights.items()}
         self.margin = math.inf
 
@@ -82,7 +107,7 @@ class Model:
 
     def attention(self, x, prefix):
         B, T, _ = x.shape
-        heads = lambda name, n: (x @ self.p[f"{prefix}{name}_proj.weight"].T).view(B, T, n, self.c["headDim"]).transpose(1, 2)
+        heads = lambda name, n: self.product(x, self.p[f"{prefix}{name}_proj.weight"]).view(B, T, n, self.c["headDim"]).transpose(1, 2)
         q, k, v = heads("q", self.c["nHeads"]), heads("k", self.c["nKvHeads"]), heads("v", self.c["nKvHeads"])
         q, k = self.rotate(q), self.rotate(k)
         group = self.c["nHeads"] // self.c["nKvHeads"]
@@ -96,13 +121,14 @@ class Model:
         for i in range(self.c["nLayers"]):
             pre = f"model.layers.{i}."
             mixed = self.attention(self.select(self.norm(x, pre + "input_layernorm.weight"), "qkv", i), pre + "self_attn.")
-            x = x + self.select(mixed, "o", i) @ self.p[pre + "self_attn.o_proj.weight"].T
+            x = x + self.product(self.select(mixed, "o", i), self.p[pre + "self_attn.o_proj.weight"])
             h = self.select(self.norm(x, pre + "post_attention_layernorm.weight"), "gateUp", i)
-            hidden = gate_of(h @ self.p[pre + "mlp.gate_proj.weight"].T) * (h @ self.p[pre + "mlp.up_proj.weight"].T)
+            gate = self.product(h, self.p[pre + "mlp.gate_proj.weight"])
+            hidden = gate_of(gate) * self.product(h, self.p[pre + "mlp.up_proj.weight"])
             l1 = l1 + self.c["hiddenL1"] * hidden.abs().sum(-1).mean() / self.c["nLayers"]
-            x = x + self.select(hidden, "down", i) @ self.p[pre + "mlp.down_proj.weight"].T
+            x = x + self.product(self.select(hidden, "down", i), self.p[pre + "mlp.down_proj.weight"])
         head = self.p["model.embed_tokens.weight" if self.c["tiedEmbeddings"] else "lm_head.weight"]
-        return self.norm(x, "model.norm.weight") @ head.T, l1
+        return self.product(self.norm(x, "model.norm.weight"), head), l1
 
     def losses(self, ids, targets):
         logits, l1 = self.forward(ids)
@@ -152,7 +178,7 @@ def make_variant(name, config, weights):
             continue
         (loss + l1).backward()
         traces = [Model(config, weights, dtype).ten_steps(ids, targets) for dtype in (torch.float64, torch.float32)]
-        if max(abs(a - b) for a, b in zip(*traces)) < 2e-6:
+        if max(abs(a - b) for a, b in zip(*traces)) < (BF16_TRACE / 4 if config.get("precision") else 2e-6):
             break
     else:
         raise RuntimeError(f"no tokens without a close call for {name}")
