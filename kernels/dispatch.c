@@ -5,6 +5,11 @@
 #include "dispatch.h"
 
 #include <string.h>
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
 
 #define NAME(name) #name,
 const char *const kernel_names[KERNEL_COUNT] = {KERNELS(NAME)};
@@ -26,10 +31,19 @@ static int has_avx512(void) {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+#ifdef HAVE_AVX512BF16 /* the compiler knows it: scripts/lib/native.mjs */
+extern const kernel qsparse_kernels_avx512bf16[];
+
+static int has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#endif
+
 const isa isas[] = {
     {"sse2", qsparse_kernels_sse2, always},
     {"avx2", qsparse_kernels_avx2, has_avx2},
     {"avx512", qsparse_kernels_avx512, has_avx512},
+#ifdef HAVE_AVX512BF16
+    {"avx512bf16", qsparse_kernels_avx512bf16, has_avx512bf16, .bf16 = 1},
+#endif
 };
 
 #else
@@ -37,9 +51,28 @@ const isa isas[] = {
 /* NEON on 64-bit ARM; elsewhere what the compiler makes of 16-byte vectors. */
 extern const kernel qsparse_kernels_baseline[];
 
+#ifdef HAVE_NEONBF16
+extern const kernel qsparse_kernels_neonbf16[];
+
+static int has_neonbf16(void) {
+#if defined(__linux__)
+  return (getauxval(AT_HWCAP2) >> 14 & 1) != 0; /* HWCAP2_BF16, which older headers lack */
+#elif defined(__APPLE__)
+  int has = 0;
+  size_t size = sizeof has;
+  return sysctlbyname("hw.optional.arm.FEAT_BF16", &has, &size, NULL, 0) == 0 && has;
+#else
+  return 0;
+#endif
+}
+#endif
+
 const isa isas[] = {
 #if defined(__aarch64__)
     {"neon", qsparse_kernels_baseline, always},
+#ifdef HAVE_NEONBF16
+    {"neonbf16", qsparse_kernels_neonbf16, has_neonbf16, .bf16 = 1},
+#endif
 #else
     {"baseline", qsparse_kernels_baseline, always},
 #endif

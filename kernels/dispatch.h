@@ -9,6 +9,7 @@ typedef struct {
   const char *name;
   const kernel *kernels; /* in the order of kernel_list.h */
   int (*supported)(void);
+  int bf16; /* it has an instruction for bf16 products (bf16.h) */
 } isa;
 
 /* From the plainest to the widest; the first runs on every CPU of the architecture. */

@@ -1,7 +1,7 @@
 /* The N-API binding (version 8: Node 20 and later, one binary for all): memory, the thread pool and `run`.
  *
  * exports: kernelNames, isas (compiled in), supportedIsas (of these, what the CPU runs), maxThreads, maxParts,
- *   create(threads, isa | null) -> { isa, args: ArrayBuffer, run(kernelIndex, parts), dispose() },
+ *   create(threads, isa | null) -> { isa, bf16, args: ArrayBuffer, run(kernelIndex, parts), dispose() },
  *   allocate(bytes) -> { buffer: ArrayBuffer, address }, free(buffer).
  *
  * Nothing is global but constants: each Node thread that loads the addon, and each `create`, stands alone. What is created
@@ -59,6 +59,12 @@ static napi_status set_number(napi_env env, napi_value object, const char *key, 
 static napi_status set_string(napi_env env, napi_value object, const char *key, const char *text) {
   napi_value value;
   napi_status status = napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value);
+  return status != napi_ok ? status : napi_set_named_property(env, object, key, value);
+}
+
+static napi_status set_flag(napi_env env, napi_value object, const char *key, int flag) {
+  napi_value value;
+  napi_status status = napi_get_boolean(env, flag != 0, &value);
   return status != napi_ok ? status : napi_set_named_property(env, object, key, value);
 }
 
@@ -146,6 +152,7 @@ static napi_value create(napi_env env, napi_callback_info info) {
   TRY(napi_create_external_arraybuffer(env, c->args, sizeof c->args, NULL, NULL, &args));
   TRY(napi_set_named_property(env, result, "args", args));
   TRY(set_string(env, result, "isa", set->name));
+  TRY(set_flag(env, result, "bf16", set->bf16));
   TRY(set_function(env, result, "run", run, c));
   TRY(set_function(env, result, "dispose", dispose, c));
   return result;

@@ -16,6 +16,12 @@ import type { DataOf, DType, FloatTensor, IntTensor, Tensor } from './tensor/ten
 /** The gate of the feed-forward: relu(g)^2 * u, relu(g) * u, silu(g) * u. */
 export type Activation = 'relu2' | 'relu' | 'silu';
 
+/**
+ * What a product multiplies: its operands as they are, or each rounded to bf16 first (8 significant bits, to nearest, ties to
+ * even; NaN and infinities stay). Sums are f32 in both; tensors in memory are never bf16.
+ */
+export type Precision = 'f32' | 'bf16';
+
 export interface MatmulOptions {
   /** a is stored [k, m] instead of [m, k]. */
   transposeA?: boolean;
@@ -25,6 +31,8 @@ export interface MatmulOptions {
   accumulate?: boolean;
   /** b [k, wide] and out [m, wide] are as wide as each other, and only these columns take part; not with transposeB. */
   columns?: ColumnRange;
+  /** 'f32' where left out. Every backend computes 'bf16'; it is fast only where `Backend.bf16` is true. */
+  precision?: Precision;
 }
 
 export interface ColumnRange {
@@ -227,6 +235,8 @@ export interface Backend {
   /** One line for people: instruction set and threads. */
   readonly description: string;
   readonly threads: number;
+  /** The processor has an instruction for bf16 products; without one they are slower than f32. */
+  readonly bf16: boolean;
   readonly kernels: Kernels;
   /** New memory of `length` elements, all 0, aligned to 64 bytes; lives until `free` or `dispose`. */
   allocate<D extends DType>(dtype: D, length: number): { data: DataOf[D]; address: number };

@@ -18,7 +18,7 @@
 
 // ---- backends, memory and tensors
 export { Arena } from './arena.ts';
-export type { Activation, Backend, BackendName, Kernels } from './backend.ts';
+export type { Activation, Backend, BackendName, Kernels, Precision } from './backend.ts';
 export { type LoadBackendOptions, loadBackend } from './backends/load-backend.ts';
 export { createReferenceBackend } from './backends/reference/reference-backend.ts';
 // ---- files

@@ -5,7 +5,7 @@
  * missing compiler is a notice, not an error: the wasm kernels run everywhere.
  */
 
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
@@ -52,6 +52,40 @@ function instructionSets(arch) {
   return { sse2: [], avx2: AVX2_FLAGS, avx512: [...AVX2_FLAGS, ...AVX512_FLAGS] };
 }
 
+/**
+ * The unit with bf16 products of an architecture, left out where the compiler is older than the instruction. `define` tells
+ * kernels/dispatch.c that the table is there; `probe` has the instruction in it, because an assembler may be older than its compiler.
+ */
+const BF16_SETS = {
+  x64: {
+    name: 'avx512bf16',
+    flags: [...AVX2_FLAGS, ...AVX512_FLAGS, '-mavx512bf16'],
+    define: '-DHAVE_AVX512BF16',
+    probe: '__asm__("vdpbf16ps %zmm0, %zmm0, %zmm0");\nint f(void) { return __builtin_cpu_supports("avx512bf16"); }\n',
+  },
+  arm64: {
+    name: 'neonbf16',
+    flags: ['-march=armv8.2-a+bf16'],
+    define: '-DHAVE_NEONBF16',
+    probe: '__asm__(".arch armv8.2-a+bf16\\n bfdot v0.4s, v0.8h, v0.8h");\n',
+  },
+};
+
+/** The unit of BF16_SETS, or undefined where the compiler cannot make it, or the architecture has none. */
+export async function findBf16Set(compiler, arch = process.arch) {
+  const set = BF16_SETS[arch];
+  if (set === undefined) return undefined;
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'qsparse-probe-'));
+  try {
+    const source = path.join(folder, 'probe.c');
+    writeFileSync(source, set.probe);
+    const { code } = await execute(compiler, [...set.flags, '-c', source, '-o', path.join(folder, 'probe.o')]);
+    return code === 0 ? set : undefined;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 /** `{ command, version }` of $CC, or of the first of cc, gcc, clang that answers; undefined where there is none. */
 export async function findCompiler(env = process.env) {
   const candidates = env.CC ? [env.CC] : ['cc', 'gcc', 'clang'];
@@ -76,7 +110,8 @@ export async function buildNative() {
   if (compiler === undefined) {
     return `skipped: no C compiler, so the slower wasm kernels are used. For the fast ones: ${compilerHint()}`;
   }
-  const units = listUnits(compiler);
+  const bf16 = await findBf16Set(compiler.command);
+  const units = listUnits(compiler, bf16);
   const hash = hashOf([], ...units.map((unit) => unit.object), process.platform);
   if (isCurrent(STAMP, hash, ADDON)) return 'current';
   mkdirSync(inRoot(OBJECTS), { recursive: true });
@@ -85,11 +120,13 @@ export async function buildNative() {
   checkLoads();
   removeOldObjects(units);
   writeStamp(STAMP, hash);
-  return `${ADDON} (${compiler.version})`;
+  const without = bf16 === undefined && process.arch in BF16_SETS;
+  const notice = without ? `; without ${BF16_SETS[process.arch].name}, which this compiler does not know` : '';
+  return `${ADDON} (${compiler.version})${notice}`;
 }
 
 /** The units: a source, its flags, and an object named after the hash of all that it depends on, so that it is compiled once. */
-function listUnits(compiler) {
+function listUnits(compiler, bf16) {
   const headers = filesUnder('kernels', (file) => file.endsWith('.h'));
   const kernels = filesUnder(
     'kernels',
@@ -102,6 +139,7 @@ function listUnits(compiler) {
   };
   // The wide units take longest, so they start first.
   const sets = Object.entries(instructionSets(process.arch)).reverse();
+  if (bf16 !== undefined) sets.unshift([bf16.name, bf16.flags]);
   return [
     ...sets.map(([isa, flags]) =>
       unit(`kernels-${isa}`, 'kernels/all.c', [...flags, `-DISA=${isa}`], [...kernels, ...headers]),
@@ -109,6 +147,7 @@ function listUnits(compiler) {
     ...['dispatch', 'pool', 'memory', 'napi'].map((name) => {
       const source = `kernels/${name}.c`;
       const flags = name === 'napi' ? [`-I${path.relative(root, include)}`] : [];
+      if (name === 'dispatch' && bf16 !== undefined) flags.push(bf16.define);
       return unit(name, source, flags, [source, ...headers]);
     }),
   ];

@@ -174,6 +174,7 @@ function productKernels(call: Call): Pick<Kernels, Products> {
         transposeB,
         bit(options?.accumulate),
         stride,
+        bit(options?.precision === 'bf16'),
       );
     },
     sparseMatmul(a, b, out, options) {
@@ -197,6 +198,7 @@ function productKernels(call: Call): Pick<Kernels, Products> {
         transposeB,
         accumulate,
         stride,
+        bit(options?.precision === 'bf16'),
       );
     },
     sampledMatmul(a, b, { start, index, rows, cols }, out) {

@@ -52,6 +52,7 @@ describe('timeBackend', () => {
       readonly name = 'reference';
       readonly description = 'fake';
       readonly threads = 3;
+      readonly bf16 = true;
       readonly kernels = table();
       allocate(_: unknown, length: number): never {
         this.#allocated += length;
@@ -61,7 +62,7 @@ describe('timeBackend', () => {
       dispose() {}
     }
     const { backend, timer } = timeBackend(new Fake());
-    expect([backend.name, backend.threads]).toEqual(['reference', 3]);
+    expect([backend.name, backend.threads, backend.bf16]).toEqual(['reference', 3, true]);
     expect(backend.allocate('f32', 7).address).toBe(7);
     backend.kernels.scale(tensor, 2);
     expect(timer.totals.get('scale')?.calls).toBe(1);

@@ -60,6 +60,7 @@ export function withKernels(backend: Backend, kernels: () => Kernels): Backend {
     name: backend.name,
     description: backend.description,
     threads: backend.threads,
+    bf16: backend.bf16,
     get kernels() {
       return kernels();
     },

@@ -10,6 +10,8 @@ import { BackendError, messageOf } from '../../util/errors.ts';
 
 export interface AddonInstance {
   readonly isa: string;
+  /** The instruction set has an instruction for bf16 products. */
+  readonly bf16: boolean;
   /** 32 f64 slots that `run` gives to the kernel. */
   readonly args: ArrayBuffer;
   run(kernelIndex: number, parts: number): void;

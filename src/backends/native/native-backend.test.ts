@@ -116,6 +116,7 @@ describe.skipIf(!isAddonBuilt())(`the native backend (${isAddonBuilt() ? 'built'
       backend.kernels.scale(x, 4);
       expect(x.data.every((value) => value === 8)).toBe(true);
       expect(backend.description).toBe(`native ${isa}, 2 threads`);
+      expect(backend.bf16).toBe(isa.endsWith('bf16'));
       backend.dispose();
     }
   });

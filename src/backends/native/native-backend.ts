@@ -18,7 +18,7 @@ import { type Addon, type AddonInstance, loadAddon } from './addon.ts';
 export interface NativeBackendOptions {
   /** Threads, the calling one included; all physical cores where left out. */
   threads?: number | undefined;
-  /** sse2, avx2, avx512 or neon; where left out $QSPARSE_ISA, else the widest that the CPU has. */
+  /** sse2, avx2, avx512, avx512bf16, neon or neonbf16; where left out $QSPARSE_ISA, else the widest that the CPU has. */
   isa?: string | undefined;
 }
 
@@ -34,6 +34,7 @@ export function createNativeBackend(options: NativeBackendOptions = {}): Backend
     name: 'native',
     description: `native ${instance.isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
     threads,
+    bf16: instance.bf16,
     kernels: createCKernels(createHost(addon, instance, threads)),
     allocate: (dtype, length) => allocate(addon, dtype, length),
     free: (memory) => addon.free(memory.data.buffer as ArrayBuffer),

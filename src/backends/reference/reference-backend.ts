@@ -49,6 +49,7 @@ export function createReferenceBackend(options: { debug?: boolean } = {}): Backe
     name: 'reference',
     description: 'reference: plain TypeScript, 1 thread',
     threads: 1,
+    bf16: false,
     kernels: checkKernels(REFERENCE_KERNELS, options),
     allocate<D extends DType>(dtype: D, length: number) {
       return { data: newData(dtype, length) as DataOf[D], address: 0 };

@@ -52,6 +52,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     name: 'wasm',
     description: `wasm simd128, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
     threads,
+    bf16: false,
     kernels: createCKernels(host),
     allocate: (dtype, length) => allocate(machine, dtype, length),
     free: (memory) => machine.allocator.free(memory.address),

@@ -23,6 +23,7 @@ export function switchableSkipping(backend: Backend): ZeroSkipping {
       name: backend.name,
       description: backend.description,
       threads: backend.threads,
+      bf16: backend.bf16,
       kernels: {
         ...kernels,
         countNonZeros(x, start) {

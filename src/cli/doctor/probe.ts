@@ -46,9 +46,14 @@ export async function probeBackends(threads: { threads?: number }): Promise<Back
   return probes;
 }
 
+const KNOWN_SETS: Readonly<Partial<Record<string, readonly string[]>>> = {
+  x64: ['sse2', 'avx2', 'avx512', 'avx512bf16'],
+  arm64: ['neon', 'neonbf16'],
+};
+
 /** The instruction sets of the native backend that this CPU can run, the slowest first; empty without the addon. */
 export async function probeInstructionSets(): Promise<string[]> {
-  const known = arch() === 'x64' ? ['sse2', 'avx2', 'avx512'] : arch() === 'arm64' ? ['neon'] : [];
+  const known = KNOWN_SETS[arch()] ?? [];
   const usable: string[] = [];
   for (const isa of known) {
     if ((await probe({ backend: 'native', threads: 1, isa })).works) usable.push(isa);
