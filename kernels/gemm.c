@@ -5,9 +5,13 @@
  * contiguous stream and pads the edges with zeros, so that one micro-kernel serves all shapes. The order of the additions
  * of an element depends on k alone, never on the part that computes it.
  *
- * matmul: a, b, out, m, n, k, transposeA, transposeB, accumulate, stride     stride: from one row of out to the next, and, not
- * transposed, of b
+ * In bf16 both operands are rounded while they are packed, two neighbours along k in the 32 bits of one f32 (bf16.h). So the panels
+ * have the same bytes for twice the depth, and the blocking and the micro-kernel are one text with a constant `bf16`.
+ *
+ * matmul: a, b, out, m, n, k, transposeA, transposeB, accumulate, stride, bf16     stride: from one row of out to the next, and,
+ * not transposed, of b
  */
+#include "bf16.h"
 #include "transpose_block.h"
 
 /* Rows of the register tile, two vectors each: 12 accumulators of AVX2's 16 registers, beside two vectors of b and one broadcast; 24
@@ -26,10 +30,16 @@
 #define GEMM_KC 256 /* a panel of b is KC * NR * 4 bytes: half of a 32 KB L1 */
 #define GEMM_MC 96  /* a block of a is 96 KB: it stays in L2 while all panels of b pass over it */
 #define GEMM_NC 640 /* a block of b is 640 KB; with a's block it fits the scratch */
+#define GEMM_STRIP 64 /* pairs */
 
-/* tile [mr, nr] of out (+)= a panel [kc][MR] times b panel [kc][NR]. */
-INLINE void gemm_micro(int64_t kc, const float *a, const float *b, float *out, int64_t ld, int64_t mr, int64_t nr,
-                       int accumulate) {
+/* What the micro-kernel is made of, on f32 or on the bits of pairs: a vector of b, an element of a in all lanes, a step of the sum. */
+INLINE vf gemm_vector(int bf16, const float *b) { return bf16 ? (vf)(vu)*(const vuu *)b : *(const vf *)b; }
+INLINE vf gemm_splat(int bf16, const float *a) { return bf16 ? (vf)splat_pair(*(const pair *)a) : splat(*a); }
+INLINE vf gemm_add(int bf16, vf acc, vf a, vf b) { return bf16 ? dot_pairs(acc, (vu)a, (vu)b) : acc + a * b; }
+
+/* tile [mr, nr] of out (+)= a panel [kc][MR] times b panel [kc][NR]. In bf16 kc counts pairs. */
+INLINE void gemm_micro(int bf16, int64_t kc, const float *a, const float *b, float *out, int64_t ld, int64_t mr,
+                       int64_t nr, int accumulate) {
   vf acc[GEMM_MR][2];
 #pragma GCC unroll 16
   for (int i = 0; i < GEMM_MR; i++) {
@@ -39,13 +49,13 @@ INLINE void gemm_micro(int64_t kc, const float *a, const float *b, float *out, i
     __builtin_prefetch(out + MIN(i, mr - 1) * ld + nr - 1, 1);
   }
   for (int64_t p = 0; p < kc; p++) {
-    const vf b0 = *(const vf *)(b + p * GEMM_NR), b1 = *(const vf *)(b + p * GEMM_NR + VL);
+    const vf b0 = gemm_vector(bf16, b + p * GEMM_NR), b1 = gemm_vector(bf16, b + p * GEMM_NR + VL);
     const float *ap = a + p * GEMM_MR;
 #pragma GCC unroll 16
     for (int i = 0; i < GEMM_MR; i++) {
-      const vf ai = splat(ap[i]);
-      acc[i][0] += ai * b0;
-      acc[i][1] += ai * b1;
+      const vf ai = gemm_splat(bf16, ap + i);
+      acc[i][0] = gemm_add(bf16, acc[i][0], ai, b0);
+      acc[i][1] = gemm_add(bf16, acc[i][1], ai, b1);
     }
   }
   if (mr == GEMM_MR && nr == GEMM_NR) {
@@ -89,44 +99,90 @@ INLINE void gemm_pack(const float *x, int64_t rowStride, int64_t colStride, int6
   }
 }
 
-static void gemm_block(const float *a, int64_t aRow, int64_t aCol, const float *b, int64_t bRow, int64_t bCol, float *out,
-                       int64_t ld, int64_t m, int64_t n, int64_t k, int accumulate, float *scratch) {
+/* One depth of a panel: pairs (low[i], high[i]) of `width` rows, of which `rows` are there; no `high` is 0. Whole vectors are written
+ * where there is one to read: what is too much the next depth or panel writes over, and behind the last one is scratch. */
+INLINE void gemm_pack_columns(const float *low, const float *high, int64_t rows, int64_t width, pair *packed) {
+  for (int64_t i = 0; i < width; i += VL) {
+    if (i + VL <= rows) {
+      *(vuu *)(packed + i) = pairs_of(load(low + i), high ? load(high + i) : (vf){0});
+      continue;
+    }
+    for (int64_t r = i; r < MIN(width, i + VL); r++) packed[r] = r < rows ? pair_of(low[r], high ? high[r] : 0) : 0;
+  }
+}
+
+/* The same as panels [(cols + 1) / 2][width] of pairs along the columns; behind an odd last column, and in rows that are not there, 0. */
+INLINE void gemm_pack_pairs(const float *x, int64_t rowStride, int64_t colStride, int64_t rows, int64_t cols, int64_t width,
+                            pair *packed) {
+  const int64_t depth = (cols + 1) / 2;
+  for (int64_t r = 0; r < rows; r += width, packed += width * depth) {
+    const int64_t have = MIN(width, rows - r);
+    const float *from = x + r * rowStride;
+    if (rowStride == 1) {
+      for (int64_t p = 0; p < depth; p++, from += 2 * colStride)
+        gemm_pack_columns(from, 2 * p + 1 < cols ? from + colStride : NULL, rows - r, width, packed + p * width);
+      continue;
+    }
+    /* The rows are contiguous: rounded into a strip in L1, and transposed from there. */
+    float strip[GEMM_NR * GEMM_STRIP];
+    for (int64_t p = 0; p < depth; p += GEMM_STRIP) {
+      const int64_t deep = MIN(GEMM_STRIP, depth - p);
+      for (int64_t i = 0; i < have; i++)
+        round_row(from + i * rowStride + 2 * p, MIN(2 * GEMM_STRIP, cols - 2 * p), (pair *)strip + i * GEMM_STRIP);
+      transpose_block(strip, GEMM_STRIP, have, deep, (float *)packed + p * width, width);
+    }
+    for (int64_t i = have; i < width; i++)
+      for (int64_t p = 0; p < depth; p++) packed[p * width + i] = 0;
+  }
+}
+
+INLINE void gemm_pack_as(int bf16, const float *x, int64_t rowStride, int64_t colStride, int64_t rows, int64_t cols,
+                         int64_t width, float *packed) {
+  if (bf16) gemm_pack_pairs(x, rowStride, colStride, rows, cols, width, (pair *)packed);
+  else gemm_pack(x, rowStride, colStride, rows, cols, width, packed);
+}
+
+INLINE void gemm_block(int bf16, const float *a, int64_t aRow, int64_t aCol, const float *b, int64_t bRow, int64_t bCol,
+                       float *out, int64_t ld, int64_t m, int64_t n, int64_t k, int accumulate, float *scratch) {
   float *packedB = scratch, *packedA = scratch + GEMM_KC * GEMM_NC;
+  const int64_t block = bf16 ? 2 * GEMM_KC : GEMM_KC; /* even: pairs begin with it, whatever the part */
   for (int64_t j = 0; j < n; j += GEMM_NC) {
     const int64_t nc = MIN(GEMM_NC, n - j);
-    for (int64_t p = 0; p < k; p += GEMM_KC) {
-      const int64_t kc = MIN(GEMM_KC, k - p);
+    for (int64_t p = 0; p < k; p += block) {
+      const int64_t cols = MIN(block, k - p), kc = bf16 ? (cols + 1) / 2 : cols;
       const int add = accumulate || p > 0;
-      gemm_pack(b + p * bRow + j * bCol, bCol, bRow, nc, kc, GEMM_NR, packedB);
+      gemm_pack_as(bf16, b + p * bRow + j * bCol, bCol, bRow, nc, cols, GEMM_NR, packedB);
       for (int64_t i = 0; i < m; i += GEMM_MC) {
         const int64_t mc = MIN(GEMM_MC, m - i);
-        gemm_pack(a + i * aRow + p * aCol, aRow, aCol, mc, kc, GEMM_MR, packedA);
+        gemm_pack_as(bf16, a + i * aRow + p * aCol, aRow, aCol, mc, cols, GEMM_MR, packedA);
         for (int64_t jr = 0; jr < nc; jr += GEMM_NR)
           for (int64_t ir = 0; ir < mc; ir += GEMM_MR)
-            gemm_micro(kc, packedA + ir * kc, packedB + jr * kc, out + (i + ir) * ld + j + jr, ld, MIN(GEMM_MR, mc - ir),
-                       MIN(GEMM_NR, nc - jr), add);
+            gemm_micro(bf16, kc, packedA + ir * kc, packedB + jr * kc, out + (i + ir) * ld + j + jr, ld,
+                       MIN(GEMM_MR, mc - ir), MIN(GEMM_NR, nc - jr), add);
       }
     }
   }
 }
 
-static void matmul(const double *args, work w) {
-  const float *a = PF(0), *b = PF(1);
-  float *out = PF(2);
+/* The share of a part. The longer side is divided: the shorter one's packing is what each part repeats. */
+INLINE void gemm_part(int bf16, const double *args, work w) {
   const int64_t m = INT(3), n = INT(4), k = INT(5);
   const int64_t aRow = INT(6) ? 1 : k, aCol = INT(6) ? m : 1;
   const int64_t stride = INT(9);
   const int64_t bRow = INT(7) ? 1 : stride, bCol = INT(7) ? k : 1;
-  int64_t first, last;
-  /* The longer side is divided: the shorter one's packing is what each part repeats. */
-  if (m >= n) {
-    share(m, GEMM_MR, w, &first, &last);
-    if (first < last)
-      gemm_block(a + first * aRow, aRow, aCol, b, bRow, bCol, out + first * stride, stride, last - first, n, k, INT(8),
-                 w.scratch);
-  } else {
-    share(n, GEMM_NR, w, &first, &last);
-    if (first < last)
-      gemm_block(a, aRow, aCol, b + first * bCol, bRow, bCol, out + first, stride, m, last - first, k, INT(8), w.scratch);
-  }
+  int64_t r0 = 0, r1 = m, c0 = 0, c1 = n;
+  if (m >= n) share(m, GEMM_MR, w, &r0, &r1);
+  else share(n, GEMM_NR, w, &c0, &c1);
+  if (r0 < r1 && c0 < c1)
+    gemm_block(bf16, PF(0) + r0 * aRow, aRow, aCol, PF(1) + c0 * bCol, bRow, bCol, PF(2) + r0 * stride + c0, stride, r1 - r0,
+               c1 - c0, k, INT(8), w.scratch);
+}
+
+/* One function for each precision: neither takes registers from the other. */
+NOINLINE void matmul_f32(const double *args, work w) { gemm_part(0, args, w); }
+NOINLINE void matmul_bf16(const double *args, work w) { gemm_part(1, args, w); }
+
+static void matmul(const double *args, work w) {
+  if (INT(10)) matmul_bf16(args, w);
+  else matmul_f32(args, w);
 }

@@ -49,6 +49,7 @@ typedef void (*kernel)(const double *args, work w);
 #define FLT(i) ((float)args[i])
 
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE static __attribute__((noinline))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 

@@ -7,9 +7,14 @@
  * The same kernel serves Y = X W (top-K lists), dW = X^T dY (transposed lists) and dX = dY W^T (sparse gradients, b
  * transposed while it is packed). An element's additions run in the order of the list whatever the parts.
  *
- * sparse_matmul: start, index, value, b, out, m, n, k, transposeB, accumulate, stride     stride: from one row of out to the next,
- * and, not transposed, of b
+ * In bf16 the tile is rounded while it is packed, so that twice the rows fit the same bytes, and a row's non-zeros are taken two at
+ * a time: their two rows of the tile are mixed in registers into pairs (bf16.h). Pairs begin anew in each tile, and tiles depend
+ * on sizes only, so that a sum is the same whatever the parts. The text around the inner loop has a constant `bf16`.
+ *
+ * sparse_matmul: start, index, value, b, out, m, n, k, transposeB, accumulate, stride, bf16     stride: from one row of out to the
+ * next, and, not transposed, of b
  */
+#include "bf16.h"
 #include "transpose_block.h"
 
 #define SM_VECTORS 8 /* accumulators of a row: 128 columns on AVX-512, 64 on AVX2, 32 on SSE2, NEON and wasm */
@@ -43,6 +48,48 @@ INLINE void sm_pack(const float *b, int64_t bRow, int64_t bCol, int64_t rows, in
     for (int64_t c = cols; c < SM_COLS; c++) tile[r * SM_COLS + c] = 0;
 }
 
+/* The same in bf16, b transposed: 4 columns by VL rows at a time, rounded along b, then turned so that each row of the tile gets its 4
+ * columns as 8 bytes. */
+INLINE void sm_pack_turned(const float *b, int64_t bCol, int64_t rows, int64_t cols, uint16_t *tile) {
+  for (int64_t c0 = 0; c0 < SM_COLS; c0 += 4) {
+    uint16_t *to = tile + c0 / (2 * VL) * (2 * VL) + place_of_column(c0 % (2 * VL));
+    for (int64_t r0 = 0; r0 < rows; r0 += VL) {
+      const int64_t have = MIN(VL, rows - r0);
+      vf x[4];
+#pragma GCC unroll 4
+      for (int64_t c = 0; c < 4; c++) {
+        const float *from = b + (c0 + c) * bCol + r0;
+        if (c0 + c >= cols) x[c] = (vf){0};
+        else x[c] = have == VL ? load(from) : load_first(from, have, 0);
+      }
+      const vu first = pairs_of(x[0], x[1]), second = pairs_of(x[2], x[3]);
+      const vu quads[2] = {mix_lower_pairs(first, second), mix_upper_pairs(first, second)};
+      /* Of each 4 rows the first two lie in the one vector, the last two in the other. */
+      for (int64_t r = 0; r < have; r++)
+        __builtin_memcpy(to + (r0 + r) * SM_COLS, (const char *)&quads[r / 2 % 2] + (r / 4 * 2 + r % 2) * 8, 8);
+    }
+  }
+}
+
+/* The same in bf16: columns in the order of round_columns. */
+INLINE void sm_pack_bf16(const float *b, int64_t bRow, int64_t bCol, int64_t rows, int64_t cols, uint16_t *tile) {
+  if (bCol != 1) {
+    sm_pack_turned(b, bCol, rows, cols, tile);
+    return;
+  }
+  float padded[SM_COLS] __attribute__((aligned(64)));
+  for (int64_t c = cols; c < SM_COLS; c++) padded[c] = 0;
+  for (int64_t r = 0; r < rows; r++, tile += SM_COLS) {
+    const float *from = b + r * bRow;
+    if (cols < SM_COLS) {
+      for (int64_t c = 0; c < cols; c++) padded[c] = from[c];
+      from = padded;
+    }
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < SM_COLS; j += 2 * VL) *(vh *)(tile + j) = round_columns(load(from + j), load(from + j + VL));
+  }
+}
+
 /* One row's non-zeros from `at` on, below column `limit`, added to out [SM_COLS]; the tile begins at column `k0`. */
 INLINE int64_t sm_row(const int32_t *index, const float *value, int64_t at, int64_t end, int64_t k0, int64_t limit,
                       const float *tile, float *out, int add) {
@@ -65,9 +112,55 @@ INLINE int64_t sm_row(const int32_t *index, const float *value, int64_t at, int6
   return at;
 }
 
+/* acc += the products of a pair of values with two rows of the tile; no second row is a row of zeros. */
+INLINE void sm_add_pair(vf *acc, vu values, const uint16_t *first, const uint16_t *second) {
+#pragma GCC unroll 16
+  for (int j = 0; j < SM_VECTORS; j += 2) {
+    const vh a = *(const vh *)(first + j * VL), b = second ? *(const vh *)(second + j * VL) : (vh){0};
+    acc[j] = dot_pairs(acc[j], values, mix_lower(a, b));
+    acc[j + 1] = dot_pairs(acc[j + 1], values, mix_upper(a, b));
+  }
+}
+
+/* The same in bf16, two non-zeros at a time. Values are rounded 2 VL at once, which may be some of the next rows' too, but none
+ * from `total` on. */
+INLINE int64_t sm_row_bf16(const int32_t *index, const float *value, int64_t at, int64_t end, int64_t total, int64_t k0,
+                           int64_t limit, const uint16_t *tile, float *out, int add) {
+  vf acc[SM_VECTORS];
+#pragma GCC unroll 16
+  for (int j = 0; j < SM_VECTORS; j++) acc[j] = add ? load(out + j * VL) : (vf){0};
+  pair pairs[VL] __attribute__((aligned(64)));
+  for (int used = VL; at + 1 < end && index[at + 1] < limit; at += 2, used++) {
+    if (used == VL) {
+      round_row(value + at, MIN(2 * VL, total - at), pairs);
+      used = 0;
+    }
+    sm_add_pair(acc, splat_pair(pairs[used]), tile + (index[at] - k0) * SM_COLS, tile + (index[at + 1] - k0) * SM_COLS);
+  }
+  if (at < end && index[at] < limit) {
+    sm_add_pair(acc, splat_pair(pair_of(value[at], 0)), tile + (index[at] - k0) * SM_COLS, NULL);
+    at++;
+  }
+#pragma GCC unroll 16
+  for (int j = 0; j < SM_VECTORS; j++) store(out + j * VL, acc[j]);
+  return at;
+}
+
+/* Either precision: the tile packed, a row added. */
+INLINE void sm_pack_as(int bf16, const float *b, int64_t bRow, int64_t bCol, int64_t rows, int64_t cols, void *tile) {
+  if (bf16) sm_pack_bf16(b, bRow, bCol, rows, cols, tile);
+  else sm_pack(b, bRow, bCol, rows, cols, tile);
+}
+
+INLINE int64_t sm_row_as(int bf16, const int32_t *index, const float *value, int64_t at, int64_t end, int64_t total, int64_t k0,
+                         int64_t limit, const void *tile, float *out, int add) {
+  return bf16 ? sm_row_bf16(index, value, at, end, total, k0, limit, tile, out, add)
+              : sm_row(index, value, at, end, k0, limit, tile, out, add);
+}
+
 /* All rows over one tile. The rows of out and the lists lie too far apart for the hardware to foresee the next one. */
-INLINE void sm_tile(const int32_t *start, const int32_t *index, const float *value, int32_t *cursor, int64_t rows, int64_t k0,
-                    int64_t limit, const float *tile, float *out, int64_t ld, int add) {
+INLINE void sm_tile(int bf16, const int32_t *start, const int32_t *index, const float *value, int32_t *cursor, int64_t rows,
+                    int64_t total, int64_t k0, int64_t limit, const void *tile, float *out, int64_t ld, int add) {
   for (int64_t r = 0; r < rows; r++, out += ld) {
     const int64_t next = cursor[MIN(r + SM_AHEAD, rows - 1)];
     __builtin_prefetch(index + next);
@@ -76,27 +169,28 @@ INLINE void sm_tile(const int32_t *start, const int32_t *index, const float *val
     __builtin_prefetch(value + next + 16);
 #pragma GCC unroll 16
     for (int j = 0; j < SM_COLS; j += 16) __builtin_prefetch(out + SM_AHEAD * ld + j, 1);
-    cursor[r] = (int32_t)sm_row(index, value, cursor[r], start[r + 1], k0, limit, tile, out, add);
+    cursor[r] = (int32_t)sm_row_as(bf16, index, value, cursor[r], start[r + 1], total, k0, limit, tile, out, add);
   }
 }
 
 /* The same for the last columns, fewer than SM_COLS: through a padded copy of the row. */
-static void sm_tile_edge(const int32_t *start, const int32_t *index, const float *value, int32_t *cursor, int64_t rows,
-                         int64_t k0, int64_t limit, const float *tile, float *out, int64_t ld, int add, int64_t cols) {
+INLINE void sm_tile_edge(int bf16, const int32_t *start, const int32_t *index, const float *value, int32_t *cursor,
+                         int64_t rows, int64_t total, int64_t k0, int64_t limit, const void *tile, float *out, int64_t ld, int add,
+                         int64_t cols) {
   float padded[SM_COLS] __attribute__((aligned(64)));
   for (int64_t c = 0; c < SM_COLS; c++) padded[c] = 0;
   for (int64_t r = 0; r < rows; r++, out += ld) {
     for (int64_t c = 0; c < cols; c++) padded[c] = out[c];
-    cursor[r] = (int32_t)sm_row(index, value, cursor[r], start[r + 1], k0, limit, tile, padded, add);
+    cursor[r] = (int32_t)sm_row_as(bf16, index, value, cursor[r], start[r + 1], total, k0, limit, tile, padded, add);
     for (int64_t c = 0; c < cols; c++) out[c] = padded[c];
   }
 }
 
-static void sm_rows(const int32_t *start, const int32_t *index, const float *value, const float *b, int64_t bRow, int64_t bCol,
-                    float *out, int64_t stride, int64_t k, int64_t r0, int64_t r1, int64_t n0, int64_t n1, int accumulate,
-                    int64_t tileRows, void *scratch) {
+INLINE void sm_rows(int bf16, const int32_t *start, const int32_t *index, const float *value, const float *b, int64_t bRow,
+                    int64_t bCol, float *out, int64_t stride, int64_t k, int64_t total, int64_t r0, int64_t r1, int64_t n0, int64_t n1,
+                    int accumulate, int64_t tileRows, void *scratch) {
   int32_t *cursor = scratch;
-  float *tile = (float *)((char *)scratch + SM_ROW_BLOCK * 4);
+  void *tile = (char *)scratch + SM_ROW_BLOCK * 4;
   for (int64_t block = r0; block < r1; block += SM_ROW_BLOCK) {
     const int64_t rows = MIN(SM_ROW_BLOCK, r1 - block);
     for (int64_t c = n0; c < n1; c += SM_COLS) {
@@ -106,9 +200,9 @@ static void sm_rows(const int32_t *start, const int32_t *index, const float *val
       for (int64_t k0 = 0; k0 < k; k0 += tileRows) {
         const int64_t limit = MIN(k, k0 + tileRows);
         const int add = accumulate || k0 > 0;
-        sm_pack(b + k0 * bRow + c * bCol, bRow, bCol, limit - k0, cols, tile);
-        if (cols == SM_COLS) sm_tile(start + block, index, value, cursor, rows, k0, limit, tile, o, stride, add);
-        else sm_tile_edge(start + block, index, value, cursor, rows, k0, limit, tile, o, stride, add, cols);
+        sm_pack_as(bf16, b + k0 * bRow + c * bCol, bRow, bCol, limit - k0, cols, tile);
+        if (cols == SM_COLS) sm_tile(bf16, start + block, index, value, cursor, rows, total, k0, limit, tile, o, stride, add);
+        else sm_tile_edge(bf16, start + block, index, value, cursor, rows, total, k0, limit, tile, o, stride, add, cols);
       }
     }
   }
@@ -130,37 +224,44 @@ INLINE int64_t sm_split(const int32_t *start, int64_t m, int64_t part, int64_t p
 
 #ifndef SM_TILE_ROWS
 /* Rows of a tile for a density: 12 non-zeros of a row should fall into it at least, within L1 for the denser half. */
-INLINE int64_t sm_tile_rows(int64_t m, int64_t k, int64_t nonZeros) {
-  const int64_t inL1 = SM_TILE_BYTES / (SM_COLS * 4);
+INLINE int64_t sm_tile_rows(int bf16, int64_t m, int64_t k, int64_t nonZeros) {
+  const int64_t rowBytes = SM_COLS * (bf16 ? 2 : 4);
   const double perColumn = (double)nonZeros / ((double)m * (double)k);
-  int64_t rows = inL1;
-  while (rows * 2 * SM_COLS * 4 <= SM_MAX_TILE && rows * perColumn < 12) rows *= 2;
+  int64_t rows = SM_TILE_BYTES / rowBytes;
+  while (rows * 2 * rowBytes <= SM_MAX_TILE && rows * perColumn < 12) rows *= 2;
   return rows;
 }
 #else
-INLINE int64_t sm_tile_rows(int64_t m, int64_t k, int64_t nonZeros) { return SM_TILE_ROWS; }
+INLINE int64_t sm_tile_rows(int bf16, int64_t m, int64_t k, int64_t nonZeros) { return SM_TILE_ROWS; }
 #endif
 
-static void sparse_matmul(const double *args, work w) {
-  const int32_t *start = PI(0), *index = PI(1);
-  const float *value = PF(2), *b = PF(3);
-  float *out = PF(4);
+/* The share of a part. */
+INLINE void sm_part(int bf16, const double *args, work w) {
+  const int32_t *start = PI(0);
   const int64_t m = INT(5), n = INT(6), k = INT(7);
   const int64_t stride = INT(10);
   const int64_t bRow = INT(8) ? 1 : stride, bCol = INT(8) ? k : 1;
-  const int64_t tileRows = sm_tile_rows(m, k, start[m]);
+  const int64_t tileRows = sm_tile_rows(bf16, m, k, start[m]);
   /* Column tiles are divided where they come out even: then no part packs what another one packs. Else rows, if many. */
   const int64_t tiles = (n + SM_COLS - 1) / SM_COLS;
+  int64_t r0 = 0, r1 = m, n0 = 0, n1 = n;
   if (tiles % w.parts == 0 || tiles >= 8 * w.parts) {
-    int64_t first, last;
-    share(n, SM_COLS, w, &first, &last);
-    if (first < last) sm_rows(start, index, value, b, bRow, bCol, out, stride, k, 0, m, first, last, INT(9), tileRows, w.scratch);
+    share(n, SM_COLS, w, &n0, &n1);
   } else if (m >= 64 * w.parts) {
-    const int64_t r0 = sm_split(start, m, w.part, w.parts), r1 = sm_split(start, m, w.part + 1, w.parts);
-    if (r0 < r1) sm_rows(start, index, value, b, bRow, bCol, out, stride, k, r0, r1, 0, n, INT(9), tileRows, w.scratch);
+    r0 = sm_split(start, m, w.part, w.parts);
+    r1 = sm_split(start, m, w.part + 1, w.parts);
   } else {
-    int64_t first, last;
-    share(n, VL, w, &first, &last);
-    if (first < last) sm_rows(start, index, value, b, bRow, bCol, out, stride, k, 0, m, first, last, INT(9), tileRows, w.scratch);
+    share(n, VL, w, &n0, &n1);
   }
+  if (r0 < r1 && n0 < n1)
+    sm_rows(bf16, start, PI(1), PF(2), PF(3), bRow, bCol, PF(4), stride, k, start[m], r0, r1, n0, n1, INT(9), tileRows, w.scratch);
+}
+
+/* One function for each precision: neither takes registers from the other. */
+NOINLINE void sparse_matmul_f32(const double *args, work w) { sm_part(0, args, w); }
+NOINLINE void sparse_matmul_bf16(const double *args, work w) { sm_part(1, args, w); }
+
+static void sparse_matmul(const double *args, work w) {
+  if (INT(11)) sparse_matmul_bf16(args, w);
+  else sparse_matmul_f32(args, w);
 }

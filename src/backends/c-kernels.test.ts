@@ -43,7 +43,7 @@ describe('createCKernels', () => {
   it('writes the slots in the documented order', () => {
     const { kernels, runs } = recorder();
     kernels.matmul(tensor(100, [3, 2]), tensor(200, [3, 5]), tensor(300, [2, 5]), { transposeA: true });
-    expect([...runs[0].args.slice(0, 10)]).toEqual([100, 200, 300, 2, 5, 3, 1, 0, 0, 0]);
+    expect([...runs[0].args.slice(0, 11)]).toEqual([100, 200, 300, 2, 5, 3, 1, 0, 0, 5, 0]);
     const options = { lr: 0.5, beta1: 0.5, beta2: 0.75, eps: 1e-8, weightDecay: 0.1, step: 2, gradientScale: 4 };
     kernels.adamw(tensor(1, [7]), tensor(2, [7]), tensor(3, [7]), tensor(4, [7]), options);
     expect([...runs[1].args.slice(0, 13)]).toEqual([1, 2, 3, 4, 7, 0.5, 0.5, 0.75, 1e-8, 0.1, 0.75, 0.4375, 4]);
@@ -56,13 +56,12 @@ describe('createCKernels', () => {
       kernels.matmul(a, w, out, { transposeB: true, ...(precision && { precision }) });
       kernels.sparseMatmul(sparse(10, 2, 3), w, out, { transposeB: true, ...(precision && { precision }) });
     }
-    expect(runs.map(({ args }) => [...args.slice(5, 11)])).toEqual([
-      [3, 0, 1, 0, 1, 0],
-      [2, 5, 3, 1, 0, 1],
-      [3, 0, 1, 0, 0, 0],
-      [2, 5, 3, 1, 0, 0],
-      [3, 0, 1, 0, 0, 0],
-      [2, 5, 3, 1, 0, 0],
+    const dense = (precision: number) => [3, 0, 1, 0, 5, precision, 0];
+    const listed = (precision: number) => [2, 5, 3, 1, 0, 5, precision];
+    expect(runs.map(({ args }) => [...args.slice(5, 12)])).toEqual([
+      ...[dense(1), listed(1)],
+      ...[dense(0), listed(0)],
+      ...[dense(0), listed(0)],
     ]);
   });
 

@@ -1,7 +1,8 @@
 /** Laws that tie kernels of one backend to each other or to themselves, whatever the reference says. */
 
 import { describe, expect, it } from 'vitest';
-import type { Backend } from '../../src/backend.ts';
+import type { Backend, Precision } from '../../src/backend.ts';
+import { roundToBf16 } from '../../src/backends/reference/round-to-bf16.ts';
 import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
 import { type FloatTensor, sizeOf, type Tensor, view } from '../../src/tensor/tensor.ts';
 import { differenceOfBits, differenceOfFloats } from './compare.ts';
@@ -14,6 +15,8 @@ export function describeLaws(backend: () => Backend): void {
     it('the inverse rotation undoes the rotation', () => inverseUndoes(backend()));
     it('a row of a batch is selected, normed and gated as it is alone', () => rowsAreIndependent(backend()));
     it('a row of a product is what it is alone', () => productRowsAreIndependent(backend()));
+    it('a bf16 product of small whole numbers is the f32 one, bit by bit', () => wholeNumbersAreExact(backend()));
+    it('a bf16 product is that of the rounded operands, bit by bit', () => onlyOperandsAreRounded(backend()));
     it('a sequence of a batch attends as it does alone', () => sequencesAreIndependent(backend()));
     it('the GLU over lists is the dense one at open gates', () => listsAreDense(backend()));
     it('runs that repeat give the same bits', () => repeatsAreEqual(backend()));
@@ -174,6 +177,60 @@ function productRowsAreIndependent(backend: Backend): void {
         `sparse row ${r}`,
       ).toBeNull();
     }
+  });
+}
+
+const STORAGES = [
+  { product: 'matmul', transposeA: false, transposeB: false },
+  { product: 'matmul', transposeA: false, transposeB: true },
+  { product: 'matmul', transposeA: true, transposeB: false },
+  { product: 'sparseMatmul', transposeA: false, transposeB: false },
+  { product: 'sparseMatmul', transposeA: false, transposeB: true },
+] as const;
+
+type Run = (x: Float32Array, w: Float32Array, precision: Precision) => Float32Array;
+
+/** Gives `judge` each product in each storage, of a size over all blocks with odd extents; lists are the `kept` largest of x. */
+function forAllStorages(backend: Backend, kept: number, judge: (run: Run, what: string) => void): void {
+  const { m, n, k } = LARGE;
+  for (const { product, transposeA, transposeB } of STORAGES) {
+    const run: Run = (x, w, precision) => {
+      const result = new Float32Array(m * n);
+      withTensors(backend, (make) => {
+        const [b, out] = [make.float(transposeB ? [n, k] : [k, n], w), make.float([m, n])];
+        const a = make.float(transposeA ? [k, m] : [m, k], x);
+        if (product === 'matmul') backend.kernels.matmul(a, b, out, { transposeA, transposeB, precision });
+        else backend.kernels.sparseMatmul(select(backend, make, a, kept), b, out, { transposeB, precision });
+        result.set(out.data);
+      });
+      return result;
+    };
+    judge(run, `${product}${transposeA ? ', a^T' : ''}${transposeB ? ', b^T' : ''}`);
+  }
+}
+
+const LARGE = { m: 40, n: 91, k: 1031 };
+
+/** Whole numbers up to 8 and their sums are exact in any order: a lost, doubled or misplaced term shows whole. */
+function wholeNumbersAreExact(backend: Backend): void {
+  const { m, n, k } = LARGE;
+  const whole = (count: number, seed: string) => {
+    const values = new Values(seed);
+    return Float32Array.from({ length: count }, () => values.below(17) - 8);
+  };
+  const [x, w] = [whole(m * k, 'whole x'), whole(k * n, 'whole w')];
+  forAllStorages(backend, 401, (run, what) => {
+    expect(differenceOfBits(run(x, w, 'f32'), run(x, w, 'bf16')), what).toBeNull();
+  });
+}
+
+function onlyOperandsAreRounded(backend: Backend): void {
+  const { m, n, k } = LARGE;
+  const [x, w] = [new Values('x').normals(m * k), new Values('w').normals(k * n)];
+  forAllStorages(backend, k, (run, what) => {
+    const expected = run(x.map(roundToBf16), w.map(roundToBf16), 'bf16');
+    expect(differenceOfBits(expected, run(x, w, 'bf16')), what).toBeNull();
+    expect(differenceOfBits(expected, run(x, w, 'f32')), what).not.toBeNull();
   });
 }
 

@@ -1,5 +1,6 @@
 /** Cases of the products: sizes over every tile border, transpositions, accumulation, special values, sparse extremes. */
 
+import type { Kernels } from '../../src/backend.ts';
 import type { Case } from './case.ts';
 import { DENORMALS, f32, rowsSpec, Values } from './values.ts';
 
@@ -8,6 +9,28 @@ const SIZES_N = [1, 3, 31, 97, 200];
 const SIZES_K = [1, 5, 64, 129, 300];
 
 export function productCases(): Case[] {
+  const cases = allInF32();
+  const inBf16 = [...cases, ...bf16Specials()].filter(({ kernel }) => kernel === 'matmul' || kernel === 'sparseMatmul');
+  return [...cases, ...inBf16.map(asBf16)];
+}
+
+/**
+ * The same case with products in bf16. The reference rounds the operands alike, so what is compared is the sum alone, in the
+ * bounds of f32: 1e-5 is a hundredth of what one operand that is rounded otherwise changes.
+ */
+function asBf16(testCase: Case): Case {
+  const call: Case['call'] = (kernels, t) => {
+    const precise: Kernels = {
+      ...kernels,
+      matmul: (a, b, out, options) => kernels.matmul(a, b, out, { ...options, precision: 'bf16' }),
+      sparseMatmul: (a, b, out, options) => kernels.sparseMatmul(a, b, out, { ...options, precision: 'bf16' }),
+    };
+    testCase.call(precise, t);
+  };
+  return { ...testCase, name: `bf16 ${testCase.name}`, call };
+}
+
+function allInF32(): Case[] {
   return [
     ...borderCases(),
     ...[1, 7, 33].flatMap((m) => [3, 31, 97].flatMap((n) => [5, 64, 129].flatMap((k) => storageCases(m, n, k)))),
@@ -256,6 +279,62 @@ function sparseSpecials(): Case[] {
     },
   });
   return cases;
+}
+
+/** Halves of the last bit of a bf16, and their neighbours: a rounding other than to even is off by 2^-8. */
+const TIES = [1 + 2 ** -8, 1 + 3 * 2 ** -8, -1 - 2 ** -8, 1 + 2 ** -8 + 2 ** -23, 1 + 3 * 2 ** -8 - 2 ** -23];
+
+/** NaN with nothing, or with too much, in the bits that a bf16 has not: rounded like numbers they become infinite or -0. */
+const NAN_BITS = [0x7f800001, 0xffffffff] as const;
+
+/** What only rounding can get wrong; run in bf16 only. */
+function bf16Specials(): Case[] {
+  const [m, n, k] = [13, 67, 70];
+  const dense = (name: string, change: (a: Float32Array, b: Float32Array) => void): Case[] =>
+    [false, true].map((transposed) => ({
+      ...matmulCase(m, n, k, transposed, transposed, false),
+      name: transposed ? `${name}, both ^T` : name,
+      tensors() {
+        const values = new Values(name);
+        const [a, b] = [values.normals(m * k), values.normals(k * n)];
+        change(a, b);
+        return {
+          a: f32(transposed ? [k, m] : [m, k], a),
+          b: f32(transposed ? [n, k] : [k, n], b),
+          out: f32([m, n], null),
+        };
+      },
+    }));
+  // The list is changed as bits: a NaN that passes through a number loses its own.
+  const sparse = (name: string, change: (a: Float32Array, b: Float32Array) => void): Case[] =>
+    [false, true].map((transposeB) => ({
+      ...sparseCaseOf(name, m, n, k, (v) => v.normals(m * k), transposeB),
+      name: transposeB ? `${name}, b^T` : name,
+      tensors() {
+        const values = new Values(name);
+        const rows = rowsSpec('a', values.sparse(m * k, 0.5), m, k);
+        const [a, b] = [Float32Array.from(rows['a.value'].values ?? []), values.normals(k * n)];
+        change(a, b);
+        return {
+          ...rows,
+          'a.value': f32([a.length], a),
+          b: f32(transposeB ? [n, k] : [k, n], b),
+          out: f32([m, n], null),
+        };
+      },
+    }));
+  return [dense, sparse].flatMap((cases) => [
+    ...cases('ties in a', (a) => a.set(a.map((_, i) => TIES[i % TIES.length]))),
+    ...cases('ties in b', (_, b) => b.set(b.map((_x, i) => TIES[i % TIES.length]))),
+    ...NAN_BITS.flatMap((bits) => [
+      ...cases(`NaN ${bits.toString(16)} in a`, (a) => new Uint32Array(a.buffer).set([bits], 40)),
+      ...cases(`NaN ${bits.toString(16)} in b`, (_, b) => new Uint32Array(b.buffer).set([bits], 40)),
+    ]),
+    // As the odd last one of a list, or of the inner extent: what it is paired with must not meet it.
+    ...cases('an infinity at the end of b', (_, b) => b.set([Number.POSITIVE_INFINITY], b.length - 1)),
+    ...cases('the largest f32, infinite in bf16', (a) => a.set([3.4028234663852886e38], 40)),
+    ...cases('subnormals', (a, b) => void [a.fill(2 ** -130), b.fill(2 ** -130)]),
+  ]);
 }
 
 /** The products of one token. */

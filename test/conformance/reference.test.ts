@@ -88,6 +88,20 @@ describe('products by hand', () => {
     expect([...out.data]).toEqual([94, 104, 0, 0, -18, -20]);
   });
 
+  it('bf16 rounds both operands, ties to even, and nothing else', () => {
+    const tie = 1 + 2 ** -8; // becomes 1
+    const upper = 1 + 3 * 2 ** -8; // becomes 1 + 2^-6
+    const out = f64([1, 1], [tie]);
+    kernels.matmul(f64([1, 2], [tie, 3]), f64([2, 1], [5, upper]), out, { precision: 'bf16', accumulate: true });
+    expect(out.data[0]).toBe(tie + 5 + 3 * (1 + 2 ** -6));
+    const row = sparse(1, 2, [0, 2], [0, 1], [tie, 3]);
+    kernels.sparseMatmul(row, f64([2, 1], [5, upper]), out, { precision: 'bf16' });
+    expect(out.data[0]).toBe(5 + 3 * (1 + 2 ** -6));
+    expect(row.value.data[0]).toBe(tie);
+    kernels.sparseMatmul(row, f64([2, 1], [5, upper]), out, { precision: 'f32' });
+    expect(out.data[0]).toBe(5 * tie + 3 * upper);
+  });
+
   it('products of one token', () => {
     const out = f64([2]);
     kernels.matvec(f64([3], [1, 2, 3]), f64([3, 2], b), out);

@@ -4,14 +4,25 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import type { Backend, Kernels } from '../../src/backend.ts';
+import type { Backend, Kernels, MatmulOptions } from '../../src/backend.ts';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
+import type { FloatTensor } from '../../src/tensor/tensor.ts';
 import { casesByKernel } from './cases.ts';
 import { faultsOf } from './conformance.ts';
 
 const { kernels } = createReferenceBackend();
 
 type Mutant = Partial<Kernels>;
+
+/** The tensor with other bits where the product is in bf16. */
+function changed(x: FloatTensor, options: MatmulOptions | undefined, change: (bits: number) => number): FloatTensor {
+  if (options?.precision !== 'bf16') return x;
+  const bits = new Uint32Array(Float32Array.from(x.data).buffer).map(change);
+  return { ...x, data: new Float32Array(bits.buffer) } as FloatTensor;
+}
+
+const cut = (bits: number) => bits & 0xffff0000;
+const awayFromZero = (bits: number) => (bits + 0x8000) & 0xffff0000;
 
 const MUTANTS: Record<string, Mutant> = {
   'a product that forgets its last column': {
@@ -29,6 +40,15 @@ const MUTANTS: Record<string, Mutant> = {
       kernels.sparseMatmul(a, b, out, options);
       if (b.data.some((x) => !Number.isFinite(x))) out.data.fill(Number.NaN);
     },
+  },
+  'bf16 operands that are cut instead of rounded': {
+    matmul: (a, b, out, options) => kernels.matmul(changed(a, options, cut), changed(b, options, cut), out, options),
+  },
+  'bf16 operands with ties away from zero': {
+    sparseMatmul: (a, b, out, options) => kernels.sparseMatmul(a, changed(b, options, awayFromZero), out, options),
+  },
+  'bf16 products that round nothing': {
+    sparseMatmul: (a, b, out, options) => kernels.sparseMatmul(a, b, out, { ...options, precision: 'f32' }),
   },
   'a product rounded to 12 bits': {
     matvec(x, w, out, options) {

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../src/backend.ts';
+import { roundToBf16 } from '../../src/backends/reference/round-to-bf16.ts';
 import type { FloatTensor } from '../../src/tensor/tensor.ts';
 import { differenceOfFloats } from '../conformance/compare.ts';
 import { Values } from '../conformance/values.ts';
@@ -18,6 +19,14 @@ const aProduct = fc.record({
 });
 
 const RUNS = { numRuns: 100 };
+/** For the property that compares element by element. */
+const FEW_RUNS = { numRuns: 30 };
+
+/**
+ * The error of a sum of up to 100 products in f32, relative to the sum of their magnitudes: each addition adds at most 2^-24 of
+ * a partial sum, which is small beside all magnitudes together.
+ */
+const SUM_BOUND = 2 ** -20;
 
 interface Product {
   m: number;
@@ -37,7 +46,7 @@ for (const { name, missing, create } of PROPERTY_BACKENDS) {
     });
     afterAll(() => backend?.dispose());
 
-    function check(body: (arena: Arena, product: Product) => void): void {
+    function check(body: (arena: Arena, product: Product) => void, runs = RUNS): void {
       fc.assert(
         fc.property(aProduct, ({ m, k, n, zeros, transposeB, seed }) => {
           withArena(backend, (arena) => {
@@ -47,7 +56,7 @@ for (const { name, missing, create } of PROPERTY_BACKENDS) {
             body(arena, { m, k, n, transposeB, values, x, w });
           });
         }),
-        RUNS,
+        runs,
       );
     }
 
@@ -108,6 +117,34 @@ for (const { name, missing, create } of PROPERTY_BACKENDS) {
         expectSame(one, two, k);
         expectSame(one, three, k);
       });
+    });
+
+    it('a bf16 product is off by the rounding of its operands, and by that of f32 sums beside it', () => {
+      check((arena, { m, k, n, transposeB, values, x, w }) => {
+        const start = values.normals(m * n);
+        for (const accumulate of [false, true]) {
+          const [dense, sparse] = [arena.float([m, n], start), arena.float([m, n], start)];
+          const options = { transposeB, accumulate, precision: 'bf16' } as const;
+          backend.kernels.matmul(x, w, dense, options);
+          backend.kernels.sparseMatmul(arena.gathered(x), w, sparse, options);
+          for (let e = 0; e < m * n; e++) {
+            const [i, j] = [Math.floor(e / n), e % n];
+            const exact = { sum: accumulate ? start[e] : 0, size: accumulate ? Math.abs(start[e]) : 0 };
+            const rounded = { ...exact };
+            for (let l = 0; l < k; l++) {
+              const [a, b] = [x.data[i * k + l], w.data[transposeB ? j * k + l : l * n + j]];
+              exact.sum += a * b;
+              exact.size += Math.abs(a * b);
+              rounded.sum += roundToBf16(a) * roundToBf16(b);
+            }
+            for (const got of [dense.data[e], sparse.data[e]]) {
+              // Each of the two operands is off by at most 2^-8 / (1 + 2^-8).
+              expect(Math.abs(got - exact.sum)).toBeLessThanOrEqual((2 ** -7 + SUM_BOUND) * exact.size);
+              expect(Math.abs(got - rounded.sum)).toBeLessThanOrEqual(SUM_BOUND * exact.size);
+            }
+          }
+        }
+      }, FEW_RUNS);
     });
 
     it('products of one token are rows of the products of many', () => {
