@@ -12,7 +12,7 @@
  * forward pass needs the memory of one block.
  */
 
-import type { Kernels } from '../backend.ts';
+import type { Kernels, Precision } from '../backend.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor, FloatType, IntTensor, Tensor } from '../tensor/tensor.ts';
 import type { TensorPool } from '../tensor-pool.ts';
@@ -59,6 +59,8 @@ export interface TapeOptions {
   skips?: Partial<ZeroSkips>;
   /** Scopes keep only their input for the backward, which runs them forward once more. */
   recompute?: boolean;
+  /** Of the products of projections and of the head, forward and backward; f32 by default. */
+  precision?: Precision;
   observer?: Observer | undefined;
 }
 
@@ -70,6 +72,7 @@ export class Tape {
   readonly kernels: Kernels;
   readonly dtype: FloatType;
   readonly skips: ZeroSkips;
+  readonly precision: Precision;
   /** Floating-point operations of products and attention really done so far; skipped zeros are not counted. */
   flops = 0;
 
@@ -91,6 +94,7 @@ export class Tape {
     this.#pool = pool;
     this.dtype = options.dtype;
     this.#recording = options.recording;
+    this.precision = options.precision ?? 'f32';
     this.#recompute = options.recompute ?? false;
     this.skips = { ...ALL_SKIPS, ...options.skips };
     this.#observer = options.observer ?? null;

@@ -12,7 +12,7 @@
 import { type Observer, within } from '../autograd/observer.ts';
 import { Tape, type ZeroSkips } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
-import type { Backend } from '../backend.ts';
+import type { Backend, Precision } from '../backend.ts';
 import { qSparseInput, qSparseLinear, type Selection, takesLists } from '../nn/q-sparse-linear.ts';
 import { add } from '../ops/add.ts';
 import { attention } from '../ops/attention.ts';
@@ -41,6 +41,11 @@ export interface PassOptions {
   sparsityScale?: number;
   /** Is given the counts of this pass. */
   statistics?: StepStatistics;
+  /**
+   * What the products of projections and of the head multiply, forward and backward; f32 by default. Attention, norms, softmax, loss
+   * and the residual stream are f32 in both, gradients and weights too.
+   */
+  precision?: Precision;
   /** Zeros that are not to be skipped, for measurements. */
   skips?: Partial<ZeroSkips>;
   /** Is told where the pass is and what it holds. */
@@ -131,7 +136,8 @@ export class Transformer {
   logits(ids: IntTensor, shape: BatchShape, options: PassOptions = {}): FloatTensor {
     return this.#run(false, ids, shape, options, (tape, hidden) => {
       const logits = this.pool.take(this.dtype, [hidden.shape[0], this.config.vocabSize]);
-      tape.kernels.matmul(hidden.dense!, this.#weights.head.value, logits, { transposeB: true });
+      const { precision } = tape;
+      tape.kernels.matmul(hidden.dense!, this.#weights.head.value, logits, { transposeB: true, precision });
       return logits;
     });
   }
@@ -227,6 +233,7 @@ export class Transformer {
       sparsityScale = 1,
       statistics = null,
       skips = {},
+      precision = 'f32',
       recompute = false,
       observer,
     } = options;
@@ -235,6 +242,7 @@ export class Transformer {
       dtype: this.dtype,
       recording,
       skips,
+      precision,
       recompute,
       observer,
     });

@@ -44,6 +44,7 @@ export const crossEntropy: Op<Input, Saved, number> = {
     const nTargets = countTargets(targets);
     const scale = tape.recording ? gradientScale / Math.max(nTargets, 1) : null;
     const buffers = chunkBuffers(tape, Math.min(CHUNK_TOKENS, nTokens), head.value.shape[0]);
+    const { precision } = tape;
     let sum = 0;
     tape.enter('point', 'head');
     for (let first = 0; first < nTokens; first += CHUNK_TOKENS) {
@@ -52,16 +53,16 @@ export const crossEntropy: Op<Input, Saved, number> = {
       const logits = view(buffers.logits, [count, head.value.shape[0]]);
       const losses = view(buffers.losses, [count]);
       tape.enter('product', 'Y');
-      tape.kernels.matmul(h, head.value, logits, { transposeB: true });
+      tape.kernels.matmul(h, head.value, logits, { transposeB: true, precision });
       tape.exit();
       tape.kernels.softmaxCrossEntropy(logits, view(targets, [count], first), losses, scale);
       for (const loss of losses.data) sum += loss;
       if (dHidden) {
         tape.enter('product', 'dX');
-        tape.kernels.matmul(logits, head.value, view(dHidden, [count, dim], first * dim));
+        tape.kernels.matmul(logits, head.value, view(dHidden, [count, dim], first * dim), { precision });
         tape.exit();
         tape.enter('product', 'dW');
-        tape.kernels.matmul(logits, h, head.gradient, { transposeA: true, accumulate: true });
+        tape.kernels.matmul(logits, h, head.gradient, { transposeA: true, accumulate: true, precision });
         tape.exit();
       }
     }

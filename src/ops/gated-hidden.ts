@@ -127,7 +127,7 @@ function openGates(tape: Tape, gateUp: FloatTensor): SparseRows | null {
 function upBehind(tape: Tape, gate: SparseRows, operand: Operand, weight: Weight, gateUp: FloatTensor): FloatTensor {
   const [, ups] = halvesOf(weight);
   const up = tape.take([nonZeros(gate)]);
-  if (tape.skips.up && samplingPays(gate, operand)) {
+  if (tape.skips.up && samplingPays(gate, operand, tape.precision)) {
     const features = weight.value.shape[0];
     const channels = tape.take([ups.count, features]); // a channel of up in one run
     tape.enter('product', 'Y');

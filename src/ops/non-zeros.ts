@@ -8,6 +8,7 @@
 import type { Op } from '../autograd/op.ts';
 import type { Tape } from '../autograd/tape.ts';
 import { Value } from '../autograd/value.ts';
+import type { Precision } from '../backend.ts';
 import { density, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
 
@@ -31,9 +32,12 @@ export function listingPays(density: number): boolean {
   return density < DENSITY_CROSSOVER;
 }
 
+/** bf16 products multiply two pairs in the place of one; sampled elements are computed in f32 whatever the precision. */
+const BF16_RATE = 2;
+
 /** Are the elements of a product at these positions cheaper one by one than all of them, from the operand `x`? */
-export function samplingPays(at: SparseRows, x: SparseRows | FloatTensor): boolean {
-  const whole = 'rows' in x ? density(x) / SPARSE_RATE : 1;
+export function samplingPays(at: SparseRows, x: SparseRows | FloatTensor, precision: Precision): boolean {
+  const whole = ('rows' in x ? density(x) / SPARSE_RATE : 1) / (precision === 'bf16' ? BF16_RATE : 1);
   return density(at) / SAMPLED_RATE < whole;
 }
 

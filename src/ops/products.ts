@@ -37,9 +37,10 @@ export function multiply(
   out: FloatTensor,
   options: { columns?: ColumnRange } = {},
 ): void {
+  const all = { ...options, precision: tape.precision };
   tape.enter('product', 'Y');
-  if (isRows(operand)) tape.kernels.sparseMatmul(operand, weight.value, out, options);
-  else tape.kernels.matmul(operand, weight.value, out, options);
+  if (isRows(operand)) tape.kernels.sparseMatmul(operand, weight.value, out, all);
+  else tape.kernels.matmul(operand, weight.value, out, all);
   tape.exit();
   tape.flops += 2 * elementsOf(operand) * (options.columns?.count ?? weight.value.shape[1]);
 }
@@ -75,9 +76,16 @@ function weightGradient(tape: Tape, operand: Operand, weight: Weight, dOut: Grad
   }
   const dY = tape.denseForm(dOut);
   if (isRows(operand) && skips.weightGradient) {
-    tape.kernels.sparseMatmul(transposed(tape, operand), dY, weight.gradient, { accumulate: true });
+    tape.kernels.sparseMatmul(transposed(tape, operand), dY, weight.gradient, {
+      accumulate: true,
+      precision: tape.precision,
+    });
   } else {
-    tape.kernels.matmul(denseOf(tape, operand), dY, weight.gradient, { transposeA: true, accumulate: true });
+    tape.kernels.matmul(denseOf(tape, operand), dY, weight.gradient, {
+      transposeA: true,
+      accumulate: true,
+      precision: tape.precision,
+    });
   }
   tape.flops += 2 * bySide.x;
 }
@@ -86,7 +94,7 @@ function weightGradient(tape: Tape, operand: Operand, weight: Weight, dOut: Grad
 function weightGradientByOutput(tape: Tape, operand: Operand, weight: Weight, dOut: SparseRows): void {
   const [features, out] = weight.value.shape;
   const dWeight = tape.take([out, features]);
-  tape.kernels.sparseMatmul(transposed(tape, dOut), denseOf(tape, operand), dWeight);
+  tape.kernels.sparseMatmul(transposed(tape, dOut), denseOf(tape, operand), dWeight, { precision: tape.precision });
   tape.kernels.transpose(dWeight, weight.gradient, { accumulate: true });
   tape.flops += 2 * nonZeros(dOut) * features;
 }
@@ -99,7 +107,7 @@ function inputGradient(tape: Tape, x: Value, weight: Weight, dOut: Gradient): vo
   }
   const { dense, accumulate } = tape.gradientTarget(x);
   const operand = tape.skips.inputGradient && skippingPays(dOut.rows) ? dOut.rows : tape.denseForm(dOut);
-  const options = { transposeB: true, accumulate };
+  const options = { transposeB: true, accumulate, precision: tape.precision };
   if (isRows(operand)) tape.kernels.sparseMatmul(operand, weight.value, dense, options);
   else tape.kernels.matmul(operand, weight.value, dense, options);
   tape.flops += 2 * elementsOf(operand) * weight.value.shape[0];
@@ -111,12 +119,12 @@ function sampledInputGradient(tape: Tape, x: Value, weight: Weight, dOut: Gradie
   const [features, out] = weight.value.shape;
   const dY = tape.denseForm(dOut);
   const value = tape.take([nonZeros(rows)]);
-  if (tape.skips.hiddenGradient && samplingPays(rows, dY)) {
+  if (tape.skips.hiddenGradient && samplingPays(rows, dY, tape.precision)) {
     tape.kernels.sampledMatmul(dY, weight.value, rows, value);
     tape.flops += 2 * nonZeros(rows) * out;
   } else {
     const dX = tape.take([rows.rows, features]);
-    tape.kernels.matmul(dY, weight.value, dX, { transposeB: true });
+    tape.kernels.matmul(dY, weight.value, dX, { transposeB: true, precision: tape.precision });
     tape.kernels.gatherAt(dX, 0, rows, value);
     tape.flops += 2 * dY.data.length * features;
   }

@@ -5,6 +5,7 @@
  * a step sees (`FIXED_ON_RESUME`) cannot change inside a run, everything else can.
  */
 
+import type { Precision } from '../backend.ts';
 import { nearestName, UsageError } from '../util/errors.ts';
 import type { LearningRateConfig } from './schedule.ts';
 
@@ -15,6 +16,8 @@ export interface TrainConfig extends LearningRateConfig {
   accumulate: number;
   /** Seed of the parameters and of the order of the data. */
   seed: number;
+  /** Of the products: bf16 needs a processor with an instruction for it. */
+  precision: Precision;
   /** Keep only the input of each half of a block for the backward pass and run it forward again: less memory, more time. */
   recompute: boolean;
 
@@ -62,6 +65,7 @@ const DEFAULTS = {
   batchSize: 8,
   accumulate: 1,
   seed: 0,
+  precision: 'f32',
   recompute: false,
   lr: 1e-3,
   schedule: 'cosine',
@@ -140,6 +144,7 @@ function check(config: TrainConfig): void {
   if (!(config.decayShare > 0 && config.decayShare <= 1)) {
     fail(`decayShare must be in (0, 1], got ${config.decayShare}.`);
   }
+  if (!['f32', 'bf16'].includes(config.precision)) fail(`precision must be f32 or bf16, got "${config.precision}".`);
   if (typeof config.recompute !== 'boolean') fail(`recompute must be true or false, got ${config.recompute}.`);
   if (!['cosine', 'wsd'].includes(config.schedule)) fail(`schedule must be cosine or wsd, got "${config.schedule}".`);
   if (config.minLr > config.lr) fail(`minLr must not be above lr: got minLr ${config.minLr}, lr ${config.lr}.`);

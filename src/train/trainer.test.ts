@@ -275,3 +275,11 @@ describe('a checkpoint', () => {
     checkpoint.close();
   });
 });
+
+describe('precision', () => {
+  it('bf16 is refused where the backend has no instruction for it', () => {
+    expect(() => makeTrainer({ steps: 1, precision: 'bf16' })).toThrow(
+      /^\[--precision\] bf16 needs a processor with bf16 dot products .*: reference.* has none. Use f32\.$/,
+    );
+  });
+});

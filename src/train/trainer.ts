@@ -11,14 +11,14 @@
  */
 
 import { type Observer, within } from '../autograd/observer.ts';
-import type { Backend, Kernels } from '../backend.ts';
+import type { Backend, Kernels, Precision } from '../backend.ts';
 import { withKernels } from '../backends/time-kernels.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { denseTrainingFlops } from '../model/flops.ts';
 import { StepStatistics } from '../model/statistics.ts';
 import { Transformer } from '../model/transformer.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
-import { TrainingError } from '../util/errors.ts';
+import { TrainingError, UsageError } from '../util/errors.ts';
 import { AdamW } from './adamw.ts';
 import { findOrigin, firstBrokenParameter } from './diagnose.ts';
 import { LossWatch } from './loss-watch.ts';
@@ -101,9 +101,13 @@ export class Trainer {
   /** The step that was saved last, so that the end of a run does not save it again. */
   #savedStep: number;
 
-  /** Allocates the model, its gradients and moments on `backend`; a fresh model unless it is restored afterwards. */
+  /**
+   * Allocates the model, its gradients and moments on `backend`; a fresh model unless it is restored afterwards. Throws UsageError for
+   * bf16 on a backend that has no instruction for it.
+   */
   constructor(options: TrainerOptions) {
     const { train, data, progress = START } = options;
+    checkPrecision(train.precision, options.backend);
     this.#clock = new StepClock(options.backend.kernels, options.observer);
     this.#kernels = this.#clock.kernels;
     this.#backend = options.backend;
@@ -172,7 +176,9 @@ export class Trainer {
       ids.data.set(batch.ids);
       targets.data.set(batch.targets);
       const counted = targets.data.reduce((total, target) => total + (target === -1 ? 0 : 1), 0);
-      sum += counted * this.model.loss(ids, targets, { batch: count / seqLen, seqLen });
+      sum +=
+        counted *
+        this.model.loss(ids, targets, { batch: count / seqLen, seqLen }, { precision: this.config.precision });
       tokens += counted;
     }
     if (tokens === 0) return null;
@@ -229,7 +235,7 @@ export class Trainer {
   }
 
   #pass(step: number, pass: number, statistics?: StepStatistics): { loss: number; l1: number } {
-    const { batchSize, accumulate, sparsityRampSteps, recompute } = this.config;
+    const { batchSize, accumulate, sparsityRampSteps, recompute, precision } = this.config;
     const { seqLen } = this.model.config;
     const index = (step - 1) * accumulate + pass;
     this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, this.#ids.data, this.#targets.data));
@@ -240,6 +246,7 @@ export class Trainer {
       {
         gradientScale: 1 / accumulate,
         recompute,
+        precision,
         sparsityScale: sparsityScaleAt(sparsityRampSteps, step),
         ...(statistics && { statistics }),
         observer: this.#hooks.observer,
@@ -341,6 +348,15 @@ export class Trainer {
       peakBytes: this.model.pool.peakBytes,
     };
   }
+}
+
+/** Emulated, bf16 products are slower than f32 ones and less exact: nobody would want that without knowing. */
+export function checkPrecision(precision: Precision, backend: Backend): void {
+  if (precision === 'f32' || backend.bf16) return;
+  throw new UsageError(
+    '--precision',
+    `bf16 needs a processor with bf16 dot products (AVX-512 BF16 or ARM BF16): ${backend.description} has none. Use f32.`,
+  );
 }
 
 /** True at every multiple of `every`; 0 is never. */

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import type { Precision } from '../../src/backend.ts';
 import { type ModelConfig, resolveConfig } from '../../src/model/config.ts';
 import { fromHfWeights } from '../../src/model/hf-weights.ts';
 import { Transformer } from '../../src/model/transformer.ts';
@@ -19,7 +20,10 @@ interface Goldens {
   batch: number;
   seqLen: number;
   adamw: { lr: number; beta1: number; beta2: number; eps: number; weightDecay: number; clipNorm: number };
-  variants: Record<string, { config: ModelConfig; loss: number; l1: number; lossOfTenSteps: number[] }>;
+  variants: Record<
+    string,
+    { config: ModelConfig & { precision?: Precision }; loss: number; l1: number; lossOfTenSteps: number[] }
+  >;
 }
 
 /**
@@ -29,6 +33,8 @@ interface Goldens {
 const TOLERANCES = {
   f64: { loss: 1e-9, logits: 1e-6, gradient: 2e-7, trace: 1e-7 },
   f32: { loss: 3e-6, logits: 1e-5, gradient: 1e-5, trace: 1e-5 },
+  /** Operands rounded to 8 bits: an input that differs in its last bit of f32 may be rounded to the other side, by 2^-8 of itself, and over ten steps a selection may change. */
+  bf16: { loss: 5e-4, logits: 5e-3, gradient: 5e-3, trace: 1e-2 },
 };
 
 const folder = join(fileURLToPath(new URL('.', import.meta.url)), 'data');
@@ -44,20 +50,21 @@ for (const target of await goldenBackends()) {
 function compare({ backend, dtype }: GoldenBackend, name: string): void {
   const golden = goldens.variants[name];
   const arrays = readArrays(join(folder, `${name}.safetensors`));
-  const tolerance = TOLERANCES[dtype];
-  const model = Transformer.create(resolveConfig(golden.config), backend, { seed: 0, dtype });
+  const { precision = 'f32', ...config } = golden.config;
+  const tolerance = TOLERANCES[precision === 'bf16' ? precision : dtype];
+  const model = Transformer.create(resolveConfig(config), backend, { seed: 0, dtype });
   fromHfWeights(model.parameters, (name) => weights.get(name) as never);
   const ids = intTensor(backend, arrays.get('input_ids')!.data);
   const targets = intTensor(backend, arrays.get('target_ids')!.data);
 
-  const logits = model.logits(ids, goldens);
+  const logits = model.logits(ids, goldens, { precision });
   expect(difference(logits.data, arrays.get('logits')!.data).maxAbs, 'logits').toBeLessThan(tolerance.logits);
-  expect(Math.abs(model.loss(ids, targets, goldens) - golden.loss), 'loss').toBeLessThan(tolerance.loss);
-  const { loss, l1 } = model.lossAndGradients(ids, targets, goldens);
+  expect(Math.abs(model.loss(ids, targets, goldens, { precision }) - golden.loss), 'loss').toBeLessThan(tolerance.loss);
+  const { loss, l1 } = model.lossAndGradients(ids, targets, goldens, { precision });
   expect(Math.abs(loss - golden.loss), 'loss').toBeLessThan(tolerance.loss);
   expect(Math.abs(l1 - golden.l1), 'L1 term').toBeLessThan(tolerance.loss);
   expectGradients(model, arrays, tolerance.gradient);
-  expectTenSteps(model, ids, targets, golden.lossOfTenSteps, tolerance.trace);
+  expectTenSteps(model, ids, targets, golden.lossOfTenSteps, tolerance.trace, precision);
 }
 
 function expectTenSteps(
@@ -66,12 +73,13 @@ function expectTenSteps(
   targets: ReturnType<typeof intTensor>,
   losses: number[],
   tolerance: number,
+  precision: Precision,
 ): void {
   const { lr, clipNorm, ...options } = goldens.adamw;
   const optimizer = new AdamW(model.parameters, model.backend.kernels, model.pool, options);
   for (const { gradient } of model.parameters) gradient.data.fill(0);
   losses.forEach((expected, i) => {
-    const { loss } = model.lossAndGradients(ids, targets, goldens);
+    const { loss } = model.lossAndGradients(ids, targets, goldens, { precision });
     expect(Math.abs(loss - expected), `loss of step ${i + 1}`).toBeLessThan(tolerance);
     optimizer.step({ step: i + 1, lr, norm: optimizer.globalNorm(), clip: clipNorm });
   });

@@ -7,7 +7,7 @@
  */
 
 import { type Command, Option } from 'commander';
-import type { Activation } from '../../backend.ts';
+import type { Activation, Precision } from '../../backend.ts';
 import type { ModelConfig, ModelConfigInput, Point, Sparsity } from '../../model/config.ts';
 import type { LearningRateSchedule } from '../../train/schedule.ts';
 import type { TrainConfigInput } from '../../train/train-config.ts';
@@ -49,6 +49,7 @@ export interface TrainCommandOptions extends CommonOptions {
   batchSize?: number;
   accumulate?: number;
   recompute?: boolean;
+  precision?: Precision;
   lr?: number;
   minLr?: number;
   warmup?: number;
@@ -73,6 +74,7 @@ export interface TrainCommandOptions extends CommonOptions {
 const ACTIVATIONS: readonly Activation[] = ['relu2', 'relu', 'silu'];
 const GRADIENTS: readonly ModelConfig['gradient'][] = ['straight-through', 'masked'];
 const RESCALES: readonly ModelConfig['rescale'][] = ['none', 'l2'];
+const PRECISIONS: readonly Precision[] = ['f32', 'bf16'];
 const SCHEDULES: readonly LearningRateSchedule[] = ['cosine', 'wsd'];
 
 /** Declares every option of TrainCommandOptions. */
@@ -124,6 +126,7 @@ function addOptimizerOptions(command: Command): void {
   whole(command, '--batch-size <n>', 'sequences of one pass', 1);
   whole(command, '--accumulate <n>', 'passes of one update', 1);
   command
+    .addOption(choice('--precision <name>', 'of the products; bf16 needs a processor that has it', PRECISIONS))
     .option('--recompute', 'run each block forward again for its gradients: less memory, more time')
     .option('--no-recompute', 'the opposite, on resume');
   real(command, '--lr <x>', 'peak learning rate');
@@ -218,6 +221,7 @@ export function trainFieldsOf(options: TrainCommandOptions): TrainConfigInput {
     beta2: options.beta2,
     clip: options.clip,
     recompute: options.recompute,
+    precision: options.precision,
     sparsityRampSteps: options.sparsityRamp,
     validateEvery: options.validateEvery,
     validationShare: options.validationShare,
