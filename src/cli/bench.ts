@@ -1,9 +1,10 @@
 /** `qsparse bench select|product|decode|train`: dense against sparse in one run. What is measured and how: `bench/`. */
 
 import type { Command } from 'commander';
-import type { Backend } from '../backend.ts';
+import type { Backend, Precision } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import { loadModel } from '../model/load-model.ts';
+import { hasNaturalZeros } from '../ops/gated-hidden.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { UsageError } from '../util/errors.ts';
 import { benchDecode, DECODE_COLUMNS } from './bench/bench-decode.ts';
@@ -11,11 +12,14 @@ import { checkChoice, openBenchModel, shapeConfig } from './bench/bench-model.ts
 import { benchProduct, PRODUCT_COLUMNS, PRODUCT_SHAPES, type ProductRow } from './bench/bench-product.ts';
 import { checkResultPath, reportRows } from './bench/bench-report.ts';
 import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts';
-import { benchTrain, TRAIN_COLUMNS, type TrainBenchModel } from './bench/bench-train.ts';
+import { benchTrain, trainColumns } from './bench/bench-train.ts';
 import type { RoundsOptions } from './bench/rounds.ts';
+import type { TrainBenchModel } from './bench/train-stepper.ts';
+import { checkPrecisions, PRECISIONS, skipVariants, sparsityVariants } from './bench/train-variants.ts';
 import {
   addCommonOptions,
   type CommonOptions,
+  parseChoice,
   parseList,
   parsePositiveInteger,
   parseShare,
@@ -35,10 +39,14 @@ const HELP = `
 Every variant is measured once per round, so that all see the same machine; values are medians over rounds, "spread" is
 (largest - smallest) / median. Speed-ups are against the best dense path in the same run, selection included.
 
+In train, dense is sparsity 0 with nothing skipped; a 0 in --sparsity is a row of its own, with the natural zeros behind
+closed gates skipped. --skips measures what each skip gains: one sparsity with all of them, without each, and with none.
+
 Examples:
   $ qsparse bench decode --shape q300m --sparsity 0,0.4,0.6
   $ qsparse bench decode runs/book
   $ qsparse bench train --shape d512-l8 --batch-size 8 --repeat 5
+  $ qsparse bench train runs/book --sparsity 0.6 --skips
   $ qsparse bench select --json --out select.json`;
 
 export function register(program: Command): void {
@@ -56,9 +64,13 @@ export function register(program: Command): void {
   addBenchOptions(bench.command('train'), 'whole training steps, optimiser included')
     .option('--batch-size <n>', 'sequences of a step', parsePositiveInteger('--batch-size'), 8)
     .option('--seq-len <n>', 'tokens of a sequence (default: of the shape)', parsePositiveInteger('--seq-len'))
+    .option('--precision <list>', 'of the products: f32, bf16 or both (default: f32)', parsePrecisions)
+    .option('--skips', 'measure what each kind of skipped zeros gains, at one sparsity')
     .option('--text <file>', 'what a MODEL is trained on here (default: a built-in paragraph)')
     .action(runTrain);
 }
+
+const parsePrecisions = parseList('--precision', parseChoice('--precision', PRECISIONS));
 
 function addBenchOptions(command: Command, description: string): Command {
   const sparsity = parseList('--sparsity', parseShare('--sparsity'));
@@ -114,6 +126,8 @@ interface TrainBenchCommandOptions extends BenchOptions {
   batchSize: number;
   seqLen?: number;
   text?: string;
+  precision?: Precision[];
+  skips?: boolean;
 }
 
 async function runTrain(model: string | undefined, options: TrainBenchCommandOptions): Promise<void> {
@@ -122,21 +136,27 @@ async function runTrain(model: string | undefined, options: TrainBenchCommandOpt
     throw new UsageError('--text', 'random weights are trained on random tokens. Name a MODEL, or leave --text out.');
   }
   await withBackend(options, async (backend, output, rounds) => {
+    const { batchSize, precision = ['f32'], seed = 0, skips = false } = options;
+    checkPrecisions(precision, backend);
+    const variantsFor = (naturalZeros: boolean) =>
+      skips
+        ? skipVariants(precision, options.sparsity ?? [0.6])
+        : sparsityVariants(precision, options.sparsity ?? [0, 0.4, 0.6], { naturalZeros });
+    variantsFor(true); // refuses what cannot be measured before the model is read
     const benched = trainModel(model, options, backend);
-    const sparsities = denseFirst(options.sparsity ?? [0.4, 0.6]);
-    const { batchSize, seed = 0 } = options;
-    const rows = await benchTrain(backend, benched, sparsities, { ...rounds, batchSize, seed });
-    reportRows('train', rows, { output, columns: TRAIN_COLUMNS, backend, out: options.out });
+    const variants = variantsFor(hasNaturalZeros(benched.config.activation));
+    const rows = await benchTrain(backend, benched, variants, { ...rounds, batchSize, seed });
+    reportRows('train', rows, { output, columns: trainColumns({ gain: skips }), backend, out: options.out });
   });
 }
 
 /** A trained model keeps its weights and reads text: how many gates are closed is a matter of both. */
 function trainModel(path: string | undefined, options: TrainBenchCommandOptions, backend: Backend): TrainBenchModel {
   const { shape = 'd512-l8', seqLen, text } = options;
-  if (path === undefined) return { name: shape, config: shapeConfig(shape, seqLen) };
-  const { config, parameters, tokenizer } = loadModel(path, backend);
+  if (path === undefined) return { name: shape, config: shapeConfig(shape, seqLen), step: null };
+  const { config, parameters, tokenizer, step, dispose } = loadModel(path, backend);
   const ids = Tokenizer.fromJson(tokenizer).encode(textOrSample(text).slice(0, TEXT_CHARACTERS));
-  return { name: path, config: { ...config, ...(seqLen !== undefined && { seqLen }) }, parameters, ids };
+  return { name: path, config: { ...config, ...(seqLen !== undefined && { seqLen }) }, step, parameters, ids, dispose };
 }
 
 /** Enough for any batch; the rest of a long file would only be tokenised in vain. */

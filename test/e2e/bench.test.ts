@@ -11,6 +11,7 @@ const QUICK = ['--backend', 'reference', '--repeat', '1', '--json'];
 interface Report {
   machine: { cpu: string; threads: number };
   commit: string;
+  peakProcessBytes: number;
   rows: Record<string, number>[];
 }
 
@@ -70,25 +71,75 @@ describe.skipIf(mainMissing !== null)(`bench${mainMissing ? ` (${mainMissing})` 
     expect(rows[1].zeros).toBeGreaterThan(0.4);
   });
 
-  it('train: whole steps', async () => {
-    const { rows } = await bench(
-      'train',
-      '--shape',
-      'tiny',
-      '--sparsity',
-      '0.5',
-      '--batch-size',
-      '1',
-      '--seq-len',
-      '8',
-    );
-    expect(rows.map(({ sparsity }) => sparsity)).toEqual([0, 0.5]);
-    expect(rows[0]).toMatchObject({ precision: 'f32', zeros: 0, speedupOverDense: 1, batch: 1, seqLen: 8 });
-    expect(rows[1].zeros).toBeGreaterThan(0.4);
+  const TINY_STEP = ['--shape', 'tiny', '--batch-size', '1', '--seq-len', '8'];
+
+  it('train: whole steps, dense twin first, fresh weights', async () => {
+    const { rows, peakProcessBytes } = await bench('train', '--sparsity', '0,0.5', ...TINY_STEP);
+    expect(rows.map(({ sparsity, skips }) => [sparsity, skips])).toEqual([
+      [0, 'none'],
+      [0, 'all'],
+      [0.5, 'all'],
+    ]);
+    const [dense, natural, sparse] = rows;
+    expect(dense).toMatchObject({ precision: 'f32', speedupOverDense: 1, batch: 1, seqLen: 8 });
+    // The same zeros at down, skipped or not: random gates are open for about half of the channels.
+    expect(dense.downZeros).toBe(natural.downZeros);
+    expect(dense.downZeros).toBeGreaterThan(0.3);
+    expect(dense.downZeros).toBeLessThan(0.7);
+    expect(natural.zeros).toBeLessThan(natural.downZeros); // none elsewhere
+    expect(sparse.zeros).toBeGreaterThan(0.4);
+    // What is skipped is not done: the twin does all that a dense step counts.
+    for (const { gflops, gflopsDenseEquivalent } of rows)
+      expect(gflops).toBeLessThanOrEqual(1.001 * gflopsDenseEquivalent);
+    expect(dense.gflops / dense.gflopsDenseEquivalent).toBeGreaterThan(0.99);
+    expect(natural.gflops / natural.gflopsDenseEquivalent).toBeLessThan(0.99);
     for (const row of rows) {
+      expect(row).toMatchObject({ checkpoint: 'fresh', step: null, without: null });
       expect(row.tokensPerSecond * row.msPerStep).toBeCloseTo(8000);
       expect(row.peakBytes).toBeGreaterThan(4 * 100_000 * 4); // parameters, gradients, two moments
+      expect(row.peakBytes).toBeLessThan(peakProcessBytes);
     }
+  });
+
+  it('train: a trained model says so, and its step', async () => {
+    const run = createTinyRun();
+    const { rows } = await bench('train', run.directory, '--sparsity', '0.5', '--batch-size', '1', '--seq-len', '8');
+    run.remove();
+    expect(rows.map(({ sparsity }) => sparsity)).toEqual([0, 0.5]);
+    for (const row of rows) expect(row).toMatchObject({ checkpoint: 'trained', step: 7 });
+  });
+
+  it('train --skips: all, each one off alone, none', async () => {
+    const { rows } = await bench('train', '--skips', '--sparsity', '0.5', ...TINY_STEP);
+    const [dense, all, ...less] = rows;
+    expect(dense).toMatchObject({ sparsity: 0, skips: 'none', speedupOverDense: 1, gain: null });
+    expect(all).toMatchObject({ sparsity: 0.5, skips: 'all', without: null, gain: 1 });
+    expect(less.map(({ without }) => without)).toEqual([
+      'forward',
+      'weightGradient',
+      'inputGradient',
+      'up',
+      'hiddenGradient',
+      null,
+    ]);
+    expect(less.at(-1)).toMatchObject({ sparsity: 0.5, skips: 'none' });
+    for (const row of less) {
+      expect(row.gain).toBeGreaterThan(0);
+      expect(row.gflops * row.msPerStep).toBeGreaterThanOrEqual(all.gflops * all.msPerStep * 0.999);
+    }
+    // More is done without the two that pay at any size; all of it without any.
+    for (const row of [less[0], less[1]])
+      expect(row.gflops * row.msPerStep).toBeGreaterThan(1.05 * all.gflops * all.msPerStep);
+    expect(less.at(-1)!.gflops / less.at(-1)!.gflopsDenseEquivalent).toBeGreaterThan(0.99);
+  });
+
+  it('train refuses bf16 where the processor has none, and more than one sparsity with --skips', async () => {
+    const bf16 = await runCommand(['bench', 'train', '--precision', 'f32,bf16', ...TINY_STEP, ...QUICK]);
+    expect(bf16.code).toBe(1);
+    expect(bf16.stderr).toMatch(/^error: \[--precision\] bf16: expected a processor with bf16 dot products .*\n$/);
+    const skips = await runCommand(['bench', 'train', '--skips', '--sparsity', '0.4,0.6', ...TINY_STEP, ...QUICK]);
+    expect(skips.code).toBe(2);
+    expect(skips.stderr).toMatch(/^error: \[--skips\] expected one --sparsity .*got 2\.\n$/);
   });
 
   it('refuses a model and a shape together', async () => {

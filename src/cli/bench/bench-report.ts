@@ -18,6 +18,8 @@ export interface BenchReport<Row> {
   machine: Machine & { backend: string; threads: number };
   /** Of the repository, `-dirty` with changes on top (of other files than results); the version where it is an installed package. */
   commit: string;
+  /** The most memory that this process held, the program itself and all variants included. */
+  peakProcessBytes: number;
   rows: Row[];
 }
 
@@ -50,7 +52,9 @@ export function reportRows<Row extends TableRow>(
 ): void {
   const { output, columns, backend, out } = options;
   const machine = { ...describeMachine(), backend: backend.description, threads: backend.threads };
-  const report: BenchReport<Row> = { bench, machine, commit: currentCommit(), rows };
+  // maxRSS is in KiB on every platform that Node runs on.
+  const peakProcessBytes = process.resourceUsage().maxRSS * 1024;
+  const report: BenchReport<Row> = { bench, machine, commit: currentCommit(), peakProcessBytes, rows };
   output.table(rows, { columns });
   output.line(`\n${machineText(machine)}; ${machine.backend}`);
   if (out !== undefined) {

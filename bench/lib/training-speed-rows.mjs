@@ -1,0 +1,47 @@
+/**
+ * The rows of the study's results, by what they are: the dense twin, natural zeros alone, top-K; and pairs of them.
+ */
+
+export const isDense = (row) => row.sparsity === 0 && row.skips === 'none';
+export const isNatural = (row) => row.sparsity === 0 && row.skips === 'all';
+export const isTopK = (row) => row.sparsity > 0 && row.skips === 'all';
+
+/** Results of the form before there were several modes have no rows. */
+export function isNewPeers(peers) {
+  return Array.isArray(peers?.summary?.rows);
+}
+
+/** By case and precision: the dense twin, natural zeros alone (or null), and the sparse row. */
+export function pairsOf(cases) {
+  return cases.flatMap((one) =>
+    precisionsOf(one.rows).map((precision) => {
+      const own = one.rows.filter((row) => row.precision === precision);
+      return {
+        one,
+        precision,
+        dense: own.find(isDense),
+        natural: own.find(isNatural) ?? null,
+        sparse: own.find(isTopK),
+      };
+    }),
+  );
+}
+
+export function precisionsOf(rows) {
+  return [...new Set(rows.map(({ precision }) => precision))];
+}
+
+/** The runs in the order of width and coefficient, each with its validation loss over that of coefficient 0. */
+export function l1Runs(cases) {
+  const pairs = pairsOf(cases);
+  const order = ({ one: { quality } }) => quality.dim * 1e6 + quality.hiddenL1;
+  return pairs
+    .map((pair) => {
+      const { quality } = pair.one;
+      const base = cases.find((one) => one.quality.hiddenL1 === 0 && one.quality.dim === quality.dim);
+      const known = base && quality.validationLoss !== null && base.quality.validationLoss !== null;
+      const lossOverBase = known ? quality.validationLoss / base.quality.validationLoss - 1 : null;
+      return { ...pair, quality, lossOverBase };
+    })
+    .sort((a, b) => order(a) - order(b));
+}
