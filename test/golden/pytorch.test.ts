@@ -33,8 +33,8 @@ interface Goldens {
 const TOLERANCES = {
   f64: { loss: 1e-9, logits: 1e-6, gradient: 2e-7, trace: 1e-7 },
   f32: { loss: 3e-6, logits: 1e-5, gradient: 1e-5, trace: 1e-5 },
-  /** Operands rounded to 8 bits: an input that differs in its last bit of f32 may be rounded to the other side, by 2^-8 of itself, and over ten steps a selection may change. */
-  bf16: { loss: 5e-4, logits: 5e-3, gradient: 5e-3, trace: 1e-2 },
+  /** Operands rounded to 8 bits: an input that differs in its last bit of f32 may be rounded to the other side, by 2^-8 of itself. */
+  bf16: { loss: 5e-4, logits: 5e-3, gradient: 5e-3, trace: 2e-3 },
 };
 
 const folder = join(fileURLToPath(new URL('.', import.meta.url)), 'data');
@@ -64,10 +64,12 @@ function compare({ backend, dtype }: GoldenBackend, name: string): void {
   expect(Math.abs(loss - golden.loss), 'loss').toBeLessThan(tolerance.loss);
   expect(Math.abs(l1 - golden.l1), 'L1 term').toBeLessThan(tolerance.loss);
   expectGradients(model, arrays, tolerance.gradient);
-  expectTenSteps(model, ids, targets, golden.lossOfTenSteps, tolerance.trace, precision);
+  // Rounded to 8 bits, what enters a selection differs so much that after some steps another feature may be kept.
+  const comparable = precision === 'bf16' && config.sparsity.qkv !== 0 ? 4 : 10;
+  expectSteps(model, ids, targets, golden.lossOfTenSteps.slice(0, comparable), tolerance.trace, precision);
 }
 
-function expectTenSteps(
+function expectSteps(
   model: Transformer,
   ids: ReturnType<typeof intTensor>,
   targets: ReturnType<typeof intTensor>,
