@@ -2,12 +2,15 @@
 
 import { isNewPeers, l1Runs, pairsOf } from './training-speed-rows.mjs';
 
+/** What `qsparse train` uses unless told otherwise: runs up to here are plain ones. */
+const DEFAULT_HIDDEN_L1 = 3e-4;
+
 /** What was aimed at: each target with the measured value, or null where that is not on file. `most`: the value must stay below. */
 export function targetsOf(results) {
   const { rows = [], bestTorch } = isNewPeers(results.peers) ? results.peers.summary : {};
   const runs = results.peers?.runs ?? {};
   const hasL1 = (row) =>
-    Object.entries(runs).some(([name, run]) => row.variant.startsWith(`${name} `) && run.hiddenL1 > 0);
+    Object.entries(runs).some(([name, run]) => row.variant.startsWith(`${name} `) && run.hiddenL1 > DEFAULT_HIDDEN_L1);
   const ours = (precision, kind) => rows.find((row) => row.precision === precision && row.kind === kind && !hasL1(row));
   const torch = (precision) =>
     rows.filter((row) => row.kind === 'torch' && row.precision === precision).map((row) => row.variant);
