@@ -160,8 +160,8 @@ async function trainAndMeasure(
   output: Output,
 ): Promise<Result | null> {
   const { comparedSteps } = settings;
-  const dense = openRun(join(directory, 'dense'), settings.dense, backend, text, output);
-  const sparse = openRun(join(directory, 'sparse'), settings.sparse, backend, text, output);
+  const dense = openRun(join(directory, 'dense'), 'dense', settings.dense, backend, text, output);
+  const sparse = openRun(join(directory, 'sparse'), 'sparse', settings.sparse, backend, text, output);
   try {
     output.line(`\nSide by side: ${comparedSteps} steps of the dense twin and of the sparse model, in turns`);
     const training = await trainInTurns(dense.run, sparse.run, comparedSteps, signal);
@@ -212,6 +212,7 @@ interface OpenRun {
 
 function openRun(
   directory: string,
+  name: string,
   { train, text: textSettings, model }: RunSettings,
   backend: Backend,
   text: PreparedText,
@@ -219,7 +220,7 @@ function openRun(
 ): OpenRun {
   mkdirSync(directory, { recursive: true });
   const config = { ...model, vocabSize: text.tokenizer.vocabSize };
-  const printer = new ProgressPrinter(output, train);
+  const printer = new ProgressPrinter(output, train, name);
   const sampler = new TextSampler(config, text.tokenizer, backend, train.seed);
   const run = TrainingRun.open({
     directory,

@@ -15,14 +15,17 @@ const RECENT_RECORDS = 20;
 export class ProgressPrinter {
   readonly #output: Output;
   readonly #config: TrainConfig;
+  readonly #name: string;
   readonly #recent: StepRecord[] = [];
   #lastStep: StepRecord | null = null;
   #lastValidation: ValidationRecord | null = null;
   #bestValidation: ValidationRecord | null = null;
 
-  constructor(output: Output, config: TrainConfig) {
+  /** `name` stands before every line, where several runs share one output. */
+  constructor(output: Output, config: TrainConfig, name = '') {
     this.#output = output;
     this.#config = config;
+    this.#name = name && `${name}, `;
   }
 
   /** The last step record of this part of the run, null before the first. */
@@ -55,7 +58,7 @@ export class ProgressPrinter {
     const seconds = record === first ? tokens / record.tokensPerSecond : record.seconds - first.seconds;
     const tokensLeft = ((this.#config.steps - record.step) * record.tokens) / record.step;
     this.#output.progress().update({
-      label: 'training',
+      label: `${this.#name}training`,
       done: record.step,
       total: this.#config.steps,
       text: stepText(record),
@@ -70,11 +73,11 @@ export class ProgressPrinter {
     if (record.best) this.#bestValidation = record;
     const best = record.best ? ', best so far' : '';
     const loss = `validation loss ${record.loss.toFixed(4)}`;
-    this.#output.line(`step ${record.step}: ${loss}, ${record.bitsPerByte.toFixed(4)} bits/byte${best}`);
+    this.#output.line(`${this.#name}step ${record.step}: ${loss}, ${record.bitsPerByte.toFixed(4)} bits/byte${best}`);
   }
 
   #sample({ step, prompt, text }: SampleRecord): void {
-    this.#output.line(`step ${step}: ${JSON.stringify(prompt + text)}`);
+    this.#output.line(`${this.#name}step ${step}: ${JSON.stringify(prompt + text)}`);
   }
 }
 
