@@ -5,23 +5,15 @@
  */
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { cannotRunReadme, ROOT } from '../support/readme-commands.ts';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TIMEOUT_MS = 240_000;
 
-/** Once is enough, and npm starts scripts with its own Node. */
-function reasonToSkip(): string | null {
-  if (!existsSync(join(ROOT, '.git'))) return 'skipped, not a clone: which files are its own is not known';
-  if (process.env.npm_node_execpath !== process.execPath) return 'skipped, not started by the npm of this Node';
-  return null;
-}
-
-const reason = reasonToSkip();
+const reason = cannotRunReadme();
 
 describe.skipIf(reason !== null)(`the README's commands${reason ? ` (${reason})` : ''}`, () => {
   const copy = reason === null ? freshCopy() : '';
@@ -30,10 +22,14 @@ describe.skipIf(reason !== null)(`the README's commands${reason ? ` (${reason})`
   });
 
   it('npm start trains, compares and says where the result is', { timeout: TIMEOUT_MS }, () => {
-    const output = npm(copy, ['start', '--', '--minutes', '0.01', '--out', join(copy, 'quickstart')]);
+    const run = join(copy, 'quickstart');
+    const output = npm(copy, ['start', '--', '--minutes', '0.01', '--out', run]);
     expect(output).toContain('wasm kernels');
-    expect(output).toMatch(/tokens\/s/);
-    expect(existsSync(join(copy, 'quickstart', 'sparse', 'checkpoints'))).toBe(true);
+    expect(output).toContain('Dense against sparse');
+    expect(output).toMatch(/training +[\d,]+ tokens\/s +[\d,]+ tokens\/s/);
+    expect(readFileSync(join(run, 'report.html'), 'utf8')).toContain('Dense against sparse');
+    const text = npm(copy, ['exec', '--', 'qsparse', 'generate', join(run, 'sparse'), '--max-tokens', '3']);
+    expect(text).toMatch(/\S/);
   });
 
   it('npm test checks and tests', { timeout: TIMEOUT_MS }, () => {

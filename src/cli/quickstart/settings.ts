@@ -17,6 +17,8 @@ const HIDDEN_L1 = 3e-4;
 const BATCH_SIZE = 4;
 const LEARNING_RATE = 2e-3;
 const VALIDATION_TOKENS = 16_384;
+/** In a short run validation would otherwise take longer than the training. */
+const VALIDATION_TOKENS_PER_STEP = 64;
 /** Over the run; the comparison with the dense twin falls on one of them. */
 const VALIDATIONS = 10;
 /** The fewest steps that leave something to look at, on however slow a backend. */
@@ -60,7 +62,7 @@ export function quickstartSettings(
       lr: LEARNING_RATE,
       warmupSteps: Math.ceil(steps / 20),
       validateEvery,
-      validationTokens: VALIDATION_TOKENS,
+      validationTokens: Math.min(VALIDATION_TOKENS, VALIDATION_TOKENS_PER_STEP * steps),
       saveEvery: 0,
       detailEvery: 10,
       sampleEvery: 2 * validateEvery,
