@@ -28,7 +28,17 @@ describe.skipIf(reason !== null)(`the README's commands${reason ? ` (${reason})`
     expect(output).toContain('Dense against sparse');
     expect(output).toMatch(/training +[\d,]+ tokens\/s +[\d,]+ tokens\/s/);
     expect(readFileSync(join(run, 'report.html'), 'utf8')).toContain('Dense against sparse');
-    const text = npm(copy, ['exec', '--', 'qsparse', 'generate', join(run, 'sparse'), '--max-tokens', '3']);
+    const text = npm(copy, [
+      'exec',
+      '--',
+      'qsparse',
+      'generate',
+      join(run, 'sparse'),
+      '--prompt',
+      'The',
+      '--max-tokens',
+      '3',
+    ]);
     expect(text).toMatch(/\S/);
   });
 
