@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { intTensor, randomIds } from '../../test/support/tensors.ts';
-import { NO_SKIPS } from '../autograd/tape.ts';
+import { NO_SKIPS } from '../autograd/zero-skips.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import type { FloatType } from '../tensor/tensor.ts';
 import { ShapeError } from '../util/errors.ts';

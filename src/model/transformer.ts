@@ -10,8 +10,9 @@
  */
 
 import { type Observer, within } from '../autograd/observer.ts';
-import { Tape, type ZeroSkips } from '../autograd/tape.ts';
+import { Tape } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
+import type { ZeroSkips } from '../autograd/zero-skips.ts';
 import type { Backend, Precision } from '../backend.ts';
 import { qSparseInput, qSparseLinear, type Selection, takesLists } from '../nn/q-sparse-linear.ts';
 import { add } from '../ops/add.ts';

@@ -6,7 +6,7 @@
  * where gates are ReLU: its natural zeros are skipped. So the two effects, closed gates and top-K, can be told apart.
  */
 
-import { ALL_SKIPS, NO_SKIPS, type ZeroSkips } from '../../autograd/tape.ts';
+import { ALL_SKIPS, NO_SKIPS, type ZeroSkips } from '../../autograd/zero-skips.ts';
 import type { Backend, Precision } from '../../backend.ts';
 import { BackendError, UsageError } from '../../util/errors.ts';
 
