@@ -64,4 +64,18 @@ INLINE void share(int64_t count, int64_t grain, work w, int64_t *first, int64_t 
   *last = MIN(count, units * (w.part + 1) / w.parts * grain);
 }
 
+/* The first row of a part where rows are divided by their work, not by their number: that of a row is its elements and
+ * `rowCost` elements' worth besides. start [m + 1] as in SparseRows. */
+INLINE int64_t split_rows(const int32_t *start, int64_t m, int64_t rowCost, int64_t part, int64_t parts) {
+  if (part == parts) return m;
+  const int64_t goal = (start[m] + rowCost * m) * part / parts;
+  int64_t low = 0, high = m;
+  while (low < high) {
+    const int64_t middle = (low + high) / 2;
+    if (start[middle] + rowCost * middle < goal) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 #endif

@@ -51,25 +51,12 @@ INLINE int64_t sp_row(const float *x, const float *b, const int32_t *index, int6
   return at;
 }
 
-/* The first row at which `share` of the elements lie behind. */
-INLINE int64_t sp_split(const int32_t *start, int64_t m, int64_t part, int64_t parts) {
-  if (part == parts) return m;
-  const int64_t goal = (int64_t)start[m] * part / parts;
-  int64_t low = 0, high = m;
-  while (low < high) {
-    const int64_t middle = (low + high) / 2;
-    if (start[middle] < goal) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
 static void sampled_matmul(const double *args, work w) {
   const float *a = PF(0), *b = PF(1);
   const int32_t *start = PI(2), *index = PI(3);
   float *out = PF(4);
   const int64_t m = INT(5), n = INT(6), k = INT(7);
-  const int64_t first = sp_split(start, m, w.part, w.parts), last = sp_split(start, m, w.part + 1, w.parts);
+  const int64_t first = split_rows(start, m, 0, w.part, w.parts), last = split_rows(start, m, 0, w.part + 1, w.parts);
   const int64_t tile = MAX(SP_SIDE, SP_TILE_BYTES / (4 * k));
   int32_t *cursor = w.scratch;
   for (int64_t block = first; block < last; block += SP_ROW_BLOCK) {

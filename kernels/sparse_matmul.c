@@ -208,21 +208,8 @@ INLINE void sm_rows(int bf16, const int32_t *start, const int32_t *index, const 
   }
 }
 
-/* The first row at which `share` of the non-zeros lie behind: rows are divided by their work, not by their number. */
-INLINE int64_t sm_split(const int32_t *start, int64_t m, int64_t part, int64_t parts) {
-  if (part == parts) return m;
-  /* A row costs its non-zeros and one way of its sums to memory and back. */
-  const int64_t total = start[m] + 4 * m, goal = total * part / parts;
-  int64_t low = 0, high = m;
-  while (low < high) {
-    const int64_t middle = (low + high) / 2;
-    if (start[middle] + 4 * middle < goal) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
+#define SM_ROW_COST 4 /* non-zeros: one way of a row's sums to memory and back */
 
-#ifndef SM_TILE_ROWS
 /* Rows of a tile for a density: 12 non-zeros of a row should fall into it at least, within L1 for the denser half. */
 INLINE int64_t sm_tile_rows(int bf16, int64_t m, int64_t k, int64_t nonZeros) {
   const int64_t rowBytes = SM_COLS * (bf16 ? 2 : 4);
@@ -231,9 +218,6 @@ INLINE int64_t sm_tile_rows(int bf16, int64_t m, int64_t k, int64_t nonZeros) {
   while (rows * 2 * rowBytes <= SM_MAX_TILE && rows * perColumn < 12) rows *= 2;
   return rows;
 }
-#else
-INLINE int64_t sm_tile_rows(int bf16, int64_t m, int64_t k, int64_t nonZeros) { return SM_TILE_ROWS; }
-#endif
 
 /* The share of a part. */
 INLINE void sm_part(int bf16, const double *args, work w) {
@@ -248,8 +232,8 @@ INLINE void sm_part(int bf16, const double *args, work w) {
   if (tiles % w.parts == 0 || tiles >= 8 * w.parts) {
     share(n, SM_COLS, w, &n0, &n1);
   } else if (m >= 64 * w.parts) {
-    r0 = sm_split(start, m, w.part, w.parts);
-    r1 = sm_split(start, m, w.part + 1, w.parts);
+    r0 = split_rows(start, m, SM_ROW_COST, w.part, w.parts);
+    r1 = split_rows(start, m, SM_ROW_COST, w.part + 1, w.parts);
   } else {
     share(n, VL, w, &n0, &n1);
   }

@@ -6,6 +6,7 @@ import { loadBackend } from '../backends/load-backend.ts';
 import { loadModel } from '../model/load-model.ts';
 import { hasNaturalZeros } from '../ops/gated-hidden.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { checkPrecision } from '../train/check-precision.ts';
 import { UsageError } from '../util/errors.ts';
 import { benchDecode, DECODE_COLUMNS } from './bench/bench-decode.ts';
 import { checkChoice, openBenchModel, shapeConfig } from './bench/bench-model.ts';
@@ -15,7 +16,7 @@ import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts
 import { benchTrain, trainColumns } from './bench/bench-train.ts';
 import type { RoundsOptions } from './bench/rounds.ts';
 import type { TrainBenchModel } from './bench/train-stepper.ts';
-import { checkPrecisions, PRECISIONS, skipVariants, sparsityVariants } from './bench/train-variants.ts';
+import { PRECISIONS, skipVariants, sparsityVariants } from './bench/train-variants.ts';
 import {
   addCommonOptions,
   type CommonOptions,
@@ -137,7 +138,7 @@ async function runTrain(model: string | undefined, options: TrainBenchCommandOpt
   }
   await withBackend(options, async (backend, output, rounds) => {
     const { batchSize, precision = ['f32'], seed = 0, skips = false } = options;
-    checkPrecisions(precision, backend);
+    for (const one of precision) checkPrecision(one, backend);
     const variantsFor = (naturalZeros: boolean) =>
       skips
         ? skipVariants(precision, options.sparsity ?? [0.6])

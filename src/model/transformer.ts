@@ -56,7 +56,7 @@ export interface PassOptions {
 export interface StepOptions extends PassOptions {
   /** The gradients are those of gradientScale * (loss + l1): 1 / n for n accumulated batches. */
   gradientScale?: number;
-  /** Keep only the input of each half of a block and run it forward again for the gradients: less memory, a third more time. */
+  /** Keep only the input of each half of a block and run it forward again for the gradients: less memory, more time. */
   recompute?: boolean;
 }
 

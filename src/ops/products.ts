@@ -131,7 +131,7 @@ function sampledInputGradient(tape: Tape, x: Value, weight: Weight, dOut: Gradie
   tape.addGradient(x, { dense: null, rows: { ...rows, value } });
 }
 
-export function isRows(operand: Operand): operand is SparseRows {
+function isRows(operand: Operand): operand is SparseRows {
   return 'rows' in operand;
 }
 

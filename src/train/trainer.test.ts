@@ -279,7 +279,7 @@ describe('a checkpoint', () => {
 describe('precision', () => {
   it('bf16 is refused where the backend has no instruction for it', () => {
     expect(() => makeTrainer({ steps: 1, precision: 'bf16' })).toThrow(
-      /^\[--precision\] bf16 needs a processor with bf16 dot products .*: reference.* has none. Use f32\.$/,
+      /^\[--precision\] bf16: expected a processor with bf16 dot products .*, got reference.*\. Use f32\.$/,
     );
   });
 });

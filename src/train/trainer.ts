@@ -11,15 +11,16 @@
  */
 
 import { type Observer, within } from '../autograd/observer.ts';
-import type { Backend, Kernels, Precision } from '../backend.ts';
+import type { Backend, Kernels } from '../backend.ts';
 import { withKernels } from '../backends/time-kernels.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { denseTrainingFlops } from '../model/flops.ts';
 import { StepStatistics } from '../model/statistics.ts';
 import { Transformer } from '../model/transformer.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
-import { TrainingError, UsageError } from '../util/errors.ts';
+import { TrainingError } from '../util/errors.ts';
 import { AdamW } from './adamw.ts';
+import { checkPrecision } from './check-precision.ts';
 import { findOrigin, firstBrokenParameter } from './diagnose.ts';
 import { LossWatch } from './loss-watch.ts';
 import type { DetailRecord, MetricsRecord, SampleRecord, StepRecord, ValidationRecord } from './metrics.ts';
@@ -102,8 +103,8 @@ export class Trainer {
   #savedStep: number;
 
   /**
-   * Allocates the model, its gradients and moments on `backend`; a fresh model unless it is restored afterwards. Throws UsageError for
-   * bf16 on a backend that has no instruction for it.
+   * Allocates the model, its gradients and moments on `backend`; a fresh model unless it is restored afterwards. Throws BackendError
+   * for bf16 on a backend that has no instruction for it.
    */
   constructor(options: TrainerOptions) {
     const { train, data, progress = START } = options;
@@ -348,15 +349,6 @@ export class Trainer {
       peakBytes: this.model.pool.peakBytes,
     };
   }
-}
-
-/** Emulated, bf16 products are slower than f32 ones and less exact: nobody would want that without knowing. */
-export function checkPrecision(precision: Precision, backend: Backend): void {
-  if (precision === 'f32' || backend.bf16) return;
-  throw new UsageError(
-    '--precision',
-    `bf16 needs a processor with bf16 dot products (AVX-512 BF16 or ARM BF16): ${backend.description} has none. Use f32.`,
-  );
 }
 
 /** True at every multiple of `every`; 0 is never. */

@@ -2,8 +2,7 @@
  * The conformance suite: one set of cases for every backend, judged against the reference backend.
  *
  * For each kernel of the table: results within the bounds of compare.ts (indices equal), inputs unchanged, nothing
- * written outside of a tensor, and the same bits for one, two and three threads. Then the laws of laws.ts. What a backend
- * cannot do stands in `skip` with its reason, and is reported as skipped.
+ * written outside of a tensor, and the same bits for one, two and three threads. Then the laws of laws.ts.
  */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,14 +14,7 @@ import { casesByKernel } from './cases.ts';
 import { differenceOfBits, faults } from './compare.ts';
 import { describeLaws } from './laws.ts';
 
-export interface Gap {
-  reason: string;
-  /** Tested against `KERNEL: CASE`. */
-  cases: RegExp;
-}
-
 export interface ConformanceOptions {
-  skip?: readonly Gap[];
   /** Numbers of threads that must give the same bits; the first is judged against the reference. */
   threads?: readonly number[];
 }
@@ -41,7 +33,6 @@ const KERNELS = Object.keys(createReferenceBackend().kernels) as (keyof Kernels)
 export function runConformance(name: string, create: BackendFactory, options: ConformanceOptions = {}): void {
   const threads = options.threads ?? [1, 2, 3];
   const all = casesByKernel();
-  const skips = options.skip ?? [];
 
   describe(`conformance of ${name}`, () => {
     const reference = createReferenceBackend();
@@ -53,12 +44,8 @@ export function runConformance(name: string, create: BackendFactory, options: Co
       for (const backend of backends) backend.dispose();
     });
 
-    for (const gap of skips) it.skip(`${gap.cases}: ${gap.reason}`);
-
     for (const kernel of KERNELS) {
-      const cases = (all.get(kernel) ?? []).filter(
-        (testCase) => !skips.some((gap) => gap.cases.test(`${kernel}: ${testCase.name}`)),
-      );
+      const cases = all.get(kernel) ?? [];
       it(`${kernel}: ${cases.length} cases`, { timeout: TIMEOUT_MS }, () => {
         expect(all.get(kernel), `cases of ${kernel}`).toBeDefined();
         const found = cases.flatMap((testCase, i) => faultsOf(testCase, i, reference, backends));

@@ -1,13 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { BackendError, UsageError } from '../../util/errors.ts';
-import {
-  checkPrecisions,
-  isDenseTwin,
-  SKIP_NAMES,
-  skipsText,
-  skipVariants,
-  sparsityVariants,
-} from './train-variants.ts';
+import { UsageError } from '../../util/errors.ts';
+import { isDenseTwin, SKIP_NAMES, skipsText, skipVariants, sparsityVariants } from './train-variants.ts';
 
 const summary = (variants: ReturnType<typeof sparsityVariants>) =>
   variants.map((variant) => `${variant.precision} ${variant.sparsity} ${skipsText(variant)}`);
@@ -48,13 +41,4 @@ describe('skipVariants', () => {
     expect(() => skipVariants(['f32'], [0.4, 0.6])).toThrow(UsageError);
     expect(skipVariants(['f32'], [0]).filter(isDenseTwin)).toHaveLength(1);
   });
-});
-
-it('refuses bf16 where the processor would only imitate it', () => {
-  expect(() => checkPrecisions(['f32', 'bf16'], { description: 'native avx2, 2 threads', bf16: false })).toThrow(
-    /got native avx2, 2 threads/,
-  );
-  expect(() => checkPrecisions(['bf16'], { description: 'wasm, 1 thread', bf16: false })).toThrow(BackendError);
-  checkPrecisions(['f32'], { description: 'wasm, 1 thread', bf16: false });
-  checkPrecisions(['bf16'], { description: 'native avx512bf16, 2 threads', bf16: true });
 });

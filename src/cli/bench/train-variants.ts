@@ -7,8 +7,8 @@
  */
 
 import { ALL_SKIPS, NO_SKIPS, type ZeroSkips } from '../../autograd/zero-skips.ts';
-import type { Backend, Precision } from '../../backend.ts';
-import { BackendError, UsageError } from '../../util/errors.ts';
+import type { Precision } from '../../backend.ts';
+import { UsageError } from '../../util/errors.ts';
 
 export const PRECISIONS: readonly Precision[] = ['f32', 'bf16'];
 export type SkipName = keyof ZeroSkips;
@@ -61,16 +61,4 @@ export function isDenseTwin({ sparsity, skips }: TrainVariant): boolean {
 export function skipsText({ skips, without }: TrainVariant): string {
   if (without !== null) return `all but ${without}`;
   return skips === NO_SKIPS ? 'none' : 'all';
-}
-
-/** Throws BackendError where a precision is asked for that this machine would only imitate. */
-export function checkPrecisions(
-  precisions: readonly Precision[],
-  backend: Pick<Backend, 'description' | 'bf16'>,
-): void {
-  if (!precisions.includes('bf16') || backend.bf16) return;
-  throw new BackendError(
-    '--precision',
-    `bf16: expected a processor with bf16 dot products (AVX-512 BF16, Arm BF16), got ${backend.description}. Leave bf16 out.`,
-  );
 }
