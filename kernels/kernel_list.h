@@ -13,6 +13,10 @@
   X(matvec)                                                                                                            \
   X(sparse_matvec)                                                                                                     \
   X(matvec_transposed)                                                                                                 \
+  X(weight_matvec)                                                                                                     \
+  X(weight_matmul)                                                                                                     \
+  X(weight_dots)                                                                                                       \
+  X(quantize_rows)                                                                                                     \
   X(select_top_k)                                                                                                      \
   X(count_non_zeros)                                                                                                   \
   X(prefix_sum)                                                                                                        \

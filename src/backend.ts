@@ -10,8 +10,10 @@
  * - The float dtype is f32; the reference backend takes f64 as well (all tensors of a call alike).
  */
 
+import type { QuantizedRows } from './tensor/quantized-rows.ts';
 import type { SparseRows } from './tensor/sparse-rows.ts';
 import type { DataOf, DType, FloatTensor, IntTensor, Tensor } from './tensor/tensor.ts';
+import type { WeightMatrix } from './tensor/weight-matrix.ts';
 
 /** The gate of the feed-forward: relu(g)^2 * u, relu(g) * u, silu(g) * u. */
 export type Activation = 'relu2' | 'relu' | 'silu';
@@ -34,6 +36,12 @@ export interface MatmulOptions {
   /** 'f32' where left out. Every backend computes 'bf16'; it is fast only where `Backend.bf16` is true. */
   precision?: Precision;
 }
+
+/**
+ * The input of a product with a WeightMatrix, [N, k]: dense or the list of a selection for f32 and bf16 weights (products and sums in
+ * f32), quantised for int8 and ternary ones (sums in i32, exact for any k up to 2^17; then out = (sum over groups of sum * wScale) * xScale).
+ */
+export type WeightInput = Tensor<'f32'> | SparseRows | QuantizedRows;
 
 export interface ColumnRange {
   readonly first: number;
@@ -98,6 +106,25 @@ export interface Kernels {
   sparseMatvec(x: SparseRows, w: FloatTensor, out: FloatTensor, options?: { accumulate?: boolean }): void;
   /** out [n] = x [k] w^T, w [n, k]: one token against rows (the output head, tied to the embedding). */
   matvecTransposed(x: FloatTensor, w: FloatTensor, out: FloatTensor): void;
+
+  // ---- products with weights as inference stores them (WeightMatrix) --------------------------------------------------
+  /**
+   * out [N, n] = x [N, k] w [k, n], each token on its own: the rows of w at its non-zeros are streamed from memory. For one token and a
+   * few. With scaleAxis 'cols' (or no scales). A row of out has the same bits as that token alone, and as `weightMatmul` for int8 and ternary.
+   */
+  weightMatvec(x: WeightInput, w: WeightMatrix, out: Tensor<'f32'>, options?: { accumulate?: boolean }): void;
+  /** The same product for many tokens: tiles of w are unpacked once, and all tokens pass over them. */
+  weightMatmul(x: WeightInput, w: WeightMatrix, out: Tensor<'f32'>, options?: { accumulate?: boolean }): void;
+  /**
+   * Dot products with the rows of w [n, k] (scaleAxis 'rows' or no scales): out [N, n] = x w^T. With `at` [N, n] only its elements, in its
+   * order: out [nonZeros(at)] (the output head; `up` behind open gates). The values of `at` are not read. x is dense.
+   */
+  weightDots(x: WeightInput, w: WeightMatrix, out: Tensor<'f32'>, options?: { at?: SparseRows }): void;
+  /**
+   * 8-bit activations: scale = (max |x| + 1e-5) / 127 of each row, value = x * (127 / (max |x| + 1e-5)) rounded to nearest, ties to even, in
+   * f32. A list stays a list (out shares its start and index). Source: Q-Sparse (arXiv 2407.10969) eq. 5 - 7.
+   */
+  quantizeRows(x: Tensor<'f32'> | SparseRows, out: QuantizedRows): void;
 
   // ---- selection and lists ------------------------------------------------------------------------------------------
   /**

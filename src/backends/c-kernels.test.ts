@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Kernels } from '../backend.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
 import { type DType, sizeOf, type Tensor } from '../tensor/tensor.ts';
+import { newData } from '../tensor/view-of.ts';
 import { ShapeError } from '../util/errors.ts';
 import { C_KERNEL_NAMES, createCKernels } from './c-kernels.ts';
 
@@ -21,8 +22,7 @@ function recorder(): { kernels: Kernels; runs: Run[] } {
 }
 
 function tensor<D extends DType = 'f32'>(address: number, shape: number[], dtype = 'f32' as D): Tensor<D> {
-  const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
-  return { dtype, shape, address, data: new arrays[dtype](sizeOf(shape)) as Tensor<D>['data'] };
+  return { dtype, shape, address, data: newData(dtype, sizeOf(shape)) };
 }
 
 function sparse(address: number, rows: number, cols: number): SparseRows {

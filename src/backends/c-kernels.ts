@@ -7,8 +7,10 @@
  * Shapes are trusted here: check-kernels.ts stands in front.
  */
 
-import type { Activation, Kernels } from '../backend.ts';
+import type { Activation, Kernels, WeightInput } from '../backend.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { WeightMatrix, WeightType } from '../tensor/weight-matrix.ts';
 import { ShapeError } from '../util/errors.ts';
 
 /** Names of the C entries, as in kernels/*.c. The order is the order of the C table. */
@@ -19,6 +21,10 @@ export const C_KERNEL_NAMES = [
   'matvec',
   'sparse_matvec',
   'matvec_transposed',
+  'weight_matvec',
+  'weight_matmul',
+  'weight_dots',
+  'quantize_rows',
   'select_top_k',
   'count_non_zeros',
   'prefix_sum',
@@ -94,6 +100,8 @@ type Call = (
   s10?: number,
   s11?: number,
   s12?: number,
+  s13?: number,
+  s14?: number,
 ) => void;
 
 /** All kernels of the Backend interface, run by `host`. Takes f32 tensors in the host's memory. */
@@ -101,6 +109,7 @@ export function createCKernels(host: CKernelHost): Kernels {
   const call = createCall(host);
   return {
     ...productKernels(call),
+    ...weightKernels(call),
     ...selectionKernels(call),
     ...normKernels(call),
     ...attentionKernels(call),
@@ -110,7 +119,7 @@ export function createCKernels(host: CKernelHost): Kernels {
   };
 }
 
-/** Thirteen parameters instead of a rest array, which would be allocated at each call. */
+/** Fifteen parameters instead of a rest array, which would be allocated at each call. */
 function createCall(host: CKernelHost): Call {
   return (
     kernel,
@@ -128,6 +137,8 @@ function createCall(host: CKernelHost): Call {
     s10 = 0,
     s11 = 0,
     s12 = 0,
+    s13 = 0,
+    s14 = 0,
   ) => {
     const args = host.args;
     args[0] = s0;
@@ -143,6 +154,8 @@ function createCall(host: CKernelHost): Call {
     args[10] = s10;
     args[11] = s11;
     args[12] = s12;
+    args[13] = s13;
+    args[14] = s14;
     host.run(kernel, work < SMALL_WORK ? 1 : undefined);
   };
 }
@@ -233,6 +246,82 @@ function productKernels(call: Call): Pick<Kernels, Products> {
       const k = x.data.length;
       const n = out.data.length;
       call('matvec_transposed', 4 * k * n, x.address, w.address, out.address, k, n);
+    },
+  };
+}
+
+/** How the C kernels know the layout of a row. */
+const WEIGHT_CODES: Readonly<Record<WeightType, number>> = { f32: 0, bf16: 1, int8: 2, ternary: 3 };
+
+type Weights = 'weightMatvec' | 'weightMatmul' | 'weightDots' | 'quantizeRows';
+
+function weightKernels(call: Call): Pick<Kernels, Weights> {
+  const product = (
+    kernel: 'weight_matvec' | 'weight_matmul',
+    x: WeightInput,
+    w: WeightMatrix,
+    out: Tensor,
+    accumulate: boolean | undefined,
+  ) => {
+    const list = 'data' in x ? null : x;
+    const value = 'data' in x ? x : x.value;
+    const tokens = 'data' in x ? x.data.length / w.rows : x.rows;
+    call(
+      kernel,
+      2 * tokens * w.rows * w.cols,
+      list?.start?.address ?? 0,
+      list?.index?.address ?? 0,
+      value.address,
+      'scale' in x ? x.scale.address : 0,
+      w.data.address,
+      w.rowBytes,
+      w.scale?.address ?? 0,
+      w.groupRows,
+      WEIGHT_CODES[w.dtype],
+      out.address,
+      tokens,
+      w.rows,
+      w.cols,
+      bit(accumulate),
+    );
+  };
+  return {
+    weightMatvec: (x, w, out, options) => product('weight_matvec', x, w, out, options?.accumulate),
+    weightMatmul: (x, w, out, options) => product('weight_matmul', x, w, out, options?.accumulate),
+    weightDots(x, w, out, options) {
+      const at = options?.at;
+      const value = 'data' in x ? x : x.value;
+      const tokens = 'data' in x ? x.data.length / w.cols : x.rows;
+      call(
+        'weight_dots',
+        2 * out.data.length * w.cols,
+        value.address,
+        'scale' in x ? x.scale.address : 0,
+        w.data.address,
+        w.rowBytes,
+        w.scale?.address ?? 0,
+        WEIGHT_CODES[w.dtype],
+        out.address,
+        tokens,
+        w.rows,
+        w.cols,
+        at?.start.address ?? 0,
+        at?.index.address ?? 0,
+      );
+    },
+    quantizeRows(x, out) {
+      const from = 'data' in x ? x.address : x.value.address;
+      const start = 'data' in x ? 0 : x.start.address;
+      call(
+        'quantize_rows',
+        8 * out.rows * out.cols,
+        from,
+        start,
+        out.value.address,
+        out.scale.address,
+        out.rows,
+        out.cols,
+      );
     },
   };
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Kernels } from '../backend.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
-import type { DataOf, DType, FloatTensor, Tensor } from '../tensor/tensor.ts';
+import { type DType, type FloatTensor, sizeOf, type Tensor } from '../tensor/tensor.ts';
+import { newData } from '../tensor/view-of.ts';
 import { BackendError, ShapeError } from '../util/errors.ts';
 import { checkKernels } from './check-kernels.ts';
 
@@ -14,10 +15,8 @@ function spy(reached: string[]): Kernels {
 const reached: string[] = [];
 const kernels = checkKernels(spy(reached));
 
-const ARRAYS = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
-
 function tensor<D extends DType>(dtype: D, shape: number[], values?: number[]): Tensor<D> {
-  const data = new ARRAYS[dtype](shape.reduce((a, b) => a * b, 1)) as DataOf[D];
+  const data = newData(dtype, sizeOf(shape));
   if (values) data.set(values);
   return { dtype, shape, data, address: 0 };
 }

@@ -19,7 +19,9 @@ export function mismatch(op: string, what: string, expected: string, got: unknow
  * backend (its address is not 0): those kernels would read f64 as f32.
  */
 export function floatTypeOf(op: string, name: string, tensor: Tensor): FloatType {
-  if (tensor.dtype === 'i32') throw new ShapeError(op, `dtype of ${name}: expected f32 or f64, got i32.`);
+  if (tensor.dtype !== 'f32' && tensor.dtype !== 'f64') {
+    throw new ShapeError(op, `dtype of ${name}: expected f32 or f64, got ${tensor.dtype}.`);
+  }
   if (tensor.dtype === 'f64' && tensor.address !== 0) {
     throw new BackendError(op, `no f64 kernel on this backend (tensor ${name}): use f32, or the reference backend.`);
   }

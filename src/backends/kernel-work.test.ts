@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { floatTensor, intTensor } from '../../test/support/tensors.ts';
+import type { QuantizedRows } from '../tensor/quantized-rows.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor, Tensor } from '../tensor/tensor.ts';
+import type { WeightMatrix } from '../tensor/weight-matrix.ts';
 import { type KernelWork, kernelWork } from './kernel-work.ts';
 import { createReferenceBackend } from './reference/reference-backend.ts';
 import type { KernelName } from './time-kernels.ts';
@@ -16,6 +18,18 @@ function list(rows: number, cols: number, count: number): SparseRows {
   const start = ints(rows + 1);
   start.data.fill(count, 1);
   return { rows, cols, start, index: ints(count + 5), value: f32(count + 5) };
+}
+
+/** Rows of 64 bytes, whatever they hold. */
+function weights(rows: number, cols: number): WeightMatrix {
+  const data = backend.allocate('u8', rows * 64).data;
+  const bytes: Tensor<'u8'> = { dtype: 'u8', shape: [rows * 64], data, address: 0 };
+  return { dtype: 'f32', rows, cols, rowBytes: 64, data: bytes, scale: null, scaleAxis: 'cols', groupRows: rows };
+}
+
+function quantized({ rows, cols, start, index }: SparseRows): QuantizedRows {
+  const value = { dtype: 'i8', shape: [12], data: new Int8Array(12), address: 0 } as const;
+  return { rows, cols, start, index, value, scale: f32(rows) as Tensor<'f32'> };
 }
 
 const heads = { batch: 2, seqLen: 3, nHeads: 4, nKvHeads: 2, headDim: 8 };
@@ -48,6 +62,19 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['matvecTransposed', [f32(5), f32(10, 5), f32(10)], work(100, 100, 4 * 65)],
   // Of w only the rows at the 4 non-zeros; the list is 2 starts, 4 indices, 4 values.
   ['sparseMatvec', [list(1, 10, 4), f32(10, 5), f32(5)], work(40, 100, 4 * 20 + 40 + 20)],
+
+  // Rows of 64 bytes. 7 non-zeros read 7 of them; dense 3 * 10 * 5. A list of 8-bit values: 4 starts, 7 indices, 7 values, 3 scales.
+  ['weightMatvec', [list(3, 10, 7), weights(10, 5), f32(3, 5)], work(70, 300, 7 * 64 + 72 + 60)],
+  [
+    'weightMatvec',
+    [quantized(list(3, 10, 7)), weights(10, 5), f32(3, 5), { accumulate: true }],
+    work(70, 300, 7 * 64 + 63 + 120),
+  ],
+  ['weightMatmul', [f32(3, 10), weights(10, 5), f32(3, 5)], work(300, 300, 10 * 64 + 120 + 60)],
+  ['weightDots', [f32(3, 10), weights(5, 10), f32(3, 5)], work(300, 300, 5 * 64 + 120 + 60)],
+  // Two dot products of 10.
+  ['weightDots', [f32(3, 10), weights(5, 10), f32(2), { at: list(3, 5, 2) }], work(40, 40, 2 * 64 + 120 + 8)],
+  ['quantizeRows', [list(3, 10, 7), quantized(list(3, 10, 7))], moved(72 + 63)],
 
   ['selectTopK', [f32(3, 10), 2, list(3, 10, 6)], moved(120 + 64)],
   ['countNonZeros', [f32(3, 10), ints(4)], moved(120 + 16)],

@@ -10,9 +10,10 @@
  * Lists count what they hold after the call: an output list is then filled.
  */
 
-import type { ColumnRange, Kernels, MatmulOptions } from '../backend.ts';
+import type { ColumnRange, Kernels, MatmulOptions, WeightInput } from '../backend.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import { BYTES_PER_ELEMENT, type Tensor } from '../tensor/tensor.ts';
+import type { WeightMatrix } from '../tensor/weight-matrix.ts';
 import { columnsOf, elementsOf, rowsOf } from './matrix-shape.ts';
 import type { KernelName } from './time-kernels.ts';
 
@@ -36,6 +37,15 @@ const WORK: WorkTable = {
   sparseMatvec: (x, w, out, options) =>
     listProduct(x, columnsOf(w), nonZeros(x) * columnsOf(w) * sizeOf(w) + bytesOf(x, ...written(out, options))),
   matvecTransposed: (x, w, out) => product(elementsOf(w), bytesOf(x, w, out)),
+
+  weightMatvec: (x, w, out, options) =>
+    weightProduct(x, w, elementsOfInput(x) * w.rowBytes, [x, ...written(out, options)]),
+  weightMatmul: (x, w, out, options) => weightProduct(x, w, w.rows * w.rowBytes, [x, ...written(out, options)]),
+  weightDots: (x, w, out) => {
+    const rows = Math.min(elementsOf(out), w.rows);
+    return product(elementsOf(out) * w.cols, rows * w.rowBytes + inputBytes(x) + bytesOf(out));
+  },
+  quantizeRows: (x, out) => moved(inputBytes(x) + inputBytes(out)),
 
   selectTopK: (x, _kept, out) => moved(bytesOf(x, out)),
   countNonZeros: (x, start) => moved(bytesOf(x, start)),
@@ -97,6 +107,34 @@ function product(multiplyAdds: number, bytes: number): KernelWork {
 /** For each element of a list as many multiply-adds as the matrix beside it has columns. */
 function listProduct(list: SparseRows, columns: number, bytes: number): KernelWork {
   return { flops: 2 * nonZeros(list) * columns, denseFlops: 2 * list.rows * list.cols * columns, bytes };
+}
+
+/** A product with stored weights, of which `weightBytes` are read. */
+function weightProduct(
+  x: WeightInput,
+  w: WeightMatrix,
+  weightBytes: number,
+  others: (WeightInput | Tensor)[],
+): KernelWork {
+  const dense = 2 * rowsOfInput(x, w.rows) * w.rows * w.cols;
+  const bytes = others.reduce((sum, operand) => sum + inputBytes(operand), weightBytes);
+  return { flops: 2 * elementsOfInput(x) * w.cols, denseFlops: dense, bytes };
+}
+
+function rowsOfInput(x: WeightInput, cols: number): number {
+  return 'value' in x ? x.rows : elementsOf(x) / cols;
+}
+
+/** What is multiplied: the elements of a list, or all. */
+function elementsOfInput(x: WeightInput): number {
+  if (!('value' in x)) return elementsOf(x);
+  return x.start === null ? x.rows * x.cols : x.start.data[x.rows];
+}
+
+function inputBytes(x: WeightInput | Tensor): number {
+  if (!('value' in x)) return bytesOf(x);
+  const list = x.start === null ? 0 : (x.rows + 1 + elementsOfInput(x)) * BYTES_PER_ELEMENT.i32;
+  return list + elementsOfInput(x) * sizeOf(x.value) + ('scale' in x ? bytesOf(x.scale) : 0);
 }
 
 /** No arithmetic worth the name. */

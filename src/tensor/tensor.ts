@@ -7,13 +7,19 @@
 
 import { ShapeError } from '../util/errors.ts';
 
-/** `f64` exists for the reference backend's finite differences and for exact partial sums; the C kernels take f32. */
-export type DType = 'f32' | 'f64' | 'i32';
+/**
+ * `f64` exists for the reference backend's finite differences and for exact partial sums; the C kernels take f32. `i8` are
+ * quantised activations and cached keys and values, `u16` the bits of f16 (caches), `u8` the bytes of a weight matrix in its own layout.
+ */
+export type DType = 'f32' | 'f64' | 'i32' | 'i8' | 'u8' | 'u16';
 
 export interface DataOf {
   f32: Float32Array;
   f64: Float64Array;
   i32: Int32Array;
+  i8: Int8Array;
+  u8: Uint8Array;
+  u16: Uint16Array;
 }
 
 export type FloatType = 'f32' | 'f64';
@@ -29,7 +35,7 @@ export interface Tensor<D extends DType = DType> {
 export type FloatTensor = Tensor<FloatType>;
 export type IntTensor = Tensor<'i32'>;
 
-export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = { f32: 4, f64: 8, i32: 4 };
+export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = { f32: 4, f64: 8, i32: 4, i8: 1, u8: 1, u16: 2 };
 
 /** The number of elements of a shape; 1 for the empty shape. */
 export function sizeOf(shape: readonly number[]): number {

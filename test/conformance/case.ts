@@ -8,7 +8,16 @@
 
 import type { Backend, Kernels } from '../../src/backend.ts';
 import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
-import { type DType, type FloatTensor, type IntTensor, sizeOf, type Tensor, view } from '../../src/tensor/tensor.ts';
+import {
+  BYTES_PER_ELEMENT,
+  type DataOf,
+  type DType,
+  type FloatTensor,
+  type IntTensor,
+  sizeOf,
+  type Tensor,
+  view,
+} from '../../src/tensor/tensor.ts';
 
 /** Contents of a tensor before the call; null: an output that the kernel must write whole. */
 export interface TensorSpec {
@@ -45,6 +54,22 @@ export class Tensors {
     return this.get(name) as IntTensor;
   }
 
+  f32(name: string): Tensor<'f32'> {
+    return this.get(name) as Tensor<'f32'>;
+  }
+
+  i32(name: string): Tensor<'i32'> {
+    return this.get(name) as Tensor<'i32'>;
+  }
+
+  i8(name: string): Tensor<'i8'> {
+    return this.get(name) as Tensor<'i8'>;
+  }
+
+  u8(name: string): Tensor<'u8'> {
+    return this.get(name) as Tensor<'u8'>;
+  }
+
   f64(name: string): Tensor<'f64'> {
     return this.get(name) as Tensor<'f64'>;
   }
@@ -63,7 +88,7 @@ export class Tensors {
 }
 
 /** What stands in each tensor after the call. */
-export type Outcome = Record<string, Float32Array | Float64Array | Int32Array>;
+export type Outcome = Record<string, DataOf[DType]>;
 
 export interface RunOptions {
   /** What outputs hold before the call: NaN for the backend under test, so that reading one is seen. */
@@ -74,7 +99,7 @@ export interface RunOptions {
 
 /** 16 elements are 64 bytes of f32: a full vector that runs over an end is caught, and alignment is kept. */
 const GUARD_ELEMENTS = 16;
-const GUARD_VALUE = 1234567;
+const guardOf = (dtype: DType) => (BYTES_PER_ELEMENT[dtype] >= 4 ? 1234567 : 117);
 
 /** Runs a case on a backend; `contents` is what `testCase.tensors()` gave. Throws where the kernel throws or wrote outside of a tensor. */
 export function runCase(
@@ -83,23 +108,26 @@ export function runCase(
   contents: Record<string, TensorSpec>,
   options: RunOptions,
 ): Outcome {
+  // Rows of weights begin at multiples of 4 bytes.
+  const shiftOf = ({ dtype }: TensorSpec) => (dtype === 'u8' ? 4 * options.shift : options.shift);
   const specs = Object.entries(contents);
   const memory = specs.map(([, spec]) => {
-    return backend.allocate(spec.dtype, 2 * GUARD_ELEMENTS + options.shift + sizeOf(spec.shape));
+    return backend.allocate(spec.dtype, 2 * GUARD_ELEMENTS + shiftOf(spec) + sizeOf(spec.shape));
   });
   try {
     const tensors = specs.map(([, spec], i) => {
-      memory[i].data.fill(GUARD_VALUE);
+      memory[i].data.fill(guardOf(spec.dtype));
       const whole = { dtype: spec.dtype, shape: [memory[i].data.length], ...memory[i] };
-      const tensor = view(whole, spec.shape, GUARD_ELEMENTS + options.shift);
+      const tensor = view(whole, spec.shape, GUARD_ELEMENTS + shiftOf(spec));
       if (spec.values) tensor.data.set(spec.values);
       else tensor.data.fill(options.poison);
       return tensor;
     });
     testCase.call(backend.kernels, new Tensors(new Map(specs.map(([name], i) => [name, tensors[i]]))));
     const outcome: Outcome = {};
-    specs.forEach(([name], i) => {
-      expectGuards(name, memory[i].data, tensors[i].data.length, GUARD_ELEMENTS + options.shift);
+    specs.forEach(([name, spec], i) => {
+      const first = GUARD_ELEMENTS + shiftOf(spec);
+      expectGuards(name, memory[i].data, tensors[i].data.length, first, guardOf(spec.dtype));
       outcome[name] = tensors[i].data.slice();
     });
     return outcome;
@@ -108,10 +136,10 @@ export function runCase(
   }
 }
 
-function expectGuards(name: string, data: Outcome[string], length: number, first: number): void {
+function expectGuards(name: string, data: Outcome[string], length: number, first: number, guard: number): void {
   for (let i = 0; i < data.length; i++) {
     const inside = i >= first && i < first + length;
-    if (!inside && data[i] !== GUARD_VALUE) {
+    if (!inside && data[i] !== guard) {
       throw new Error(`wrote outside of ${name}: element ${i - first} of ${length} became ${data[i]}`);
     }
   }

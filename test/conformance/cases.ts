@@ -6,10 +6,17 @@ import { layerCases } from './layer-cases.ts';
 import { productCases } from './product-cases.ts';
 import { selectionCases } from './selection-cases.ts';
 import { trainingCases } from './training-cases.ts';
+import { weightCases } from './weight-cases.ts';
 
 export function casesByKernel(): Map<keyof Kernels, Case[]> {
   const byKernel = new Map<keyof Kernels, Case[]>();
-  for (const testCase of [...productCases(), ...selectionCases(), ...layerCases(), ...trainingCases()]) {
+  for (const testCase of [
+    ...productCases(),
+    ...weightCases(),
+    ...selectionCases(),
+    ...layerCases(),
+    ...trainingCases(),
+  ]) {
     const cases = byKernel.get(testCase.kernel);
     if (cases) cases.push(testCase);
     else byKernel.set(testCase.kernel, [testCase]);

@@ -29,7 +29,7 @@ const kernels = checkKernels(unreachable);
 /** Any size fits these: there is no second tensor to compare with. */
 const ANY_SIZE: readonly string[] = ['scale x', 'fill x', 'rope x'];
 
-const WRONG: Record<DType, DType> = { f32: 'i32', f64: 'f32', i32: 'f32' };
+const WRONG: Record<DType, DType> = { f32: 'i32', f64: 'f32', i32: 'f32', i8: 'u8', u8: 'i8', u16: 'i32' };
 
 function build(
   specs: Record<string, TensorSpec>,

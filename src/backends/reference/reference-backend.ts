@@ -6,7 +6,8 @@
  */
 
 import type { Backend, Kernels } from '../../backend.ts';
-import type { DataOf, DType } from '../../tensor/tensor.ts';
+import type { DType } from '../../tensor/tensor.ts';
+import { newData } from '../../tensor/view-of.ts';
 import { checkKernels } from '../check-kernels.ts';
 import { adamw } from './adamw.ts';
 import { attention, attentionBackward, attentionCached } from './attention.ts';
@@ -31,10 +32,12 @@ import {
 import { sampledMatmul } from './sampled-matmul.ts';
 import { sparseMatmul } from './sparse-matmul.ts';
 import { selectTopK } from './top-k.ts';
+import { quantizeRows, weightDots, weightMatmul, weightMatvec } from './weights.ts';
 
 /** The kernels without any check; `createReferenceBackend` gives them with. */
 const REFERENCE_KERNELS: Kernels = {
   ...{ matmul, sparseMatmul, sampledMatmul, matvec, sparseMatvec, matvecTransposed },
+  ...{ weightMatvec, weightMatmul, weightDots, quantizeRows },
   ...{ selectTopK, countNonZeros, gatherNonZeros, transposeRows, scatterRows, gatherAt, maskRows },
   ...{ rescaleRows, rescaleRowsBackward },
   ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, attentionCached },
@@ -52,14 +55,9 @@ export function createReferenceBackend(options: { debug?: boolean } = {}): Backe
     bf16: false,
     kernels: checkKernels(REFERENCE_KERNELS, options),
     allocate<D extends DType>(dtype: D, length: number) {
-      return { data: newData(dtype, length) as DataOf[D], address: 0 };
+      return { data: newData(dtype, length), address: 0 };
     },
     free() {},
     dispose() {},
   };
-}
-
-function newData(dtype: DType, length: number): DataOf[DType] {
-  if (dtype === 'f32') return new Float32Array(length);
-  return dtype === 'f64' ? new Float64Array(length) : new Int32Array(length);
 }
