@@ -226,6 +226,7 @@ function weightSpec(
   const rowBytes = strideOf(shape, cols);
   const values = new Values(`w ${name}`);
   const bytes = new Uint8Array(rows * rowBytes);
+  const size = (rows - 1) * rowBytes + weightRowBytes(dtype, cols);
   const view = new DataView(bytes.buffer);
   for (let row = 0; row < rows; row++) {
     for (let i = 0; i < rowBytes; i += 4) {
@@ -236,12 +237,12 @@ function weightSpec(
       else for (let j = 0; j < 4; j++) bytes[at + j] = worst ? worstByte(dtype) : someByte(dtype, values);
     }
   }
-  const spec: Record<string, TensorSpec> = { w: { dtype: 'u8', shape: [bytes.length], values: bytes } };
+  const spec: Record<string, TensorSpec> = { w: { dtype: 'u8', shape: [size], values: bytes.subarray(0, size) } };
   if (isQuantized(dtype)) {
-    const size = scaleSize(axis, rows, cols, groupRows);
+    const count = scaleSize(axis, rows, cols, groupRows);
     spec.wScale = f32(
-      [size],
-      Float32Array.from({ length: size }, () => (1 + values.uniform()) / 127),
+      [count],
+      Float32Array.from({ length: count }, () => (1 + values.uniform()) / 127),
     );
   }
   return spec;
