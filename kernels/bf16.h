@@ -18,6 +18,10 @@
 #include <arm_neon.h>
 #endif
 
+/* How a product takes its operands: as they are; both rounded to bf16; or b stored as bf16 and widened (weights of inference). A constant
+ * of inlined functions. */
+enum { AS_F32, AS_ROUNDED, AS_STORED };
+
 /* 2 VL bf16 in one register, and the same as words of 16 bits. */
 typedef uint16_t vh __attribute__((vector_size(VL * 4), may_alias));
 typedef uint32_t vuu __attribute__((vector_size(VL * 4), aligned(4), may_alias));

@@ -9,13 +9,14 @@
  *
  * In bf16 the tile is rounded while it is packed, so that twice the rows fit the same bytes, and a row's non-zeros are taken two at
  * a time: their two rows of the tile are mixed in registers into pairs (bf16.h). Pairs begin anew in each tile, and tiles depend
- * on sizes only, so that a sum is the same whatever the parts. The text around the inner loop has a constant `bf16`.
+ * on sizes only, so that a sum is the same whatever the parts. The text around the inner loop has a constant `as`.
  *
  * sparse_matmul: start, index, value, b, out, m, n, k, transposeB, accumulate, stride, bf16     stride: from one row of out to the
  * next, and, not transposed, of b
  */
 #include "bf16.h"
 #include "transpose_block.h"
+#include "weight_row.h"
 
 #define SM_VECTORS 8 /* accumulators of a row: 128 columns on AVX-512, 64 on AVX2, 32 on SSE2, NEON and wasm */
 #define SM_COLS (SM_VECTORS * VL)
@@ -146,20 +147,34 @@ INLINE int64_t sm_row_bf16(const int32_t *index, const float *value, int64_t at,
   return at;
 }
 
+/* tile [rows][SM_COLS] in f32 = rows of bf16 weights (weight_matmul.c), columns beyond `cols` zero. */
+INLINE void sm_pack_stored(const uint16_t *b, int64_t bRow, int64_t rows, int64_t cols, float *tile) {
+  for (int64_t r = 0; r < rows; r++, b += bRow, tile += SM_COLS) {
+    const uint8_t *from = (const uint8_t *)b;
+    if (cols == SM_COLS) {
+#pragma GCC unroll 16
+      for (int j = 0; j < SM_VECTORS; j++) *(vf *)(tile + j * VL) = load_bf16(from + 2 * j * VL);
+    } else {
+      for (int64_t c = 0; c < SM_COLS; c++) tile[c] = c < cols ? bf16_at(from, c) : 0;
+    }
+  }
+}
+
 /* Either precision: the tile packed, a row added. */
-INLINE void sm_pack_as(int bf16, const float *b, int64_t bRow, int64_t bCol, int64_t rows, int64_t cols, void *tile) {
-  if (bf16) sm_pack_bf16(b, bRow, bCol, rows, cols, tile);
+INLINE void sm_pack_as(int as, const void *b, int64_t bRow, int64_t bCol, int64_t rows, int64_t cols, void *tile) {
+  if (as == AS_ROUNDED) sm_pack_bf16(b, bRow, bCol, rows, cols, tile);
+  else if (as == AS_STORED) sm_pack_stored(b, bRow, rows, cols, tile);
   else sm_pack(b, bRow, bCol, rows, cols, tile);
 }
 
-INLINE int64_t sm_row_as(int bf16, const int32_t *index, const float *value, int64_t at, int64_t end, int64_t total, int64_t k0,
+INLINE int64_t sm_row_as(int as, const int32_t *index, const float *value, int64_t at, int64_t end, int64_t total, int64_t k0,
                          int64_t limit, const void *tile, float *out, int add) {
-  return bf16 ? sm_row_bf16(index, value, at, end, total, k0, limit, tile, out, add)
+  return as == AS_ROUNDED ? sm_row_bf16(index, value, at, end, total, k0, limit, tile, out, add)
               : sm_row(index, value, at, end, k0, limit, tile, out, add);
 }
 
 /* All rows over one tile. The rows of out and the lists lie too far apart for the hardware to foresee the next one. */
-INLINE void sm_tile(int bf16, const int32_t *start, const int32_t *index, const float *value, int32_t *cursor, int64_t rows,
+INLINE void sm_tile(int as, const int32_t *start, const int32_t *index, const float *value, int32_t *cursor, int64_t rows,
                     int64_t total, int64_t k0, int64_t limit, const void *tile, float *out, int64_t ld, int add) {
   for (int64_t r = 0; r < rows; r++, out += ld) {
     const int64_t next = cursor[MIN(r + SM_AHEAD, rows - 1)];
@@ -169,24 +184,24 @@ INLINE void sm_tile(int bf16, const int32_t *start, const int32_t *index, const 
     __builtin_prefetch(value + next + 16);
 #pragma GCC unroll 16
     for (int j = 0; j < SM_COLS; j += 16) __builtin_prefetch(out + SM_AHEAD * ld + j, 1);
-    cursor[r] = (int32_t)sm_row_as(bf16, index, value, cursor[r], start[r + 1], total, k0, limit, tile, out, add);
+    cursor[r] = (int32_t)sm_row_as(as, index, value, cursor[r], start[r + 1], total, k0, limit, tile, out, add);
   }
 }
 
 /* The same for the last columns, fewer than SM_COLS: through a padded copy of the row. */
-INLINE void sm_tile_edge(int bf16, const int32_t *start, const int32_t *index, const float *value, int32_t *cursor,
+INLINE void sm_tile_edge(int as, const int32_t *start, const int32_t *index, const float *value, int32_t *cursor,
                          int64_t rows, int64_t total, int64_t k0, int64_t limit, const void *tile, float *out, int64_t ld, int add,
                          int64_t cols) {
   float padded[SM_COLS] __attribute__((aligned(64)));
   for (int64_t c = 0; c < SM_COLS; c++) padded[c] = 0;
   for (int64_t r = 0; r < rows; r++, out += ld) {
     for (int64_t c = 0; c < cols; c++) padded[c] = out[c];
-    cursor[r] = (int32_t)sm_row_as(bf16, index, value, cursor[r], start[r + 1], total, k0, limit, tile, padded, add);
+    cursor[r] = (int32_t)sm_row_as(as, index, value, cursor[r], start[r + 1], total, k0, limit, tile, padded, add);
     for (int64_t c = 0; c < cols; c++) out[c] = padded[c];
   }
 }
 
-INLINE void sm_rows(int bf16, const int32_t *start, const int32_t *index, const float *value, const float *b, int64_t bRow,
+INLINE void sm_rows(int as, const int32_t *start, const int32_t *index, const float *value, const void *b, int64_t bRow,
                     int64_t bCol, float *out, int64_t stride, int64_t k, int64_t total, int64_t r0, int64_t r1, int64_t n0, int64_t n1,
                     int accumulate, int64_t tileRows, void *scratch) {
   int32_t *cursor = scratch;
@@ -200,9 +215,9 @@ INLINE void sm_rows(int bf16, const int32_t *start, const int32_t *index, const 
       for (int64_t k0 = 0; k0 < k; k0 += tileRows) {
         const int64_t limit = MIN(k, k0 + tileRows);
         const int add = accumulate || k0 > 0;
-        sm_pack_as(bf16, b + k0 * bRow + c * bCol, bRow, bCol, limit - k0, cols, tile);
-        if (cols == SM_COLS) sm_tile(bf16, start + block, index, value, cursor, rows, total, k0, limit, tile, o, stride, add);
-        else sm_tile_edge(bf16, start + block, index, value, cursor, rows, total, k0, limit, tile, o, stride, add, cols);
+        sm_pack_as(as, (const char *)b + (k0 * bRow + c * bCol) * (as == AS_STORED ? 2 : 4), bRow, bCol, limit - k0, cols, tile);
+        if (cols == SM_COLS) sm_tile(as, start + block, index, value, cursor, rows, total, k0, limit, tile, o, stride, add);
+        else sm_tile_edge(as, start + block, index, value, cursor, rows, total, k0, limit, tile, o, stride, add, cols);
       }
     }
   }
@@ -211,39 +226,51 @@ INLINE void sm_rows(int bf16, const int32_t *start, const int32_t *index, const 
 #define SM_ROW_COST 4 /* non-zeros: one way of a row's sums to memory and back */
 
 /* Rows of a tile for a density: 12 non-zeros of a row should fall into it at least, within L1 for the denser half. */
-INLINE int64_t sm_tile_rows(int bf16, int64_t m, int64_t k, int64_t nonZeros) {
-  const int64_t rowBytes = SM_COLS * (bf16 ? 2 : 4);
+INLINE int64_t sm_tile_rows(int as, int64_t m, int64_t k, int64_t nonZeros) {
+  const int64_t rowBytes = SM_COLS * (as == AS_ROUNDED ? 2 : 4);
   const double perColumn = (double)nonZeros / ((double)m * (double)k);
   int64_t rows = SM_TILE_BYTES / rowBytes;
   while (rows * 2 * rowBytes <= SM_MAX_TILE && rows * perColumn < 12) rows *= 2;
   return rows;
 }
 
+/* A product by sparse rows: the operands, and how b is read. */
+typedef struct {
+  const int32_t *start, *index;
+  const float *value;
+  const void *b;
+  float *out;
+  int64_t m, n, k, bRow, bCol, stride; /* bRow, bCol: between the elements of b */
+  int accumulate;
+} sm_product;
+
 /* The share of a part. */
-INLINE void sm_part(int bf16, const double *args, work w) {
-  const int32_t *start = PI(0);
-  const int64_t m = INT(5), n = INT(6), k = INT(7);
-  const int64_t stride = INT(10);
-  const int64_t bRow = INT(8) ? 1 : stride, bCol = INT(8) ? k : 1;
-  const int64_t tileRows = sm_tile_rows(bf16, m, k, start[m]);
+INLINE void sm_part(int as, sm_product p, work w) {
+  const int64_t tileRows = sm_tile_rows(as, p.m, p.k, p.start[p.m]);
   /* Column tiles are divided where they come out even: then no part packs what another one packs. Else rows, if many. */
-  const int64_t tiles = (n + SM_COLS - 1) / SM_COLS;
-  int64_t r0 = 0, r1 = m, n0 = 0, n1 = n;
+  const int64_t tiles = (p.n + SM_COLS - 1) / SM_COLS;
+  int64_t r0 = 0, r1 = p.m, n0 = 0, n1 = p.n;
   if (tiles % w.parts == 0 || tiles >= 8 * w.parts) {
-    share(n, SM_COLS, w, &n0, &n1);
-  } else if (m >= 64 * w.parts) {
-    r0 = split_rows(start, m, SM_ROW_COST, w.part, w.parts);
-    r1 = split_rows(start, m, SM_ROW_COST, w.part + 1, w.parts);
+    share(p.n, SM_COLS, w, &n0, &n1);
+  } else if (p.m >= 64 * w.parts) {
+    r0 = split_rows(p.start, p.m, SM_ROW_COST, w.part, w.parts);
+    r1 = split_rows(p.start, p.m, SM_ROW_COST, w.part + 1, w.parts);
   } else {
-    share(n, VL, w, &n0, &n1);
+    share(p.n, VL, w, &n0, &n1);
   }
   if (r0 < r1 && n0 < n1)
-    sm_rows(bf16, start, PI(1), PF(2), PF(3), bRow, bCol, PF(4), stride, k, start[m], r0, r1, n0, n1, INT(9), tileRows, w.scratch);
+    sm_rows(as, p.start, p.index, p.value, p.b, p.bRow, p.bCol, p.out, p.stride, p.k, p.start[p.m], r0, r1, n0, n1, p.accumulate,
+            tileRows, w.scratch);
+}
+
+INLINE sm_product sm_product_of(const double *args) {
+  const int64_t k = INT(7), stride = INT(10), transposed = INT(8);
+  return (sm_product){PI(0), PI(1), PF(2), PF(3), PF(4), INT(5), INT(6), k, transposed ? 1 : stride, transposed ? k : 1, stride, INT(9)};
 }
 
 /* One function for each precision: neither takes registers from the other. */
-NOINLINE void sparse_matmul_f32(const double *args, work w) { sm_part(0, args, w); }
-NOINLINE void sparse_matmul_bf16(const double *args, work w) { sm_part(1, args, w); }
+NOINLINE void sparse_matmul_f32(const double *args, work w) { sm_part(AS_F32, sm_product_of(args), w); }
+NOINLINE void sparse_matmul_bf16(const double *args, work w) { sm_part(AS_ROUNDED, sm_product_of(args), w); }
 
 static void sparse_matmul(const double *args, work w) {
   if (INT(11)) sparse_matmul_bf16(args, w);

@@ -90,29 +90,31 @@ typedef struct {
   int64_t count;
 } inputs;
 
-INLINE void append_input(inputs *to, int64_t row, int32_t magnitude) {
-  to->index[to->count] = (int32_t)row;
-  to->magnitude[to->count++] = (uint8_t)magnitude;
-}
-
-INLINE void fill_streams(inputs *list) {
-  while (list->count % STREAMS) append_input(list, list->index[list->count - 1], 0);
+/* Appends those of one sign among the inputs e .. end. Signs are as good as random, so that nothing branches on them: each input is written,
+ * and stays if it was wanted. */
+INLINE void append_inputs(inputs *to, const int32_t *index, const int8_t *x, int64_t e, int64_t end, int negative) {
+  int64_t count = 0;
+  for (; e < end; e++) {
+    const int32_t value = negative ? -x[e] : x[e];
+    to->index[count] = index ? index[e] : (int32_t)e;
+    to->magnitude[count] = (uint8_t)value;
+    count += negative ? value > 0 : value >= 0;
+  }
+  for (; count % STREAMS; count++) to->index[count] = to->index[0], to->magnitude[count] = 0;
+  to->count = count;
 }
 
 /* The inputs e .. end of a token, below row `limit`, by their sign, in `memory`; returns where the next group of rows begins. */
 INLINE int64_t part_by_sign(const int32_t *index, const int8_t *x, int64_t e, int64_t end, int64_t limit, void *memory,
                             inputs *negative, inputs *positive) {
-  int64_t stop = index ? e : MIN(end, limit), negatives = 0;
-  while (stop < end && index && index[stop] < limit) stop++;
-  for (int64_t i = e; i < stop; i++) negatives += x[i] < 0;
+  int64_t stop = index ? e : MIN(end, limit);
+  while (index && stop < end && index[stop] < limit) stop++;
   int32_t *const rows = memory;
   uint8_t *const magnitudes = (uint8_t *)(rows + MAX_INPUTS + 2 * STREAMS);
-  const int64_t second = (negatives + STREAMS - 1) / STREAMS * STREAMS;
   *negative = (inputs){rows, magnitudes, 0};
-  *positive = (inputs){rows + second, magnitudes + second, 0};
-  for (; e < stop; e++) append_input(x[e] < 0 ? negative : positive, index ? index[e] : e, x[e] < 0 ? -x[e] : x[e]);
-  fill_streams(negative);
-  fill_streams(positive);
+  append_inputs(negative, index, x, e, stop, 1);
+  *positive = (inputs){rows + negative->count, magnitudes + negative->count, 0};
+  append_inputs(positive, index, x, e, stop, 0);
   return stop;
 }
 

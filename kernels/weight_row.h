@@ -182,15 +182,25 @@ INLINE tb mix_codes_lower(tb a, tb b) { return (tb)_mm256_unpacklo_epi8((__m256i
 INLINE tb mix_codes_upper(tb a, tb b) { return (tb)_mm256_unpackhi_epi8((__m256i)a, (__m256i)b); }
 #endif
 
+/* The codes number `step` (0 .. 3) of each byte. */
+INLINE tu codes_at(tb codes, int step) { return (tu)codes >> (2 * step) & 0x0303; }
+
+/* to [128] = the weights of a chunk, -1, 0 or 1. */
+INLINE void unpack_ternary(const uint8_t *chunk, int8_t *to) {
+#pragma GCC unroll 2
+  for (int q = 0; q < TERNARY_CHUNK_BYTES; q += TB) {
+    const tb codes = load_codes(chunk + q);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) *(tbu *)(to + i * TERNARY_CHUNK_BYTES + q) = (tb)codes_at(codes, i) - 1;
+  }
+}
+
 /* The two inputs at p as they stand beside the codes of their rows in each word. */
 INLINE tw splat_inputs(const int8_t *p) {
   int16_t two;
   __builtin_memcpy(&two, p, 2);
   return two - (tw){0};
 }
-
-/* The codes number `step` (0 .. 3) of each byte. */
-INLINE tu codes_at(tb codes, int step) { return (tu)codes >> (2 * step) & 0x0303; }
 
 /* sum + the codes of two rows times the two inputs of `x`. */
 INLINE tw add_codes(tw sum, tu codes, tw x) {
