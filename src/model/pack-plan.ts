@@ -63,7 +63,7 @@ export function matrixOver(plan: MatrixPlan, bytes: Tensor<'u8'>, scale: Tensor<
   const data = bytes.data.subarray(firstByte);
   const address = bytes.address === 0 ? 0 : bytes.address + firstByte;
   const place = { rowBytes, data: { dtype: 'u8', shape: [data.length], data, address } } as const;
-  return { dtype, rows, cols, ...place, scale, scaleAxis, groupRows };
+  return { dtype, rows, cols, ...place, scale, scaleAxis: scale ? scaleAxis : 'cols', groupRows };
 }
 
 function storedTensor(

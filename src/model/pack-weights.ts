@@ -37,9 +37,10 @@ export function packWeights(
   options: PackOptions,
   arena: Arena,
 ): ModelWeights {
-  const filler = 'seed' in source ? new RandomFiller(source.seed) : new ParameterFiller(source);
+  const plan = planPacking(config, options);
+  const filler = 'seed' in source ? new RandomFiller(source.seed, plan) : new ParameterFiller(source);
   const matrices = new Map<string, WeightMatrix>();
-  for (const stored of planPacking(config, options)) {
+  for (const stored of plan) {
     const bytes = arena.tensor('u8', [stored.rows * stored.rowBytes]);
     const planned = stored.matrices.map((plan): PlannedMatrix => {
       const scale = plan.scaleShape && arena.tensor('f32', plan.scaleShape);
@@ -86,20 +87,21 @@ class ParameterFiller implements Filler {
 }
 
 /** Enough that a row is not like its neighbours, few enough to be drawn in a moment. */
-const BLOCK_VALUES = 2 ** 20;
+const BLOCK_VALUES = 2 ** 18;
 /** Of an initial model: near 1 / sqrt(dim) or below, so that activations keep their size. */
 const WEIGHT_STD = 0.02;
 
 class RandomFiller implements Filler {
   readonly #block: Float32Array;
 
-  constructor(seed: number) {
+  constructor(seed: number, plan: readonly StoredTensor[]) {
     const prng = new Prng(seed);
-    this.#block = Float32Array.from({ length: BLOCK_VALUES }, () => WEIGHT_STD * prng.normal());
+    const widest = Math.max(...plan.flatMap(({ matrices }) => matrices.map(({ cols }) => cols)));
+    this.#block = Float32Array.from({ length: Math.max(BLOCK_VALUES, widest) }, () => WEIGHT_STD * prng.normal());
   }
 
   fill(stored: StoredTensor, bytes: Tensor<'u8'>, planned: readonly PlannedMatrix[]): void {
-    const rows = Math.min(...planned.map(({ plan }) => Math.max(1, Math.floor(BLOCK_VALUES / plan.cols))));
+    const rows = Math.min(...planned.map(({ plan }) => Math.floor(this.#block.length / plan.cols)));
     // One group, whose scales then serve all of them.
     const drawn = Math.min(rows, stored.rows, ...planned.map(({ plan }) => plan.groupRows));
     for (const { plan, matrix } of planned) {
