@@ -1,8 +1,8 @@
 /* The N-API binding (version 8: Node 20 and later, one binary for all): memory, the thread pool and `run`.
  *
- * exports: kernelNames, isas (compiled in), supportedIsas (of these, what the CPU runs), maxThreads, maxParts,
+ * exports: kernelNames, isas (compiled in), supportedIsas (of these, what the CPU runs), maxThreads, maxParts, pageBytes,
  *   create(threads, isa | null) -> { isa, bf16, args: ArrayBuffer, run(kernelIndex, parts), dispose() },
- *   allocate(bytes) -> { buffer: ArrayBuffer, address }, free(buffer).
+ *   allocate(bytes) -> { buffer: ArrayBuffer, address }, map(file, offset, bytes) -> the same, free(buffer).
  *
  * Nothing is global but constants: each Node thread that loads the addon, and each `create`, stands alone. What is created
  * ends with `dispose` or, at the latest, with the environment (a clean-up hook), so that no thread outlives the code it runs.
@@ -16,6 +16,7 @@
 #include "memory.h"
 #include "pool.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,8 +167,25 @@ static void release_block(napi_env env, void *data, void *b) {
   block_release(b);
 }
 
+/* { buffer, address } of a block, whose one owner becomes the buffer. */
+static napi_value buffer_of(napi_env env, block *b) {
+  napi_value result, buffer;
+  const double address = (double)(uintptr_t)block_data(b);
+  /* Where Node refuses (it has a largest size), it may have called release_block, or not: hence the second owner. Without the
+   * call the record of the block is lost, which is small. */
+  block_retain(b);
+  napi_status status = napi_create_external_arraybuffer(env, block_data(b), block_bytes(b), release_block, b, &buffer);
+  if (status != napi_ok) block_free_data(b);
+  block_release(b);
+  if (status != napi_ok) return fail_last(env);
+  TRY(napi_create_object(env, &result));
+  TRY(napi_set_named_property(env, result, "buffer", buffer));
+  TRY(set_number(env, result, "address", address));
+  return result;
+}
+
 static napi_value allocate(napi_env env, napi_callback_info info) {
-  napi_value argv[1], result, buffer;
+  napi_value argv[1];
   size_t argc = 1;
   int64_t bytes;
   TRY(napi_get_cb_info(env, info, &argc, argv, NULL, NULL));
@@ -175,14 +193,23 @@ static napi_value allocate(napi_env env, napi_callback_info info) {
   if (bytes < 1) return fail(env, "the number of bytes is out of range");
   block *b = block_create((size_t)bytes);
   if (b == NULL) return fail(env, "out of memory");
-  if (napi_create_external_arraybuffer(env, block_data(b), (size_t)bytes, release_block, b, &buffer) != napi_ok) {
-    block_release(b);
-    return fail_last(env);
-  }
-  TRY(napi_create_object(env, &result));
-  TRY(napi_set_named_property(env, result, "buffer", buffer));
-  TRY(set_number(env, result, "address", (double)(uintptr_t)block_data(b)));
-  return result;
+  return buffer_of(env, b);
+}
+
+static napi_value map_file(napi_env env, napi_callback_info info) {
+  napi_value argv[3];
+  size_t argc = 3;
+  int32_t file;
+  int64_t offset, bytes;
+  TRY(napi_get_cb_info(env, info, &argc, argv, NULL, NULL));
+  TRY(napi_get_value_int32(env, argv[0], &file));
+  TRY(napi_get_value_int64(env, argv[1], &offset));
+  TRY(napi_get_value_int64(env, argv[2], &bytes));
+  if (offset < 0 || offset % (int64_t)block_page_bytes() != 0) return fail(env, "the offset is not that of a page");
+  if (bytes < 1) return fail(env, "the number of bytes is out of range");
+  block *b = block_map(file, (uint64_t)offset, (size_t)bytes);
+  if (b == NULL) return fail(env, errno == EOVERFLOW ? "the file ends before" : strerror(errno));
+  return buffer_of(env, b);
 }
 
 static napi_value free_buffer(napi_env env, napi_callback_info info) {
@@ -227,8 +254,10 @@ NAPI_MODULE_INIT() {
   TRY(set_names(env, exports, "supportedIsas", supported, supported_count));
   TRY(set_number(env, exports, "maxThreads", MAX_THREADS));
   TRY(set_number(env, exports, "maxParts", MAX_PARTS));
+  TRY(set_number(env, exports, "pageBytes", (double)block_page_bytes()));
   TRY(set_function(env, exports, "create", create, NULL));
   TRY(set_function(env, exports, "allocate", allocate, NULL));
+  TRY(set_function(env, exports, "map", map_file, NULL));
   TRY(set_function(env, exports, "free", free_buffer, NULL));
   return exports;
 }

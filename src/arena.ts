@@ -17,7 +17,7 @@ export class Arena {
     this.#backend = backend;
   }
 
-  /** Bytes of all tensors of this arena. */
+  /** Bytes of all tensors of this arena, mapped ones too. */
   get bytes(): number {
     return this.#taken;
   }
@@ -29,6 +29,15 @@ export class Arena {
     this.#memories.push(memory);
     this.#taken += size * BYTES_PER_ELEMENT[dtype];
     return { dtype, shape, data: memory.data, address: memory.address };
+  }
+
+  /** `bytes` of an open file from `offset` on, mapped (Backend.mapFile) until `free`; undefined where the backend cannot map. */
+  mapFile(file: number, offset: number, bytes: number): Tensor<'u8'> | undefined {
+    const memory = this.#backend.mapFile?.(file, offset, bytes);
+    if (memory === undefined) return undefined;
+    this.#memories.push(memory);
+    this.#taken += bytes;
+    return { dtype: 'u8', shape: [bytes], ...memory };
   }
 
   /** Gives all memory back; no tensor of this arena may be used afterwards. */

@@ -268,6 +268,13 @@ export interface Backend {
   /** New memory of `length` elements, all 0, aligned to 64 bytes; lives until `free` or `dispose`. */
   allocate<D extends DType>(dtype: D, length: number): { data: DataOf[D]; address: number };
   free(memory: { data: DataOf[DType]; address: number }): void;
+  /**
+   * Where the backend can: `bytes` (at least 1) of an open file from `offset` on as memory, shared with other processes and read when it is
+   * touched; until `free`. What is written to it reaches neither the file nor anybody else. The descriptor may be closed afterwards. A file
+   * that is cut short meanwhile ends the process (SIGBUS) when what is missing is touched. Throws BackendError where the file
+   * ends before, or the system does not map it.
+   */
+  mapFile?(file: number, offset: number, bytes: number): { data: Uint8Array; address: number };
   /** Stops threads and frees memory; the backend must not be used afterwards. */
   dispose(): void;
 }

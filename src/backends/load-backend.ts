@@ -37,6 +37,7 @@ export async function loadBackend(options: LoadBackendOptions = {}): Promise<Bac
     kernels: checkKernels(backend.kernels, { debug }),
     allocate: (dtype, length) => backend.allocate(dtype, length),
     free: (memory) => backend.free(memory),
+    ...(backend.mapFile && { mapFile: backend.mapFile.bind(backend) }),
     dispose: () => backend.dispose(),
   };
 }

@@ -66,6 +66,7 @@ export function withKernels(backend: Backend, kernels: () => Kernels): Backend {
     },
     allocate: (dtype, length) => backend.allocate(dtype, length),
     free: (memory) => backend.free(memory),
+    ...(backend.mapFile && { mapFile: backend.mapFile.bind(backend) }),
     dispose: () => backend.dispose(),
   };
 }

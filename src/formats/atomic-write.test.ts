@@ -12,7 +12,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { FormatError } from '../util/errors.ts';
-import { resolveDirectory, writeDirectoryAtomically, writeFileAtomically } from './atomic-write.ts';
+import {
+  resolveDirectory,
+  writeDirectoryAtomically,
+  writeDirectoryInSteps,
+  writeFileAtomically,
+} from './atomic-write.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -109,5 +114,52 @@ describe('writeDirectoryAtomically', () => {
     expect(readdirSync(directory)).toEqual(['sub']);
     expect(resolveDirectory(join(directory, 'none'))).toBeUndefined();
     expect(existsSync(join(directory, '.old-sub'))).toBe(false);
+  });
+});
+
+describe('writeDirectoryInSteps', () => {
+  const fill = (text: string) => async (temporary: string) => {
+    writeFileSync(join(temporary, 'a'), text);
+    await new Promise((resolve) => setImmediate(resolve));
+    writeFileSync(join(temporary, 'b'), text);
+  };
+  const content = (path: string) => readdirSync(path).map((name) => readFileSync(join(path, name), 'utf8'));
+
+  it('writes where nothing or an empty directory is, and replaces only when it is told to', async () => {
+    const path = join(directory, 'sub');
+    await writeDirectoryInSteps(path, fill('one'), { replace: false });
+    expect(content(path)).toEqual(['one', 'one']);
+    const again = writeDirectoryInSteps(path, fill('two'), { replace: false });
+    await expect(again).rejects.toThrow(FormatError);
+    await expect(again).rejects.toThrow(/cannot write .*sub: ENOTEMPTY.* What was there before is intact\.$/);
+    expect(content(path)).toEqual(['one', 'one']);
+    await writeDirectoryInSteps(path, fill('two'), { replace: true });
+    expect(content(path)).toEqual(['two', 'two']);
+    mkdirSync(join(directory, 'empty'));
+    await writeDirectoryInSteps(join(directory, 'empty'), fill('three'), { replace: false });
+    expect(content(join(directory, 'empty'))).toEqual(['three', 'three']);
+    expect(readdirSync(directory).sort()).toEqual(['empty', 'sub']);
+  });
+
+  it('passes on what is thrown on the way, and leaves nothing behind', async () => {
+    const path = join(directory, 'sub');
+    const stopped = new Error('stopped');
+    const write = (error: Error) =>
+      writeDirectoryInSteps(
+        path,
+        async (temporary) => {
+          await fill('half')(temporary);
+          throw error;
+        },
+        { replace: true },
+      );
+    await expect(write(stopped)).rejects.toBe(stopped);
+    await expect(write(new FormatError('pack', 'a weight is NaN.'))).rejects.toThrow('[pack] a weight is NaN.');
+    await expect(write(diskFull())).rejects.toThrow(/^\[save\] cannot write .*sub: the disk is full/);
+    expect(readdirSync(directory)).toEqual([]);
+    await writeDirectoryInSteps(path, fill('old'), { replace: false });
+    await expect(write(stopped)).rejects.toBe(stopped);
+    expect(content(path)).toEqual(['old', 'old']);
+    expect(readdirSync(directory)).toEqual(['sub']);
   });
 });

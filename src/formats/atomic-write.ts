@@ -35,30 +35,48 @@ export function writeFileAtomically(path: string, content: string | Uint8Array |
 
 /** Writes a directory of plain files: `fill` writes them into the path it is given. Replaces `path`. Throws FormatError. */
 export function writeDirectoryAtomically(path: string, fill: (temporary: string) => void): void {
-  const aside = join(dirname(path), OLD_PREFIX + basename(path));
   replaceAtomically(path, (temporary) => {
     mkdirSync(temporary);
     fill(temporary);
-    for (const name of readdirSync(temporary)) flush(join(temporary, name));
-    flush(temporary);
-    if (existsSync(path)) {
-      rmSync(aside, { recursive: true, force: true });
-      renameSync(path, aside);
-    }
-    try {
-      renameSync(temporary, path);
-    } catch (error) {
-      if (existsSync(aside)) renameSync(aside, path);
-      throw error;
-    }
+    flushFiles(temporary);
+    exchange(temporary, path);
   });
-  rmSync(aside, { recursive: true, force: true });
+  rmSync(asideOf(path), { recursive: true, force: true });
+}
+
+/**
+ * The same for a directory that takes its time: `fill` may wait on the way, and where it throws (an aborted signal, input that cannot be
+ * read), or the process exits meanwhile, nothing stays behind. An error that is not one of writing comes out as it is. Without `replace` a
+ * directory that is not empty makes the write fail at its end. Throws FormatError.
+ */
+export async function writeDirectoryInSteps(
+  path: string,
+  fill: (temporary: string) => Promise<void>,
+  { replace }: { replace: boolean },
+): Promise<void> {
+  const temporary = temporaryOf(path);
+  const clean = () => removeQuietly(temporary);
+  process.on('exit', clean);
+  try {
+    prepare(path, temporary);
+    mkdirSync(temporary);
+    await fill(temporary);
+    flushFiles(temporary);
+    if (replace) exchange(temporary, path);
+    else renameSync(temporary, path);
+    flush(dirname(path));
+  } catch (error) {
+    clean();
+    throw isOfWriting(error) ? failure(error, path) : error;
+  } finally {
+    process.off('exit', clean);
+  }
+  if (replace) rmSync(asideOf(path), { recursive: true, force: true });
 }
 
 /** Where the content of directory `path` lies: `path`, or what stepped aside for a replacement that never came. */
 export function resolveDirectory(path: string): string | undefined {
-  const aside = join(dirname(path), OLD_PREFIX + basename(path));
-  return [path, aside].find((candidate) => existsSync(candidate));
+  return [path, asideOf(path)].find((candidate) => existsSync(candidate));
 }
 
 /** True while a process of this number runs on this machine. */
@@ -72,21 +90,65 @@ export function isProcessAlive(pid: number): boolean {
 }
 
 function replaceAtomically(path: string, write: (temporary: string) => void): void {
-  const parent = dirname(path);
-  const temporary = join(parent, `.tmp-${process.pid}-${basename(path)}`);
+  const temporary = temporaryOf(path);
   try {
-    mkdirSync(parent, { recursive: true });
-    removeStaleTemporaries(parent);
-    rmSync(temporary, { recursive: true, force: true });
+    prepare(path, temporary);
     write(temporary);
-    flush(parent);
+    flush(dirname(path));
   } catch (error) {
     removeQuietly(temporary);
-    const full = (rootCause(error) as NodeJS.ErrnoException).code === 'ENOSPC';
-    const reason = full ? 'the disk is full; free some space and try again' : messageOf(error).replace(/\.$/, '');
-    const kept = existsSync(path) ? ' What was there before is intact.' : '';
-    throw new FormatError('save', `cannot write ${path}: ${reason}.${kept}`, path, { cause: error });
+    throw failure(error, path);
   }
+}
+
+function temporaryOf(path: string): string {
+  return join(dirname(path), `.tmp-${process.pid}-${basename(path)}`);
+}
+
+function asideOf(path: string): string {
+  return join(dirname(path), OLD_PREFIX + basename(path));
+}
+
+function prepare(path: string, temporary: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  removeStaleTemporaries(dirname(path));
+  rmSync(temporary, { recursive: true, force: true });
+}
+
+/** The new directory in the place of the old one, which stays aside. */
+function exchange(temporary: string, path: string): void {
+  const aside = asideOf(path);
+  if (existsSync(path)) {
+    rmSync(aside, { recursive: true, force: true });
+    renameSync(path, aside);
+  }
+  try {
+    renameSync(temporary, path);
+  } catch (error) {
+    if (existsSync(aside)) renameSync(aside, path);
+    throw error;
+  }
+}
+
+function failure(error: unknown, path: string): FormatError {
+  const full = isFull(error);
+  const reason = full ? 'the disk is full; free some space and try again' : messageOf(error).replace(/\.$/, '');
+  const kept = existsSync(path) ? ' What was there before is intact.' : '';
+  return new FormatError('save', `cannot write ${path}: ${reason}.${kept}`, path, { cause: error });
+}
+
+function isFull(error: unknown): boolean {
+  return (rootCause(error) as NodeJS.ErrnoException).code === 'ENOSPC';
+}
+
+/** Errors of Node's file functions name the system call; those that were wrapped on the way name a file of their own. */
+function isOfWriting(error: unknown): boolean {
+  return isFull(error) || (error instanceof Error && 'syscall' in error);
+}
+
+function flushFiles(directory: string): void {
+  for (const name of readdirSync(directory)) flush(join(directory, name));
+  flush(directory);
 }
 
 /** For the way out of an error, which another one must not hide. */

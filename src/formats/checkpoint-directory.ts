@@ -8,21 +8,32 @@
  * cut short is noticed. `optimizer.safetensors` may be deleted where only the model is wanted.
  */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { FormatError, messageOf } from '../util/errors.ts';
+import { FormatError } from '../util/errors.ts';
 import { OLD_PREFIX, resolveDirectory, writeDirectoryAtomically, writeFileAtomically } from './atomic-write.ts';
+import {
+  CONFIG_FILE,
+  checkVersion,
+  FORMAT_VERSION,
+  MODEL_FILE,
+  readConfigFile,
+  readJsonFile,
+  TOKENIZER_FILE,
+  writeConfigFile,
+  writeJsonFile,
+  writeTokenizerFile,
+} from './model-files.ts';
 import type { SafetensorsFile, TensorEntry } from './safetensors.ts';
 import { openSafetensors, writeSafetensors } from './safetensors.ts';
-
-/** Counts up when an older reader could not read the files rightly. */
-const FORMAT_VERSION = 1;
 
 const CHECKPOINTS = 'checkpoints';
 const STEP_NAME = new RegExp(`^(?:\\${OLD_PREFIX})?(step-(\\d{6,}))$`);
 const OPTIONAL_FILE = 'optimizer.safetensors';
+/** Written last; a packed model has none. */
+export const STATE_FILE = 'state.json';
 /** Those of which state.json holds the size. */
-const SIZED_FILES = ['config.json', 'tokenizer.json', 'model.safetensors', OPTIONAL_FILE] as const;
+const SIZED_FILES = [CONFIG_FILE, TOKENIZER_FILE, MODEL_FILE, OPTIONAL_FILE] as const;
 
 export interface CheckpointFiles {
   /** The model's configuration, without formatVersion: that is added. */
@@ -76,9 +87,11 @@ export function saveCheckpoint(runDir: string, { step, files, keepLast, best }: 
  * Throws FormatError where there is none, and where the one that is pointed at is damaged: it was complete once, and an
  * older one in its place would be another model without a word.
  */
-export function findCheckpoint(path: string, which: 'latest' | 'best'): string {
-  if (!existsSync(path)) fail(path, 'does not exist: expected a run or a checkpoint directory. Check the path.');
-  if (existsSync(join(path, 'config.json'))) return path;
+export function findCheckpoint(given: string, which: 'latest' | 'best'): string {
+  const path = resolveDirectory(given);
+  if (path === undefined)
+    return fail(given, 'does not exist: expected a run or a checkpoint directory. Check the path.');
+  if (existsSync(join(path, CONFIG_FILE))) return path;
   for (const pointer of which === 'best' ? ['best.json', 'latest.json'] : ['latest.json']) {
     const name = readPointer(join(path, pointer));
     const found = name === undefined ? undefined : resolveDirectory(join(path, CHECKPOINTS, name));
@@ -95,11 +108,10 @@ export function findCheckpoint(path: string, which: 'latest' | 'best'): string {
 
 /** Opens a checkpoint directory. Close it: its tensor files stay open for reading. Throws FormatError. */
 export function readCheckpoint(path: string): Checkpoint {
-  const { formatVersion, ...config } = readJson(join(path, 'config.json'));
-  checkVersion(join(path, 'config.json'), formatVersion);
+  const config = readConfigFile(path);
   const { step, state } = checkFiles(path);
-  const tokenizer = readJson(join(path, 'tokenizer.json'));
-  const model = openSafetensors(join(path, 'model.safetensors'));
+  const tokenizer = readJsonFile(join(path, TOKENIZER_FILE));
+  const model = openSafetensors(join(path, MODEL_FILE));
   let optimizer: SafetensorsFile | null = null;
   try {
     if (existsSync(join(path, OPTIONAL_FILE))) optimizer = openSafetensors(join(path, OPTIONAL_FILE));
@@ -117,27 +129,19 @@ export function readCheckpoint(path: string): Checkpoint {
 function writeCheckpointFiles(directory: string, step: number, files: CheckpointFiles): void {
   const { config, tokenizer, state, model, optimizer } = files;
   mkdirSync(directory, { recursive: true });
-  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
-  writeFileSync(join(directory, 'config.json'), json({ formatVersion: FORMAT_VERSION, ...config }));
-  const tokenizerText = typeof tokenizer === 'string' ? tokenizer : JSON.stringify(tokenizer);
-  writeFileSync(join(directory, 'tokenizer.json'), tokenizerText);
-  writeSafetensors(join(directory, 'model.safetensors'), model, { format: 'qsparse' });
+  writeConfigFile(directory, config);
+  writeTokenizerFile(directory, tokenizer);
+  writeSafetensors(join(directory, MODEL_FILE), model, { format: 'qsparse' });
   writeSafetensors(join(directory, OPTIONAL_FILE), optimizer, { format: 'qsparse' });
   const sizes = SIZED_FILES.map((name) => [name, statSync(join(directory, name)).size]);
   const record = { formatVersion: FORMAT_VERSION, step, fileBytes: Object.fromEntries(sizes), state };
-  writeFileSync(join(directory, 'state.json'), json(record));
-}
-
-function checkVersion(path: string, found: unknown): void {
-  if (found === FORMAT_VERSION) return;
-  const versions = `expected formatVersion ${FORMAT_VERSION}, found ${JSON.stringify(found) ?? 'none'}`;
-  fail(path, `${versions}. Use the version of qsparse that wrote it.`);
+  writeJsonFile(join(directory, STATE_FILE), record);
 }
 
 /** Compares the files with the sizes in state.json and returns what else it holds. Throws FormatError. */
 function checkFiles(path: string): { step: number; state: Record<string, unknown> } {
-  const statePath = join(path, 'state.json');
-  const { formatVersion, step, fileBytes, state } = readJson(statePath);
+  const statePath = join(path, STATE_FILE);
+  const { formatVersion, step, fileBytes, state } = readJsonFile(statePath);
   checkVersion(statePath, formatVersion);
   if (typeof step !== 'number' || !isRecord(fileBytes) || !isRecord(state)) {
     fail(statePath, `expected the fields step, fileBytes and state. ${howToMend(path)}`);
@@ -199,22 +203,11 @@ function pointerText(name: string): string {
 /** The name in a pointer file; undefined where it is missing or names nothing of this run. */
 function readPointer(path: string): string | undefined {
   try {
-    const { checkpoint } = readJson(path);
+    const { checkpoint } = readJsonFile(path);
     return typeof checkpoint === 'string' && STEP_NAME.test(checkpoint) ? checkpoint : undefined;
   } catch {
     return undefined;
   }
-}
-
-function readJson(path: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    fail(path, `cannot be read: ${messageOf(error)}.`);
-  }
-  if (!isRecord(value)) fail(path, 'expected a JSON object.');
-  return value;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -104,13 +104,14 @@ export function parseHeader(json: Uint8Array, fileBytes: number, path: string): 
 }
 
 /**
- * Length field and header of tensors in the given order, padded with spaces to a multiple of 64 bytes.
+ * Length field and header of tensors in the given order, padded with spaces to a multiple of `alignment` bytes.
  * Throws FormatError for a name that is used twice or reserved.
  */
 export function encodeHeader(
   tensors: readonly Omit<TensorInfo, 'byteOffset'>[],
   metadata: Readonly<Record<string, string>>,
   path: string,
+  alignment = DATA_ALIGNMENT,
 ): Uint8Array {
   const entries: [string, unknown][] = [];
   if (Object.keys(metadata).length > 0) entries.push(['__metadata__', metadata]);
@@ -123,7 +124,7 @@ export function encodeHeader(
     end += bytes;
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
-  const total = Math.ceil((LENGTH_BYTES + json.length) / DATA_ALIGNMENT) * DATA_ALIGNMENT;
+  const total = Math.ceil((LENGTH_BYTES + json.length) / alignment) * alignment;
   const header = new Uint8Array(total).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(total - LENGTH_BYTES), true);
   header.set(json, LENGTH_BYTES);
@@ -131,17 +132,29 @@ export function encodeHeader(
 }
 
 function parseObject(json: Uint8Array, path: string): Record<string, unknown> {
+  const where = `at byte ${LENGTH_BYTES}`;
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json);
+  } catch (error) {
+    return fail(path, `${where}: expected a header in JSON, found ${messageOf(error)}.`);
+  }
+  return parseJsonObject(text, 'a header', where, path);
+}
+
+/** The JSON object that `text` holds; a key that is there twice, which JSON.parse would hide, is refused. Throws FormatError. */
+export function parseJsonObject(text: string, what: string, where: string, path: string): Record<string, unknown> {
   let value: unknown;
   let repeated: string | undefined;
   try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json);
     value = JSON.parse(text);
     repeated = repeatedKey(text);
   } catch (error) {
-    fail(path, `at byte ${LENGTH_BYTES}: expected a header in JSON, found ${messageOf(error)}.`);
+    fail(path, `${where}: expected ${what} in JSON, found ${messageOf(error)}.`);
   }
-  if (repeated !== undefined) fail(path, `at byte ${LENGTH_BYTES}: the header has the key "${repeated}" twice.`);
-  if (!isObject(value)) fail(path, `at byte ${LENGTH_BYTES}: expected a JSON object, found ${describe(value)}.`);
+  if (repeated !== undefined)
+    fail(path, `${where}: expected ${what} without repetition, found the key "${repeated}" twice.`);
+  if (!isObject(value)) fail(path, `${where}: expected a JSON object, found ${describe(value)}.`);
   return value;
 }
 
@@ -192,7 +205,7 @@ function parseTensor(name: string, value: unknown, dataOffset: number, path: str
   return { name, dtype: dtype as SafetensorsDType, shape, byteOffset: dataOffset + begin, bytes };
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -201,7 +214,7 @@ function isNaturals(value: unknown): value is number[] {
 }
 
 /** A value of the file for a message; cut, since the file is not trusted. */
-function describe(value: unknown): string {
+export function describe(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

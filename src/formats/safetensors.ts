@@ -40,8 +40,12 @@ export interface TensorEntry {
 /** An open file. `close` it: it holds a file descriptor. */
 export interface SafetensorsFile extends SafetensorsHeader {
   readonly path: string;
+  /** Of the open file, for whoever maps it. */
+  readonly descriptor: number;
   /** Reads one tensor into memory of its own. Throws FormatError where there is none of that name or the read fails. */
   tensor(name: string): TensorEntry;
+  /** Fills `into`, memory of a backend as it may be, with the bytes of the file from `position` on. Throws FormatError. */
+  read(position: number, into: Uint8Array): void;
   close(): void;
 }
 
@@ -84,7 +88,9 @@ export function openSafetensors(path: string): SafetensorsFile {
     return {
       ...header,
       path,
+      descriptor: file,
       tensor: (name) => attempt(path, 'read', () => readTensor(file, header, name, path)),
+      read: (position, into) => attempt(path, 'read', () => readAll(file, into, position, path)),
       close: () => closeSync(file),
     };
   } catch (error) {

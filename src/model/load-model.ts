@@ -1,46 +1,103 @@
 /**
- * loadModel: a checkpoint directory becomes weights in a backend's memory, ready for an Engine.
+ * loadModel: a model on the disk becomes weights in a backend's memory, ready for an Engine; a checkpoint of training and a packed model
+ * (`qsparse convert`) alike.
  *
- * Reads only what inference needs: configuration, weights, tokenizer; no gradients, no optimiser. What a checkpoint
- * directory looks like on disk belongs to formats/checkpoint-directory.ts, what is in one to train/checkpointing.ts.
+ * Reads only what inference needs: configuration, weights, tokenizer; no gradients, no optimiser. A packed model is mapped where the
+ * backend can: opening it reads its header alone, and several processes share one copy. What lies on the disk belongs to formats/.
  */
 
 import { Arena } from '../arena.ts';
 import type { Backend } from '../backend.ts';
-import { type Checkpoint, findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
-import { type FloatTensor, shapeText } from '../tensor/tensor.ts';
-import { FormatError, messageOf } from '../util/errors.ts';
-import { type ModelConfig, type ModelConfigInput, resolveConfig } from './config.ts';
-import { describeParameters } from './parameters.ts';
+import { findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
+import { holdsPackedModel, readPackedDirectory } from '../formats/packed-directory.ts';
+import type { PackedFile } from '../formats/packed-file.ts';
+import type { FloatTensor } from '../tensor/tensor.ts';
+import type { WeightType } from '../tensor/weight-matrix.ts';
+import { FormatError } from '../util/errors.ts';
+import { configOf, readParameters } from './checkpoint-parameters.ts';
+import type { ModelConfig } from './config.ts';
+import { readPackedWeights } from './read-packed-weights.ts';
+import { type ModelWeights, weightsOfParameters } from './weights.ts';
+
+export interface LoadModelOptions {
+  /** Which checkpoint of a run. Default: best. */
+  which?: 'best' | 'latest';
+  /** false: a packed model is read into the backend's memory (huge pages, where it has them) instead of being mapped. */
+  mmap?: boolean;
+  /** Compare the hashes of a packed model, which reads it whole. Default: below 64 MiB, where it takes no time. */
+  verify?: boolean;
+}
+
+/** The weight types of a model. */
+export interface WeightTypes {
+  /** Of all projections, each type once. */
+  readonly projections: readonly WeightType[];
+  readonly embedding: WeightType;
+  readonly head: WeightType;
+}
 
 export interface LoadedModel {
   readonly config: ModelConfig;
-  /** By name, in the backend's memory, f32. */
+  readonly weights: ModelWeights;
+  readonly dtypes: WeightTypes;
+  /** Whether it is a packed model. */
+  readonly packed: boolean;
+  /** By name, in the backend's memory, f32. Throws FormatError for a packed model, which has none. */
   readonly parameters: ReadonlyMap<string, FloatTensor>;
   /** The contents of tokenizer.json. */
   readonly tokenizer: unknown;
-  /** The checkpoint's directory and training step. */
+  /** The directory, and the training step of the checkpoint that it is or was made of. */
   readonly path: string;
   readonly step: number;
-  /** Bytes of the weights in memory. */
+  /** Bytes of the weights in memory, mapped ones included. */
   readonly bytes: number;
   /** Frees the weights. */
   dispose(): void;
 }
 
+/** A model with the f32 parameters that training starts from. */
+export type LoadedParameters = Pick<
+  LoadedModel,
+  'config' | 'parameters' | 'tokenizer' | 'path' | 'step' | 'bytes' | 'dispose'
+>;
+
+/** Hashing reads every byte: at this size a fraction of a second, later the part of loading that is noticed. */
+const VERIFIED_BELOW_BYTES = 64 * 2 ** 20;
+
 /**
- * Loads the best (or latest) checkpoint of a run, or the checkpoint directory itself. Throws FormatError where there
- * is none, where its configuration is none of ours, or where a tensor is missing or of another shape or dtype.
+ * Loads the best (or latest) checkpoint of a run, a checkpoint directory, or a packed model. Throws FormatError where there
+ * is none, where its configuration is none of ours, or where a tensor is missing, damaged or of another shape or dtype.
  */
-export function loadModel(path: string, backend: Backend, which: 'best' | 'latest' = 'best'): LoadedModel {
-  const checkpoint = readCheckpoint(findCheckpoint(path, which));
+export function loadModel(path: string, backend: Backend, options: LoadModelOptions = {}): LoadedModel {
+  const directory = findCheckpoint(path, options.which ?? 'best');
+  if (holdsPackedModel(directory)) return loadPacked(directory, backend, options);
+  const loaded = readTrained(directory, backend);
+  const weights = weightsOfParameters(loaded.config, loaded.parameters);
+  return { ...loaded, weights, dtypes: weightTypesOf(weights), packed: false };
+}
+
+/**
+ * The f32 parameters of a checkpoint of training, for going on with it. Throws FormatError as loadModel does, and for a packed model:
+ * what rounding took away cannot be trained on.
+ */
+export function loadParameters(
+  path: string,
+  backend: Backend,
+  { which = 'best' }: Pick<LoadModelOptions, 'which'> = {},
+): LoadedParameters {
+  const directory = findCheckpoint(path, which);
+  if (holdsPackedModel(directory)) throw noParameters(directory);
+  return readTrained(directory, backend);
+}
+
+function readTrained(directory: string, backend: Backend): LoadedParameters {
+  const checkpoint = readCheckpoint(directory);
   const arena = new Arena(backend);
   try {
     const config = configOf(checkpoint);
     const parameters = readParameters(checkpoint, config, arena);
-    const { tokenizer, step } = checkpoint;
-    const { bytes } = arena;
-    return { config, parameters, tokenizer, path: checkpoint.path, step, bytes, dispose: () => arena.free() };
+    const { tokenizer, step, path } = checkpoint;
+    return { config, parameters, tokenizer, path, step, bytes: arena.bytes, dispose: () => arena.free() };
   } catch (error) {
     arena.free();
     throw error;
@@ -49,30 +106,42 @@ export function loadModel(path: string, backend: Backend, which: 'best' | 'lates
   }
 }
 
-function configOf(checkpoint: Checkpoint): ModelConfig {
+function loadPacked(directory: string, backend: Backend, { mmap = true, verify }: LoadModelOptions): LoadedModel {
+  const { path, config: input, tokenizer, model, close } = readPackedDirectory(directory);
+  const arena = new Arena(backend);
   try {
-    return resolveConfig(checkpoint.config as unknown as ModelConfigInput);
+    const config = configOf({ path, config: input });
+    if (verify ?? bytesOf(model) < VERIFIED_BELOW_BYTES) for (const name of model.tensors.keys()) model.verify(name);
+    const weights = readPackedWeights(model, config, arena, { mmap });
+    return {
+      ...{ config, weights, dtypes: weightTypesOf(weights), packed: true, tokenizer, path },
+      ...{ step: model.step, bytes: arena.bytes, dispose: () => arena.free() },
+      get parameters(): never {
+        throw noParameters(path);
+      },
+    };
   } catch (error) {
-    const path = `${checkpoint.path}/config.json`;
-    throw new FormatError('load-model', `${path}: ${messageOf(error)}`, path, { cause: error });
+    arena.free();
+    throw error;
+  } finally {
+    close();
   }
 }
 
-function readParameters(checkpoint: Checkpoint, config: ModelConfig, arena: Arena): Map<string, FloatTensor> {
-  const parameters = new Map<string, FloatTensor>();
-  for (const { name, shape } of describeParameters(config)) {
-    const entry = checkpoint.model.tensor(name);
-    if (entry.dtype !== 'F32' || shapeText(entry.shape) !== shapeText(shape)) {
-      throw new FormatError(
-        'load-model',
-        `${checkpoint.model.path}: ${name}: expected F32 ${shapeText(shape)}, got ${entry.dtype} ` +
-          `${shapeText(entry.shape)}. Does config.json belong to these weights?`,
-        checkpoint.model.path,
-      );
-    }
-    const tensor = arena.tensor('f32', shape);
-    tensor.data.set(entry.data as Float32Array);
-    parameters.set(name, tensor);
-  }
-  return parameters;
+function bytesOf({ tensors }: PackedFile): number {
+  return [...tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function noParameters(path: string): FormatError {
+  const what =
+    'is a packed model: expected a checkpoint with f32 parameters. Name the run or checkpoint that it was made of';
+  return new FormatError('load-model', `${path} ${what}.`, path);
+}
+
+function weightTypesOf({ embedding, head, layers }: ModelWeights): WeightTypes {
+  const projections = layers.flatMap(({ qkv, o, feedForward }) => {
+    const { layout, ...matrices } = feedForward;
+    return [qkv, o, ...Object.values(matrices)].map(({ dtype }) => dtype);
+  });
+  return { projections: [...new Set(projections)], embedding: embedding.dtype, head: head.dtype };
 }

@@ -46,6 +46,9 @@ describe('presets', () => {
     // Block parameters of table 5, in millions.
     const blocks = ['q300m', 'q700m', 'q1.3b', 'q7b'].map((name) => blockParameters(resolveConfig(preset(name))) / 1e6);
     expect(blocks.map(Math.round)).toEqual([302, 679, 1208, 6476]);
+    // As their publishers count them.
+    const counts = ['smollm2-135m', 'tinyllama-1.1b'].map((name) => countParameters(resolveConfig(preset(name))));
+    expect(counts).toEqual([134_515_008, 1_100_048_384]);
   });
 
   it('names the nearest preset', () => {

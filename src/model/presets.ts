@@ -17,6 +17,16 @@ export const PRESETS: Readonly<Record<string, ModelConfigInput>> = {
   quickstart: { dim: 256, hiddenDim: 704, nLayers: 4, nHeads: 4, vocabSize: 2048, seqLen: 256 },
   /** 27.8 M parameters: the shape of the training benchmark against PyTorch. */
   'd512-l8': { dim: 512, hiddenDim: 1408, nLayers: 8, nHeads: 8, vocabSize: 4096, seqLen: 256 },
+  /** 134.5 M parameters: the shape of SmolLM2-135M. */
+  'smollm2-135m': {
+    ...{ dim: 576, hiddenDim: 1536, nLayers: 30, nHeads: 9, nKvHeads: 3, vocabSize: 49152, seqLen: 2048 },
+    ropeTheta: 100_000,
+  },
+  /** 1.1 G parameters: the shape of TinyLlama. */
+  'tinyllama-1.1b': {
+    ...{ dim: 2048, hiddenDim: 5632, nLayers: 22, nHeads: 32, nKvHeads: 4, vocabSize: 32000, seqLen: 2048 },
+    tiedEmbeddings: false,
+  },
   q300m: paperSize(1024, 2730, 16, 24),
   q700m: paperSize(1536, 4096, 24, 24),
   'q1.3b': paperSize(2048, 5460, 32, 24),

@@ -37,8 +37,8 @@ export interface WeightMatrix {
 }
 
 /** 128 columns of ternary weights. */
-const TERNARY_CHUNK_COLS = 128;
-const TERNARY_CHUNK_BYTES = 32;
+export const TERNARY_CHUNK_COLS = 128;
+export const TERNARY_CHUNK_BYTES = 32;
 
 /** Bytes that `cols` weights of a row take. */
 export function weightRowBytes(dtype: WeightType, cols: number): number {

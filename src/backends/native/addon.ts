@@ -27,8 +27,12 @@ export interface Addon {
   readonly supportedIsas: readonly string[];
   readonly maxThreads: number;
   readonly maxParts: number;
+  /** Of the system: parts of files begin on one. */
+  readonly pageBytes: number;
   create(threads: number, isa: string | null): AddonInstance;
   allocate(bytes: number): { buffer: ArrayBuffer; address: number };
+  /** Bytes of the open file of this descriptor, from an offset on that is a multiple of `pageBytes`. */
+  map(file: number, offset: number, bytes: number): { buffer: ArrayBuffer; address: number };
   free(buffer: ArrayBuffer): void;
 }
 

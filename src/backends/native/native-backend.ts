@@ -3,7 +3,8 @@
  *
  * Owns the addon's instance (threads, argument slots) and its memory. Which slots a kernel takes is c-kernels.ts's
  * business; shapes are checked by whoever wraps the table (load-backend.ts). Memory is outside of JavaScript's heap: 64-byte aligned, in huge pages
- * where it is large, returned at once by `free` (the array then has length 0), and by the garbage collector where `free` is forgotten.
+ * where it is large, returned at once by `free` (the array then has length 0), and by the garbage collector where `free` is forgotten. Parts of
+ * files are mapped (kernels/memory.c) and freed in the same way.
  */
 
 import type { Backend } from '../../backend.ts';
@@ -37,6 +38,7 @@ export function createNativeBackend(options: NativeBackendOptions = {}): Backend
     bf16: instance.bf16,
     kernels: createCKernels(createHost(addon, instance, threads)),
     allocate: (dtype, length) => allocate(addon, dtype, length),
+    mapFile: (file, offset, bytes) => mapFile(addon, file, offset, bytes),
     free: (memory) => addon.free(memory.data.buffer as ArrayBuffer),
     dispose: () => instance.dispose(),
   };
@@ -77,5 +79,18 @@ function allocate<D extends DType>(addon: Addon, dtype: D, length: number): { da
       `cannot allocate ${mebibytes} MiB: ${messageOf(cause)}. Use a smaller model, batch or sequence length.`,
       { cause },
     );
+  }
+}
+
+function mapFile(addon: Addon, file: number, offset: number, bytes: number): { data: Uint8Array; address: number } {
+  const behindPage = offset % addon.pageBytes;
+  try {
+    const { buffer, address } = addon.map(file, offset - behindPage, bytes + behindPage);
+    return { data: new Uint8Array(buffer, behindPage, bytes), address: address + behindPage };
+  } catch (cause) {
+    const what = `cannot map ${bytes} bytes of a file from byte ${offset} on: ${messageOf(cause)}`;
+    throw new BackendError('native', `${what}. Copy the file to a local disk, or load it with { mmap: false }.`, {
+      cause,
+    });
   }
 }

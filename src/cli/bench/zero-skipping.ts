@@ -33,6 +33,7 @@ export function switchableSkipping(backend: Backend): ZeroSkipping {
       },
       allocate: (dtype, length) => backend.allocate(dtype, length),
       free: (memory) => backend.free(memory),
+      ...(backend.mapFile && { mapFile: backend.mapFile.bind(backend) }),
       dispose: () => backend.dispose(),
     },
   };

@@ -1,0 +1,57 @@
+/**
+ * config.json and tokenizer.json, the two files that a training checkpoint and a packed model have in common, and JSON files in general.
+ */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FormatError, messageOf } from '../util/errors.ts';
+
+/** Of config.json and state.json. Counts up when an older reader could not read the files rightly. */
+export const FORMAT_VERSION = 1;
+export const CONFIG_FILE = 'config.json';
+export const TOKENIZER_FILE = 'tokenizer.json';
+export const MODEL_FILE = 'model.safetensors';
+
+/** The model's configuration without its formatVersion. Throws FormatError. */
+export function readConfigFile(directory: string): Record<string, unknown> {
+  const path = join(directory, CONFIG_FILE);
+  const { formatVersion, ...config } = readJsonFile(path);
+  checkVersion(path, formatVersion);
+  return config;
+}
+
+export function writeConfigFile(directory: string, config: object): void {
+  writeJsonFile(join(directory, CONFIG_FILE), { formatVersion: FORMAT_VERSION, ...config });
+}
+
+/** `tokenizer`: the contents of tokenizer.json, as an object or as text. */
+export function writeTokenizerFile(directory: string, tokenizer: object | string): void {
+  writeFileSync(join(directory, TOKENIZER_FILE), typeof tokenizer === 'string' ? tokenizer : JSON.stringify(tokenizer));
+}
+
+/** Throws FormatError that tells both versions. */
+export function checkVersion(path: string, found: unknown): void {
+  if (found === FORMAT_VERSION) return;
+  const versions = `expected formatVersion ${FORMAT_VERSION}, found ${JSON.stringify(found) ?? 'none'}`;
+  fail(path, `${versions}. Use the version of qsparse that wrote it.`);
+}
+
+/** The object in a JSON file. Throws FormatError. */
+export function readJsonFile(path: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    fail(path, `cannot be read: ${messageOf(error)}.`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) fail(path, 'expected a JSON object.');
+  return value as Record<string, unknown>;
+}
+
+export function writeJsonFile(path: string, value: object): void {
+  writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+function fail(path: string, message: string): never {
+  throw new FormatError('checkpoint', `${path}: ${message}`, path);
+}

@@ -1,0 +1,49 @@
+/**
+ * The configuration and the f32 parameters of a checkpoint of training, checked: what loading and packing read.
+ */
+
+import type { Arena } from '../arena.ts';
+import type { Checkpoint } from '../formats/checkpoint-directory.ts';
+import type { SafetensorsFile } from '../formats/safetensors.ts';
+import type { TensorInfo } from '../formats/safetensors-header.ts';
+import { type FloatTensor, shapeText } from '../tensor/tensor.ts';
+import { FormatError, messageOf } from '../util/errors.ts';
+import { type ModelConfig, type ModelConfigInput, resolveConfig } from './config.ts';
+import { describeParameters, type ParameterInfo } from './parameters.ts';
+
+/** The configuration of a directory with a config.json. Throws FormatError that names the field. */
+export function configOf({ path, config }: { path: string; config: Record<string, unknown> }): ModelConfig {
+  try {
+    return resolveConfig(config as unknown as ModelConfigInput);
+  } catch (error) {
+    const file = `${path}/config.json`;
+    throw new FormatError('load-model', `${file}: ${messageOf(error)}`, file, { cause: error });
+  }
+}
+
+/** All parameters, read straight into memory of `arena`. Throws FormatError for a tensor that is missing or of another shape or dtype. */
+export function readParameters(checkpoint: Checkpoint, config: ModelConfig, arena: Arena): Map<string, FloatTensor> {
+  const parameters = new Map<string, FloatTensor>();
+  for (const info of describeParameters(config)) {
+    const { byteOffset, bytes } = expectTensor(checkpoint.model, info);
+    const tensor = arena.tensor('f32', info.shape);
+    const { buffer, byteOffset: begin } = tensor.data;
+    checkpoint.model.read(byteOffset, new Uint8Array(buffer, begin, bytes));
+    parameters.set(info.name, tensor);
+  }
+  return parameters;
+}
+
+/** One parameter in memory of its own. Throws FormatError. */
+export function numbersOf(file: SafetensorsFile, info: ParameterInfo): Float32Array {
+  expectTensor(file, info);
+  return file.tensor(info.name).data as Float32Array;
+}
+
+function expectTensor(file: SafetensorsFile, { name, shape }: ParameterInfo): TensorInfo {
+  const found = file.tensors.get(name);
+  if (found?.dtype === 'F32' && shapeText(found.shape) === shapeText(shape)) return found;
+  const got = found ? `${found.dtype} ${shapeText(found.shape)}` : 'no such tensor';
+  const what = `${name}: expected F32 ${shapeText(shape)}, got ${got}. Does config.json belong to these weights?`;
+  throw new FormatError('load-model', `${file.path}: ${what}`, file.path);
+}
