@@ -29,6 +29,9 @@ export interface SpeculationOptions {
 /** What of the counts remains after a step: half after 23. */
 const FADING = 0.97;
 
+/** What a draft must promise over none: costs are measured, and equal ones never quite are. */
+const LEAST_GAIN = 1.02;
+
 const NO_DRAFT: readonly number[] = [];
 
 /** How the drafts of one sequence fared. */
@@ -134,7 +137,7 @@ export class Speculation {
     const tokens = this.#tokens + this.#expected;
     const allowedMs = (1 + this.#options.exploration) * (this.#plainMs + this.#costOf(this.#tokens)) - this.#spentMs;
     let best = 0;
-    let bestRate = tokens / this.#costOf(run);
+    let bestRate = (LEAST_GAIN * tokens) / this.#costOf(run);
     for (let length = 1; length <= longest; length++) {
       const cost = this.#costOf(run + length);
       const rate = (tokens + expectedOf(right, length)) / cost;
