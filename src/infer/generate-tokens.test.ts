@@ -137,6 +137,16 @@ describe('generateTokens', () => {
     expect(model.live.size).toBe(0);
   });
 
+  it('runs no id twice that a draft had right', async () => {
+    const logitsOf = (ids: readonly number[]) =>
+      Float32Array.from({ length: 23 }, (_, id) => (id === ids.at(-3) ? 1 : 0));
+    const model = new FakeTokenModel({ maxTokens: 100, maxBatchTokens: 6, logitsOf });
+    const options = { sampler: greedy(), maxTokens: 60, speculation: new Speculation({ costOf: () => 1 }) };
+    expect((await collect(generateTokens(model, [1, 2, 3, 1, 2, 3], options))).ids).toHaveLength(60);
+    expect(model.tokens).toBe(6 + 59); // no draft was wrong
+    expect(model.runs).toHaveLength(1 + Math.ceil(59 / 6));
+  });
+
   it('gives what the plainest loop gives, with speculation too', async () => {
     const property = fc.asyncProperty(
       fc.record({

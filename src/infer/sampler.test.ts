@@ -109,6 +109,11 @@ describe('filters', () => {
     expect(reachable(logitsOf([0.5, 0.5]), { minP: 1 })).toEqual([0, 1]);
   });
 
+  it('min-p changes no share of top-p', () => {
+    // The first two are 70 % of everything. Were the others dropped before, the first alone would be 71 % of the rest.
+    expect(reachable(logitsOf([0.5, 0.2, 0.15, 0.15]), { topP: 0.65, minP: 0.35 })).toEqual([0, 1]);
+  });
+
   it('the smallest set of top-p, against a full sort', () => {
     const property = fc.property(
       fc.array(fc.integer({ min: -3000, max: 3000 }), { minLength: 1, maxLength: 60 }),

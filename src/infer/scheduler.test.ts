@@ -20,19 +20,23 @@ import type { TokenStream } from './token-queue.ts';
 
 const greedy = () => new Sampler({ temperature: 0 });
 const upTo = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i);
-const schedulers: Scheduler[] = [];
+const made: { model: FakeTokenModel; scheduler: Scheduler }[] = [];
 
 function setUp(fake: FakeOptions = {}, options: SchedulerOptions = {}) {
   const model = new FakeTokenModel(fake);
   const scheduler = new Scheduler(model, options);
-  schedulers.push(scheduler);
+  made.push({ model, scheduler });
   const generate = (promptIds: number[], rest: Partial<GenerationOptions> = {}) =>
     scheduler.generate(promptIds, { sampler: greedy(), ...rest });
   return { model, scheduler, generate };
 }
 
 afterEach(() => {
-  for (const scheduler of schedulers.splice(0)) scheduler.dispose();
+  for (const { model, scheduler } of made.splice(0)) {
+    scheduler.dispose();
+    expect(model.live.size).toBe(0);
+    expect(model.breaches).toEqual([]);
+  }
 });
 
 async function turns(count: number): Promise<void> {
@@ -62,6 +66,12 @@ describe('batches', () => {
     const waiting = generate([2], { maxTokens: 1 });
     await Promise.all([short, long, waiting].map(collect));
     expect(model.runs.slice(0, 9)).toEqual([[1, 1], ...upTo(7).map(() => [1, 1]), [1, 1]]);
+  });
+
+  it('hold no more sequences than tokens', async () => {
+    const { model, generate } = setUp({ maxBatchTokens: 2, maxSequences: 4 });
+    await Promise.all(upTo(4).map((id) => collect(generate([id], { maxTokens: 4 }))));
+    expect(Math.max(...model.runs.map((run) => run.length))).toBe(2);
   });
 
   it('gather what was asked for in one go', async () => {
@@ -102,6 +112,17 @@ describe('requests', () => {
     const { queueMs, promptMs, generateMs, ...counts } = stream.usage;
     expect(counts).toEqual({ promptTokens: 10, cachedTokens: 0, tokens: 4, draftedTokens: 0, acceptedTokens: 0 });
     for (const ms of [queueMs, promptMs, generateMs]) expect(ms).toBeGreaterThan(0);
+  });
+
+  it('count drafts, of which only the refused ones run for nothing', async () => {
+    const speculation = new Speculation({ costOf: () => 1 });
+    const { model, generate } = setUp({ maxTokens: 80, maxBatchTokens: 20, logitsOf: repeating }, { speculation });
+    const stream = generate([1, 2, 3, 1, 2, 3], { maxTokens: 60 });
+    await collect(stream);
+    const { draftedTokens, acceptedTokens } = stream.usage;
+    expect(acceptedTokens).toBeGreaterThan(20);
+    expect(draftedTokens).toBeGreaterThan(acceptedTokens + 5);
+    expect(model.tokens).toBe(6 + 59 + (draftedTokens - acceptedTokens));
   });
 
   it('are refused before anything changes', async () => {
@@ -202,27 +223,45 @@ describe('the end of a request', () => {
     expect(scheduler.counts).toEqual({ queued: 0, running: 0, kept: 0 });
   });
 
-  it('inside a callback of a sampler, with a draft in the sequence: when the step is over', async () => {
-    for (const endOther of [false, true]) {
+  describe('inside a callback of a sampler: when the step is over', () => {
+    /** Two texts with drafts, most of them right, some wrong; `end` is called before token `at` of the first is chosen. */
+    async function run(
+      at: number,
+      reusePrefixes: boolean,
+      end: (scheduler: Scheduler, own: AbortController, other: AbortController) => void,
+    ) {
       const speculation = new Speculation({ costOf: () => 1 });
-      const { model, generate } = setUp({ maxTokens: 60, maxBatchTokens: 20, logitsOf: repeating }, { speculation });
+      const fake = { maxTokens: 60, maxBatchTokens: 20, logitsOf: repeating };
+      const { model, scheduler, generate } = setUp(fake, { speculation, reusePrefixes });
       const [own, other] = [new AbortController(), new AbortController()];
-      const sampler = new Sampler({
-        temperature: 0,
-        allowed: ({ length }) => {
-          if (length === 20) (endOther ? other : own).abort();
-          return null;
-        },
-      });
+      const allowed = ({ length }: readonly number[]) => {
+        if (length === at) end(scheduler, own, other);
+        return null;
+      };
+      const sampler = new Sampler({ temperature: 0, allowed });
       const streams = [
         generate([1, 2, 3, 1, 2, 3], { sampler, signal: own.signal, maxTokens: 30 }),
         generate([4, 5, 6, 4, 5, 6], { signal: other.signal, maxTokens: 30 }),
       ];
       const [first, second] = await Promise.all(streams.map(collect));
-      expect([first.reason, second.reason]).toEqual(endOther ? ['length', 'aborted'] : ['aborted', 'length']);
-      expect((endOther ? first : second).ids).toHaveLength(30);
-      expect(streams[0].usage.acceptedTokens).toBeGreaterThan(10);
-      expect(model.live.size).toBe(2); // both kept
+      const { draftedTokens, acceptedTokens } = streams[0].usage;
+      expect(draftedTokens).toBeGreaterThan(acceptedTokens);
+      await turns(1);
+      expect(model.breaches).toEqual([]);
+      const kept = model.live.size;
+      return [...[first, second].map(({ reason, ids }) => `${reason} ${ids.length === 30}`), kept];
+    }
+    for (const reusePrefixes of [true, false]) {
+      it(`its own request, another's, and the scheduler; prefixes ${reusePrefixes ? 'kept' : 'released'}`, async () => {
+        const both = reusePrefixes ? 2 : 0;
+        for (const at of [12, 13, 14, 15, 16, 17, 18, 19]) {
+          const ended = (end: (...args: [Scheduler, AbortController, AbortController]) => void) =>
+            run(at, reusePrefixes, end);
+          expect(await ended((_, own) => own.abort())).toEqual(['aborted false', 'length true', both]);
+          expect(await ended((_, __, other) => other.abort())).toEqual(['length true', 'aborted false', both]);
+          expect(await ended((scheduler) => scheduler.dispose())).toEqual(['aborted false', 'aborted false', 0]);
+        }
+      });
     }
   });
 
@@ -270,9 +309,11 @@ describe('the end of a request', () => {
   }, 60_000);
 });
 
-/** The next id is the one three places before: a text that repeats itself. */
-const repeating = (ids: readonly number[]) =>
-  Float32Array.from({ length: 23 }, (_, id) => (id === ids[ids.length - 3] ? 9 : 0));
+/** The next id is the one three places before, but for every seventh: a text that repeats itself with changes. */
+const repeating = (ids: readonly number[]) => {
+  const next = ids.length % 7 === 0 ? ids.length % 23 : ids[ids.length - 3];
+  return Float32Array.from({ length: 23 }, (_, id) => (id === next ? 9 : 0));
+};
 
 describe('errors of the model', () => {
   it('fail the requests of the batch, whose sequences are released, and no others', async () => {

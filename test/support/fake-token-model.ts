@@ -2,8 +2,8 @@
  * A TokenModel without a model: logits are a pure function of the ids of a sequence (and of its sparsity), so that any mistake of
  * caching, truncation or batching is a wrong token.
  *
- * It holds its callers to the contract: every breach throws an Error, which no test expects. Logits live until the next run, when they
- * become NaN, an error in any sampler.
+ * It holds its callers to the contract: every breach throws an Error, and is listed in `breaches` in case somebody catches that. Logits
+ * live until the next run, when they become NaN, an error in any sampler.
  */
 
 import type { Sampler } from '../../src/infer/sampler.ts';
@@ -47,7 +47,7 @@ class FakeSequence implements TokenSequence {
   truncate(length: number): void {
     this.#model.expectLive(this);
     if (!Number.isInteger(length) || length < 0 || length > this.ids.length)
-      breach(`truncate(${length}) of ${this.ids.length}`);
+      this.#model.breach(`truncate(${length}) of ${this.ids.length}`);
     if (length < this.#model.oldestTruncation)
       throw new UsageError('fake', 'the window has dropped what would be needed.');
     this.ids.length = length;
@@ -67,6 +67,7 @@ export class FakeTokenModel implements TokenModel {
   readonly live = new Set<FakeSequence>();
   /** Tokens of each item of each run. */
   readonly runs: number[][] = [];
+  readonly breaches: string[] = [];
   /** Most sequences that were live at once. */
   mostLive = 0;
   /** Truncation below this length is refused, as by a sliding window. */
@@ -100,13 +101,13 @@ export class FakeTokenModel implements TokenModel {
     for (const old of this.#logits) old.fill(Number.NaN);
     this.beforeRun(batch);
     const tokens = batch.map(({ ids }) => ids.length);
-    if (batch.length === 0) breach('an empty batch');
-    if (tokens.reduce((a, b) => a + b) > this.maxBatchTokens) breach(`${tokens} tokens at once`);
-    if (new Set(batch.map(({ sequence }) => sequence)).size < batch.length) breach('a sequence twice in a batch');
+    if (batch.length === 0) this.breach('an empty batch');
+    if (tokens.reduce((a, b) => a + b) > this.maxBatchTokens) this.breach(`${tokens} tokens at once`);
+    if (new Set(batch.map(({ sequence }) => sequence)).size < batch.length) this.breach('a sequence twice in a batch');
     for (const { sequence, ids } of batch) {
       this.expectLive(sequence);
-      if (ids.length === 0 || sequence.length + ids.length > this.maxTokens) breach(`${ids.length} ids more`);
-      if (!ids.every((id) => Number.isInteger(id) && id >= 0 && id < this.vocabSize)) breach(`ids ${ids}`);
+      if (ids.length === 0 || sequence.length + ids.length > this.maxTokens) this.breach(`${ids.length} ids more`);
+      if (!ids.every((id) => Number.isInteger(id) && id >= 0 && id < this.vocabSize)) this.breach(`ids ${ids}`);
     }
     this.runs.push(tokens);
     this.#logits = batch.map((item) => this.#runItem(item));
@@ -114,7 +115,12 @@ export class FakeTokenModel implements TokenModel {
   }
 
   expectLive(sequence: TokenSequence): void {
-    if (!(sequence instanceof FakeSequence && this.live.has(sequence))) breach('a sequence that was released');
+    if (!(sequence instanceof FakeSequence && this.live.has(sequence))) this.breach('a sequence that was released');
+  }
+
+  breach(what: string): never {
+    this.breaches.push(what);
+    throw new Error(`breach of TokenModel's contract: ${what}`);
   }
 
   #runItem({ sequence, ids, logits }: BatchItem): Float32Array {
@@ -127,10 +133,6 @@ export class FakeTokenModel implements TokenModel {
     }
     return Float32Array.from(rows);
   }
-}
-
-function breach(what: string): never {
-  throw new Error(`breach of TokenModel's contract: ${what}`);
 }
 
 export interface PlainRequest {
