@@ -43,7 +43,8 @@ export type { SafetensorsDType, SafetensorsHeader, TensorInfo } from './formats/
 // ---- inference
 export { Engine, type EngineOptions } from './infer/engine.ts';
 export { type GenerateTextOptions, generateText, type TextResult } from './infer/generate-text.ts';
-export { type FinishReason, type GenerateOptions, generateTokens, type TokenEngine } from './infer/generate-tokens.ts';
+export { type GenerateOptions, generateTokens } from './infer/generate-tokens.ts';
+export type { FinishReason, GeneratedToken, GenerationOptions } from './infer/generation.ts';
 export { argmax, type Logits, Sampler, type SamplerOptions } from './infer/sampler.ts';
 export type { ZeroCounts } from './infer/zero-counts.ts';
 // ---- the model

@@ -1,14 +1,16 @@
 /**
- * generateText: text in, text out, piece by piece: what a terminal or a server shows while the model writes.
+ * generateText: text in, text out, piece by piece: what a terminal shows while the model writes.
  *
- * Around generateTokens: the tokenizer on both ends, characters that are spread over several tokens held until they are
- * whole, and stop strings cut off before anyone sees them.
+ * The tokenizer on both ends of generateTokens, with decodeText behind it.
  */
 
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { UsageError } from '../util/errors.ts';
-import { type FinishReason, type GenerateOptions, generateTokens, type TokenEngine } from './generate-tokens.ts';
-import { StopStrings } from './stop-strings.ts';
+import { decodeText } from './decode-text.ts';
+import { type GenerateOptions, generateTokens } from './generate-tokens.ts';
+import type { FinishReason, GeneratedToken } from './generation.ts';
+import type { TokenEngine } from './token-engine.ts';
+import type { TokenModel } from './token-model.ts';
 
 export interface GenerateTextOptions extends GenerateOptions {
   /** The text ends before the first of them. */
@@ -33,7 +35,7 @@ type TextTokenizer = Pick<Tokenizer, 'encode' | 'decodeStream' | 'endOfText'>;
  * not fit the context, or is empty and the tokenizer has no end-of-text.
  */
 export async function* generateText(
-  engine: TokenEngine,
+  engine: TokenModel | TokenEngine,
   tokenizer: TextTokenizer,
   prompt: string,
   options: GenerateTextOptions,
@@ -41,33 +43,30 @@ export async function* generateText(
   const { stop = [], stopIds = [], ...rest } = options;
   const endIds = tokenizer.endOfText === null ? [] : [tokenizer.endOfText];
   const promptIds = encodePrompt(tokenizer, prompt);
-  checkFits(engine, promptIds.length);
-  const stops = new StopStrings(stop);
-  const decoder = tokenizer.decodeStream();
+  const counts = { promptTokens: promptIds.length, tokens: 0, promptMs: 0, generateMs: 0 };
   const tokens = generateTokens(engine, promptIds, { ...rest, stopIds: [...stopIds, ...endIds] });
-  const result: TextResult = {
-    finishReason: 'stop',
-    promptTokens: promptIds.length,
-    tokens: 0,
-    promptMs: 0,
-    generateMs: 0,
-  };
+  const finishReason = yield* decodeText(counted(tokens, counts), tokenizer.decodeStream(), stop);
+  return { finishReason, ...counts };
+}
+
+/** The tokens as they are, counted and timed. */
+async function* counted(
+  tokens: AsyncGenerator<GeneratedToken, FinishReason>,
+  counts: Omit<TextResult, 'finishReason'>,
+): AsyncGenerator<GeneratedToken, FinishReason> {
   const begin = performance.now();
-  for (;;) {
-    const next = await tokens.next();
-    const now = performance.now() - begin;
-    if (result.tokens === 0) result.promptMs = now;
-    else result.generateMs = now - result.promptMs;
-    if (next.done) {
-      const { text, stopped } = stops.push(decoder.flush());
-      const last = stopped ? text : text + stops.flush();
-      if (last !== '') yield last;
-      return { ...result, finishReason: next.value };
+  try {
+    for (;;) {
+      const next = await tokens.next();
+      const now = performance.now() - begin;
+      if (counts.tokens === 0) counts.promptMs = now;
+      else counts.generateMs = now - counts.promptMs;
+      if (next.done) return next.value;
+      counts.tokens++;
+      yield next.value;
     }
-    result.tokens++;
-    const { text, stopped } = stops.push(decoder.push(next.value));
-    if (text !== '') yield text;
-    if (stopped) return result;
+  } finally {
+    await tokens.return('aborted');
   }
 }
 
@@ -75,13 +74,4 @@ function encodePrompt(tokenizer: TextTokenizer, prompt: string): number[] {
   if (prompt !== '') return tokenizer.encode(prompt);
   if (tokenizer.endOfText !== null) return [tokenizer.endOfText];
   throw new UsageError('generate', 'the prompt is empty and the tokenizer has no end-of-text token. Give a prompt.');
-}
-
-function checkFits(engine: TokenEngine, promptTokens: number): void {
-  const room = engine.maxTokens - engine.position;
-  if (promptTokens <= room) return;
-  throw new UsageError(
-    'generate',
-    `the prompt is too long: expected at most ${room} tokens (the context), got ${promptTokens}. Shorten it.`,
-  );
 }

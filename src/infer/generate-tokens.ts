@@ -1,72 +1,73 @@
 /**
- * generateTokens: the loop of text generation in token ids: prefill, then sample and decode until something ends it.
+ * generateTokens: one sequence, token by token, as an async iterator. Many at once: scheduler.ts.
  *
- * Knows nothing of text (generate-text.ts does) nor of models: a TokenEngine is all it needs, so that it is tested
- * with a fake one. The forward passes are synchronous; between tokens the loop lets the event loop turn, or Ctrl-C
- * would not be heard.
+ * Pulled by its consumer: the model runs only when the next token is asked for, so that the last token that a consumer takes costs no
+ * run. A run is synchronous; between runs the event loop turns now and then, or Ctrl-C would not be heard.
  */
 
-import type { Logits, Sampler } from './sampler.ts';
+import { turnEventLoop } from '../util/turn-event-loop.ts';
+import {
+  checkRequest,
+  type FinishReason,
+  type GeneratedToken,
+  Generation,
+  type GenerationOptions,
+} from './generation.ts';
+import type { Speculation } from './speculation.ts';
+import { asTokenModel, type TokenEngine } from './token-engine.ts';
+import type { BatchItem, TokenModel } from './token-model.ts';
 
-/** What of an Engine generation needs. */
-export interface TokenEngine {
-  readonly position: number;
-  readonly maxTokens: number;
-  prefill(ids: readonly number[]): Logits;
-  decode(id: number): Logits;
+export interface GenerateOptions extends GenerationOptions {
+  /** Drafts several tokens at once where that pays. The tokens are the same. Default: none. */
+  speculation?: Speculation;
 }
-
-export interface GenerateOptions {
-  sampler: Sampler;
-  /** Most tokens to generate; default: until the context is full. */
-  maxTokens?: number;
-  /** Tokens that end the text; they are not yielded. */
-  stopIds?: readonly number[];
-  /** Ends the generation after the token in progress. */
-  signal?: AbortSignal;
-}
-
-/** Why it ended: a stop token or string, maxTokens, a full context, or the signal. */
-export type FinishReason = 'stop' | 'length' | 'context' | 'aborted';
 
 /** Longest stretch without a turn of the event loop, in ms: short for a person, long against the turn's cost. */
 const TURN_EVERY_MS = 20;
 
 /**
- * Yields the ids that follow `promptIds` in the engine's sequence and returns why it ended. The engine runs on an id only
- * when the next one is asked for: the last id that a consumer takes costs no forward pass. Throws what the
- * engine throws, UsageError for an empty prompt or one longer than the context.
+ * Yields the tokens that follow `promptIds` and returns why they ended; the sequence is released then, and where the consumer
+ * stops. Throws UsageError for an empty prompt, one longer than the context or a wrong option, and what the model throws.
  */
 export async function* generateTokens(
-  engine: TokenEngine,
+  engine: TokenModel | TokenEngine,
   promptIds: readonly number[],
   options: GenerateOptions,
-): AsyncGenerator<number, FinishReason> {
-  const { sampler, maxTokens = Infinity, stopIds = [], signal } = options;
-  const seen = new Set(promptIds);
-  let turnedAt = performance.now();
-  let logits = engine.prefill(promptIds);
-  for (let count = 0; count < maxTokens; count++) {
-    if (performance.now() - turnedAt > TURN_EVERY_MS) {
-      await turn();
-      turnedAt = performance.now();
+): AsyncGenerator<GeneratedToken, FinishReason> {
+  const { signal, speculation, sparsity } = options;
+  const model = asTokenModel(engine);
+  checkRequest(model, promptIds, options);
+  const sequence = model.createSequence(sparsity === undefined ? {} : { sparsity });
+  try {
+    const generation = new Generation(sequence, promptIds, options, model.maxTokens);
+    let turnedAt = performance.now();
+    while (generation.finishReason === null) {
+      if (performance.now() - turnedAt > TURN_EVERY_MS) {
+        await turnEventLoop();
+        turnedAt = performance.now();
+      }
+      if (signal?.aborted) return 'aborted';
+      yield* step(model, generation, speculation);
     }
-    if (signal?.aborted) return 'aborted';
-    const id = sampler.sample(logits, seen);
-    if (stopIds.includes(id)) return 'stop';
-    seen.add(id);
-    yield id;
-    if (count + 1 === maxTokens) break;
-    if (engine.position === engine.maxTokens) return 'context';
-    logits = engine.decode(id);
+    return generation.finishReason;
+  } finally {
+    sequence.release();
   }
-  return 'length';
 }
 
-/** One turn of the event loop. `setImmediate` costs microseconds; browsers have only the timer. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve);
-    else setTimeout(resolve, 0);
-  });
+function step(model: TokenModel, generation: Generation, speculation: Speculation | undefined): GeneratedToken[] {
+  const isDecoding = generation.pending === 1;
+  if (!speculation || !isDecoding) return run(model, generation, generation.next(model.maxBatchTokens));
+  speculation.beginStep(1);
+  const room = Math.min(generation.draftRoom, model.maxBatchTokens - 1);
+  const { drafts, ids } = generation;
+  const { accepted } = drafts;
+  const tokens = run(model, generation, generation.next(1, speculation.draft(drafts, ids, room)));
+  speculation.endStep(drafts.accepted - accepted);
+  return tokens;
+}
+
+function run(model: TokenModel, generation: Generation, item: BatchItem): GeneratedToken[] {
+  const [logits] = model.run([item]);
+  return generation.advance(item, logits);
 }

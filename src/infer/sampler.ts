@@ -1,19 +1,31 @@
 /**
- * Sampler: picks the next token from logits. Pure but for its random numbers: logits in, id out.
+ * Sampler: picks the next token of one sequence from logits. Ids and logits in, id out; it knows no model and no text.
  *
- * The order is fixed, and every step sees what the ones before it left (as in Hugging Face's generate):
- *   1. repetition penalty  on the logits of tokens already in the sequence (CTRL, arXiv 1909.05858)
- *   2. temperature         logits / temperature; 0 ends here with the largest logit
- *   3. top-k               the topK most probable tokens
- *   4. top-p               the fewest most probable tokens that hold topP of what top-k left (arXiv 1904.09751)
- *   5. min-p               tokens at least minP times as probable as the most probable (arXiv 2407.01082)
- *   6. draw
+ * The order is fixed, and every step sees what the ones before it left (1, 5 - 8 as in Hugging Face's generate):
+ *   1. repetition penalty   on the logits of tokens that occurred, in the prompt too (CTRL, arXiv 1909.05858)
+ *   2. presence, frequency  logit - presence - frequency * count, for tokens generated `count` > 0 times (OpenAI's API)
+ *   3. logit bias           added
+ *   4. allowed              what the callback leaves out cannot be chosen
+ *   5. temperature          logits / temperature; 0 ends here with the largest logit
+ *   6. top-k                the topK most probable tokens
+ *   7. top-p                the fewest most probable tokens that hold topP of what top-k left (arXiv 1904.09751)
+ *   8. min-p                tokens at least minP times as probable as the most probable (arXiv 2407.01082)
+ *   9. draw
  * Tokens rank by probability, ties by the lower id. A token of logit -Infinity is never chosen, one of +Infinity
  * always; NaN is an error, since a NaN means that the model broke and any choice would hide it.
  */
 
 import { QSparseError, UsageError } from '../util/errors.ts';
+import { fastExp } from '../util/fast-exp.ts';
 import { Prng } from '../util/prng.ts';
+import { selectFront } from './select-front.ts';
+import { type VocabularyScratch, vocabularyScratch } from './vocabulary-scratch.ts';
+
+/**
+ * Which tokens may come next, given the ids generated so far: bit `id % 32` of word `floor(id / 32)` is 1 where `id` may; null
+ * allows all. Called once per token, before the token is chosen. The array stays the callee's and is not changed.
+ */
+export type AllowedTokens = (generated: readonly number[]) => Uint32Array | null;
 
 export interface SamplerOptions {
   /** 0: always the most probable token. Default 1. */
@@ -26,136 +38,238 @@ export interface SamplerOptions {
   minP?: number;
   /** Above 1 discourages, below 1 encourages tokens that occurred; 1: none. Default 1. */
   repetitionPenalty?: number;
+  /** Taken from the logit of a token that was generated. Default 0. */
+  presencePenalty?: number;
+  /** Taken from the logit of a token as often as it was generated. Default 0. */
+  frequencyPenalty?: number;
+  /** Added to the logits of these ids; -Infinity forbids one. */
+  logitBias?: ReadonlyMap<number, number>;
+  /** Constrains every token. Default: all are allowed. */
+  allowed?: AllowedTokens;
   /** Default 0. */
   seed?: number;
 }
 
 export type Logits = Float32Array | Float64Array;
 
+type Numbers = Required<Omit<SamplerOptions, 'logitBias' | 'allowed'>>;
+
+const DEFAULTS: Numbers = {
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  seed: 0,
+};
+
+/** Widths, in log-probability below the best, in which the topK tokens are looked for, before all are taken. */
+const TOP_K_WINDOWS = [5, 15];
+
 export class Sampler {
-  readonly #options: Required<SamplerOptions>;
+  readonly #options: Numbers;
+  readonly #bias: ReadonlyMap<number, number>;
+  readonly #allowed: AllowedTokens | undefined;
   readonly #prng: Prng;
+  /** Ids that occurred, and how often each was generated. */
+  readonly #seen = new Set<number>();
+  readonly #counts = new Map<number, number>();
+  #generated: number[] = [];
 
   /** Throws UsageError for a value out of range. */
   constructor(options: SamplerOptions = {}) {
-    this.#options = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0, ...options };
-    check(this.#options);
+    const { logitBias = new Map(), allowed, ...numbers } = options;
+    this.#options = { ...DEFAULTS, ...numbers };
+    this.#bias = new Map(logitBias);
+    this.#allowed = allowed;
+    checkOptions(this.#options, this.#bias);
     this.#prng = new Prng(this.#options.seed);
   }
 
-  /** The next id; `seen` are the ids of the sequence so far. Draws one random number, none at temperature 0. */
-  sample(logits: Logits, seen: Iterable<number> = []): number {
-    const { temperature } = this.#options;
-    const scores = this.#penalise(logits, seen);
-    const best = argmax(scores);
-    if (temperature === 0 || scores[best] === Infinity) return best;
-    const weights = scores.map((score) => Math.exp((score - scores[best]) / temperature)); // the best has weight 1
-    return draw(this.#candidates(weights), weights, this.#prng.next());
+  /** Begins another sequence: the ids of the last one are forgotten, the random numbers go on. */
+  begin(promptIds: Iterable<number>): void {
+    this.#seen.clear();
+    this.#counts.clear();
+    this.#generated = [];
+    for (const id of promptIds) this.#seen.add(id);
   }
 
-  /** The ids that steps 3 to 5 leave. */
-  #candidates(weights: Float64Array): number[] {
-    const { topK, topP, minP } = this.#options;
-    const total = massOf(weights.keys(), weights);
-    let ids: number[];
-    if (topK > 0) {
-      ids = front(weights, (count) => count >= topK).slice(0, topK);
-      ids = topP < 1 ? smallestSet(ids, weights, topP * massOf(ids, weights)) : ids;
-    } else if (topP < 1) {
-      ids = smallestSet(
-        front(weights, (_, mass) => mass >= topP * total),
-        weights,
-        topP * total,
-      );
-    } else {
-      ids = idsFrom(weights, 0);
-    }
-    return minP > 0 ? ids.filter((id) => weights[id] >= minP) : ids;
+  /**
+   * The id that follows in the sequence; what it returns counts as generated. `logits` [V] stay as they are. Draws one random
+   * number, none at temperature 0. Throws QSparseError for NaN or where no token can be chosen.
+   */
+  sample(logits: Logits): number {
+    // The callback may sample elsewhere; so it is asked before the shared memory is filled.
+    const allowed = this.#allowed?.(this.#generated) ?? null;
+    const vocabSize = logits.length;
+    const scratch = vocabularyScratch(vocabSize);
+    scratch.scores.set(logits);
+    this.#adjust(scratch.scores, vocabSize, allowed);
+    const best = indexOfLargest(scratch.scores, vocabSize);
+    const greedy = this.#options.temperature === 0 || scratch.scores[best] === Infinity;
+    const id = greedy ? best : this.#draw(scratch, vocabSize, scratch.scores[best]);
+    this.#seen.add(id);
+    this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
+    this.#generated.push(id);
+    return id;
   }
 
-  #penalise(logits: Logits, seen: Iterable<number>): Float64Array {
-    const { repetitionPenalty } = this.#options;
-    const scores = Float64Array.from(logits);
-    if (repetitionPenalty === 1) return scores;
-    for (const id of new Set(seen)) {
-      const score = scores[id];
-      scores[id] = score > 0 ? score / repetitionPenalty : score * repetitionPenalty;
+  /** Steps 1 to 4, in place. */
+  #adjust(scores: Float64Array, vocabSize: number, allowed: Uint32Array | null): void {
+    const { repetitionPenalty, presencePenalty, frequencyPenalty } = this.#options;
+    if (repetitionPenalty !== 1) {
+      for (const id of this.#seen) {
+        scores[id] = scores[id] > 0 ? scores[id] / repetitionPenalty : scores[id] * repetitionPenalty;
+      }
     }
-    return scores;
+    if (presencePenalty !== 0 || frequencyPenalty !== 0) {
+      for (const [id, count] of this.#counts) scores[id] -= presencePenalty + frequencyPenalty * count;
+    }
+    for (const [id, bias] of this.#bias) {
+      if (id >= vocabSize) {
+        throw new UsageError('sampler', `logitBias names token ${id}: expected an id below ${vocabSize}.`);
+      }
+      scores[id] += bias;
+    }
+    if (allowed) forbidOthers(scores, vocabSize, allowed);
+  }
+
+  /** Steps 5 to 9. */
+  #draw({ scores, ids }: VocabularyScratch, vocabSize: number, largest: number): number {
+    const { temperature, topP, minP } = this.#options;
+    let count = this.#candidates({ scores, ids }, vocabSize, largest);
+    for (let i = 0; i < count; i++) {
+      // From here on a score is a weight: the probability in units of the best one's.
+      const exponent = (scores[ids[i]] - largest) / temperature;
+      scores[ids[i]] = exponent > -700 ? fastExp(exponent) : 0;
+    }
+    if (topP < 1) count = selectFront(ids, count, scores, topP * massOf(ids, count, scores), 'mass');
+    if (minP > 0) count = keepAtLeast(ids, count, scores, minP);
+    return drawByWeight(ids, count, scores, this.#prng.next());
+  }
+
+  /** Fills `ids` with what top-k leaves, or with all tokens that can come out at all; returns how many. */
+  #candidates({ scores, ids }: VocabularyScratch, vocabSize: number, largest: number): number {
+    const { temperature, topK, topP, minP } = this.#options;
+    // All tokens below this one together weigh less than the resolution of the random number, 2^-53.
+    let lowest = -53 * Math.LN2 - Math.log(vocabSize);
+    // The shares of top-p count what min-p would drop. A little lower than minP, which is compared with the weights.
+    if (topP === 1) lowest = Math.max(lowest, Math.log(minP) - 1e-6);
+    const gather = (width: number) => {
+      // -Infinity stays out at any temperature.
+      const threshold = Math.max(largest + temperature * Math.max(lowest, -width), -Number.MAX_VALUE);
+      let count = 0;
+      for (let id = 0; id < vocabSize; id++) if (scores[id] >= threshold) ids[count++] = id;
+      return count;
+    };
+    if (topK === 0 || topK >= vocabSize) return gather(Infinity);
+    for (const width of TOP_K_WINDOWS) {
+      const count = gather(width);
+      if (count >= topK) return selectFront(ids, count, scores, topK, 'count');
+    }
+    return selectFront(ids, gather(Infinity), scores, topK, 'count');
   }
 }
 
 /** The id of the largest score, the lowest of equals. Throws QSparseError for NaN or where all are -Infinity. */
 export function argmax(scores: Logits): number {
+  const copy = vocabularyScratch(scores.length).scores;
+  copy.set(scores);
+  return indexOfLargest(copy, scores.length);
+}
+
+/** Eight comparisons to a branch: a new maximum is rare, and NaN fails every comparison. */
+function indexOfLargest(scores: Float64Array, count: number): number {
   let best = 0;
-  for (let id = 0; id < scores.length; id++) {
-    if (scores[id] > scores[best]) best = id;
-    if (Number.isNaN(scores[id])) {
-      throw new QSparseError('sampler', `the logit of token ${id} is NaN. The checkpoint or a kernel is broken.`);
+  let largest = -Infinity;
+  for (let first = 0; first < count; first += 8) {
+    const last = Math.min(first + 8, count);
+    if (
+      last === first + 8 &&
+      scores[first] <= largest &&
+      scores[first + 1] <= largest &&
+      scores[first + 2] <= largest &&
+      scores[first + 3] <= largest &&
+      scores[first + 4] <= largest &&
+      scores[first + 5] <= largest &&
+      scores[first + 6] <= largest &&
+      scores[first + 7] <= largest
+    ) {
+      continue;
+    }
+    for (let id = first; id < last; id++) {
+      if (scores[id] > largest) {
+        largest = scores[id];
+        best = id;
+      } else if (Number.isNaN(scores[id])) {
+        throw new QSparseError('sampler', `the logit of token ${id} is NaN. The checkpoint or a kernel is broken.`);
+      }
     }
   }
-  if (scores[best] === -Infinity) {
-    throw new QSparseError('sampler', 'every logit is -Infinity. The checkpoint or a kernel is broken.');
+  if (largest > -Infinity) return best;
+  throw new QSparseError(
+    'sampler',
+    'no token can be chosen: every logit is -Infinity. The checkpoint is broken, or biases and constraints leave nothing.',
+  );
+}
+
+function forbidOthers(scores: Float64Array, vocabSize: number, allowed: Uint32Array): void {
+  if (allowed.length * 32 < vocabSize) {
+    throw new UsageError(
+      'sampler',
+      `allowed tokens: expected at least ${Math.ceil(vocabSize / 32)} words of 32 bits, got ${allowed.length}.`,
+    );
   }
-  return best;
-}
-
-/** Ids of positive weight that is at least `threshold`, ascending. */
-function idsFrom(weights: Float64Array, threshold: number): number[] {
-  const ids: number[] = [];
-  for (let id = 0; id < weights.length; id++) if (weights[id] >= threshold && weights[id] > 0) ids.push(id);
-  return ids;
-}
-
-/**
- * The most probable tokens in their order, at least as many as `enough` asks for, or all. Sorting a whole vocabulary
- * would cost more than a small model's forward pass: sort what lies above a threshold, lowered until that is enough.
- */
-function front(weights: Float64Array, enough: (count: number, mass: number) => boolean): number[] {
-  let threshold = 1e-2;
-  let ids = idsFrom(weights, threshold);
-  while (threshold > 0 && !enough(ids.length, massOf(ids, weights))) {
-    threshold = threshold > 1e-10 ? threshold * 1e-3 : 0;
-    ids = idsFrom(weights, threshold);
+  for (let first = 0; first < vocabSize; first += 32) {
+    const word = allowed[first >> 5];
+    if (word === 0xffff_ffff) continue;
+    const last = Math.min(first + 32, vocabSize);
+    if (word === 0) scores.fill(-Infinity, first, last);
+    else for (let id = first; id < last; id++) if (((word >>> (id - first)) & 1) === 0) scores[id] = -Infinity;
   }
-  return ids.sort((a, b) => weights[b] - weights[a] || a - b);
 }
 
-/** The shortest beginning of `ids` whose weights reach `mass`; the token that crosses it belongs to the set. */
-function smallestSet(ids: number[], weights: Float64Array, mass: number): number[] {
-  let sum = 0;
-  for (let count = 0; count < ids.length; count++) {
-    sum += weights[ids[count]];
-    if (sum >= mass) return ids.slice(0, count + 1);
-  }
-  return ids;
+/** Moves the ids whose weight is at least `least` to the front and returns how many they are. */
+function keepAtLeast(ids: Int32Array, count: number, weights: Float64Array, least: number): number {
+  let kept = 0;
+  for (let i = 0; i < count; i++) if (weights[ids[i]] >= least) ids[kept++] = ids[i];
+  return kept;
 }
 
-function massOf(ids: Iterable<number>, weights: Float64Array): number {
+function massOf(ids: Int32Array, count: number, weights: Float64Array): number {
   let mass = 0;
-  for (const id of ids) mass += weights[id];
+  for (let i = 0; i < count; i++) mass += weights[ids[i]];
   return mass;
 }
 
-/** One of `ids` with probability proportional to its weight, for a uniform number in [0, 1). */
-function draw(ids: readonly number[], weights: Float64Array, uniform: number): number {
-  let left = uniform * massOf(ids, weights);
-  for (const id of ids) {
-    left -= weights[id];
-    if (left < 0) return id;
+/** One of `ids[0 .. count)` with probability proportional to its weight, for a uniform number in [0, 1). */
+function drawByWeight(ids: Int32Array, count: number, weights: Float64Array, uniform: number): number {
+  let left = uniform * massOf(ids, count, weights);
+  for (let i = 0; i < count; i++) {
+    left -= weights[ids[i]];
+    if (left < 0) return ids[i];
   }
-  return ids[ids.length - 1]; // rounding of the sums only
+  return ids[count - 1]; // rounding of the sums only
 }
 
-function check(options: Required<SamplerOptions>): void {
-  const { temperature, topK, topP, minP, repetitionPenalty } = options;
+function checkOptions(options: Numbers, logitBias: ReadonlyMap<number, number>): void {
+  const { temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, seed } = options;
   const rules: [name: string, holds: boolean, rule: string, got: number][] = [
     ['temperature', temperature >= 0 && temperature < Infinity, 'a number of at least 0', temperature],
     ['topK', Number.isInteger(topK) && topK >= 0, 'a whole number of at least 0 (0: off)', topK],
     ['topP', topP > 0 && topP <= 1, 'in (0, 1] (1: off)', topP],
     ['minP', minP >= 0 && minP <= 1, 'in [0, 1] (0: off)', minP],
     ['repetitionPenalty', repetitionPenalty > 0 && repetitionPenalty < Infinity, 'above 0 (1: off)', repetitionPenalty],
+    ['presencePenalty', Number.isFinite(presencePenalty), 'a finite number (0: off)', presencePenalty],
+    ['frequencyPenalty', Number.isFinite(frequencyPenalty), 'a finite number (0: off)', frequencyPenalty],
+    ['seed', Number.isInteger(seed), 'a whole number', seed],
   ];
+  for (const [id, bias] of logitBias) {
+    rules.push(['an id of logitBias', Number.isInteger(id) && id >= 0, 'a whole number of at least 0', id]);
+    rules.push([`logitBias of token ${id}`, bias < Infinity, 'a number below Infinity', bias]);
+  }
   for (const [name, holds, rule, got] of rules) {
     if (!holds) throw new UsageError('sampler', `${name} must be ${rule}, got ${got}.`);
   }

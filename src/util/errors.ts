@@ -41,6 +41,9 @@ export class BackendError extends QSparseError {}
 /** Training that went wrong: NaN, a loss spike, a directory in use. */
 export class TrainingError extends QSparseError {}
 
+/** No room at the moment, for example in a queue: the same request may succeed later. */
+export class BusyError extends QSparseError {}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

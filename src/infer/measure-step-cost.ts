@@ -1,0 +1,70 @@
+/**
+ * measureStepCost: how long a run of n tokens takes on this model, for speculation.ts to decide by.
+ *
+ * What counts is the ratio of a run of several tokens to a run of one, with all of their logits, at the sparsity that the model has. The
+ * sizes take turns, so that a machine that slows down slows all of them, and the median of a size is taken. Between two sizes
+ * the cost is a line.
+ */
+
+import { UsageError } from '../util/errors.ts';
+import { median } from '../util/median.ts';
+import { Prng } from '../util/prng.ts';
+import type { SequenceOptions, TokenModel } from './token-model.ts';
+
+export interface MeasureStepCostOptions extends SequenceOptions {
+  /** Largest run that is measured. Default 16, or what the model takes. */
+  maxTokens?: number;
+  /** Runs of each size that count. Default 5. */
+  repeats?: number;
+  /** The clock, in ms. */
+  now?: () => number;
+}
+
+/** Tokens in the cache while it is measured: attention to some of them is part of every run. */
+const CONTEXT_TOKENS = 32;
+
+/** Time of one run of this many tokens, in ms. Takes a sequence of the model while it measures. Throws UsageError where none is free. */
+export function measureStepCost(model: TokenModel, options: MeasureStepCostOptions = {}): (tokens: number) => number {
+  const { maxTokens = 16, repeats = 5, now = () => performance.now(), ...sequenceOptions } = options;
+  const context = Math.min(CONTEXT_TOKENS, model.maxBatchTokens, model.maxTokens >> 1);
+  const largest = Math.min(maxTokens, model.maxBatchTokens, model.maxTokens - context);
+  if (context < 1 || largest < 1) {
+    throw new UsageError('speculation', `a context of ${model.maxTokens} tokens is too short to measure a run in.`);
+  }
+  const sizes: number[] = [];
+  for (let size = 1; size < largest; size *= 2) sizes.push(size);
+  sizes.push(largest);
+
+  const prng = new Prng(0);
+  const randomIds = (count: number) => Array.from({ length: count }, () => prng.below(model.vocabSize));
+  const sequence = model.createSequence(sequenceOptions);
+  try {
+    model.run([{ sequence, ids: randomIds(context), logits: 'none' }]);
+    const measured: number[][] = sizes.map(() => []);
+    for (let repeat = -1; repeat < repeats; repeat++) {
+      for (const [s, size] of sizes.entries()) {
+        const ids = randomIds(size);
+        const begin = now();
+        model.run([{ sequence, ids, logits: 'all' }]);
+        const ms = now() - begin;
+        if (repeat >= 0) measured[s].push(ms); // the first of each size finds cold caches
+        sequence.truncate(context);
+      }
+    }
+    return lineThrough(sizes, measured.map(median));
+  } finally {
+    sequence.release();
+  }
+}
+
+/** Between two sizes a line; above the largest the last line goes on, never falling. */
+function lineThrough(sizes: readonly number[], costs: readonly number[]): (tokens: number) => number {
+  return (tokens) => {
+    let right = 1;
+    while (right < sizes.length - 1 && sizes[right] < tokens) right++;
+    if (sizes.length === 1) return (costs[0] * tokens) / sizes[0];
+    const slope = (costs[right] - costs[right - 1]) / (sizes[right] - sizes[right - 1]);
+    if (tokens > sizes[right]) return costs[right] + Math.max(0, slope) * (tokens - sizes[right]);
+    return costs[right - 1] + slope * (tokens - sizes[right - 1]);
+  };
+}
