@@ -361,6 +361,78 @@ describe('embedding, loss, optimiser and sums by hand', () => {
   });
 });
 
+describe('products with stored weights, by hand', () => {
+  const bytes = (values: readonly number[]): Tensor<'u8'> => {
+    const data = Uint8Array.from(values, (value) => value & 0xff);
+    return { dtype: 'u8', shape: [data.length], data, address: 0 };
+  };
+  const f32 = (shape: number[], values: readonly number[]): Tensor<'f32'> => ({
+    dtype: 'f32',
+    shape,
+    data: Float32Array.from(values),
+    address: 0,
+  });
+  const i8 = (values: readonly number[]): Tensor<'i8'> => ({
+    dtype: 'i8',
+    shape: [values.length],
+    data: Int8Array.from(values),
+    address: 0,
+  });
+
+  it('int8: two groups of rows with scales of their own, one input of each sign', () => {
+    const scale = f32([2, 2], [0.5, 1, 2, 4]);
+    const data = bytes([1, -2, 0, 0, 3, 4, 0, 0, -5, 127, 0, 0]);
+    const w = { dtype: 'int8', rows: 3, cols: 2, rowBytes: 4, data, scale, scaleAxis: 'cols', groupRows: 2 } as const;
+    const x = { rows: 1, cols: 3, start: null, index: null, value: i8([10, -20, 30]), scale: f32([1], [0.25]) };
+    const out = f32([1, 2], [0, 0]);
+    kernels.weightMatvec(x, w, out);
+    // ((10 - 60) 0.5 + (-150) 2) / 4 and ((-20 - 80) 1 + 3810 * 4) / 4
+    expect([...out.data]).toEqual([-81.25, 3785]);
+  });
+
+  it('ternary: columns 0, 32, 64 and 96 share a byte from its low bits to its high ones', () => {
+    const data = bytes([0b00_01_10_00, ...new Array(31).fill(0b01010101)]);
+    const w = {
+      dtype: 'ternary',
+      rows: 1,
+      cols: 128,
+      rowBytes: 32,
+      data,
+      scale: f32([1, 128], new Array(128).fill(1)),
+    } as const;
+    const x = { rows: 1, cols: 1, start: null, index: null, value: i8([7]), scale: f32([1], [1]) };
+    const out = f32([1, 128], new Array(128).fill(9));
+    kernels.weightMatmul(x, { ...w, scaleAxis: 'cols', groupRows: 1 }, out);
+    expect([0, 32, 64, 96, 1].map((c) => out.data[c] + 0)).toEqual([-7, 7, 0, -7, 0]);
+  });
+
+  it('bf16 rows as dot products at a list', () => {
+    // 1.5 = 0x3fc0, -2 = 0xc000, 0.25 = 0x3e80, 4 = 0x4080, little-endian
+    const data = bytes([0xc0, 0x3f, 0x00, 0xc0, 0x80, 0x3e, 0x80, 0x40]);
+    const w = {
+      dtype: 'bf16',
+      rows: 2,
+      cols: 2,
+      rowBytes: 4,
+      data,
+      scale: null,
+      scaleAxis: 'rows',
+      groupRows: 2,
+    } as const;
+    const at = sparse(2, 2, [0, 1, 2], [1, 0], [0, 0]);
+    const out = f32([2], [0, 0]);
+    kernels.weightDots(f32([2, 2], [2, 3, 10, 100]), w, out, { at });
+    expect([...out.data]).toEqual([12.5, -185]);
+  });
+
+  it('8-bit activations: the largest becomes 127, halves go to the even side', () => {
+    const out = { rows: 1, cols: 4, start: null, index: null, value: i8([0, 0, 0, 0]), scale: f32([1], [0]) };
+    kernels.quantizeRows(f32([1, 4], [127 - 1e-5, 0.5, 1.5, -2.5]), out);
+    expect([...out.value.data]).toEqual([127, 0, 2, -2]);
+    expect(out.scale.data[0]).toBeCloseTo(1, 6);
+  });
+});
+
 interface GoldenSelection {
   x: number[];
   kept: number;

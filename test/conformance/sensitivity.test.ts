@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { Backend, Kernels, MatmulOptions } from '../../src/backend.ts';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
 import type { FloatTensor } from '../../src/tensor/tensor.ts';
+import { weightRowBytes } from '../../src/tensor/weight-matrix.ts';
 import { casesByKernel } from './cases.ts';
 import { faultsOf } from './conformance.ts';
 
@@ -54,6 +55,29 @@ const MUTANTS: Record<string, Mutant> = {
     matvec(x, w, out, options) {
       kernels.matvec(x, w, out, options);
       for (let j = 0; j < out.data.length; j++) out.data[j] *= 1 + 2 ** -12 * (j % 2);
+    },
+  },
+  'a stored product that saturates at 16 bits': {
+    weightMatvec(x, w, out, options) {
+      kernels.weightMatvec(x, w, out, options);
+      if (w.dtype !== 'int8') return;
+      for (let j = 0; j < out.data.length; j++) out.data[j] = Math.max(-100, Math.min(out.data[j], 100));
+    },
+  },
+  'tiles that scale every group like the first one': {
+    weightMatmul: (x, w, out, options) => kernels.weightMatmul(x, { ...w, groupRows: w.rows }, out, options),
+  },
+  'dot products that ignore the slack between rows': {
+    weightDots: (x, w, out, options) =>
+      kernels.weightDots(x, { ...w, rowBytes: Math.ceil(weightRowBytes(w.dtype, w.cols) / 4) * 4 }, out, options),
+  },
+  'activations with halves away from zero': {
+    quantizeRows(x, out) {
+      kernels.quantizeRows(x, out);
+      const values = 'value' in x ? x.value.data : x.data;
+      for (let i = 0; i < out.value.data.length; i++) {
+        if (Math.abs(values[i] % 1) === 0.5) out.value.data[i] = Math.sign(values[i]) * Math.round(Math.abs(values[i]));
+      }
     },
   },
   'ties to the higher index': {
