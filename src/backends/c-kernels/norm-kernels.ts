@@ -1,0 +1,44 @@
+/** Normalisation and rotary positions. */
+
+import type { Kernels } from '../../backend.ts';
+import { bit, type Call } from './call.ts';
+
+export function normKernels(call: Call): Pick<Kernels, 'rmsNorm' | 'rmsNormBackward' | 'rope'> {
+  return {
+    rmsNorm(x, weight, eps, out, rstd) {
+      const dim = weight.data.length;
+      const rows = rstd.data.length;
+      call('rms_norm', 8 * rows * dim, x.address, weight.address, out.address, rstd.address, rows, dim, eps);
+    },
+    rmsNormBackward(x, weight, rstd, dOut, dX, dWeight, options) {
+      const dim = weight.data.length;
+      const rows = rstd.data.length;
+      const work = 12 * rows * dim;
+      // The weight first: dX may be the memory of dOut.
+      call('rms_norm_backward_weight', work, x.address, rstd.address, dOut.address, dWeight.address, rows, dim);
+      const accumulate = bit(options?.accumulate);
+      const from = dOut.address;
+      call('rms_norm_backward', work, x.address, weight.address, rstd.address, from, dX.address, rows, dim, accumulate);
+    },
+    rope(x, cos, sin, shape) {
+      const [rows, width] = x.shape;
+      const { seqLen, start, nRotatedHeads, headDim } = shape;
+      const work = 8 * rows * nRotatedHeads * headDim;
+      const inverse = bit(shape.inverse);
+      call(
+        'rope',
+        work,
+        x.address,
+        cos.address,
+        sin.address,
+        rows,
+        width,
+        seqLen,
+        start,
+        nRotatedHeads,
+        headDim,
+        inverse,
+      );
+    },
+  };
+}
