@@ -66,9 +66,6 @@ export interface CachedAttentionShape {
 }
 
 export interface RopeShape {
-  /** Position of row r: start + r % seqLen. */
-  seqLen: number;
-  start: number;
   /** Heads rotated in each row, from column 0 (queries, then keys); the columns behind them are left alone. */
   nRotatedHeads: number;
   headDim: number;
@@ -171,9 +168,9 @@ export interface Kernels {
   ): void;
   /**
    * Rotates heads of x [N, width] in place: feature i of a head with feature i + headDim / 2 (Hugging Face's convention)
-   * by the angle of cos, sin [positions, headDim / 2].
+   * by the angle of cos, sin [all positions, headDim / 2] at the row's own place in positions [N].
    */
-  rope(x: FloatTensor, cos: FloatTensor, sin: FloatTensor, shape: RopeShape): void;
+  rope(x: FloatTensor, positions: IntTensor, cos: FloatTensor, sin: FloatTensor, shape: RopeShape): void;
   /**
    * Causal attention over qkv [N, (nHeads + 2 nKvHeads) headDim] = queries | keys | values, N = batch * seqLen.
    * out [N, nHeads * headDim]; logSumExp [N, nHeads] is kept for the backward. Scores / sqrt(headDim). Query head h

@@ -129,8 +129,11 @@ describe('checkKernels', () => {
 
   it('refuses positions beyond the tables and the cache', () => {
     const table = f32([8, 2]);
-    const shape = { seqLen: 4, start: 5, nRotatedHeads: 1, headDim: 4, inverse: false };
-    expect(refusal(() => kernels.rope(f32([4, 4]), table, table, shape))).toContain('at least 9, got 8');
+    const shape = { nRotatedHeads: 1, headDim: 4, inverse: false };
+    const positions = tensor('i32', [4], [0, 3, 8, 1]);
+    expect(refusal(() => kernels.rope(f32([4, 4]), positions, table, table, shape))).toBe(
+      '[rope] positions[2]: expected 0 .. 7, got 8.',
+    );
     const heads = { nHeads: 2, nKvHeads: 1, headDim: 4 };
     const cache = f32([8, 4]);
     const call = () =>

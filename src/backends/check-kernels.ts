@@ -325,22 +325,20 @@ function checkNormAndPosition(inner: Kernels) {
       expectSize(op, 'dWeight', dWeight, type, cols);
       inner.rmsNormBackward(x, weight, rstd, dOut, dX, dWeight, options);
     },
-    rope(x, cos, sin, shape) {
+    rope(x, positions, cos, sin, shape) {
       const op = 'rope';
       const type = floatTypeOf(op, 'x', x);
       const [rows, cols] = [rowsOf(x), columnsOf(x)];
-      const { seqLen, start, nRotatedHeads, headDim } = shape;
+      const { nRotatedHeads, headDim } = shape;
       expectMatrix(op, 'x', x, type, rows, cols);
+      expectSize(op, 'positions', positions, 'i32', rows);
       if (!(headDim > 0 && headDim % 2 === 0)) mismatch(op, 'headDim', 'an even number', headDim);
       const rotated = nRotatedHeads * headDim;
       if (rotated > cols) mismatch(op, 'rotated columns', `at most ${cols}`, rotated);
-      if (!(seqLen >= 1)) mismatch(op, 'seqLen', '1 or more', seqLen);
-      if (!(start >= 0)) mismatch(op, 'start', '0 or more', start);
       expectMatrix(op, 'cos', cos, type, rowsOf(cos), headDim / 2);
       expectMatrix(op, 'sin', sin, type, rowsOf(cos), headDim / 2);
-      const positions = start + Math.min(seqLen, rows);
-      if (positions > rowsOf(cos)) mismatch(op, 'positions of cos and sin', `at least ${positions}`, rowsOf(cos));
-      inner.rope(x, cos, sin, shape);
+      expectIds(op, 'positions', positions, 0, rowsOf(cos));
+      inner.rope(x, positions, cos, sin, shape);
     },
   } satisfies Partial<Kernels>;
 }

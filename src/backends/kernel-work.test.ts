@@ -94,7 +94,7 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
     moved(4 * 153),
   ],
   // Two of the four heads of 6 rows are rotated in place.
-  ['rope', [f32(6, 32), f32(3, 4), f32(3, 4), { seqLen: 3, start: 0, nRotatedHeads: 2, headDim: 8 }], moved(4 * 192)],
+  ['rope', [f32(6, 32), ints(6), f32(3, 4), f32(3, 4), { nRotatedHeads: 2, headDim: 8 }], moved(4 * 192 + 24)],
   // Queries see 1, 2, 3 keys: 6 a head and sequence, 8 heads in all; scores and values 8 multiply-adds each.
   ['attention', [f32(6, 64), f32(6, 32), f32(6, 4), heads], work(6 * 8 * 16 * 2, 6 * 8 * 16 * 2, 4 * 600)],
   [

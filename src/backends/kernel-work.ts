@@ -60,7 +60,8 @@ const WORK: WorkTable = {
   rmsNorm: (x, weight, _eps, out, rstd) => moved(bytesOf(x, weight, out, rstd)),
   rmsNormBackward: (x, weight, rstd, dOut, dX, dWeight, options) =>
     moved(bytesOf(x, weight, rstd, dOut, ...written(dX, options), dWeight, dWeight)),
-  rope: (x, _cos, _sin, { nRotatedHeads, headDim }) => moved(2 * rowsOf(x) * nRotatedHeads * headDim * sizeOf(x)),
+  rope: (x, positions, _cos, _sin, { nRotatedHeads, headDim }) =>
+    moved(2 * rowsOf(x) * nRotatedHeads * headDim * sizeOf(x) + bytesOf(positions)),
   attention: (qkv, out, logSumExp, shape) => product(scoreProducts(shape), bytesOf(qkv, out, logSumExp)),
   // Twice the forward, as is usual: making the scores again is not counted as work done.
   attentionBackward: (qkv, out, logSumExp, dOut, dQkv, shape) =>

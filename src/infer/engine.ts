@@ -152,7 +152,8 @@ export class Engine {
     const cache = this.#cache;
     const { nHeads, nKvHeads, headDim, normEps } = config;
     const start = this.#nTokens;
-    const rope = { seqLen: w.count, start, nRotatedHeads: nHeads + nKvHeads, headDim, inverse: false };
+    const rope = { nRotatedHeads: nHeads + nKvHeads, headDim, inverse: false };
+    for (let row = 0; row < w.count; row++) w.positions.data[row] = start + row;
     const heads = { nQueries: w.count, start, nHeads, nKvHeads, headDim };
 
     kernels.embedding(w.ids, this.#embedding, w.x); // [N, D]
@@ -161,7 +162,7 @@ export class Engine {
 
       kernels.rmsNorm(w.x, weights.attentionNorm, normEps, w.normed, w.rstd);
       this.#project(w, layer, 'qkv', w.normed, w.qkv, false); // [N, (nHeads + 2 nKvHeads) headDim]
-      kernels.rope(w.qkv, this.#cos, this.#sin, rope);
+      kernels.rope(w.qkv, w.positions, this.#cos, this.#sin, rope);
       cache.write(layer, w.qkv, start);
       kernels.attentionCached(w.qkv, cache.keys[layer], cache.values[layer], w.attended, heads);
       this.#project(w, layer, 'o', w.attended, w.x, true); // x += attended Wo

@@ -17,6 +17,8 @@ export interface WorkspaceRows {
   readonly count: number;
   /** [N] */
   readonly ids: IntTensor;
+  /** [N] */
+  readonly positions: IntTensor;
   /** The residual stream, [N, D]. */
   readonly x: FloatTensor;
   /** Output of either norm of a block, [N, D], and its by-product, [N]. */
@@ -57,6 +59,7 @@ export class Workspace {
     const list = (point: Point) => ({ rows: capacity, cols: featuresAt(config, point), start, index, value });
     this.#memory = {
       ids: arena.tensor('i32', [capacity]),
+      positions: arena.tensor('i32', [capacity]),
       x: matrix(config.dim),
       normed: matrix(config.dim),
       rstd: vector(),
@@ -76,10 +79,11 @@ export class Workspace {
   }
 
   #viewOf(count: number): WorkspaceRows {
-    const { ids, x, normed, rstd, qkv, attended, gateUp, hidden, selected, norm } = this.#memory;
+    const { ids, positions, x, normed, rstd, qkv, attended, gateUp, hidden, selected, norm } = this.#memory;
     return {
       count,
       ids: firstRows(ids, count),
+      positions: firstRows(positions, count),
       x: firstRows(x, count),
       normed: firstRows(normed, count),
       rstd: firstRows(rstd, count),

@@ -112,10 +112,14 @@ function inverseUndoes(backend: Backend): void {
     const x = make.float([rows, width], before);
     const angles = Float32Array.from({ length: 12 * half }, (_, i) => Math.floor(i / half) / 2 ** (i % half));
     const [cos, sin] = [make.float([12, half], angles.map(Math.cos)), make.float([12, half], angles.map(Math.sin))];
-    const shape = { seqLen: 7, start: 5, nRotatedHeads: 3, headDim: 2 * half };
-    backend.kernels.rope(x, cos, sin, { ...shape, inverse: false });
+    const shape = { nRotatedHeads: 3, headDim: 2 * half };
+    const positions = make.int([rows]);
+    positions.data.forEach((_, r) => {
+      positions.data[r] = 5 + (r % 7);
+    });
+    backend.kernels.rope(x, positions, cos, sin, { ...shape, inverse: false });
     expect(differenceOfFloats(before, x.data, 1)).not.toBeNull();
-    backend.kernels.rope(x, cos, sin, { ...shape, inverse: true });
+    backend.kernels.rope(x, positions, cos, sin, { ...shape, inverse: true });
     expect(differenceOfFloats(before, x.data, 1)).toBeNull();
   });
 }

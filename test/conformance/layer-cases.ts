@@ -73,41 +73,36 @@ function normBackwardCase(N: number, D: number, std: number, accumulate: boolean
 function ropeCases(): Case[] {
   const cases: Case[] = [];
   for (const headDim of [2, 6, 8, 64]) {
-    for (const [rows, seqLen, start] of [
-      [1, 1, 0],
-      [6, 3, 0],
-      [17, 17, 5],
-      [1, 1, 40],
-    ]) {
-      const shape = { seqLen, start, nRotatedHeads: 3, headDim, inverse: rows === 6 };
-      cases.push(ropeCase(rows, 5 * headDim, shape));
-      cases.push(ropeCase(rows, 3 * headDim + 1, { ...shape, inverse: !shape.inverse }));
+    for (const positions of [[0], [0, 1, 2, 0, 1, 2], Array.from({ length: 17 }, (_, r) => (7 * r) % 22), [40]]) {
+      const shape = { nRotatedHeads: 3, headDim, inverse: positions.length === 6 };
+      cases.push(ropeCase(positions, 5 * headDim, shape));
+      cases.push(ropeCase(positions, 3 * headDim + 1, { ...shape, inverse: !shape.inverse }));
     }
   }
-  return [...cases, ropeCase(260, 12 * 64, { seqLen: 130, start: 0, nRotatedHeads: 10, headDim: 64, inverse: false })];
+  const long = Array.from({ length: 260 }, (_, r) => r % 130);
+  return [...cases, ropeCase(long, 12 * 64, { nRotatedHeads: 10, headDim: 64, inverse: false })];
 }
 
-function ropeCase(rows: number, width: number, shape: RopeShape): Case {
-  const { headDim, seqLen, start, nRotatedHeads, inverse } = shape;
-  const name = `[${rows}, ${width}] ${nRotatedHeads} heads of ${headDim}, seqLen ${seqLen} from ${start}${inverse ? ' inverse' : ''}`;
-  const positions = start + seqLen;
+function ropeCase(positions: readonly number[], width: number, shape: RopeShape): Case {
+  const { headDim, nRotatedHeads, inverse } = shape;
+  const rows = positions.length;
+  const name = `[${rows}, ${width}] ${nRotatedHeads} heads of ${headDim}, positions ${positions.slice(0, 4)} ...${inverse ? ' inverse' : ''}`;
+  const all = Math.max(...positions) + 1;
   const half = headDim / 2;
-  const angle = (i: number) => Math.floor(i / half) * 10000 ** (-(i % half) / half);
+  const angles = Float64Array.from(
+    { length: all * half },
+    (_, i) => Math.floor(i / half) * 10000 ** (-(i % half) / half),
+  );
   return {
     kernel: 'rope',
     name,
     tensors: () => ({
       x: f32([rows, width], new Values(name).normals(rows * width)),
-      cos: f32(
-        [positions, half],
-        Float32Array.from({ length: positions * half }, (_, i) => Math.cos(angle(i))),
-      ),
-      sin: f32(
-        [positions, half],
-        Float32Array.from({ length: positions * half }, (_, i) => Math.sin(angle(i))),
-      ),
+      positions: i32([rows], positions),
+      cos: f32([all, half], angles.map(Math.cos)),
+      sin: f32([all, half], angles.map(Math.sin)),
     }),
-    call: (kernels, t) => kernels.rope(t.float('x'), t.float('cos'), t.float('sin'), shape),
+    call: (kernels, t) => kernels.rope(t.float('x'), t.int('positions'), t.float('cos'), t.float('sin'), shape),
     outputs: { x: { magnitude: 1 } },
   };
 }

@@ -226,10 +226,10 @@ describe('normalisation and positions by hand', () => {
   it('rope: a quarter turn takes (a, b) to (-b, a), feature i with feature i + headDim / 2', () => {
     const [cos, sin] = [f64([2, 2], [1, 1, 0, 1]), f64([2, 2], [0, 0, 1, 0])];
     const x = f64([2, 5], [1, 2, 3, 4, 9, 1, 2, 3, 4, 9]);
-    kernels.rope(x, cos, sin, { seqLen: 2, start: 0, nRotatedHeads: 1, headDim: 4, inverse: false });
+    kernels.rope(x, i32([0, 1]), cos, sin, { nRotatedHeads: 1, headDim: 4, inverse: false });
     expect([...x.data]).toEqual([1, 2, 3, 4, 9, -3, 2, 1, 4, 9]);
     const alone = f64([1, 4], [-3, 2, 1, 4]);
-    kernels.rope(alone, cos, sin, { seqLen: 1, start: 1, nRotatedHeads: 1, headDim: 4, inverse: true });
+    kernels.rope(alone, i32([1]), cos, sin, { nRotatedHeads: 1, headDim: 4, inverse: true });
     expect([...alone.data]).toEqual([1, 2, 3, 4]);
   });
 });

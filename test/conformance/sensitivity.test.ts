@@ -134,8 +134,9 @@ const MUTANTS: Record<string, Mutant> = {
       kernels.softmaxCrossEntropy(logits, { ...targets, data }, losses, scale);
     },
   },
-  'a rotation that starts a sequence anew in the middle': {
-    rope: (x, cos, sin, shape) => kernels.rope(x, cos, sin, { ...shape, seqLen: Math.ceil(shape.seqLen / 2) }),
+  'a rotation by the position of another row': {
+    rope: (x, positions, cos, sin, shape) =>
+      kernels.rope(x, { ...positions, data: positions.data.toReversed() }, cos, sin, shape),
   },
 };
 

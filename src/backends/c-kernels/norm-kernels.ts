@@ -20,24 +20,21 @@ export function normKernels(call: Call): Pick<Kernels, 'rmsNorm' | 'rmsNormBackw
       const from = dOut.address;
       call('rms_norm_backward', work, x.address, weight.address, rstd.address, from, dX.address, rows, dim, accumulate);
     },
-    rope(x, cos, sin, shape) {
+    rope(x, positions, cos, sin, { nRotatedHeads, headDim, inverse }) {
       const [rows, width] = x.shape;
-      const { seqLen, start, nRotatedHeads, headDim } = shape;
       const work = 8 * rows * nRotatedHeads * headDim;
-      const inverse = bit(shape.inverse);
       call(
         'rope',
         work,
         x.address,
+        positions.address,
         cos.address,
         sin.address,
         rows,
         width,
-        seqLen,
-        start,
         nRotatedHeads,
         headDim,
-        inverse,
+        bit(inverse),
       );
     },
   };
