@@ -13,6 +13,7 @@ import { attentionKernels } from './c-kernels/attention-kernels.ts';
 import type { Call } from './c-kernels/call.ts';
 import { elementKernels } from './c-kernels/element-kernels.ts';
 import { feedForwardKernels } from './c-kernels/feed-forward-kernels.ts';
+import { inferenceKernels } from './c-kernels/inference-kernels.ts';
 import { normKernels } from './c-kernels/norm-kernels.ts';
 import { productKernels } from './c-kernels/product-kernels.ts';
 import { selectionKernels } from './c-kernels/selection-kernels.ts';
@@ -42,6 +43,7 @@ export function createCKernels(host: CKernelHost): Kernels {
     ...selectionKernels(call),
     ...normKernels(call),
     ...attentionKernels(call),
+    ...inferenceKernels(call),
     ...feedForwardKernels(call),
     ...trainingKernels(call),
     ...elementKernels(call),

@@ -1,11 +1,11 @@
-/** Cases of normalisation, rotary positions, attention (full and cached) and the gated feed-forward. */
+/** Cases of normalisation, rotary positions, attention over whole sequences and the gated feed-forward. */
 
-import type { Activation, AttentionShape, CachedAttentionShape, RopeShape } from '../../src/backend.ts';
+import type { Activation, AttentionShape, RopeShape } from '../../src/backend.ts';
 import type { Case } from './case.ts';
 import { emptyRowsSpec, f32, i32, rowsSpec, specialRow, Values } from './values.ts';
 
 export function layerCases(): Case[] {
-  return [...normCases(), ...ropeCases(), ...attentionCases(), ...cachedCases(), ...gluCases(), ...openGateCases()];
+  return [...normCases(), ...ropeCases(), ...attentionCases(), ...gluCases(), ...openGateCases()];
 }
 
 function normCases(): Case[] {
@@ -196,55 +196,6 @@ function attentionBackwardCase(shape: AttentionShape, std: number): Case {
   };
 }
 
-function cachedCases(): Case[] {
-  const cases: Case[] = [];
-  for (const [i, [nQueries, start]] of [
-    [1, 0],
-    [1, 1],
-    [1, 15],
-    [1, 129],
-    [3, 0],
-    [3, 62],
-    [17, 5],
-    [65, 64],
-  ].entries()) {
-    for (const [j, headDim] of [2, 6, 8, 64].entries()) {
-      const [nHeads, nKvHeads] = HEADS[(i + j) % HEADS.length];
-      cases.push(cachedCase({ nQueries, start, nHeads, nKvHeads, headDim }));
-    }
-  }
-  return [...cases, cachedCase({ nQueries: 130, start: 70, nHeads: 4, nKvHeads: 2, headDim: 32 })];
-}
-
-/** Positions behind the last query hold NaN: the memory of a cache is not cleared. */
-function cachedCase(shape: CachedAttentionShape): Case {
-  const { nQueries, start, nHeads, nKvHeads, headDim } = shape;
-  const name = `${nQueries} queries from ${start}, ${nHeads}/${nKvHeads} heads of ${headDim}`;
-  const width = (nHeads + 2 * nKvHeads) * headDim;
-  const [filled, positions, kvWidth] = [start + nQueries, start + nQueries + 19, nKvHeads * headDim];
-  const cache = (values: Values) => {
-    const all = new Float32Array(positions * kvWidth).fill(Number.NaN);
-    all.set(values.normals(filled * kvWidth));
-    return f32([positions, kvWidth], all);
-  };
-  return {
-    kernel: 'attentionCached',
-    name,
-    tensors() {
-      const values = new Values(name);
-      return {
-        qkv: f32([nQueries, width], values.normals(nQueries * width)),
-        keys: cache(values),
-        values: cache(values),
-        out: f32([nQueries, nHeads * headDim], null),
-      };
-    },
-    call: (kernels, t) =>
-      kernels.attentionCached(t.float('qkv'), t.float('keys'), t.float('values'), t.float('out'), shape),
-    outputs: { out: filled === 1 ? 'equal' : { magnitude: 1 } },
-  };
-}
-
 function gluCases(): Case[] {
   const cases: Case[] = [];
   for (const activation of ['relu2', 'relu', 'silu'] as const) {
@@ -321,15 +272,16 @@ function openGateCases(): Case[] {
     ['denormals', (values, count) => specialRow('denormals', values, count)],
   ];
   const shapes = [
-    [1, 1],
     [3, 5],
+    [1, 1],
     [9, 37],
     [33, 100],
     [5, 1031],
   ] as const;
   return gates.flatMap(([label, contents]) =>
     shapes.flatMap(([N, H]) => [
-      ...listGatesCases(`${label} [${N}, ${H}]`, N, H, contents),
+      ...listGatesCases(`${label} [${N}, ${H}]`, N, H, 2 * H, contents),
+      ...listGatesCases(`${label} [${N}, ${H}] alone`, N, H, H, contents),
       ...(label === 'NaN' ? [] : gluRowsCases(`${label} [${N}, ${H}]`, N, H, contents)),
     ]),
   );
@@ -337,16 +289,17 @@ function openGateCases(): Case[] {
 
 type Contents = (values: Values, count: number) => Float32Array;
 
-function listGatesCases(name: string, N: number, H: number, contents: Contents): Case[] {
-  const gateUp = () => contents(new Values(name), N * 2 * H);
-  const open = () => gateUp().map((x, i) => (i % (2 * H) < H && !(x <= 0) ? 1 : 0));
+/** H gates in rows of `wide` columns. */
+function listGatesCases(name: string, N: number, H: number, wide: number, contents: Contents): Case[] {
+  const gates = () => contents(new Values(name), N * wide);
+  const open = () => gates().map((x, i) => (i % wide < H && !(x <= 0) ? 1 : 0));
   const starts = () => {
     const counts = [0];
     for (let r = 0; r < N; r++)
       counts.push(
         counts[r] +
           open()
-            .slice(r * 2 * H, (r + 1) * 2 * H)
+            .slice(r * wide, (r + 1) * wide)
             .reduce((a, b) => a + b),
       );
     return counts;
@@ -355,8 +308,8 @@ function listGatesCases(name: string, N: number, H: number, contents: Contents):
     {
       kernel: 'countOpenGates',
       name,
-      tensors: () => ({ gateUp: f32([N, 2 * H], gateUp()), start: i32([N + 1], null) }),
-      call: (kernels, t) => kernels.countOpenGates(t.float('gateUp'), t.int('start')),
+      tensors: () => ({ gates: f32([N, wide], gates()), start: i32([N + 1], null) }),
+      call: (kernels, t) => kernels.countOpenGates(t.float('gates'), H, t.int('start')),
       outputs: { start: 'equal' },
     },
     {
@@ -365,13 +318,13 @@ function listGatesCases(name: string, N: number, H: number, contents: Contents):
       tensors() {
         const start = starts();
         return {
-          gateUp: f32([N, 2 * H], gateUp()),
+          gates: f32([N, wide], gates()),
           'out.start': i32([N + 1], start),
           'out.index': i32([start[N]], null),
           'out.value': f32([start[N]], null),
         };
       },
-      call: (kernels, t) => kernels.gatherOpenGates(t.float('gateUp'), t.rows('out', N, H)),
+      call: (kernels, t) => kernels.gatherOpenGates(t.float('gates'), t.rows('out', N, H)),
       outputs: { 'out.index': 'equal', 'out.value': 'equal' },
     },
   ];

@@ -1,13 +1,10 @@
-/** Attention: forward and backward over whole sequences, and over a cache. */
+/** Attention over whole sequences, forward and backward. */
 
 import type { Kernels } from '../../backend.ts';
-import { ShapeError } from '../../util/errors.ts';
 import type { Call } from './call.ts';
+import { checkHeadDim } from './check-head-dim.ts';
 
-/** The tiles of the attention kernels must fit the scratch of a thread (attention.c). */
-const MAX_HEAD_DIM = 1024;
-
-export function attentionKernels(call: Call): Pick<Kernels, 'attention' | 'attentionBackward' | 'attentionCached'> {
+export function attentionKernels(call: Call): Pick<Kernels, 'attention' | 'attentionBackward'> {
   return {
     attention(qkv, out, logSumExp, { batch, seqLen, nHeads, nKvHeads, headDim }) {
       checkHeadDim('attention', headDim);
@@ -33,28 +30,5 @@ export function attentionKernels(call: Call): Pick<Kernels, 'attention' | 'atten
         headDim,
       );
     },
-    attentionCached(qkv, keys, values, out, { nQueries, start, nHeads, nKvHeads, headDim }) {
-      checkHeadDim('attentionCached', headDim);
-      const work = 4 * nQueries * (start + nQueries) * nHeads * headDim;
-      call(
-        'attention_cached',
-        work,
-        qkv.address,
-        keys.address,
-        values.address,
-        out.address,
-        nQueries,
-        start,
-        nHeads,
-        nKvHeads,
-        headDim,
-      );
-    },
   };
-}
-
-function checkHeadDim(where: string, headDim: number): void {
-  if (headDim > MAX_HEAD_DIM) {
-    throw new ShapeError(where, `headDim must be at most ${MAX_HEAD_DIM}, got ${headDim}. Use more heads.`);
-  }
 }

@@ -22,14 +22,15 @@ export function feedForwardKernels(call: Call): Pick<Kernels, FeedForward> {
       const code = ACTIVATION_CODES[activation];
       call('glu_backward', work, gateUp.address, dOut.address, dGateUp.address, rows, hidden, code, l1);
     },
-    countOpenGates(gateUp, start) {
-      const [rows, twoHidden] = gateUp.shape;
-      call('count_open_gates', 2 * rows * twoHidden, gateUp.address, start.address, rows, twoHidden / 2);
+    countOpenGates(gates, hiddenDim, start) {
+      const [rows, stride] = gates.shape;
+      call('count_open_gates', 4 * rows * hiddenDim, gates.address, start.address, rows, hiddenDim, stride);
       call('prefix_sum', ONE_THREAD, start.address, rows, 0);
     },
-    gatherOpenGates(gateUp, { start, index, value, rows, cols }) {
+    gatherOpenGates(gates, { start, index, value, rows, cols }) {
       const work = 4 * rows * cols;
-      call('gather_open_gates', work, gateUp.address, start.address, index.address, value.address, rows, cols);
+      const stride = gates.shape[1];
+      call('gather_open_gates', work, gates.address, start.address, index.address, value.address, rows, cols, stride);
     },
     gluRows(gate, up, activation, out) {
       const size = nonZeros(gate);

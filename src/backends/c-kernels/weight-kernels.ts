@@ -6,7 +6,7 @@ import type { WeightMatrix, WeightType } from '../../tensor/weight-matrix.ts';
 import { bit, type Call } from './call.ts';
 
 /** How the C kernels know the layout of a row. */
-const WEIGHT_CODES: Readonly<Record<WeightType, number>> = { f32: 0, bf16: 1, int8: 2, ternary: 3 };
+export const WEIGHT_CODES: Readonly<Record<WeightType, number>> = { f32: 0, bf16: 1, int8: 2, ternary: 3 };
 
 type Weights = 'weightMatvec' | 'weightMatmul' | 'weightDots' | 'quantizeRows';
 
