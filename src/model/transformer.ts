@@ -24,7 +24,7 @@ import { rmsNorm } from '../ops/rms-norm.ts';
 import { type RotationTables, rope } from '../ops/rope.ts';
 import type { FloatTensor, FloatType, IntTensor } from '../tensor/tensor.ts';
 import { TensorPool } from '../tensor-pool.ts';
-import { ShapeError } from '../util/errors.ts';
+import { ShapeError, UsageError } from '../util/errors.ts';
 import { featuresAt, keptCount, type ModelConfig, type Point, sparsityAt } from './config.ts';
 import { initParameters } from './init.ts';
 import { createParameters, type ModelParameters, type Parameter } from './parameters.ts';
@@ -82,7 +82,10 @@ export class Transformer {
   readonly #weights: ModelParameters;
   readonly #rotation: RotationTables;
 
-  /** A model with fresh weights (`initParameters`); f64 is for the reference backend. The pool may be shared. */
+  /**
+   * A model with fresh weights (`initParameters`); f64 is for the reference backend. The pool may be shared. Throws UsageError for a sliding
+   * window, which training has no kernel for.
+   */
   static create(
     config: ModelConfig,
     backend: Backend,
@@ -94,6 +97,7 @@ export class Transformer {
   }
 
   private constructor(config: ModelConfig, backend: Backend, pool: TensorPool, dtype: FloatType) {
+    checkTrainable(config);
     this.config = config;
     this.backend = backend;
     this.pool = pool;
@@ -286,4 +290,13 @@ export class Transformer {
       );
     }
   }
+}
+
+/** A window as long as the context limits nothing. */
+function checkTrainable({ slidingWindow, seqLen }: ModelConfig): void {
+  if (slidingWindow === 0 || slidingWindow >= seqLen) return;
+  throw new UsageError(
+    'Transformer',
+    `slidingWindow ${slidingWindow} is for inference alone: attention in training looks at all tokens before. Train with 0.`,
+  );
 }
