@@ -1,4 +1,4 @@
-/* Causal attention with memory linear in the length: training forward and backward, and reading from a cache.
+/* Causal attention over whole sequences with memory linear in their length: training, forward and backward.
  *
  * Blocks of queries meet blocks of keys with a running maximum and sum (Dao et al., arXiv 2205.14135); the backward
  * makes the probabilities again from logSumExp (arXiv 2307.08691). Everything heavy is one register-blocked product on
@@ -11,68 +11,14 @@
  * attention:          qkv, out, logSumExp, batch, seqLen, nHeads, nKvHeads, headDim   sequences, heads, rows are shared
  * attention_backward: qkv, out, logSumExp, dOut, dQkv, batch, seqLen, nHeads, nKvHeads, headDim
  *                                                                            sequences, key/value heads are shared
- * attention_cached:   qkv, keys, values, out, nQueries, start, nHeads, nKvHeads, headDim         heads, rows are shared
  */
+#include "attention_product.h"
 #include "transpose_block.h"
 #include "vector_math.h"
-
-/* ---- the product ------------------------------------------------------------------------------------------------ */
-
-/* Six rows by two vectors: 12 sums, two vectors of b and a broadcast fill 16 registers, and hide the latency of FMA. */
-#define ATTENTION_ROWS 6
-#define ATTENTION_COLS (2 * VL)
-
-/* c [rows, 2 VL] = (or +=) a b over `depth`; element (r, d) of a is a[r * aRow + d * aDepth]. `rows` is a constant. */
-INLINE void attention_micro(int rows, int64_t depth, const float *a, int64_t aRow, int64_t aDepth, const float *b,
-                            int64_t bRow, float *c, int64_t cRow, int accumulate) {
-  vf left[ATTENTION_ROWS], right[ATTENTION_ROWS];
-#pragma GCC unroll 6
-  for (int r = 0; r < rows; r++) {
-    left[r] = accumulate ? load(c + r * cRow) : splat(0);
-    right[r] = accumulate ? load(c + r * cRow + VL) : splat(0);
-  }
-  for (int64_t d = 0; d < depth; d++) {
-    const vf b0 = load(b + d * bRow), b1 = load(b + d * bRow + VL);
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-      const vf value = splat(a[r * aRow + d * aDepth]);
-      left[r] += value * b0;
-      right[r] += value * b1;
-    }
-  }
-#pragma GCC unroll 6
-  for (int r = 0; r < rows; r++) {
-    store(c + r * cRow, left[r]);
-    store(c + r * cRow + VL, right[r]);
-  }
-}
-
-/* c [rows, cols] = (or +=) a b, cols a multiple of 2 VL; a by strides as above, b and c by rows. */
-static void attention_product(int64_t rows, int64_t cols, int64_t depth, const float *a, int64_t aRow, int64_t aDepth,
-                              const float *b, int64_t bRow, float *c, int64_t cRow, int accumulate) {
-  for (int64_t r = 0; r < rows; r += ATTENTION_ROWS)
-    for (int64_t j = 0; j < cols; j += ATTENTION_COLS) {
-      const float *from = a + r * aRow;
-      float *to = c + r * cRow + j;
-      switch (MIN(ATTENTION_ROWS, rows - r)) {
-      case 1: attention_micro(1, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate); break;
-      case 2: attention_micro(2, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate); break;
-      case 3: attention_micro(3, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate); break;
-      case 4: attention_micro(4, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate); break;
-      case 5: attention_micro(5, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate); break;
-      default: attention_micro(6, depth, from, aRow, aDepth, b + j, bRow, to, cRow, accumulate);
-      }
-    }
-}
 
 static void attention_clear(float *x, int64_t size) {
   for (int64_t i = 0; i < size; i++) x[i] = 0;
 }
-
-/* Up to a whole pair of vectors. */
-INLINE int64_t attention_pad(int64_t size) { return (size + ATTENTION_COLS - 1) / ATTENTION_COLS * ATTENTION_COLS; }
-
-INLINE float attention_scale(int64_t headDim) { return 1.0f / __builtin_sqrtf((float)headDim); }
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
 
@@ -84,9 +30,9 @@ INLINE float attention_scale(int64_t headDim) { return 1.0f / __builtin_sqrtf((f
 /* One head of one sequence: pointers to its first feature, and the distance from one token to the next. */
 typedef struct {
   const float *q, *k, *v;
-  float *out, *logSumExp; /* logSumExp may be absent */
-  int64_t qRow, kvRow, outRow, logSumExpRow;
-  int64_t nQueries, start, headDim; /* query i stands at position start + i */
+  float *out, *logSumExp;
+  int64_t row, outRow, logSumExpRow;
+  int64_t nQueries, headDim;
 } attention_head;
 
 /* Scores [keys, queries] of a block become exp(score - max); max, sum and the output so far follow the new maximum. */
@@ -115,12 +61,12 @@ static void attention_softmax(float *scores, int64_t keys, float *max, float *su
 /* Queries first .. first + ATTENTION_QUERIES of a head over all keys that they may see. */
 static void attention_queries(const attention_head *h, int64_t first, float *scratch) {
   const int64_t headDim = h->headDim, Q = ATTENTION_QUERIES, queries = MIN(Q, h->nQueries - first);
-  const int64_t position = h->start + first, nKeys = position + queries;
+  const int64_t nKeys = first + queries;
   float *qT = scratch, *outT = qT + headDim * Q, *scores = outT + headDim * Q;
   float max[ATTENTION_QUERIES], sum[ATTENTION_QUERIES];
 
   if (queries < Q) attention_clear(qT, headDim * Q);
-  transpose_block(h->q + first * h->qRow, h->qRow, queries, headDim, qT, Q);
+  transpose_block(h->q + first * h->row, h->row, queries, headDim, qT, Q);
   const float factor = attention_scale(headDim);
   for (int64_t j = 0; j < headDim * Q; j += VL) store(qT + j, load(qT + j) * factor);
   attention_clear(outT, headDim * Q);
@@ -128,20 +74,19 @@ static void attention_queries(const attention_head *h, int64_t first, float *scr
 
   for (int64_t k0 = 0; k0 < nKeys; k0 += ATTENTION_KEYS) {
     const int64_t keys = MIN(ATTENTION_KEYS, nKeys - k0);
-    attention_product(keys, Q, headDim, h->k + k0 * h->kvRow, h->kvRow, 1, qT, Q, scores, Q, 0);
-    for (int64_t j = MAX(0, position + 1 - k0); j < keys; j++) {
-      const int64_t blind = k0 + j - position; /* the queries that stand before this key */
+    attention_product(keys, Q, headDim, h->k + k0 * h->row, h->row, 1, qT, Q, scores, Q, 0);
+    for (int64_t j = MAX(0, first + 1 - k0); j < keys; j++) {
+      const int64_t blind = k0 + j - first; /* the queries that stand before this key */
       for (int64_t i = 0; i < blind; i++) scores[j * Q + i] = -__builtin_inff();
     }
     attention_softmax(scores, keys, max, sum, outT, headDim);
-    attention_product(headDim, Q, keys, h->v + k0 * h->kvRow, 1, h->kvRow, scores, Q, outT, Q, 1);
+    attention_product(headDim, Q, keys, h->v + k0 * h->row, 1, h->row, scores, Q, outT, Q, 1);
   }
   for (int64_t d = 0; d < headDim; d++)
     for (int64_t i = 0; i < Q; i += VL) store(outT + d * Q + i, load(outT + d * Q + i) / load(sum + i));
   transpose_block(outT, Q, headDim, queries, h->out + first * h->outRow, h->outRow);
-  if (h->logSumExp)
-    for (int64_t i = 0; i < queries; i++)
-      h->logSumExp[(first + i) * h->logSumExpRow] = (float)(max[i] + log_of(sum[i]));
+  for (int64_t i = 0; i < queries; i++)
+    h->logSumExp[(first + i) * h->logSumExpRow] = (float)(max[i] + log_of(sum[i]));
 }
 
 static void attention(const double *args, work w) {
@@ -161,8 +106,7 @@ static void attention(const double *args, work w) {
         .v = rows + (nHeads + nKvHeads + h / group) * headDim,
         .out = out + (b * T * nHeads + h) * headDim,
         .logSumExp = logSumExp + b * T * nHeads + h,
-        .qRow = row,
-        .kvRow = row,
+        .row = row,
         .outRow = nHeads * headDim,
         .logSumExpRow = nHeads,
         .nQueries = T,
@@ -301,101 +245,4 @@ static void attention_backward(const double *args, work w) {
   share(INT(5) * tiles.nKvHeads, 1, w, &first, &last);
   for (int64_t unit = first; unit < last; unit++)
     attention_backward_head(&tiles, unit / tiles.nKvHeads, unit % tiles.nKvHeads);
-}
-
-/* ---- from a cache ----------------------------------------------------------------------------------------------- */
-
-/* Keys of one block of a single query. */
-#define ATTENTION_STREAM 64
-
-/* out [headDim] += sum of p[j] * v row j, four vectors of the output in registers at a time. */
-static void attention_gather(const float *p, int64_t keys, const float *v, int64_t vRow, int64_t headDim, float *out) {
-  int64_t d = 0;
-  for (; d + 4 * VL <= headDim; d += 4 * VL) {
-    vf sum[4];
-    for (int s = 0; s < 4; s++) sum[s] = load(out + d + s * VL);
-    for (int64_t j = 0; j < keys; j++) {
-      const vf weight = splat(p[j]);
-      for (int s = 0; s < 4; s++) sum[s] += weight * load(v + j * vRow + d + s * VL);
-    }
-    for (int s = 0; s < 4; s++) store(out + d + s * VL, sum[s]);
-  }
-  const float *rest = v + d;
-  float *to = out + d;
-  FOR_VECTORS(headDim - d, {
-    vf sum = GET(to, 0);
-    for (int64_t j = 0; j < keys; j++) sum += p[j] * GET(rest + j * vRow, 0);
-    PUT(to, sum);
-  });
-}
-
-INLINE float attention_dot(const float *a, const float *b, int64_t size) {
-  vf even = splat(0), odd = splat(0);
-  int64_t d = 0;
-  for (; d + 2 * VL <= size; d += 2 * VL) {
-    even += load(a + d) * load(b + d);
-    odd += load(a + d + VL) * load(b + d + VL);
-  }
-  const float *aRest = a + d, *bRest = b + d;
-  FOR_VECTORS(size - d, { even += GET(aRest, 0) * GET(bRest, 0); });
-  return sum_lanes(even + odd);
-}
-
-/* One query of a head: keys and values stream past once, in blocks with a running maximum and sum. */
-static void attention_query(const attention_head *h, int64_t query) {
-  const float *q = h->q + query * h->qRow;
-  float *out = h->out + query * h->outRow;
-  const float factor = attention_scale(h->headDim);
-  const int64_t nKeys = h->start + query + 1;
-  float p[ATTENTION_STREAM];
-  float max = -__builtin_inff(), sum = 0;
-  FOR_VECTORS(h->headDim, { PUT(out, splat(0)); });
-  for (int64_t k0 = 0; k0 < nKeys; k0 += ATTENTION_STREAM) {
-    const int64_t keys = MIN(ATTENTION_STREAM, nKeys - k0);
-    const float before = max;
-    for (int64_t j = 0; j < keys; j++) {
-      p[j] = attention_dot(q, h->k + (k0 + j) * h->kvRow, h->headDim) * factor;
-      max = p[j] > max ? p[j] : max;
-    }
-    vf total = splat(0);
-    FOR_VECTORS(keys, {
-      vf term = exp_lanes(GET(p, -__builtin_inff()) - max);
-      PUT(p, term);
-      total += term;
-    });
-    if (k0 > 0) {
-      const float shrink = exp_lanes(splat(before - max))[0];
-      sum *= shrink;
-      FOR_VECTORS(h->headDim, { PUT(out, GET(out, 0) * shrink); });
-    }
-    sum += sum_lanes(total);
-    attention_gather(p, keys, h->v + k0 * h->kvRow, h->kvRow, h->headDim, out);
-  }
-  FOR_VECTORS(h->headDim, { PUT(out, GET(out, 0) / sum); });
-}
-
-static void attention_cached(const double *args, work w) {
-  const int64_t nQueries = INT(4), nHeads = INT(6), nKvHeads = INT(7), headDim = INT(8);
-  const int64_t group = nHeads / nKvHeads;
-  /* A block pays for its transposition from a few queries on. The choice must not depend on the parts. */
-  const int64_t step = nQueries < 4 ? 1 : ATTENTION_QUERIES, blocks = (nQueries + step - 1) / step;
-  int64_t first, last;
-  share(nHeads * blocks, 1, w, &first, &last);
-  for (int64_t unit = first; unit < last; unit++) {
-    const int64_t h = unit / blocks;
-    const attention_head head = {
-        .q = PF(0) + h * headDim,
-        .k = PF(1) + h / group * headDim,
-        .v = PF(2) + h / group * headDim,
-        .out = PF(3) + h * headDim,
-        .qRow = (nHeads + 2 * nKvHeads) * headDim,
-        .kvRow = nKvHeads * headDim,
-        .outRow = nHeads * headDim,
-        .nQueries = nQueries,
-        .start = INT(5),
-        .headDim = headDim,
-    };
-    if (step == 1) attention_query(&head, unit % blocks);
-    else attention_queries(&head, unit % blocks * step, w.scratch);
-  }
 }

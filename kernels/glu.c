@@ -9,6 +9,8 @@
  *
  * glu:          gateUp, out, N, H, activation                    (activation 0 relu2, 1 relu, 2 silu)   rows are shared
  * glu_backward: gateUp, dOut, dGateUp, N, H, activation, l1                                             rows are shared
+ * count_open_gates:  gates, start, N, H, stride                  `stride` from one row of gates to the next, rows are shared
+ * gather_open_gates: gates, start, index, value, N, H, stride                                           rows are shared
  */
 #include "compact.h"
 #include "vector_math.h"
@@ -79,23 +81,19 @@ static void glu_backward(const double *args, work w) {
 }
 
 static void count_open_gates(const double *args, work w) {
-  const float *gateUp = PF(0);
   int32_t *start = PI(1);
-  const int64_t H = INT(3);
   int64_t first, last;
   share(INT(2), 1, w, &first, &last);
   if (w.part == 0) start[0] = 0;
-  for (int64_t r = first; r < last; r++) start[r + 1] = (int32_t)count_open(gateUp + r * 2 * H, H);
+  for (int64_t r = first; r < last; r++) start[r + 1] = (int32_t)count_open(PF(0) + r * INT(4), INT(3));
 }
 
 static void gather_open_gates(const double *args, work w) {
-  const float *gateUp = PF(0);
   const int32_t *start = PI(1);
-  const int64_t H = INT(5);
   int64_t first, last;
   share(INT(4), 1, w, &first, &last);
   for (int64_t r = first; r < last; r++)
-    list_elements(gateUp + r * 2 * H, H, OPEN_GATES, PI(2), PF(3), start[r], start[r + 1]);
+    list_elements(PF(0) + r * INT(6), INT(5), OPEN_GATES, PI(2), PF(3), start[r], start[r + 1]);
 }
 
 static void glu_rows(const double *args, work w) {

@@ -16,6 +16,7 @@
   X(weight_matvec)                                                                                                     \
   X(weight_matmul)                                                                                                     \
   X(weight_dots)                                                                                                       \
+  X(weight_rows)                                                                                                       \
   X(quantize_rows)                                                                                                     \
   X(select_top_k)                                                                                                      \
   X(count_non_zeros)                                                                                                   \
@@ -34,6 +35,7 @@
   X(rope)                                                                                                              \
   X(attention)                                                                                                         \
   X(attention_backward)                                                                                                \
+  X(store_kv)                                                                                                          \
   X(attention_cached)                                                                                                  \
   X(glu)                                                                                                               \
   X(glu_backward)                                                                                                      \

@@ -1,9 +1,9 @@
 /* Rotary position embedding, in place (Su et al., arXiv 2104.09864; Hugging Face's order of the features).
  *
- * Feature i of a head turns with feature i + headDim / 2 by the angle of cos, sin [positions, headDim / 2]; the
- * backward is the rotation by the negative angle.
+ * Feature i of a head turns with feature i + headDim / 2 by the angle of cos, sin [all positions, headDim / 2] at the row's own
+ * position; the backward is the rotation by the negative angle.
  *
- * rope: x, cos, sin, rows, width, seqLen, start, nRotatedHeads, headDim, inverse       rows are shared
+ * rope: x, positions, cos, sin, rows, width, nRotatedHeads, headDim, inverse       rows are shared
  */
 #include "vector_math.h"
 
@@ -19,14 +19,15 @@ static void rope_head(float *x, const float *cos, const float *sin, int64_t half
 
 static void rope(const double *args, work w) {
   float *x = PF(0);
-  const float *cos = PF(1), *sin = PF(2);
-  const int64_t rows = INT(3), width = INT(4), seqLen = INT(5), start = INT(6), heads = INT(7), headDim = INT(8);
-  const float sign = args[9] != 0 ? -1.0f : 1.0f;
+  const int32_t *positions = PI(1);
+  const float *cos = PF(2), *sin = PF(3);
+  const int64_t rows = INT(4), width = INT(5), heads = INT(6), headDim = INT(7);
+  const float sign = args[8] != 0 ? -1.0f : 1.0f;
   const int64_t half = headDim / 2;
   int64_t first, last;
   share(rows, 1, w, &first, &last);
   for (int64_t r = first; r < last; r++) {
-    const int64_t position = start + r % seqLen;
+    const int64_t position = positions[r];
     for (int64_t h = 0; h < heads; h++)
       rope_head(x + r * width + h * headDim, cos + position * half, sin + position * half, half, sign);
   }

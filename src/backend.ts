@@ -10,6 +10,7 @@
  * - The float dtype is f32; the reference backend takes f64 as well (all tensors of a call alike).
  */
 
+import type { KvItems, KvSlots } from './tensor/kv-slots.ts';
 import type { QuantizedRows } from './tensor/quantized-rows.ts';
 import type { SparseRows } from './tensor/sparse-rows.ts';
 import type { DataOf, DType, FloatTensor, IntTensor, Tensor } from './tensor/tensor.ts';
@@ -56,19 +57,7 @@ export interface AttentionShape {
   headDim: number;
 }
 
-export interface CachedAttentionShape {
-  /** Queries of this call; query i stands at position `start + i` and reads keys 0 .. start + i. */
-  nQueries: number;
-  start: number;
-  nHeads: number;
-  nKvHeads: number;
-  headDim: number;
-}
-
 export interface RopeShape {
-  /** Position of row r: start + r % seqLen. */
-  seqLen: number;
-  start: number;
   /** Heads rotated in each row, from column 0 (queries, then keys); the columns behind them are left alone. */
   nRotatedHeads: number;
   headDim: number;
@@ -117,9 +106,11 @@ export interface Kernels {
   weightMatmul(x: WeightInput, w: WeightMatrix, out: Tensor<'f32'>, options?: { accumulate?: boolean }): void;
   /**
    * Dot products with the rows of w [n, k] (scaleAxis 'rows' or no scales): out [N, n] = x w^T. With `at` [N, n] only its elements, in its
-   * order: out [nonZeros(at)] (the output head; `up` behind open gates). The values of `at` are not read. x is dense.
+   * order: out [nonZeros(at) or more] (the output head; `up` behind open gates). The values of `at` are not read. x is dense.
    */
   weightDots(x: WeightInput, w: WeightMatrix, out: Tensor<'f32'>, options?: { at?: SparseRows }): void;
+  /** out [N, n] = the rows of w (scaleAxis 'rows' or no scales) at ids [N], as f32: the embedding of stored weights. */
+  weightRows(ids: IntTensor, w: WeightMatrix, out: Tensor<'f32'>): void;
   /**
    * 8-bit activations: scale = (max |x| + 1e-5) / 127 of each row, value = x * (127 / (max |x| + 1e-5)) rounded to nearest, ties to even, in
    * f32. A list stays a list (out shares its start and index). Source: Q-Sparse (arXiv 2407.10969) eq. 5 - 7.
@@ -171,9 +162,9 @@ export interface Kernels {
   ): void;
   /**
    * Rotates heads of x [N, width] in place: feature i of a head with feature i + headDim / 2 (Hugging Face's convention)
-   * by the angle of cos, sin [positions, headDim / 2].
+   * by the angle of cos, sin [all positions, headDim / 2] at the row's own place in positions [N].
    */
-  rope(x: FloatTensor, cos: FloatTensor, sin: FloatTensor, shape: RopeShape): void;
+  rope(x: FloatTensor, positions: IntTensor, cos: FloatTensor, sin: FloatTensor, shape: RopeShape): void;
   /**
    * Causal attention over qkv [N, (nHeads + 2 nKvHeads) headDim] = queries | keys | values, N = batch * seqLen.
    * out [N, nHeads * headDim]; logSumExp [N, nHeads] is kept for the backward. Scores / sqrt(headDim). Query head h
@@ -190,17 +181,16 @@ export interface Kernels {
     shape: AttentionShape,
   ): void;
   /**
-   * Attention of new queries over a cache, for prefill and decoding: q [nQueries, nHeads * headDim] are the first columns of rows
-   * of qkv [nQueries, (nHeads + 2 nKvHeads) headDim]; keys and values [positions, nKvHeads * headDim] already hold the
-   * new ones. out [nQueries, nHeads * headDim].
+   * Stores the keys and values of new tokens, qkv [N, (nHeads + 2 nKvHeads) headDim] = queries | keys | values, in the type of the cache, at
+   * the positions that `items` say. A vector with NaN or infinities in 8 bits is read back as NaN.
    */
-  attentionCached(
-    qkv: FloatTensor,
-    keys: FloatTensor,
-    values: FloatTensor,
-    out: FloatTensor,
-    shape: CachedAttentionShape,
-  ): void;
+  storeKv(qkv: Tensor<'f32'>, items: KvItems, kv: KvSlots): void;
+  /**
+   * Attention of new tokens over their slots of a cache, which already hold theirs: the token at position p reads the positions 0 .. p, or
+   * with `window` above 0 the last `window` of them. qkv as above, out [N, nHeads * headDim]. One call serves sequences at different
+   * positions. A row has the same bits however the tokens of a sequence are divided into items and calls.
+   */
+  attentionCached(qkv: Tensor<'f32'>, items: KvItems, kv: KvSlots, window: number, out: Tensor<'f32'>): void;
 
   // ---- feed-forward -------------------------------------------------------------------------------------------------
   /** out [N, H] = act(gateUp[:, :H]) * gateUp[:, H:]; gateUp [N, 2 H]. Closed ReLU gates give exactly +0. */
@@ -210,11 +200,14 @@ export interface Kernels {
    * of l1 * sum |hidden|; 0 at 0). Closed ReLU gates give exactly 0 in both halves.
    */
   gluBackward(gateUp: FloatTensor, dOut: FloatTensor, activation: Activation, l1: number, dGateUp: FloatTensor): void;
-  /** start [N + 1] = running count of the open ReLU gates of gateUp [N, 2 H]: gates that are not <= 0, NaN included. */
-  countOpenGates(gateUp: FloatTensor, start: IntTensor): void;
-  /** Fills index and value (the gate itself) of out [N, H]; out.start must come from countOpenGates of the same gateUp. */
-  gatherOpenGates(gateUp: FloatTensor, out: SparseRows): void;
-  /** out = act(gate) * up behind open ReLU gates; up and out [nonZeros(gate)] in the order of the list. */
+  /**
+   * start [N + 1] = running count of the open ReLU gates, which are the first `hiddenDim` columns of `gates`, [N, H] or [N, 2 H]: gates that
+   * are not <= 0, NaN included.
+   */
+  countOpenGates(gates: FloatTensor, hiddenDim: number, start: IntTensor): void;
+  /** Fills index and value (the gate itself) of out [N, H]; out.start must come from countOpenGates of the same gates. */
+  gatherOpenGates(gates: FloatTensor, out: SparseRows): void;
+  /** out = act(gate) * up behind open ReLU gates; up and out [nonZeros(gate) or more] in the order of the list; they may be one tensor. */
   gluRows(gate: SparseRows, up: FloatTensor, activation: Activation, out: FloatTensor): void;
   /**
    * dGateUp [N, 2 H] of gluRows, as a list of twice as many elements (those of the gates, then those of up, in each row);

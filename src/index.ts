@@ -1,14 +1,15 @@
 /**
  * The package's entry: what a program needs to train, load, measure and run a model without the command line.
  *
- *     import { Engine, generateText, loadBackend, loadModel, Sampler, Tokenizer } from 'qsparse';
+ *     import { Engine, generateText, loadBackend, loadModel, Sampler, SingleSequence, Tokenizer, weightsOfParameters } from 'qsparse';
  *
  *     const backend = await loadBackend(); // native where it was built, else wasm
  *     const model = loadModel('runs/book', backend); // a run or a checkpoint directory
- *     const engine = new Engine(model.config, model.parameters, backend);
+ *     const engine = new Engine(model.config, weightsOfParameters(model.config, model.parameters), backend);
  *     const tokenizer = Tokenizer.fromJson(model.tokenizer);
  *     const options = { sampler: new Sampler({ temperature: 0.8, seed: 1 }), maxTokens: 100 };
- *     for await (const piece of generateText(engine, tokenizer, 'Once', options)) process.stdout.write(piece);
+ *     const sequence = new SingleSequence(engine);
+ *     for await (const piece of generateText(sequence, tokenizer, 'Once', options)) process.stdout.write(piece);
  *     engine.dispose();
  *     model.dispose();
  *     backend.dispose();
@@ -46,7 +47,9 @@ export { type GenerateTextOptions, generateText, type TextResult } from './infer
 export { type GenerateOptions, generateTokens } from './infer/generate-tokens.ts';
 export type { FinishReason, GeneratedToken, GenerationOptions } from './infer/generation.ts';
 export { argmax, type Logits, Sampler, type SamplerOptions } from './infer/sampler.ts';
-export type { ZeroCounts } from './infer/zero-counts.ts';
+export { SingleSequence } from './infer/single-sequence.ts';
+export type { BatchItem, SequenceOptions, TokenModel, TokenSequence } from './infer/token-model.ts';
+export type { ProjectionPart, ZeroCounts } from './infer/zero-counts.ts';
 // ---- the model
 export {
   featuresAt,
@@ -75,10 +78,14 @@ export { fromHfWeights, type NamedArray, toHfWeights } from './model/hf-weights.
 export { type LoadedModel, loadModel } from './model/load-model.ts';
 export { countParameters, describeParameters, type Parameter, type ParameterInfo } from './model/parameters.ts';
 export { PRESETS, preset } from './model/presets.ts';
+export type { SparsityOverride } from './model/sparsity-override.ts';
 export { StepStatistics } from './model/statistics.ts';
 export { type BatchShape, type PassOptions, type StepOptions, Transformer } from './model/transformer.ts';
+export { type FeedForwardWeights, type LayerWeights, type ModelWeights, weightsOfParameters } from './model/weights.ts';
+export type { KvType } from './tensor/kv-slots.ts';
 export { density, nonZeros, type SparseRows } from './tensor/sparse-rows.ts';
 export { type DType, type FloatTensor, type FloatType, type IntTensor, type Tensor, view } from './tensor/tensor.ts';
+export { f32Weights, type WeightMatrix, type WeightType } from './tensor/weight-matrix.ts';
 export { TensorPool } from './tensor-pool.ts';
 // ---- text
 export { type DecodeStream, Tokenizer } from './tokenizer/tokenizer.ts';

@@ -5,7 +5,8 @@ import type { SparseRows } from '../tensor/sparse-rows.ts';
 import { type DType, sizeOf, type Tensor } from '../tensor/tensor.ts';
 import { newData } from '../tensor/view-of.ts';
 import { ShapeError } from '../util/errors.ts';
-import { C_KERNEL_NAMES, createCKernels } from './c-kernels.ts';
+import { C_KERNEL_NAMES } from './c-kernel-names.ts';
+import { createCKernels } from './c-kernels.ts';
 
 interface Run {
   kernel: string;

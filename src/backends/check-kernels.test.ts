@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Kernels } from '../backend.ts';
+import { kvShapes } from '../tensor/kv-slots.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
 import { type DType, type FloatTensor, sizeOf, type Tensor } from '../tensor/tensor.ts';
 import { newData } from '../tensor/view-of.ts';
@@ -129,13 +130,33 @@ describe('checkKernels', () => {
 
   it('refuses positions beyond the tables and the cache', () => {
     const table = f32([8, 2]);
-    const shape = { seqLen: 4, start: 5, nRotatedHeads: 1, headDim: 4, inverse: false };
-    expect(refusal(() => kernels.rope(f32([4, 4]), table, table, shape))).toContain('at least 9, got 8');
-    const heads = { nHeads: 2, nKvHeads: 1, headDim: 4 };
-    const cache = f32([8, 4]);
-    const call = () =>
-      kernels.attentionCached(f32([2, 16]), cache, cache, f32([2, 8]), { nQueries: 2, start: 7, ...heads });
-    expect(refusal(call)).toContain('positions of keys: expected at least 9, got 8');
+    const shape = { nRotatedHeads: 1, headDim: 4, inverse: false };
+    const positions = tensor('i32', [4], [0, 3, 8, 1]);
+    expect(refusal(() => kernels.rope(f32([4, 4]), positions, table, table, shape))).toBe(
+      '[rope] positions[2]: expected 0 .. 7, got 8.',
+    );
+  });
+
+  it('refuses items that leave their slots or the batch, and what a ring no longer holds', () => {
+    const shape = { slots: 2, positions: 64, nKvHeads: 1, headDim: 4 };
+    const { keys, values } = kvShapes(shape);
+    const scales = { keyScale: null, valueScale: null };
+    const kv = { ...shape, type: 'f32' as const, keys: f32(keys), values: f32(values), ...scales };
+    const qkv = tensor('f32', [3, 16]);
+    const items = (...table: number[][]) => tensor('i32', [table.length, 4], table.flat());
+    const store = (...table: number[][]) => refusal(() => kernels.storeKv(qkv, items(...table), kv));
+    expect(store([0, 2, 0, 0])).toBe('[storeKv] rows of all items: expected 3, got 2.');
+    expect(store([0, 1, 0, 0], [2, 1, 0, 1])).toBe('[storeKv] first row of item 1: expected 1, got 2.');
+    expect(store([0, 3, 0, 2])).toBe('[storeKv] slot of item 0: expected 0 .. 1, got 2.');
+    expect(store([0, 3, -1, 0])).toBe('[storeKv] start of item 0: expected 0 or more, got -1.');
+    const attend = (start: number, window: number) => () =>
+      kernels.attentionCached(qkv, items([0, 3, start, 0]), kv, window, tensor('f32', [3, 8]));
+    expect(refusal(attend(62, 0))).toBe('[attentionCached] positions of a slot: expected at least 65, got 64.');
+    expect(refusal(attend(1000, 63))).toBe('[attentionCached] positions of a slot: expected at least 65, got 64.');
+    reached.length = 0;
+    attend(61, 0)();
+    attend(1000, 62)();
+    expect(reached).toEqual(['attentionCached', 'attentionCached']);
   });
 
   it('refuses heads that do not divide', () => {

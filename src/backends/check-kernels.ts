@@ -10,6 +10,7 @@ import type { Activation, AttentionShape, ColumnRange, Kernels, WeightInput } fr
 import { nonZeros } from '../tensor/sparse-rows.ts';
 import type { FloatTensor, FloatType, Tensor } from '../tensor/tensor.ts';
 import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
+import { expectInReach, expectKvCall } from './expect-kv.ts';
 import {
   expectApart,
   expectIds,
@@ -149,12 +150,20 @@ function checkWeights(inner: Kernels) {
       const at = options?.at;
       if (at) {
         expectRows(op, 'at', at, floatTypeOf(op, 'at.value', at.value), rows, w.rows);
-        expectSize(op, 'out', out, 'f32', nonZeros(at));
+        expectCapacity(op, 'out', out, 'f32', nonZeros(at));
       } else {
         expectMatrix(op, 'out', out, 'f32', rows, w.rows);
       }
       expectApart(op, 'out', out, 'x', 'value' in x ? x.value : x);
       inner.weightDots(x, w, out, options);
+    },
+    weightRows(ids, w, out) {
+      const op = 'weightRows';
+      expectWeights(op, w, 'rows');
+      expectSize(op, 'ids', ids, 'i32', elementsOf(ids));
+      expectMatrix(op, 'out', out, 'f32', elementsOf(ids), w.cols);
+      expectIds(op, 'ids', ids, 0, w.rows);
+      inner.weightRows(ids, w, out);
     },
     quantizeRows(x, out) {
       const op = 'quantizeRows';
@@ -325,22 +334,20 @@ function checkNormAndPosition(inner: Kernels) {
       expectSize(op, 'dWeight', dWeight, type, cols);
       inner.rmsNormBackward(x, weight, rstd, dOut, dX, dWeight, options);
     },
-    rope(x, cos, sin, shape) {
+    rope(x, positions, cos, sin, shape) {
       const op = 'rope';
       const type = floatTypeOf(op, 'x', x);
       const [rows, cols] = [rowsOf(x), columnsOf(x)];
-      const { seqLen, start, nRotatedHeads, headDim } = shape;
+      const { nRotatedHeads, headDim } = shape;
       expectMatrix(op, 'x', x, type, rows, cols);
+      expectSize(op, 'positions', positions, 'i32', rows);
       if (!(headDim > 0 && headDim % 2 === 0)) mismatch(op, 'headDim', 'an even number', headDim);
       const rotated = nRotatedHeads * headDim;
       if (rotated > cols) mismatch(op, 'rotated columns', `at most ${cols}`, rotated);
-      if (!(seqLen >= 1)) mismatch(op, 'seqLen', '1 or more', seqLen);
-      if (!(start >= 0)) mismatch(op, 'start', '0 or more', start);
       expectMatrix(op, 'cos', cos, type, rowsOf(cos), headDim / 2);
       expectMatrix(op, 'sin', sin, type, rowsOf(cos), headDim / 2);
-      const positions = start + Math.min(seqLen, rows);
-      if (positions > rowsOf(cos)) mismatch(op, 'positions of cos and sin', `at least ${positions}`, rowsOf(cos));
-      inner.rope(x, cos, sin, shape);
+      expectIds(op, 'positions', positions, 0, rowsOf(cos));
+      inner.rope(x, positions, cos, sin, shape);
     },
   } satisfies Partial<Kernels>;
 }
@@ -378,19 +385,17 @@ function checkAttention(inner: Kernels) {
       expectApart(op, 'dQkv', dQkv, 'qkv', qkv);
       inner.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape);
     },
-    attentionCached(qkv, keys, values, out, shape) {
+    storeKv(qkv, items, kv) {
+      expectKvCall('storeKv', qkv, items, kv);
+      inner.storeKv(qkv, items, kv);
+    },
+    attentionCached(qkv, items, kv, window, out) {
       const op = 'attentionCached';
-      const { nQueries, start, nHeads, nKvHeads, headDim } = shape;
-      const type = floatTypeOf(op, 'qkv', qkv);
-      expectHeads(op, shape);
-      if (!(start >= 0)) mismatch(op, 'start', '0 or more', start);
-      expectMatrix(op, 'qkv', qkv, type, nQueries, (nHeads + 2 * nKvHeads) * headDim);
-      expectMatrix(op, 'keys', keys, type, rowsOf(keys), nKvHeads * headDim);
-      expectMatrix(op, 'values', values, type, rowsOf(keys), nKvHeads * headDim);
-      expectMatrix(op, 'out', out, type, nQueries, nHeads * headDim);
-      const positions = start + nQueries;
-      if (positions > rowsOf(keys)) mismatch(op, 'positions of keys', `at least ${positions}`, rowsOf(keys));
-      inner.attentionCached(qkv, keys, values, out, shape);
+      const nHeads = expectKvCall(op, qkv, items, kv);
+      expectInReach(op, items, kv, window);
+      expectMatrix(op, 'out', out, 'f32', rowsOf(qkv), nHeads * kv.headDim);
+      expectApart(op, 'out', out, 'qkv', qkv);
+      inner.attentionCached(qkv, items, kv, window, out);
     },
   } satisfies Partial<Kernels>;
 }
@@ -412,28 +417,27 @@ function checkFeedForward(inner: Kernels) {
       expectMatrix(op, 'dGateUp', dGateUp, type, rowsOf(dOut), 2 * columnsOf(dOut));
       inner.gluBackward(gateUp, dOut, activation, l1, dGateUp);
     },
-    countOpenGates(gateUp, start) {
+    countOpenGates(gates, hiddenDim, start) {
       const op = 'countOpenGates';
-      const type = floatTypeOf(op, 'gateUp', gateUp);
-      expectHalves(op, gateUp, type);
-      expectListable(op, elementsOf(gateUp)); // the gradients of both halves may be listed
-      expectSize(op, 'start', start, 'i32', rowsOf(gateUp) + 1);
-      inner.countOpenGates(gateUp, start);
+      expectGates(op, gates, floatTypeOf(op, 'gates', gates), hiddenDim);
+      expectListable(op, elementsOf(gates)); // the gradients of both halves may be listed
+      expectSize(op, 'start', start, 'i32', rowsOf(gates) + 1);
+      inner.countOpenGates(gates, hiddenDim, start);
     },
-    gatherOpenGates(gateUp, out) {
+    gatherOpenGates(gates, out) {
       const op = 'gatherOpenGates';
-      const type = floatTypeOf(op, 'gateUp', gateUp);
-      expectHalves(op, gateUp, type);
-      expectRows(op, 'out', out, type, rowsOf(gateUp), columnsOf(gateUp) / 2);
-      inner.gatherOpenGates(gateUp, out);
+      const type = floatTypeOf(op, 'gates', gates);
+      expectGates(op, gates, type, out.cols);
+      expectRows(op, 'out', out, type, rowsOf(gates), out.cols);
+      inner.gatherOpenGates(gates, out);
     },
     gluRows(gate, up, activation, out) {
       const op = 'gluRows';
       const type = floatTypeOf(op, 'up', up);
       expectRelu(op, activation);
       expectRows(op, 'gate', gate, type);
-      expectSize(op, 'up', up, type, nonZeros(gate));
-      expectSize(op, 'out', out, type, nonZeros(gate));
+      expectCapacity(op, 'up', up, type, nonZeros(gate));
+      expectCapacity(op, 'out', out, type, nonZeros(gate));
       inner.gluRows(gate, up, activation, out);
     },
     gluRowsBackward(gate, up, dOut, activation, l1, dGateUp) {
@@ -449,10 +453,12 @@ function checkFeedForward(inner: Kernels) {
   } satisfies Partial<Kernels>;
 }
 
-/** gate | up, as wide as each other. */
-function expectHalves(op: string, gateUp: FloatTensor, type: FloatType): void {
-  expectMatrix(op, 'gateUp', gateUp, type, rowsOf(gateUp), columnsOf(gateUp));
-  if (columnsOf(gateUp) % 2 !== 0) mismatch(op, 'columns of gateUp', 'an even number', columnsOf(gateUp));
+/** The gates alone, or gate | up. */
+function expectGates(op: string, gates: FloatTensor, type: FloatType, hiddenDim: number): void {
+  const wide = columnsOf(gates);
+  expectMatrix(op, 'gates', gates, type, rowsOf(gates), wide);
+  const fits = wide === hiddenDim || wide === 2 * hiddenDim;
+  if (!fits) mismatch(op, 'columns of gates', `${hiddenDim} or ${2 * hiddenDim}`, wide);
 }
 
 function expectRelu(op: string, activation: Activation): void {

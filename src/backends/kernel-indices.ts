@@ -1,7 +1,7 @@
 /** The index of every C kernel in the table of one build, by name: the order of the table is that build's own. */
 
 import { BackendError } from '../util/errors.ts';
-import { C_KERNEL_NAMES, type CKernelName } from './c-kernels.ts';
+import { C_KERNEL_NAMES, type CKernelName } from './c-kernel-names.ts';
 
 /** Throws BackendError naming the kernels that the build lacks: it is then older than this source. */
 export function kernelIndices(where: string, builtNames: readonly string[]): Readonly<Record<CKernelName, number>> {

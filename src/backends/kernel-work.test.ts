@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { floatTensor, intTensor } from '../../test/support/tensors.ts';
+import { KV_DTYPES, type KvItems, type KvSlots, type KvType, kvShapes } from '../tensor/kv-slots.ts';
 import type { QuantizedRows } from '../tensor/quantized-rows.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
-import type { FloatTensor, Tensor } from '../tensor/tensor.ts';
+import { type FloatTensor, sizeOf, type Tensor } from '../tensor/tensor.ts';
+import { newData } from '../tensor/view-of.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
 import { type KernelWork, kernelWork } from './kernel-work.ts';
 import { createReferenceBackend } from './reference/reference-backend.ts';
@@ -35,6 +37,21 @@ function quantized({ rows, cols, start, index }: SparseRows): QuantizedRows {
 const heads = { batch: 2, seqLen: 3, nHeads: 4, nKvHeads: 2, headDim: 8 };
 const moved = (bytes: number): KernelWork => ({ flops: 0, denseFlops: 0, bytes });
 const work = (flops: number, denseFlops: number, bytes: number): KernelWork => ({ flops, denseFlops, bytes });
+
+/** Two slots of 64 positions, 2 heads of 8. */
+function cached(type: KvType): KvSlots {
+  const shape = { slots: 2, positions: 64, nKvHeads: 2, headDim: 8 };
+  const { keys, values, scales } = kvShapes(shape);
+  const memory = (dims: number[]): Tensor => {
+    const dtype = KV_DTYPES[type];
+    return { dtype, shape: dims, address: 0, data: newData(dtype, sizeOf(dims)) };
+  };
+  const scale = () => (type === 'int8' ? (f32(...scales) as Tensor<'f32'>) : null);
+  return { ...shape, type, keys: memory(keys), values: memory(values), keyScale: scale(), valueScale: scale() };
+}
+
+/** Two tokens from position 5 on in one slot, one at position 9 in the other. */
+const cacheItems: KvItems = { ...ints(8), shape: [2, 4], data: Int32Array.of(0, 2, 5, 1, 2, 1, 9, 0) };
 
 /** Worked out by hand. A list [3, 10] with 7 non-zeros is 4 starts, 7 indices, 7 values: 72 bytes. */
 const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
@@ -74,6 +91,7 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['weightDots', [f32(3, 10), weights(5, 10), f32(3, 5)], work(300, 300, 5 * 64 + 120 + 60)],
   // Two dot products of 10.
   ['weightDots', [f32(3, 10), weights(5, 10), f32(2), { at: list(3, 5, 2) }], work(40, 40, 2 * 64 + 120 + 8)],
+  ['weightRows', [ints(3), weights(50, 10), f32(3, 10)], moved(12 + 3 * 64 + 120)],
   ['quantizeRows', [list(3, 10, 7), quantized(list(3, 10, 7))], moved(72 + 63)],
 
   ['selectTopK', [f32(3, 10), 2, list(3, 10, 6)], moved(120 + 64)],
@@ -94,7 +112,7 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
     moved(4 * 153),
   ],
   // Two of the four heads of 6 rows are rotated in place.
-  ['rope', [f32(6, 32), f32(3, 4), f32(3, 4), { seqLen: 3, start: 0, nRotatedHeads: 2, headDim: 8 }], moved(4 * 192)],
+  ['rope', [f32(6, 32), ints(6), f32(3, 4), f32(3, 4), { nRotatedHeads: 2, headDim: 8 }], moved(4 * 192 + 24)],
   // Queries see 1, 2, 3 keys: 6 a head and sequence, 8 heads in all; scores and values 8 multiply-adds each.
   ['attention', [f32(6, 64), f32(6, 32), f32(6, 4), heads], work(6 * 8 * 16 * 2, 6 * 8 * 16 * 2, 4 * 600)],
   [
@@ -102,16 +120,24 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
     [f32(6, 64), f32(6, 32), f32(6, 4), f32(6, 32), f32(6, 64), heads],
     work(6 * 8 * 16 * 4, 6 * 8 * 16 * 4, 4 * 1176),
   ],
-  // Two queries behind five keys see 6 and 7: 13, of 4 heads; seven rows of two cached heads, keys and values.
+  // Keys and values of 3 rows, 2 heads of 8 each: read in f32, written in 8 bits with a scale for each head.
+  ['storeKv', [f32(3, 64), cacheItems, cached('int8')], moved(3 * (2 * 16 * 4 + 2 * (16 + 2 * 4)))],
+  // Two queries behind five keys see 6 and 7, one behind 9 sees 10: 23, of 4 heads; seven and ten positions of two cached heads.
   [
     'attentionCached',
-    [f32(2, 64), f32(9, 16), f32(9, 16), f32(2, 32), { ...heads, nQueries: 2, start: 5 }],
-    work(13 * 4 * 16 * 2, 13 * 4 * 16 * 2, 4 * (7 * 16 * 2 + 128)),
+    [f32(3, 64), cacheItems, cached('f16'), 0, f32(3, 32)],
+    work(23 * 4 * 16 * 2, 23 * 4 * 16 * 2, 17 * 2 * 16 * 2 + 2 * 4 * 96),
+  ],
+  // Of a window of 3 each query sees 3: of the first item 4 positions are read, of the second 3.
+  [
+    'attentionCached',
+    [f32(3, 64), cacheItems, cached('f32'), 3, f32(3, 32)],
+    work(9 * 4 * 16 * 2, 9 * 4 * 16 * 2, 7 * 2 * 16 * 4 + 2 * 4 * 96),
   ],
 
   ['glu', [f32(3, 20), 'relu2', f32(3, 10)], moved(4 * 90)],
   ['gluBackward', [f32(3, 20), f32(3, 10), 'relu2', 0, f32(3, 20)], moved(4 * 150)],
-  ['countOpenGates', [f32(3, 20), ints(4)], moved(4 * 34)],
+  ['countOpenGates', [f32(3, 20), 10, ints(4)], moved(4 * 34)],
   ['gatherOpenGates', [f32(3, 20), list(3, 10, 7)], moved(120 + 72)],
   ['gluRows', [list(3, 10, 7), f32(7), 'relu2', f32(7)], moved(4 * 21)],
   // The list of both halves: 4 starts, 14 indices, 14 values.

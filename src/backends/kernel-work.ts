@@ -11,6 +11,7 @@
  */
 
 import type { ColumnRange, Kernels, MatmulOptions, WeightInput } from '../backend.ts';
+import { KV_ITEM_COLUMNS, type KvItems, type KvSlots } from '../tensor/kv-slots.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import { BYTES_PER_ELEMENT, type Tensor } from '../tensor/tensor.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
@@ -41,10 +42,11 @@ const WORK: WorkTable = {
   weightMatvec: (x, w, out, options) =>
     weightProduct(x, w, elementsOfInput(x) * w.rowBytes, [x, ...written(out, options)]),
   weightMatmul: (x, w, out, options) => weightProduct(x, w, w.rows * w.rowBytes, [x, ...written(out, options)]),
-  weightDots: (x, w, out) => {
-    const rows = Math.min(elementsOf(out), w.rows);
-    return product(elementsOf(out) * w.cols, rows * w.rowBytes + inputBytes(x) + bytesOf(out));
+  weightDots: (x, w, out, options) => {
+    const dots = options?.at ? nonZeros(options.at) : elementsOf(out);
+    return product(dots * w.cols, Math.min(dots, w.rows) * w.rowBytes + inputBytes(x) + dots * sizeOf(out));
   },
+  weightRows: (ids, w, out) => moved(bytesOf(ids) + elementsOf(ids) * w.rowBytes + bytesOf(out)),
   quantizeRows: (x, out) => moved(inputBytes(x) + inputBytes(out)),
 
   selectTopK: (x, _kept, out) => moved(bytesOf(x, out)),
@@ -60,22 +62,23 @@ const WORK: WorkTable = {
   rmsNorm: (x, weight, _eps, out, rstd) => moved(bytesOf(x, weight, out, rstd)),
   rmsNormBackward: (x, weight, rstd, dOut, dX, dWeight, options) =>
     moved(bytesOf(x, weight, rstd, dOut, ...written(dX, options), dWeight, dWeight)),
-  rope: (x, _cos, _sin, { nRotatedHeads, headDim }) => moved(2 * rowsOf(x) * nRotatedHeads * headDim * sizeOf(x)),
+  rope: (x, positions, _cos, _sin, { nRotatedHeads, headDim }) =>
+    moved(2 * rowsOf(x) * nRotatedHeads * headDim * sizeOf(x) + bytesOf(positions)),
   attention: (qkv, out, logSumExp, shape) => product(scoreProducts(shape), bytesOf(qkv, out, logSumExp)),
   // Twice the forward, as is usual: making the scores again is not counted as work done.
   attentionBackward: (qkv, out, logSumExp, dOut, dQkv, shape) =>
     product(2 * scoreProducts(shape), bytesOf(qkv, out, logSumExp, dOut, dQkv)),
-  attentionCached: (_qkv, keys, _values, out, { nQueries, start, nHeads, nKvHeads, headDim }) => {
-    const keysSeen = nQueries * start + (nQueries * (nQueries + 1)) / 2;
-    const cached = (start + nQueries) * nKvHeads * headDim;
-    return product(2 * keysSeen * nHeads * headDim, 2 * cached * sizeOf(keys) + bytesOf(out, out));
+  storeKv: (qkv, _items, kv) => moved(rowsOf(qkv) * (2 * kv.nKvHeads * kv.headDim * sizeOf(qkv) + storedBytes(kv))),
+  attentionCached: (_qkv, items, kv, window, out) => {
+    const { keysSeen, positions } = reachOf(items, window);
+    return product(2 * keysSeen * columnsOf(out), positions * storedBytes(kv) + bytesOf(out, out));
   },
 
   glu: (gateUp, _activation, out) => moved(bytesOf(gateUp, out)),
   gluBackward: (gateUp, dOut, _activation, _l1, dGateUp) => moved(bytesOf(gateUp, dOut, dGateUp)),
-  countOpenGates: (gateUp, start) => moved(bytesOf(gateUp) / 2 + bytesOf(start)),
-  gatherOpenGates: (gateUp, out) => moved(bytesOf(gateUp) / 2 + bytesOf(out)),
-  gluRows: (gate, up, _activation, out) => moved(nonZeros(gate) * sizeOf(gate.value) + bytesOf(up, out)),
+  countOpenGates: (gates, hiddenDim, start) => moved(rowsOf(gates) * hiddenDim * sizeOf(gates) + bytesOf(start)),
+  gatherOpenGates: (gates, out) => moved(out.rows * out.cols * sizeOf(gates) + bytesOf(out)),
+  gluRows: (gate, up) => moved(nonZeros(gate) * (sizeOf(gate.value) + 2 * sizeOf(up))),
   gluRowsBackward: (gate, up, dOut, _activation, _l1, dGateUp) => moved(bytesOf(gate, up, dOut, dGateUp)),
 
   embedding: (ids, _table, out) => moved(bytesOf(ids, out, out)),
@@ -145,6 +148,25 @@ function moved(bytes: number): KernelWork {
 /** Multiply-adds of causal attention: scores and values, over (seqLen + 1) / 2 keys on average. */
 function scoreProducts(shape: { batch: number; seqLen: number; nHeads: number; headDim: number }): number {
   return shape.batch * shape.seqLen * 2 * shape.nHeads * shape.headDim * ((shape.seqLen + 1) / 2);
+}
+
+/** Keys and values of one position, with their scales. */
+function storedBytes({ type, keys, nKvHeads, headDim }: KvSlots): number {
+  const scale = type === 'int8' ? BYTES_PER_ELEMENT.f32 : 0;
+  return 2 * nKvHeads * (headDim * sizeOf(keys) + scale);
+}
+
+/** The keys that all rows meet together, and the positions that are read at least once. */
+function reachOf({ data, shape }: KvItems, window: number): { keysSeen: number; positions: number } {
+  const reach = { keysSeen: 0, positions: 0 };
+  for (let at = 0; at < shape[0] * KV_ITEM_COLUMNS; at += KV_ITEM_COLUMNS) {
+    const [rows, start] = [data[at + 1], data[at + 2]];
+    for (let position = start; position < start + rows; position++) {
+      reach.keysSeen += window === 0 ? position + 1 : Math.min(position + 1, window);
+    }
+    reach.positions += window === 0 ? start + rows : Math.min(start + rows, window + rows - 1);
+  }
+  return reach;
 }
 
 /** An output once, or twice where it is read as well. */

@@ -5,7 +5,9 @@ import { loadBackend } from '../backends/load-backend.ts';
 import { Engine } from '../infer/engine.ts';
 import { type GenerateTextOptions, generateText, type TextResult } from '../infer/generate-text.ts';
 import { Sampler } from '../infer/sampler.ts';
+import { SingleSequence } from '../infer/single-sequence.ts';
 import { loadModel } from '../model/load-model.ts';
+import { weightsOfParameters } from '../model/weights.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatDuration, formatPercent, formatRate } from '../util/format.ts';
@@ -78,7 +80,7 @@ async function generate(path: string, options: GenerateOptions): Promise<void> {
   const interrupt = onInterrupt();
   try {
     const model = loadModel(path, backend);
-    const engine = new Engine(model.config, model.parameters, backend);
+    const engine = new Engine(model.config, weightsOfParameters(model.config, model.parameters), backend);
     const { maxTokens, stop = [] } = options;
     const { text, result } = await stream(
       output,
@@ -121,7 +123,7 @@ async function stream(
   prompt: string,
   options: GenerateTextOptions,
 ): Promise<{ text: string; result: TextResult }> {
-  const pieces = generateText(engine, tokenizer, prompt, options);
+  const pieces = generateText(new SingleSequence(engine), tokenizer, prompt, options);
   const onTerminal = isTerminal(process.stdout);
   let text = '';
   for (;;) {

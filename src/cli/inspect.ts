@@ -5,9 +5,12 @@
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
 import { Engine } from '../infer/engine.ts';
+import { SingleSequence } from '../infer/single-sequence.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type LoadedModel, loadModel } from '../model/load-model.ts';
 import { countParameters } from '../model/parameters.ts';
+import type { SparsityOverride } from '../model/sparsity-override.ts';
+import { weightsOfParameters } from '../model/weights.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatBytes, formatCount, formatInteger, formatPercent } from '../util/format.ts';
@@ -16,21 +19,25 @@ import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './sh
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
+import { parseSparsity } from './shared/sparsity-option.ts';
 import type { Column } from './shared/table.ts';
 
 interface InspectOptions extends CommonOptions {
   text?: string;
   maxTokens: number;
   layers: boolean;
+  sparsity?: SparsityOverride;
 }
 
 const HELP = `
 Zeros are counted, not taken from the configuration: those of the top-K selection and the natural ones of ReLU gates.
-A zero input skips one row of its matrix; what is left of the weights is "activated".
+A zero input skips one row of its matrix; what is left of the weights is "activated". --sparsity selects with other shares than the
+model was trained with, at all points or by point; natural zeros before down stay unless it is named.
 
 Examples:
   $ qsparse inspect runs/book
-  $ qsparse inspect runs/book --text chapter.txt --layers`;
+  $ qsparse inspect runs/book --text chapter.txt --layers
+  $ qsparse inspect runs/book --sparsity qkv=0.7,o=0.7,gateUp=0.7`;
 
 const percent = (share: number): string => formatPercent(share);
 
@@ -57,6 +64,7 @@ export function register(program: Command): void {
     .option('--text <file>', 'text to measure on (default: a page of English prose)')
     .option('--max-tokens <n>', 'most tokens of it', parsePositiveInteger('--max-tokens'), 4096)
     .option('--layers', 'zeros of every layer too', false)
+    .option('--sparsity <shares>', 'in place of the trained one: 0.6, or qkv=0.6,down=0.9', parseSparsity('--sparsity'))
     .addHelpText('after', HELP);
   addCommonOptions(command).action(inspect);
 }
@@ -67,11 +75,11 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
     const model = loadModel(path, backend);
-    const engine = new Engine(model.config, model.parameters, backend);
+    const engine = new Engine(model.config, weightsOfParameters(model.config, model.parameters), backend);
     const ids = Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`)
       .encode(text)
       .slice(0, options.maxTokens);
-    await runOver(ids, engine, output);
+    await runOver(ids, engine, output, options.sparsity);
     report(output, model, engine, options);
   } finally {
     backend.dispose();
@@ -79,16 +87,22 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
 }
 
 /** Runs the model over windows of its context, one after the other; what is done counts when it is stopped. */
-async function runOver(ids: readonly number[], engine: Engine, output: Output): Promise<void> {
+async function runOver(
+  ids: readonly number[],
+  engine: Engine,
+  output: Output,
+  sparsity: SparsityOverride | undefined,
+): Promise<void> {
   if (ids.length === 0)
     throw new UsageError('inspect', 'the text is empty: expected at least 1 token. Give other text.');
+  const sequence = new SingleSequence(engine, sparsity === undefined ? {} : { sparsity });
   const interrupt = onInterrupt();
   const progress = output.progress();
   try {
     for (let first = 0; first < ids.length && !interrupt.signal.aborted; first += engine.maxTokens) {
       progress.update({ label: 'reading', done: first, total: ids.length, unit: 'tokens' });
-      engine.reset();
-      engine.prefill(ids.slice(first, first + engine.maxTokens));
+      sequence.reset();
+      sequence.prefill(ids.slice(first, first + engine.maxTokens));
       await new Promise((resolve) => setImmediate(resolve));
     }
   } finally {
@@ -100,10 +114,11 @@ async function runOver(ids: readonly number[], engine: Engine, output: Output): 
 
 function report(output: Output, model: LoadedModel, engine: Engine, options: InspectOptions): void {
   const { config } = model;
-  const sparsity = engine.statistics.sparsity();
-  const { tokens } = engine.statistics;
-  const projections = activationTable(config, sparsity);
-  const layers = layerTable(config, sparsity);
+  const { statistics, kvBytesPerPosition } = engine;
+  const { tokens } = statistics;
+  const projections = activationTable(config, statistics.projections());
+  const layers = layerTable(config, statistics.sparsity());
+  const weightBytesPerToken = statistics.weightBytesPerToken(engine.weights);
   const { parameters: blocks, activated } = projections[projections.length - 1];
   const parameters = countParameters(config);
   // All that is no projection is used by every token, but for the embedding: one row of it, unless it is the head too.
@@ -114,6 +129,10 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
   for (const [name, value] of shapeLines(config, model.bytes)) output.line(`${name.padEnd(22)}${value}`);
   output.line(`${'parameters'.padEnd(22)}${formatCount(parameters)}`);
   output.line(`${'activated per token'.padEnd(22)}${formatCount(activatedParameters)}, head and norms included`);
+  output.line(
+    `${'read per token'.padEnd(22)}${formatBytes(weightBytesPerToken)} of weights, decoding alone; ` +
+      `${formatBytes(kvBytesPerPosition)} of keys and values for each token before`,
+  );
   output.heading(`Projections, measured on ${formatInteger(tokens)} tokens`);
   output.table(projections, { columns: PROJECTION_COLUMNS });
   if (options.layers) {
@@ -127,7 +146,9 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
     parameters,
     activatedParameters,
     tokens,
-    modelSparsity: engine.statistics.modelSparsity(),
+    modelSparsity: statistics.modelSparsity(),
+    weightBytesPerToken,
+    kvBytesPerPosition,
     projections,
     layers,
   });

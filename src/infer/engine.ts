@@ -1,283 +1,278 @@
 /**
- * Engine: runs a model on one sequence, token ids in, logits out. The whole forward pass stands here in execution
+ * Engine: runs a model on many sequences at once, token ids in, logits out. The whole forward pass stands here in execution
  * order.
  *
- * Owns the plan of the memory (workspace, key/value cache, rotary tables); the weights belong to the caller. No tape,
- * and no tensor is allocated per token. A prompt goes through in chunks with the many-token products, a single token through
- * the one-token products, which read only the rows of the weights at its non-zero inputs. The rule of the mask is the
- * same at every position: per token, the `kept` largest |x|, no look at other tokens - hence prefill, chunked prefill
- * and token-by-token decoding give the same logits up to the rounding of sums. Source: Q-Sparse (arXiv 2407.10969)
+ * Owns the plan of the memory (workspace, key/value cache, rotary tables); the weights belong to the caller. No tape, and no tensor is
+ * allocated per token. The tokens of all sequences of a batch go through the projections as one matrix of rows; attention looks at each
+ * row's own sequence. The rule of the mask is the same at every position: per token, the `kept` largest |x|, no look at other
+ * tokens. So a token's result does not depend on what is run beside it: for int8 and ternary weights not in a single bit, for
+ * f32 and bf16 up to the rounding of sums, whose order depends on how many rows a product has. Source: Q-Sparse (arXiv 2407.10969)
  * section 2; the shape of the page: `forward` in llama2.c's run.c.
  */
 
 import { Arena } from '../arena.ts';
 import type { Backend, Kernels } from '../backend.ts';
-import { featuresAt, keptCount, type ModelConfig, type Point, sparsityAt } from '../model/config.ts';
-import { describeParameters } from '../model/parameters.ts';
+import { type ModelConfig, POINTS, type Point } from '../model/config.ts';
 import { ropeTables } from '../model/rope-tables.ts';
-import { skippingPays } from '../ops/non-zeros.ts';
-import { density, nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
-import { type FloatTensor, type FloatType, shapeText } from '../tensor/tensor.ts';
-import { ShapeError, UsageError } from '../util/errors.ts';
+import { keptCounts } from '../model/sparsity-override.ts';
+import { checkWeights, type FeedForwardWeights, type ModelWeights } from '../model/weights.ts';
+import type { KvType } from '../tensor/kv-slots.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { WeightMatrix } from '../tensor/weight-matrix.ts';
+import { UsageError } from '../util/errors.ts';
+import { checkBatch } from './check-batch.ts';
+import { EngineSequence, type KeptTable } from './engine-sequence.ts';
 import { KvCache } from './kv-cache.ts';
-import { Workspace, type WorkspaceRows } from './workspace.ts';
+import { logitsRows, type PlacedBatch, placeBatch, type RowGroup } from './place-batch.ts';
+import { ADD, OVERWRITE, Projector } from './projector.ts';
+import type { BatchItem, SequenceOptions, TokenModel, TokenSequence } from './token-model.ts';
+import { Workspace } from './workspace.ts';
 import { ZeroCounts } from './zero-counts.ts';
 
-/** Prompt tokens per pass: enough that a tile of weights serves many tokens, and the workspace stays small. */
-const CHUNK_TOKENS = 256;
-
-/**
- * One token is bound by the bytes of weights, and every zero saves a whole row of them: skipping pays from a few per
- * cent of zeros on, far earlier than in the many-token products (whose crossover is `skippingPays`).
- */
-const ONE_TOKEN_CROSSOVER = 0.95;
+/** Enough that a tile of weights serves many tokens of a prompt, and the workspace stays small. */
+const DEFAULT_BATCH_TOKENS = 256;
 
 export interface EngineOptions {
   /** Longest sequence, prompt included: sizes the cache. Default and limit: the model's seqLen. */
   maxTokens?: number;
+  /** Sequences at the same time. Default 1. */
+  maxSequences?: number;
+  /** Tokens of one `run`, all sequences together. Default 256, or all that the sequences can hold where that is less. */
+  maxBatchTokens?: number;
+  /** How keys and values are stored. Default f32. */
+  kvType?: KvType;
   /** Factor 0 .. 1 on every sparsity, for a model in the middle of a sparsity schedule. Default 1. */
   sparsityScale?: number;
+  /** false: the zeros behind closed ReLU gates are multiplied like any number, as a dense program does. Default true. */
+  skipNaturalZeros?: boolean;
 }
 
-interface LayerWeights extends Record<Point, FloatTensor> {
-  attentionNorm: FloatTensor;
-  ffnNorm: FloatTensor;
-}
-
-export class Engine {
+export class Engine implements TokenModel {
   readonly config: ModelConfig;
+  readonly weights: ModelWeights;
   readonly maxTokens: number;
+  readonly maxSequences: number;
+  readonly maxBatchTokens: number;
   /** Real zeros of every token since the last `statistics.clear()`. */
   readonly statistics: ZeroCounts;
   readonly #kernels: Kernels;
   readonly #arena: Arena;
   readonly #workspace: Workspace;
   readonly #cache: KvCache;
-  readonly #layers: readonly LayerWeights[];
-  readonly #embedding: FloatTensor;
-  readonly #norm: FloatTensor;
-  readonly #head: FloatTensor;
-  readonly #cos: FloatTensor;
-  readonly #sin: FloatTensor;
-  readonly #logits: FloatTensor;
-  readonly #kept: Record<Point, readonly number[]>;
-  #nTokens = 0;
+  readonly #projector: Projector;
+  readonly #cos: Tensor<'f32'>;
+  readonly #sin: Tensor<'f32'>;
+  readonly #sparsityScale: number;
+  readonly #kept: KeptTable;
+  /** By slot. */
+  readonly #sequences: (EngineSequence | null)[];
 
   /**
-   * `parameters` by name (`embedding` [V, D], `layers.0.qkv` [D, outputs], ...), input-major, in the backend's memory.
-   * Throws ShapeError for a missing parameter or another shape, UsageError for maxTokens out of range.
+   * `weights` in the backend's memory. Throws ShapeError where they do not fit the configuration, UsageError for options out of range and
+   * for weights by channel where closed gates are not to be skipped.
    */
-  constructor(
-    config: ModelConfig,
-    parameters: ReadonlyMap<string, FloatTensor>,
-    backend: Backend,
-    options: EngineOptions = {},
-  ) {
-    const { vocabSize, nLayers, headDim, seqLen } = config;
+  constructor(config: ModelConfig, weights: ModelWeights, backend: Backend, options: EngineOptions = {}) {
+    const { maxTokens = config.seqLen, maxSequences = 1, sparsityScale = 1, skipNaturalZeros = true } = options;
+    checkCount('maxTokens', maxTokens, config.seqLen, "the model's context");
+    checkCount('maxSequences', maxSequences, Infinity);
+    const maxBatchTokens = options.maxBatchTokens ?? Math.min(DEFAULT_BATCH_TOKENS, maxTokens * maxSequences);
+    checkCount('maxBatchTokens', maxBatchTokens, Infinity);
+    checkWeights(config, weights);
+    if (!skipNaturalZeros) checkFused(weights);
     this.config = config;
-    this.maxTokens = checkMaxTokens(options.maxTokens ?? seqLen, seqLen);
-    this.#kernels = backend.kernels;
+    this.weights = weights;
+    this.maxTokens = maxTokens;
+    this.maxSequences = maxSequences;
+    this.maxBatchTokens = maxBatchTokens;
     this.statistics = new ZeroCounts(config);
-    checkParameters(config, parameters);
-    const weight = (name: string) => parameters.get(name) as FloatTensor;
-    this.#embedding = weight('embedding');
-    this.#layers = Array.from({ length: nLayers }, (_, layer) => ({
-      attentionNorm: weight(`layers.${layer}.attentionNorm`),
-      qkv: weight(`layers.${layer}.qkv`),
-      o: weight(`layers.${layer}.o`),
-      ffnNorm: weight(`layers.${layer}.ffnNorm`),
-      gateUp: weight(`layers.${layer}.gateUp`),
-      down: weight(`layers.${layer}.down`),
-    }));
-    this.#norm = weight('norm');
-    this.#head = config.tiedEmbeddings ? this.#embedding : weight('head');
-    this.#kept = keptCounts(config, options.sparsityScale ?? 1);
+    this.#kernels = backend.kernels;
+    this.#projector = new Projector(config, backend.kernels, this.statistics, skipNaturalZeros);
+    this.#sparsityScale = sparsityScale;
+    this.#kept = keptCounts(config, undefined, sparsityScale);
+    this.#sequences = new Array<null>(maxSequences).fill(null);
 
-    const dtype: FloatType = this.#embedding.dtype;
     this.#arena = new Arena(backend);
-    this.#workspace = new Workspace(config, Math.min(CHUNK_TOKENS, this.maxTokens), dtype, this.#arena);
-    this.#cache = new KvCache(config, this.maxTokens, dtype, this.#arena);
-    this.#logits = this.#arena.tensor(dtype, [vocabSize]);
-    this.#cos = this.#arena.tensor(dtype, [this.maxTokens, headDim / 2]);
-    this.#sin = this.#arena.tensor(dtype, [this.maxTokens, headDim / 2]);
-    const tables = ropeTables(config, this.maxTokens);
+    this.#workspace = new Workspace(config, maxBatchTokens, maxSequences, backend);
+    const type = options.kvType ?? 'f32';
+    this.#cache = new KvCache(config, { type, slots: maxSequences, maxTokens, maxBatchTokens }, this.#arena);
+    this.#cos = this.#arena.tensor('f32', [maxTokens, config.headDim / 2]);
+    this.#sin = this.#arena.tensor('f32', [maxTokens, config.headDim / 2]);
+    const tables = ropeTables(config, maxTokens);
     this.#cos.data.set(tables.cos);
     this.#sin.data.set(tables.sin);
   }
 
-  /** Tokens in the cache: the position of the next one. */
-  get position(): number {
-    return this.#nTokens;
+  get vocabSize(): number {
+    return this.config.vocabSize;
   }
 
   /** Bytes of cache and workspace, without the weights. */
   get bytes(): number {
-    return this.#arena.bytes;
+    return this.#arena.bytes + this.#workspace.bytes;
   }
 
-  /**
-   * Appends the ids to the sequence; the logits [V] that follow the last one. They are the engine's own memory, valid
-   * until the next call. Throws UsageError for no ids, an id outside the vocabulary, or more than the context holds.
-   */
-  prefill(ids: readonly number[]): Float32Array | Float64Array {
-    this.#checkIds(ids);
-    for (let first = 0; first < ids.length; first += this.#workspace.capacity) {
-      const rows = this.#workspace.rows(Math.min(this.#workspace.capacity, ids.length - first));
-      for (let i = 0; i < rows.count; i++) rows.ids.data[i] = ids[first + i];
-      this.#forward(rows);
-      if (first + rows.count === ids.length) this.#readLogits(rows);
+  /** Bytes of keys and values that attention reads for each position that a token looks back on. */
+  get kvBytesPerPosition(): number {
+    return this.#cache.bytesPerPosition;
+  }
+
+  createSequence({ sparsity }: SequenceOptions = {}): TokenSequence {
+    const kept = sparsity === undefined ? this.#kept : keptCounts(this.config, sparsity, this.#sparsityScale);
+    const slot = this.#sequences.indexOf(null);
+    if (slot < 0) {
+      throw new UsageError(
+        'engine',
+        `all ${this.maxSequences} sequences are in use. Release one, or make the engine with a larger maxSequences.`,
+      );
     }
-    return this.#logits.data;
+    const sequence = new EngineSequence(slot, this.#shared(kept), this.#cache, () => {
+      this.#sequences[slot] = null;
+    });
+    this.#sequences[slot] = sequence;
+    return sequence;
   }
 
-  /** As prefill, for one id. */
-  decode(id: number): Float32Array | Float64Array {
-    return this.prefill([id]);
+  run(batch: readonly BatchItem[]): readonly Float32Array[] {
+    const items = checkBatch(batch, this, (sequence) => this.#ownOf(sequence));
+    if (items.length === 0) return [];
+    const placed = placeBatch(items, this.#workspace);
+    this.#forward(placed);
+    const logits = this.#logits(placed);
+    for (const { sequence, ids } of items) sequence.append(ids.length);
+    this.statistics.tokens += placed.rows;
+    let first = 0;
+    return items.map((item) => {
+      const begin = first;
+      first += logitsRows(item) * this.vocabSize;
+      return logits.subarray(begin, first);
+    });
   }
 
-  /** Forgets the sequence; weights, memory and statistics stay. */
-  reset(): void {
-    this.#nTokens = 0;
-  }
-
-  /** Frees cache and workspace; the weights are the caller's. */
+  /** Frees cache and workspace; the weights are the caller's. No sequence may be used afterwards. */
   dispose(): void {
+    this.#workspace.free();
     this.#arena.free();
   }
 
-  /** The N tokens of `w.ids` at the next N positions, through all blocks: leaves the residual stream in `w.x`. */
-  #forward(w: WorkspaceRows): void {
-    const { config } = this;
+  /** The rows of all items through all blocks: leaves the residual stream in `x` of the workspace. */
+  #forward({ rows, items, groups }: PlacedBatch): void {
+    const { config, weights } = this;
     const kernels = this.#kernels;
-    const cache = this.#cache;
+    const { window } = this.#cache;
     const { nHeads, nKvHeads, headDim, normEps } = config;
-    const start = this.#nTokens;
-    const rope = { seqLen: w.count, start, nRotatedHeads: nHeads + nKvHeads, headDim, inverse: false };
-    const heads = { nQueries: w.count, start, nHeads, nKvHeads, headDim };
+    const rotation = { nRotatedHeads: nHeads + nKvHeads, headDim, inverse: false };
+    const w = this.#workspace.rows(0, rows);
 
-    kernels.embedding(w.ids, this.#embedding, w.x); // [N, D]
-    for (let layer = 0; layer < config.nLayers; layer++) {
-      const weights = this.#layers[layer];
+    kernels.weightRows(w.ids, weights.embedding, w.x); // [N, D]
+    for (const [layer, { attentionNorm, qkv, o, ffnNorm, feedForward }] of weights.layers.entries()) {
+      const cached = this.#cache.layers[layer];
 
-      kernels.rmsNorm(w.x, weights.attentionNorm, normEps, w.normed, w.rstd);
-      this.#project(w, layer, 'qkv', w.normed, w.qkv, false); // [N, (nHeads + 2 nKvHeads) headDim]
-      kernels.rope(w.qkv, this.#cos, this.#sin, rope);
-      cache.write(layer, w.qkv, start);
-      kernels.attentionCached(w.qkv, cache.keys[layer], cache.values[layer], w.attended, heads);
-      this.#project(w, layer, 'o', w.attended, w.x, true); // x += attended Wo
+      kernels.rmsNorm(w.x, attentionNorm, normEps, w.normed, w.rstd);
+      this.#project(groups, layer, 'qkv', 'normed', qkv, 'qkv', OVERWRITE); // [N, (nHeads + 2 nKvHeads) headDim]
+      kernels.rope(w.qkv, w.positions, this.#cos, this.#sin, rotation);
+      kernels.storeKv(w.qkv, items, cached);
+      kernels.attentionCached(w.qkv, items, cached, window, w.attended); // [N, nHeads headDim]
+      this.#project(groups, layer, 'o', 'attended', o, 'x', ADD); // x += attended Wo
 
-      kernels.rmsNorm(w.x, weights.ffnNorm, normEps, w.normed, w.rstd);
-      this.#project(w, layer, 'gateUp', w.normed, w.gateUp, false); // [N, 2 H]
-      kernels.glu(w.gateUp, config.activation, w.hidden); // [N, H]
-      this.#project(w, layer, 'down', w.hidden, w.x, true); // x += hidden Wdown
-    }
-    this.#nTokens += w.count;
-    this.statistics.tokens += w.count;
-  }
-
-  #readLogits(w: WorkspaceRows): void {
-    this.#kernels.rmsNorm(w.lastX, this.#norm, this.config.normEps, w.lastNormed, w.lastRstd);
-    this.#kernels.matvecTransposed(w.lastNormed, this.#head, this.#logits);
-  }
-
-  /** out [N, outputs] = (selected x) W, or += with accumulate; x is overwritten where the product runs dense. */
-  #project(w: WorkspaceRows, layer: number, point: Point, x: FloatTensor, out: FloatTensor, accumulate: boolean): void {
-    const weight = this.#layers[layer][point];
-    const selected = this.#select(w, layer, point, x);
-    if (w.count === 1) {
-      if (selected) this.#kernels.sparseMatvec(selected, weight, out, { accumulate });
-      else this.#kernels.matvec(x, weight, out, { accumulate });
-    } else {
-      if (selected) this.#kernels.sparseMatmul(selected, weight, out, { accumulate });
-      else this.#kernels.matmul(x, weight, out, { accumulate });
-    }
-  }
-
-  /**
-   * The non-zero inputs of a projection: the top-K selection, or behind ReLU gates the natural non-zeros. null: use
-   * x, which then holds the input densely (nothing to select, or too few zeros for skipping to pay).
-   */
-  #select(w: WorkspaceRows, layer: number, point: Point, x: FloatTensor): SparseRows | null {
-    const { statistics } = this;
-    const kernels = this.#kernels;
-    const rows = w.selected[point];
-    const kept = this.#kept[point][layer];
-    const rescaled = this.config.rescale === 'l2';
-    const gated = point === 'down' && this.config.activation !== 'silu';
-    if (kept < rows.cols || (rescaled && !gated)) {
-      kernels.selectTopK(x, kept, rows);
-      statistics.add(point, layer, gated ? countOpen(rows) : nonZeros(rows));
-    } else if (gated) {
-      kernels.countNonZeros(x, rows.start);
-      statistics.add(point, layer, nonZeros(rows));
-      if (!rescaled && !paysToSkip(rows)) return null;
-      kernels.gatherNonZeros(x, rows);
-    } else {
-      statistics.add(point, layer, w.count * rows.cols);
-      return null;
-    }
-    if (rescaled) kernels.rescaleRows(rows, w.norm);
-    if (paysToSkip(rows)) return rows;
-    kernels.scatterRows(rows, x);
-    return null;
-  }
-
-  #checkIds(ids: readonly number[]): void {
-    if (ids.length === 0) throw new UsageError('engine', 'no tokens to run: expected at least 1 id, got 0.');
-    if (this.#nTokens + ids.length > this.maxTokens) {
-      throw new UsageError(
-        'engine',
-        `the context is full: it holds ${this.maxTokens} tokens, ${this.#nTokens} are in it and ${ids.length} more ` +
-          'were given. Shorten the text, or use a model with a longer context.',
-      );
-    }
-    for (const id of ids) {
-      if (!(Number.isInteger(id) && id >= 0 && id < this.config.vocabSize)) {
-        throw new UsageError(
-          'engine',
-          `token id ${id} is outside the vocabulary: expected 0 .. ${this.config.vocabSize - 1}. ` +
-            'Does the tokenizer belong to this model?',
-        );
+      kernels.rmsNorm(w.x, ffnNorm, normEps, w.normed, w.rstd);
+      if (feedForward.layout === 'fused') {
+        this.#project(groups, layer, 'gateUp', 'normed', feedForward.gateUp, 'gateUp', OVERWRITE); // [N, 2 H]
+        kernels.glu(w.gateUp, config.activation, w.hidden); // [N, H]
+        this.#project(groups, layer, 'down', 'hidden', feedForward.down, 'x', ADD); // x += hidden Wdown
+      } else {
+        this.#feedForwardByChannel(groups, layer, feedForward);
       }
     }
   }
-}
 
-function paysToSkip(rows: SparseRows): boolean {
-  return rows.rows === 1 ? density(rows) < ONE_TOKEN_CROSSOVER : skippingPays(rows);
-}
+  /** to (or +=) what a point keeps of `from`, times the weights: in one product where all rows keep as many features. */
+  #project(
+    groups: readonly RowGroup[],
+    layer: number,
+    point: Point,
+    from: 'normed' | 'attended' | 'hidden',
+    weight: WeightMatrix,
+    to: 'qkv' | 'gateUp' | 'x',
+    mode: { readonly accumulate: boolean },
+  ): void {
+    for (let group = 0; group < groups.length; ) {
+      const { first, kept } = groups[group];
+      const wanted = kept[point][layer];
+      while (group < groups.length && groups[group].kept[point][layer] === wanted) group++;
+      const w = this.#workspace.rows(first, groups[group - 1].end);
+      const list = this.#projector.select(w, layer, point, wanted, w[from]);
+      this.#projector.multiply(w.inputs[point], list, w[from], weight, w[to], mode);
+    }
+  }
 
-/** Top-K behind a ReLU gate keeps closed channels where fewer than `kept` are open; those multiply nothing. */
-function countOpen(rows: SparseRows): number {
-  const count = nonZeros(rows);
-  const values = rows.value.data;
-  let open = 0;
-  for (let i = 0; i < count; i++) if (values[i] !== 0) open++;
-  return open;
-}
+  /** x += hidden Wdown with the gates first, then all that follows at the open ones only. */
+  #feedForwardByChannel(groups: readonly RowGroup[], layer: number, weights: ByChannel): void {
+    for (const { first, end, kept } of groups) {
+      const w = this.#workspace.rows(first, end);
+      const projector = this.#projector;
+      const { gate, open, atOpen, up, hidden } = w.channels;
+      const { gateUp: keptInputs, down: keptHidden } = kept;
 
-function keptCounts(config: ModelConfig, scale: number): Record<Point, readonly number[]> {
-  const at = (point: Point) =>
-    Array.from({ length: config.nLayers }, (_, layer) =>
-      keptCount(sparsityAt(config, point, layer) * scale, featuresAt(config, point)),
-    );
-  return { qkv: at('qkv'), o: at('o'), gateUp: at('gateUp'), down: at('down') };
-}
+      const list = projector.select(w, layer, 'gateUp', keptInputs[layer], w.normed);
+      projector.multiply(w.inputs.gateUp, list, w.normed, weights.gate, gate, OVERWRITE); // [N, H]
+      if (list !== null) this.#kernels.scatterRows(list, w.normed); // a channel of up meets the whole selected row
+      const channels = projector.listOpenGates(gate, open);
+      this.statistics.addChannels(layer, channels, keptInputs[layer]);
+      projector.dots(w.inputs.gateUp, w.normed, weights.up, up, atOpen);
+      this.#kernels.gluRows(open, up, this.config.activation, up);
 
-/** Throws ShapeError where a parameter of the configuration is missing or of another shape. */
-function checkParameters(config: ModelConfig, parameters: ReadonlyMap<string, FloatTensor>): void {
-  for (const { name, shape } of describeParameters(config)) {
-    const tensor = parameters.get(name);
-    if (tensor && shapeText(tensor.shape) === shapeText(shape)) continue;
-    const got = tensor ? shapeText(tensor.shape) : 'none of this name';
-    throw new ShapeError('engine', `parameter ${name}: expected ${shapeText(shape)}, got ${got}.`);
+      const selected = projector.selectListed(w, layer, keptHidden[layer], hidden.list, w.hidden);
+      const input = selected === hidden.list ? hidden : w.inputs.down;
+      projector.multiply(input, selected, w.hidden, weights.down, w.x, ADD);
+    }
+  }
+
+  /** The logits of the wanted rows, one after the other: the last norm and the head see no others. */
+  #logits({ rows, wanted, wantsAll }: PlacedBatch): Float32Array {
+    const count = wanted.data.length;
+    const logits = this.#workspace.logits(count);
+    if (count === 0) return logits.data;
+    const all = this.#workspace.rows(0, rows);
+    const w = this.#workspace.rows(0, count);
+    const { norm, head } = this.weights;
+    let normed = w.normed;
+    if (wantsAll) {
+      this.#kernels.rmsNorm(w.x, norm, this.config.normEps, normed, w.rstd);
+    } else {
+      this.#kernels.embedding(wanted, all.x, w.normed); // the wanted rows of x, then back into the memory of x
+      normed = w.x;
+      this.#kernels.rmsNorm(w.normed, norm, this.config.normEps, normed, w.rstd);
+    }
+    this.#projector.dots(w.inputs.qkv, normed, head, logits); // [wanted, V]
+    return logits.data;
+  }
+
+  #ownOf(sequence: TokenSequence): EngineSequence | null {
+    return this.#sequences.find((own) => own === sequence) ?? null;
+  }
+
+  /** Sequences that keep the same share one table, so that a look at it tells that one product serves both. */
+  #shared(kept: KeptTable): KeptTable {
+    const tables = [this.#kept, ...this.#sequences.flatMap((sequence) => (sequence === null ? [] : [sequence.kept]))];
+    const same = (table: KeptTable) =>
+      POINTS.every((point) => table[point].every((count, layer) => count === kept[point][layer]));
+    return tables.find(same) ?? kept;
   }
 }
 
-function checkMaxTokens(maxTokens: number, seqLen: number): number {
-  if (Number.isInteger(maxTokens) && maxTokens >= 1 && maxTokens <= seqLen) return maxTokens;
+type ByChannel = Extract<FeedForwardWeights, { layout: 'channels' }>;
+
+function checkCount(name: string, count: number, limit: number, limitName = ''): void {
+  if (Number.isInteger(count) && count >= 1 && count <= limit) return;
+  const range = limit === Infinity ? 'of at least 1' : `from 1 to ${limitName} of ${limit} tokens`;
+  throw new UsageError('engine', `${name} must be a whole number ${range}, got ${count}.`);
+}
+
+/** Dense is measured against the layout that is best for it. */
+function checkFused({ layers }: ModelWeights): void {
+  if (layers.every(({ feedForward }) => feedForward.layout === 'fused')) return;
   throw new UsageError(
     'engine',
-    `maxTokens must be a whole number from 1 to the model's context of ${seqLen} tokens, got ${maxTokens}.`,
+    'weights by channel are stored for skipping closed gates: with skipNaturalZeros false, give gate and up fused.',
   );
 }

@@ -1,40 +1,49 @@
 /**
- * KvCache: the keys and values of one sequence, of every layer, dense and in the dtype of the weights.
+ * KvCache: the memory of the keys and values of all layers and sequences, taken once.
  *
- * Per layer two matrices [positions, nKvHeads * headDim], row p = position p, as `attentionCached` reads them. Keys are
- * stored rotated, since their angle never changes. Q-Sparse leaves the cache alone: only inputs of projections are
- * selected. Rows past the engine's position are stale and never read, hence a reset clears nothing.
+ * A sequence has a slot of so many positions in every layer (tensor/kv-slots.ts). Keys are stored rotated, since their angle never
+ * changes. Q-Sparse leaves the cache alone: only inputs of projections are selected. Positions past the end of a sequence are stale
+ * and never read, hence nothing is cleared. With a sliding window a slot is a ring of the window and one batch.
  */
 
 import type { Arena } from '../arena.ts';
 import type { ModelConfig } from '../model/config.ts';
-import type { FloatTensor, FloatType } from '../tensor/tensor.ts';
+import { KV_DTYPES, type KvSlots, type KvType, kvShapes, wholeKvBlocks } from '../tensor/kv-slots.ts';
+import { BYTES_PER_ELEMENT } from '../tensor/tensor.ts';
+
+export interface KvCacheOptions {
+  type: KvType;
+  slots: number;
+  /** Of a whole sequence. */
+  maxTokens: number;
+  /** Of one batch: so many positions are written before the first of them is read. */
+  maxBatchTokens: number;
+}
 
 export class KvCache {
-  readonly keys: readonly FloatTensor[];
-  readonly values: readonly FloatTensor[];
-  readonly #queryWidth: number;
-  readonly #width: number;
+  /** Layer by layer. */
+  readonly layers: readonly KvSlots[];
+  /** Tokens that a token attends to; 0: all before it. */
+  readonly window: number;
+  /** Positions that a slot holds at the same time. */
+  readonly positions: number;
+  /** Keys and values of one position in all layers, with their scales. */
+  readonly bytesPerPosition: number;
 
-  constructor(config: ModelConfig, positions: number, dtype: FloatType, arena: Arena) {
-    this.#queryWidth = config.nHeads * config.headDim;
-    this.#width = config.nKvHeads * config.headDim;
-    const matrices = () => Array.from({ length: config.nLayers }, () => arena.tensor(dtype, [positions, this.#width]));
-    this.keys = matrices();
-    this.values = matrices();
-  }
-
-  /** Copies the key and value columns of qkv [N, queries | keys | values] to the rows from `position` on. */
-  write(layer: number, qkv: FloatTensor, position: number): void {
-    const [rows, rowWidth] = qkv.shape;
-    const width = this.#width;
-    const keys = this.keys[layer].data;
-    const values = this.values[layer].data;
-    for (let row = 0; row < rows; row++) {
-      const from = row * rowWidth + this.#queryWidth;
-      const to = (position + row) * width;
-      keys.set(qkv.data.subarray(from, from + width), to);
-      values.set(qkv.data.subarray(from + width, from + 2 * width), to);
-    }
+  constructor(config: ModelConfig, { type, slots, maxTokens, maxBatchTokens }: KvCacheOptions, arena: Arena) {
+    const { nLayers, nKvHeads, headDim, slidingWindow } = config;
+    this.window = slidingWindow < maxTokens ? slidingWindow : 0;
+    const reach = this.window === 0 ? maxTokens : Math.min(maxTokens, this.window + maxBatchTokens);
+    this.positions = wholeKvBlocks(reach);
+    const shape = { slots, positions: this.positions, nKvHeads, headDim };
+    const shapes = kvShapes(shape);
+    const dtype = KV_DTYPES[type];
+    const scale = () => (type === 'int8' ? arena.tensor('f32', shapes.scales) : null);
+    this.layers = Array.from({ length: nLayers }, () => {
+      const [keys, values] = [arena.tensor(dtype, shapes.keys), arena.tensor(dtype, shapes.values)];
+      return { ...shape, type, keys, values, keyScale: scale(), valueScale: scale() };
+    });
+    const scaleBytes = type === 'int8' ? BYTES_PER_ELEMENT.f32 : 0;
+    this.bytesPerPosition = 2 * nLayers * nKvHeads * (headDim * BYTES_PER_ELEMENT[dtype] + scaleBytes);
   }
 }

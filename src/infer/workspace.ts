@@ -1,15 +1,27 @@
 /**
  * Workspace: every intermediate of one forward pass over up to `capacity` tokens, allocated once.
  *
- * `rows(n)` gives the same memory in the shape of n tokens: the one-token views are made once (decoding allocates
- * nothing), others when a chunk of a prompt needs them. One index list serves the four points in turn, since a
- * selection is consumed by the product right behind it.
+ * `rows(first, end)` gives the memory of some rows in their shape. What has been asked for is kept, so that decoding makes no new
+ * views. Lists are the exception: a selection is consumed by the product right behind it, so all points and all rows share one
+ * memory, from its beginning.
  */
 
-import type { Arena } from '../arena.ts';
+import { Arena } from '../arena.ts';
+import type { Backend } from '../backend.ts';
 import { featuresAt, type ModelConfig, outputsAt, POINTS, type Point } from '../model/config.ts';
+import { KV_ITEM_COLUMNS, type KvItems } from '../tensor/kv-slots.ts';
+import type { QuantizedRows } from '../tensor/quantized-rows.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
-import { type FloatTensor, type FloatType, type IntTensor, type Tensor, view } from '../tensor/tensor.ts';
+import { type IntTensor, type Tensor, view } from '../tensor/tensor.ts';
+
+/** The input of a point, with the forms that a product may take it in. */
+export interface PointInput {
+  /** The selected or non-zero features. */
+  readonly list: SparseRows;
+  /** The same in 8 bits, and all features. */
+  readonly quantizedList: QuantizedRows;
+  readonly quantizedRows: QuantizedRows;
+}
 
 /** The intermediates of N tokens. */
 export interface WorkspaceRows {
@@ -17,100 +29,189 @@ export interface WorkspaceRows {
   readonly count: number;
   /** [N] */
   readonly ids: IntTensor;
+  readonly positions: IntTensor;
   /** The residual stream, [N, D]. */
-  readonly x: FloatTensor;
+  readonly x: Tensor<'f32'>;
   /** Output of either norm of a block, [N, D], and its by-product, [N]. */
-  readonly normed: FloatTensor;
-  readonly rstd: FloatTensor;
+  readonly normed: Tensor<'f32'>;
+  readonly rstd: Tensor<'f32'>;
   /** Queries, keys and values, [N, (nHeads + 2 nKvHeads) headDim]. */
-  readonly qkv: FloatTensor;
+  readonly qkv: Tensor<'f32'>;
   /** Attention output of all heads, [N, nHeads * headDim]. */
-  readonly attended: FloatTensor;
+  readonly attended: Tensor<'f32'>;
   /** [N, 2 H] */
-  readonly gateUp: FloatTensor;
+  readonly gateUp: Tensor<'f32'>;
   /** act(gate) * up, [N, H]. */
-  readonly hidden: FloatTensor;
-  /** The selected or non-zero features at each point. */
-  readonly selected: Readonly<Record<Point, SparseRows>>;
+  readonly hidden: Tensor<'f32'>;
+  readonly inputs: Readonly<Record<Point, PointInput>>;
   /** L2 norms before a re-scale, [N]. */
-  readonly norm: FloatTensor;
-  /** The last token's row of x, [1, D]. */
-  readonly lastX: FloatTensor;
-  /** The first row of `normed` and of `rstd`, [1, D] and [1], for the final norm. */
-  readonly lastNormed: FloatTensor;
-  readonly lastRstd: FloatTensor;
+  readonly norm: Tensor<'f32'>;
+  readonly channels: ChannelRows;
 }
+
+/** Gates first, then open channels only. Shares memory with gateUp and the lists. */
+export interface ChannelRows {
+  /** [N, H] */
+  readonly gate: Tensor<'f32'>;
+  /** The open gates, and the list of their positions as an option of a product. */
+  readonly open: SparseRows;
+  readonly atOpen: { readonly at: SparseRows };
+  /** Of open channels in their order: up, then hidden in its place, and that as the input of down. */
+  readonly up: Tensor<'f32'>;
+  readonly hidden: PointInput;
+}
+
+/** More than any mixture of groups of a busy server asks for; a bound on memory, not on speed. */
+const MOST_KEPT_VIEWS = 1024;
 
 export class Workspace {
   readonly capacity: number;
-  readonly #memory: Omit<WorkspaceRows, 'count' | 'lastX' | 'lastNormed' | 'lastRstd'>;
-  readonly #one: WorkspaceRows;
+  readonly #arena: Arena;
+  readonly #logitsArena: Arena;
+  readonly #vocabSize: number;
+  readonly #widths: Readonly<Record<Point, number>>;
+  readonly #memory: ReturnType<typeof takeMemory>;
+  readonly #rows = new Map<number, WorkspaceRows>();
+  readonly #items: KvItems[] = [];
+  readonly #wanted: IntTensor[] = [];
+  #logits: Tensor<'f32'>[] = [];
+  #logitsRows = 0;
 
-  constructor(config: ModelConfig, capacity: number, dtype: FloatType, arena: Arena) {
+  /** Room for `capacity` tokens in up to `sequences` sequences, each with the logits of one token; more logits are taken when asked for. */
+  constructor(config: ModelConfig, capacity: number, sequences: number, backend: Backend) {
     this.capacity = capacity;
-    const matrix = (features: number) => arena.tensor(dtype, [capacity, features]);
-    const vector = () => arena.tensor(dtype, [capacity]);
-    const widest = Math.max(...POINTS.map((point) => featuresAt(config, point)));
-    const start = arena.tensor('i32', [capacity + 1]);
-    const index = arena.tensor('i32', [capacity * widest]);
-    const value = arena.tensor(dtype, [capacity * widest]);
-    const list = (point: Point) => ({ rows: capacity, cols: featuresAt(config, point), start, index, value });
-    this.#memory = {
-      ids: arena.tensor('i32', [capacity]),
-      x: matrix(config.dim),
-      normed: matrix(config.dim),
-      rstd: vector(),
-      qkv: matrix(outputsAt(config, 'qkv')),
-      attended: matrix(featuresAt(config, 'o')),
-      gateUp: matrix(outputsAt(config, 'gateUp')),
-      hidden: matrix(config.hiddenDim),
-      selected: { qkv: list('qkv'), o: list('o'), gateUp: list('gateUp'), down: list('down') },
-      norm: vector(),
+    this.#arena = new Arena(backend);
+    this.#logitsArena = new Arena(backend);
+    this.#vocabSize = config.vocabSize;
+    this.#widths = widthsOf(config);
+    this.#memory = takeMemory(config, capacity, sequences, this.#arena);
+    this.logits(Math.min(sequences, capacity));
+  }
+
+  get bytes(): number {
+    return this.#arena.bytes + this.#logitsArena.bytes;
+  }
+
+  /** Rows first .. end - 1 of 0 .. capacity; their contents are those of whoever used them last. */
+  rows(first: number, end: number): WorkspaceRows {
+    const key = first * (this.capacity + 1) + end;
+    const known = this.#rows.get(key);
+    if (known !== undefined) return known;
+    if (this.#rows.size === MOST_KEPT_VIEWS) this.#rows.clear();
+    const rows = this.#viewOf(first, end - first);
+    this.#rows.set(key, rows);
+    return rows;
+  }
+
+  /** The table of `count` items. */
+  items(count: number): KvItems {
+    this.#items[count] ??= view(this.#memory.items, [count, KV_ITEM_COLUMNS]);
+    return this.#items[count];
+  }
+
+  /** Numbers of the rows whose logits are wanted. */
+  wanted(count: number): IntTensor {
+    this.#wanted[count] ??= view(this.#memory.wanted, [count]);
+    return this.#wanted[count];
+  }
+
+  /** [count, V] */
+  logits(count: number): Tensor<'f32'> {
+    if (count > this.#logitsRows) {
+      this.#logitsArena.free();
+      this.#logits = [];
+      this.#logits[count] = this.#logitsArena.tensor('f32', [count, this.#vocabSize]);
+      this.#logitsRows = count;
+    }
+    this.#logits[count] ??= view(this.#logits[this.#logitsRows], [count, this.#vocabSize]);
+    return this.#logits[count];
+  }
+
+  free(): void {
+    this.#arena.free();
+    this.#logitsArena.free();
+  }
+
+  #viewOf(first: number, count: number): WorkspaceRows {
+    const { ids, positions, x, normed, rstd, qkv, attended, gateUp, hidden, norm } = this.#memory;
+    const rowsOf = <T extends Tensor>(whole: T): T => {
+      const [, ...rest] = whole.shape;
+      return view(whole, [count, ...rest], first * (rest[0] ?? 1)) as T;
     };
-    this.#one = this.#viewOf(1);
-  }
-
-  /** The workspace of `count` tokens, 1 .. capacity; its contents are those of whoever used it last. */
-  rows(count: number): WorkspaceRows {
-    return count === 1 ? this.#one : this.#viewOf(count);
-  }
-
-  #viewOf(count: number): WorkspaceRows {
-    const { ids, x, normed, rstd, qkv, attended, gateUp, hidden, selected, norm } = this.#memory;
+    const inputs = Object.fromEntries(POINTS.map((point) => [point, this.#inputOf(count, this.#widths[point])]));
     return {
       count,
-      ids: firstRows(ids, count),
-      x: firstRows(x, count),
-      normed: firstRows(normed, count),
-      rstd: firstRows(rstd, count),
-      qkv: firstRows(qkv, count),
-      attended: firstRows(attended, count),
-      gateUp: firstRows(gateUp, count),
-      hidden: firstRows(hidden, count),
-      selected: {
-        qkv: firstLists(selected.qkv, count),
-        o: firstLists(selected.o, count),
-        gateUp: firstLists(selected.gateUp, count),
-        down: firstLists(selected.down, count),
-      },
-      norm: firstRows(norm, count),
-      lastX: view(x, [1, x.shape[1]], (count - 1) * x.shape[1]),
-      lastNormed: firstRows(normed, 1),
-      lastRstd: firstRows(rstd, 1),
+      ids: rowsOf(ids),
+      positions: rowsOf(positions),
+      x: rowsOf(x),
+      normed: rowsOf(normed),
+      rstd: rowsOf(rstd),
+      qkv: rowsOf(qkv),
+      attended: rowsOf(attended),
+      gateUp: rowsOf(gateUp),
+      hidden: rowsOf(hidden),
+      inputs: inputs as Record<Point, PointInput>,
+      norm: rowsOf(norm),
+      channels: this.#channelsOf(count),
     };
+  }
+
+  #channelsOf(count: number): ChannelRows {
+    const { gateUp } = this.#memory;
+    const width = this.#widths.down;
+    const open = this.#listOf(count, width);
+    const up = view(gateUp, [count * width], this.capacity * width);
+    const hidden = this.#inputOf(count, width, { ...open, value: up });
+    return { gate: view(gateUp, [count, width]), open, atOpen: { at: open }, up, hidden };
+  }
+
+  #listOf(count: number, cols: number): SparseRows {
+    const { start, index, value } = this.#memory.list;
+    const [elements, starts] = [[count * cols], [count + 1]];
+    return {
+      rows: count,
+      cols,
+      start: view(start, starts),
+      index: view(index, elements),
+      value: view(value, elements),
+    };
+  }
+
+  #inputOf(count: number, cols: number, list = this.#listOf(count, cols)): PointInput {
+    const { bytes, scale } = this.#memory.quantized;
+    const shape = { rows: count, cols, value: view(bytes, [count * cols]), scale: view(scale, [count]) };
+    const { start, index } = list;
+    return { list, quantizedList: { ...shape, start, index }, quantizedRows: { ...shape, start: null, index: null } };
   }
 }
 
-function firstRows<T extends Tensor>(whole: T, count: number): T {
-  return view(whole, [count, ...whole.shape.slice(1)]) as T;
+function widthsOf(config: ModelConfig): Record<Point, number> {
+  const widths = POINTS.map((point) => [point, featuresAt(config, point)]);
+  return Object.fromEntries(widths) as Record<Point, number>;
 }
 
-function firstLists(whole: SparseRows, count: number): SparseRows {
+function takeMemory(config: ModelConfig, capacity: number, sequences: number, arena: Arena) {
+  const matrix = (features: number) => arena.tensor('f32', [capacity, features]);
+  const vector = () => arena.tensor('f32', [capacity]);
+  const widest = capacity * Math.max(...Object.values(widthsOf(config)));
   return {
-    rows: count,
-    cols: whole.cols,
-    start: view(whole.start, [count + 1]),
-    index: view(whole.index, [count * whole.cols]),
-    value: view(whole.value, [count * whole.cols]),
+    ids: arena.tensor('i32', [capacity]),
+    positions: arena.tensor('i32', [capacity]),
+    x: matrix(config.dim),
+    normed: matrix(config.dim),
+    rstd: vector(),
+    qkv: matrix(outputsAt(config, 'qkv')),
+    attended: matrix(featuresAt(config, 'o')),
+    gateUp: matrix(outputsAt(config, 'gateUp')),
+    hidden: matrix(config.hiddenDim),
+    norm: vector(),
+    list: {
+      start: arena.tensor('i32', [capacity + 1]),
+      index: arena.tensor('i32', [widest]),
+      value: arena.tensor('f32', [widest]),
+    },
+    quantized: { bytes: arena.tensor('i8', [widest]), scale: vector() },
+    items: arena.tensor('i32', [sequences, KV_ITEM_COLUMNS]),
+    wanted: arena.tensor('i32', [capacity]),
   };
 }

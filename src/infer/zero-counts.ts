@@ -1,43 +1,128 @@
 /**
- * ZeroCounts: how many zeros the inputs of the projections really held, by point and layer, summed over tokens.
+ * ZeroCounts: how many zeros the inputs of the projections really held, by projection and layer, summed over tokens.
  *
- * Counted, not derived from the configuration: natural zeros behind ReLU gates are only known after a pass over real
- * text. What the zeros save follows (model/flops.ts): each skips one row of its point's fused matrix.
+ * Counted, not derived from the configuration: natural zeros behind ReLU gates are only known after a pass over real text. What they
+ * save follows: a zero input skips its row of the matrix, and where up is stored by channel a closed gate skips the
+ * channel. The numbers are those of each token decoded alone, also where it was run in a batch with others.
  */
 
 import { featuresAt, type ModelConfig, POINTS, type Point } from '../model/config.ts';
-import { modelSparsity } from '../model/flops.ts';
+import { blockParameters, parametersAt } from '../model/flops.ts';
+import type { LayerWeights, ModelWeights } from '../model/weights.ts';
+import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
+import { planProduct } from './product-plan.ts';
+
+/** The rows of the paper's table: gate and up read one input, but may skip different weights. */
+export const PROJECTIONS = ['qkv', 'o', 'gate', 'up', 'down'] as const;
+export type ProjectionPart = (typeof PROJECTIONS)[number];
 
 export class ZeroCounts {
   /** Tokens that went through the model since the last `clear`. */
   tokens = 0;
   readonly #config: ModelConfig;
-  readonly #nonZeros: Record<Point, Float64Array>;
+  /** By point: inputs that were not 0. */
+  readonly #inputs: Record<Point, Float64Array>;
+  /** Of up where it is stored by channel: open channels, and their weights at inputs that were not 0. */
+  readonly #openChannels: Float64Array;
+  readonly #upWeights: Float64Array;
+  readonly #byChannel: boolean[] = [];
 
   constructor(config: ModelConfig) {
     this.#config = config;
     const counters = () => new Float64Array(config.nLayers);
-    this.#nonZeros = { qkv: counters(), o: counters(), gateUp: counters(), down: counters() };
+    this.#inputs = { qkv: counters(), o: counters(), gateUp: counters(), down: counters() };
+    this.#openChannels = counters();
+    this.#upWeights = counters();
   }
 
+  /** `nonZeros` inputs of a point, of all tokens of a call together. */
   add(point: Point, layer: number, nonZeros: number): void {
-    this.#nonZeros[point][layer] += nonZeros;
+    this.#inputs[point][layer] += nonZeros;
+  }
+
+  /** `channels` of up were computed, all tokens together, from `inputsEach` inputs each. */
+  addChannels(layer: number, channels: number, inputsEach: number): void {
+    this.#byChannel[layer] = true;
+    this.#openChannels[layer] += channels;
+    this.#upWeights[layer] += channels * inputsEach;
   }
 
   clear(): void {
     this.tokens = 0;
-    for (const point of POINTS) this.#nonZeros[point].fill(0);
+    for (const point of POINTS) this.#inputs[point].fill(0);
+    this.#openChannels.fill(0);
+    this.#upWeights.fill(0);
   }
 
   /** Share of zeros by point and layer, 0 .. 1; NaN before the first token. */
   sparsity(): Record<Point, number[]> {
     const at = (point: Point) =>
-      Array.from(this.#nonZeros[point], (count) => 1 - count / (featuresAt(this.#config, point) * this.tokens));
+      Array.from(this.#inputs[point], (count) => 1 - count / (featuresAt(this.#config, point) * this.tokens));
     return { qkv: at('qkv'), o: at('o'), gateUp: at('gateUp'), down: at('down') };
+  }
+
+  /** Share of the weights of each projection and layer that nothing was multiplied with, 0 .. 1; NaN before the first token. */
+  projections(): Record<ProjectionPart, number[]> {
+    const { qkv, o, gateUp, down } = this.sparsity();
+    const { hiddenDim, dim } = this.#config;
+    const up = gateUp.map((zeros, layer) =>
+      this.#byChannel[layer] ? 1 - this.#upWeights[layer] / (hiddenDim * dim * this.tokens) : zeros,
+    );
+    return { qkv, o, gate: gateUp, up, down };
   }
 
   /** Zeros weighted by the parameters that they skip: the overall sparsity S, 0 .. 1; NaN before the first token. */
   modelSparsity(): number {
-    return modelSparsity(this.#config, this.sparsity());
+    const shares = this.projections();
+    const skipped = PROJECTIONS.reduce(
+      (sum, part) => sum + mean(shares[part]) * projectionParameters(this.#config, part),
+      0,
+    );
+    return skipped / blockParameters(this.#config);
   }
+
+  /**
+   * Bytes of weights that one of the counted tokens, decoded alone, reads on average: rows at its non-zeros, or all of them where
+   * skipping would not pay; scales; one row of the embedding, the head and the norms whole. NaN before the first token.
+   */
+  weightBytesPerToken({ embedding, layers, norm, head }: ModelWeights): number {
+    const { dim } = this.#config;
+    const fixed = rowBytesOf(embedding) + matrixBytes(head, 1) + 4 * norm.data.length;
+    const sparsity = this.sparsity();
+    return layers.reduce((sum, weights, layer) => sum + 8 * dim + this.#layerBytes(weights, layer, sparsity), fixed);
+  }
+
+  #layerBytes({ qkv, o, feedForward }: LayerWeights, layer: number, sparsity: Record<Point, number[]>): number {
+    const read = (w: WeightMatrix, point: Point) => {
+      const density = 1 - sparsity[point][layer];
+      return matrixBytes(w, planProduct(1, density).skipsZeros ? density : 1);
+    };
+    const outside = read(qkv, 'qkv') + read(o, 'o') + read(feedForward.down, 'down');
+    if (feedForward.layout === 'fused') return outside + read(feedForward.gateUp, 'gateUp');
+    const open = this.#openChannels[layer] / (this.#config.hiddenDim * this.tokens);
+    return outside + read(feedForward.gate, 'gateUp') + matrixBytes(feedForward.up, open);
+  }
+}
+
+/** Weights of one projection in all layers. */
+export function projectionParameters(config: ModelConfig, part: ProjectionPart): number {
+  if (part !== 'gate' && part !== 'up') return config.nLayers * parametersAt(config, part);
+  return (config.nLayers * parametersAt(config, 'gateUp')) / 2;
+}
+
+/** A share of the rows with their scales; scales by column are read whole. */
+function matrixBytes(w: WeightMatrix, share: number): number {
+  const rows = share * w.rows;
+  if (w.scale === null) return rows * rowBytesOf(w);
+  const scales = w.scaleAxis === 'rows' ? rows : Math.ceil(w.rows / w.groupRows) * w.cols;
+  return rows * rowBytesOf(w) + 4 * scales;
+}
+
+/** Without what lies between two rows, which nobody reads. */
+function rowBytesOf(w: WeightMatrix): number {
+  return weightRowBytes(w.dtype, w.cols);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

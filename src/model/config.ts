@@ -33,6 +33,8 @@ export interface ModelConfig {
   /** Longest context, in tokens. */
   seqLen: number;
   ropeTheta: number;
+  /** Tokens that a token attends to, itself included; 0: all before it. Inference only: training refuses it. */
+  slidingWindow: number;
   normEps: number;
   /** The output head is the embedding table. */
   tiedEmbeddings: boolean;
@@ -80,12 +82,22 @@ export function outputsAt(config: ModelConfig, point: Point): number {
 const NUMBER_FIELDS = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'headDim', 'vocabSize', 'seqLen'] as const;
 const KNOWN_FIELDS: readonly string[] = [
   ...NUMBER_FIELDS,
-  ...['ropeTheta', 'normEps', 'tiedEmbeddings', 'activation', 'sparsity', 'gradient', 'rescale', 'hiddenL1'],
+  ...[
+    'ropeTheta',
+    'slidingWindow',
+    'normEps',
+    'tiedEmbeddings',
+    'activation',
+    'sparsity',
+    'gradient',
+    'rescale',
+    'hiddenL1',
+  ],
 ];
 
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
- * seqLen 256, ropeTheta 10000, normEps 1e-5, tied, relu2, sparsity 0, straight-through, no re-scale, no L1.
+ * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2, sparsity 0, straight-through, no re-scale, no L1.
  * Throws UsageError that names the field, what it must be and what it is.
  */
 export function resolveConfig(input: ModelConfigInput): ModelConfig {
@@ -109,6 +121,7 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     vocabSize: input.vocabSize,
     seqLen: input.seqLen ?? 256,
     ropeTheta: input.ropeTheta ?? 10000,
+    slidingWindow: input.slidingWindow ?? 0,
     normEps: input.normEps ?? 1e-5,
     tiedEmbeddings: input.tiedEmbeddings ?? true,
     activation,
@@ -157,6 +170,9 @@ function check(config: ModelConfig): void {
   if (!['none', 'l2'].includes(config.rescale)) fail(`rescale must be none or l2, got "${config.rescale}".`);
   for (const field of ['ropeTheta', 'normEps'] as const) {
     if (!(config[field] > 0)) fail(`${field} must be above 0, got ${config[field]}.`);
+  }
+  if (!(Number.isInteger(config.slidingWindow) && config.slidingWindow >= 0)) {
+    fail(`slidingWindow must be a whole number of at least 0 (0: none), got ${config.slidingWindow}.`);
   }
   if (!(config.hiddenL1 >= 0)) fail(`hiddenL1 must be 0 or more, got ${config.hiddenL1}.`);
   for (const point of POINTS) {

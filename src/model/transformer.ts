@@ -24,7 +24,7 @@ import { rmsNorm } from '../ops/rms-norm.ts';
 import { type RotationTables, rope } from '../ops/rope.ts';
 import type { FloatTensor, FloatType, IntTensor } from '../tensor/tensor.ts';
 import { TensorPool } from '../tensor-pool.ts';
-import { ShapeError } from '../util/errors.ts';
+import { ShapeError, UsageError } from '../util/errors.ts';
 import { featuresAt, keptCount, type ModelConfig, type Point, sparsityAt } from './config.ts';
 import { initParameters } from './init.ts';
 import { createParameters, type ModelParameters, type Parameter } from './parameters.ts';
@@ -62,6 +62,8 @@ export interface StepOptions extends PassOptions {
 
 /** One run through the model: its options with defaults, and what it adds up. */
 interface Pass extends BatchShape {
+  /** Of each token in its sequence, [N]. */
+  positions: IntTensor;
   gradientScale: number;
   sparsityScale: number;
   statistics: StepStatistics | null;
@@ -80,7 +82,10 @@ export class Transformer {
   readonly #weights: ModelParameters;
   readonly #rotation: RotationTables;
 
-  /** A model with fresh weights (`initParameters`); f64 is for the reference backend. The pool may be shared. */
+  /**
+   * A model with fresh weights (`initParameters`); f64 is for the reference backend. The pool may be shared. Throws UsageError for a sliding
+   * window, which training has no kernel for.
+   */
   static create(
     config: ModelConfig,
     backend: Backend,
@@ -92,6 +97,7 @@ export class Transformer {
   }
 
   private constructor(config: ModelConfig, backend: Backend, pool: TensorPool, dtype: FloatType) {
+    checkTrainable(config);
     this.config = config;
     this.backend = backend;
     this.pool = pool;
@@ -158,7 +164,7 @@ export class Transformer {
     const { config } = this;
     const { nHeads, nKvHeads, headDim, activation, normEps: eps } = config;
     const { batch, seqLen } = pass;
-    const rotation = { seqLen, start: 0, nRotatedHeads: nHeads + nKvHeads, headDim };
+    const rotation = { nRotatedHeads: nHeads + nKvHeads, headDim };
     const heads = { batch, seqLen, nHeads, nKvHeads, headDim };
 
     let x = tape.apply(embedding, { ids, table: this.#weights.embedding }); // [N, D]
@@ -169,7 +175,7 @@ export class Transformer {
       x = tape.scope(x, (x) => {
         const normed = tape.apply(rmsNorm, { x, weight: layer.attentionNorm, eps });
         const qkv = qSparseLinear(tape, normed, layer.qkv, selection('qkv')); // [N, (nHeads + 2 nKvHeads) headDim]
-        const rotated = tape.apply(rope, { qkv, tables: this.#rotation, shape: rotation });
+        const rotated = tape.apply(rope, { qkv, positions: pass.positions, tables: this.#rotation, shape: rotation });
         const mixed = tape.apply(attention, { qkv: rotated, shape: heads }); // [N, nHeads headDim]
         const out = qSparseLinear(tape, mixed, layer.o, selection('o'));
         return tape.apply(add, { a: x, b: out });
@@ -238,7 +244,8 @@ export class Transformer {
       recompute = false,
       observer,
     } = options;
-    const pass: Pass = { ...shape, gradientScale, sparsityScale, statistics, l1: 0, backwardMs: 0 };
+    const positions = this.#positions(shape);
+    const pass: Pass = { ...shape, positions, gradientScale, sparsityScale, statistics, l1: 0, backwardMs: 0 };
     const tape = new Tape(this.backend.kernels, this.pool, {
       dtype: this.dtype,
       recording,
@@ -259,7 +266,14 @@ export class Transformer {
       return result;
     } finally {
       tape.dispose();
+      this.pool.release(positions);
     }
+  }
+
+  #positions({ batch, seqLen }: BatchShape): IntTensor {
+    const positions = this.pool.take('i32', [batch * seqLen]);
+    for (let row = 0; row < batch * seqLen; row++) positions.data[row] = row % seqLen;
+    return positions;
   }
 
   #checkBatch(ids: IntTensor, { batch, seqLen }: BatchShape): void {
@@ -276,4 +290,13 @@ export class Transformer {
       );
     }
   }
+}
+
+/** A window as long as the context limits nothing. */
+function checkTrainable({ slidingWindow, seqLen }: ModelConfig): void {
+  if (slidingWindow === 0 || slidingWindow >= seqLen) return;
+  throw new UsageError(
+    'Transformer',
+    `slidingWindow ${slidingWindow} is for inference alone: attention in training looks at all tokens before. Train with 0.`,
+  );
 }

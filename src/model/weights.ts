@@ -8,8 +8,8 @@
 
 import { type FloatTensor, shapeText, type Tensor } from '../tensor/tensor.ts';
 import { f32Weights, type WeightMatrix } from '../tensor/weight-matrix.ts';
-import { ShapeError } from '../util/errors.ts';
-import type { ModelConfig } from './config.ts';
+import { ShapeError, UsageError } from '../util/errors.ts';
+import { featuresAt, type ModelConfig, outputsAt } from './config.ts';
 import { describeParameters } from './parameters.ts';
 
 export type FeedForwardWeights =
@@ -42,6 +42,56 @@ export interface ModelWeights {
   readonly norm: Tensor<'f32'>;
   /** [V, D]; scales by row. The embedding table where the two are tied. */
   readonly head: WeightMatrix;
+}
+
+/** Throws ShapeError that names the first matrix or norm that does not fit the configuration, UsageError for channels behind a gate that never closes. */
+export function checkWeights(config: ModelConfig, weights: ModelWeights): void {
+  const { dim, hiddenDim, vocabSize, nLayers } = config;
+  expectMatrix('embedding', weights.embedding, vocabSize, dim, 'rows');
+  expectMatrix('head', weights.head, vocabSize, dim, 'rows');
+  expectNorm('norm', weights.norm, dim);
+  if (weights.layers.length !== nLayers) misfit('layers', String(nLayers), String(weights.layers.length));
+  for (const [layer, { attentionNorm, qkv, o, ffnNorm, feedForward }] of weights.layers.entries()) {
+    const at = `layers.${layer}`;
+    expectNorm(`${at}.attentionNorm`, attentionNorm, dim);
+    expectMatrix(`${at}.qkv`, qkv, dim, outputsAt(config, 'qkv'), 'cols');
+    expectMatrix(`${at}.o`, o, featuresAt(config, 'o'), dim, 'cols');
+    expectNorm(`${at}.ffnNorm`, ffnNorm, dim);
+    expectMatrix(`${at}.down`, feedForward.down, hiddenDim, dim, 'cols');
+    if (feedForward.layout === 'fused') {
+      expectMatrix(`${at}.gateUp`, feedForward.gateUp, dim, 2 * hiddenDim, 'cols');
+      continue;
+    }
+    expectMatrix(`${at}.gate`, feedForward.gate, dim, hiddenDim, 'cols');
+    expectMatrix(`${at}.up`, feedForward.up, hiddenDim, dim, 'rows');
+    if (config.activation === 'silu') {
+      throw new UsageError('engine', `${at}: a ${config.activation} gate never closes. Store gate and up fused.`);
+    }
+  }
+}
+
+function expectMatrix(
+  name: string,
+  { rows, cols, scale, scaleAxis }: WeightMatrix,
+  wantedRows: number,
+  wantedCols: number,
+  axis: WeightMatrix['scaleAxis'],
+): void {
+  const shape = shapeText([wantedRows, wantedCols]);
+  if (rows !== wantedRows || cols !== wantedCols) misfit(name, shape, shapeText([rows, cols]));
+  if (scale !== null && scaleAxis !== axis) misfit(`scales of ${name}`, `by ${axis}`, `by ${scaleAxis}`);
+}
+
+function expectNorm(name: string, { dtype, shape }: Tensor<'f32'>, dim: number): void {
+  const [expected, got] = [`f32 ${shapeText([dim])}`, `${dtype} ${shapeText(shape)}`];
+  if (expected !== got) misfit(name, expected, got);
+}
+
+function misfit(name: string, expected: string, got: string): never {
+  throw new ShapeError(
+    'engine',
+    `weights of ${name}: expected ${expected}, got ${got}. Does the configuration belong to them?`,
+  );
 }
 
 /** The f32 parameters of training or of a checkpoint as weights, without a copy. Throws ShapeError for a missing parameter, another shape or dtype. */

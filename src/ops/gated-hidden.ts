@@ -115,10 +115,11 @@ function gradientBehind(tape: Tape, gate: SparseRows, dOut: Gradient): FloatTens
 function openGates(tape: Tape, gateUp: FloatTensor): SparseRows | null {
   const [nTokens, twoHidden] = gateUp.shape;
   const start = tape.takeInts(nTokens + 1);
-  tape.kernels.countOpenGates(gateUp, start);
+  const hiddenDim = twoHidden / 2;
+  tape.kernels.countOpenGates(gateUp, hiddenDim, start);
   const open = start.data[nTokens];
-  if (!listingPays(open / (nTokens * (twoHidden / 2)))) return null;
-  const gate = tape.takeRows(nTokens, twoHidden / 2, open, start);
+  if (!listingPays(open / (nTokens * hiddenDim))) return null;
+  const gate = tape.takeRows(nTokens, hiddenDim, open, start);
   tape.kernels.gatherOpenGates(gateUp, gate);
   return gate;
 }

@@ -8,7 +8,7 @@
 import type { Op } from '../autograd/op.ts';
 import { Value } from '../autograd/value.ts';
 import type { RopeShape } from '../backend.ts';
-import type { FloatTensor } from '../tensor/tensor.ts';
+import type { FloatTensor, IntTensor } from '../tensor/tensor.ts';
 
 /** cos and sin [positions, headDim / 2] of the rotation angles. */
 export interface RotationTables {
@@ -18,6 +18,8 @@ export interface RotationTables {
 
 interface Input {
   qkv: Value;
+  /** Of each token, [N]. */
+  positions: IntTensor;
   tables: RotationTables;
   shape: Omit<RopeShape, 'inverse'>;
 }
@@ -25,14 +27,15 @@ interface Input {
 export const rope: Op<Input, Input> = {
   name: 'rope',
 
-  forward(tape, { qkv, tables, shape }) {
-    tape.kernels.rope(qkv.dense!, tables.cos, tables.sin, { ...shape, inverse: false });
-    return { output: new Value(qkv.shape, { dense: qkv.dense }), saved: { qkv, tables, shape }, keep: [] };
+  forward(tape, input) {
+    const { qkv, positions, tables, shape } = input;
+    tape.kernels.rope(qkv.dense!, positions, tables.cos, tables.sin, { ...shape, inverse: false });
+    return { output: new Value(qkv.shape, { dense: qkv.dense }), saved: input, keep: [] };
   },
 
-  backward(tape, { qkv, tables, shape }, dOut) {
+  backward(tape, { qkv, positions, tables, shape }, dOut) {
     const dense = tape.exclusive(tape.denseForm(dOut));
-    tape.kernels.rope(dense, tables.cos, tables.sin, { ...shape, inverse: true });
+    tape.kernels.rope(dense, positions, tables.cos, tables.sin, { ...shape, inverse: true });
     tape.addGradient(qkv, { dense, rows: null });
   },
 };

@@ -47,31 +47,31 @@ export class Tensors {
   }
 
   float(name: string): FloatTensor {
-    return this.get(name) as FloatTensor;
+    return this.any(name) as FloatTensor;
   }
 
   int(name: string): IntTensor {
-    return this.get(name) as IntTensor;
+    return this.any(name) as IntTensor;
   }
 
   f32(name: string): Tensor<'f32'> {
-    return this.get(name) as Tensor<'f32'>;
+    return this.any(name) as Tensor<'f32'>;
   }
 
   i32(name: string): Tensor<'i32'> {
-    return this.get(name) as Tensor<'i32'>;
+    return this.any(name) as Tensor<'i32'>;
   }
 
   i8(name: string): Tensor<'i8'> {
-    return this.get(name) as Tensor<'i8'>;
+    return this.any(name) as Tensor<'i8'>;
   }
 
   u8(name: string): Tensor<'u8'> {
-    return this.get(name) as Tensor<'u8'>;
+    return this.any(name) as Tensor<'u8'>;
   }
 
   f64(name: string): Tensor<'f64'> {
-    return this.get(name) as Tensor<'f64'>;
+    return this.any(name) as Tensor<'f64'>;
   }
 
   /** The matrix of `NAME.start`, `NAME.index`, `NAME.value`. */
@@ -80,7 +80,8 @@ export class Tensors {
     return { rows, cols, start, index, value };
   }
 
-  private get(name: string): Tensor {
+  /** Whatever its dtype. */
+  any(name: string): Tensor {
     const tensor = this.byName.get(name);
     if (!tensor) throw new Error(`the case has no tensor "${name}"`);
     return tensor;

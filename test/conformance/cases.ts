@@ -1,6 +1,7 @@
 /** All conformance cases: kernel x shapes x special values, seeded, in the order of the kernel table. */
 
 import type { Kernels } from '../../src/backend.ts';
+import { cacheCases } from './cache-cases.ts';
 import type { Case } from './case.ts';
 import { layerCases } from './layer-cases.ts';
 import { productCases } from './product-cases.ts';
@@ -15,6 +16,7 @@ export function casesByKernel(): Map<keyof Kernels, Case[]> {
     ...weightCases(),
     ...selectionCases(),
     ...layerCases(),
+    ...cacheCases(),
     ...trainingCases(),
   ]) {
     const cases = byKernel.get(testCase.kernel);

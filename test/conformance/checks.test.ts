@@ -27,7 +27,7 @@ const unreachable = Object.fromEntries(
 const kernels = checkKernels(unreachable);
 
 /** Any size fits these: there is no second tensor to compare with. */
-const ANY_SIZE: readonly string[] = ['scale x', 'fill x', 'rope x'];
+const ANY_SIZE: readonly string[] = ['scale x', 'fill x'];
 
 const WRONG: Record<DType, DType> = { f32: 'i32', f64: 'f32', i32: 'f32', i8: 'u8', u8: 'i8', u16: 'i32' };
 

@@ -1,11 +1,11 @@
-/** Cases of normalisation, rotary positions, attention (full and cached) and the gated feed-forward. */
+/** Cases of normalisation, rotary positions, attention over whole sequences and the gated feed-forward. */
 
-import type { Activation, AttentionShape, CachedAttentionShape, RopeShape } from '../../src/backend.ts';
+import type { Activation, AttentionShape, RopeShape } from '../../src/backend.ts';
 import type { Case } from './case.ts';
 import { emptyRowsSpec, f32, i32, rowsSpec, specialRow, Values } from './values.ts';
 
 export function layerCases(): Case[] {
-  return [...normCases(), ...ropeCases(), ...attentionCases(), ...cachedCases(), ...gluCases(), ...openGateCases()];
+  return [...normCases(), ...ropeCases(), ...attentionCases(), ...gluCases(), ...openGateCases()];
 }
 
 function normCases(): Case[] {
@@ -73,41 +73,36 @@ function normBackwardCase(N: number, D: number, std: number, accumulate: boolean
 function ropeCases(): Case[] {
   const cases: Case[] = [];
   for (const headDim of [2, 6, 8, 64]) {
-    for (const [rows, seqLen, start] of [
-      [1, 1, 0],
-      [6, 3, 0],
-      [17, 17, 5],
-      [1, 1, 40],
-    ]) {
-      const shape = { seqLen, start, nRotatedHeads: 3, headDim, inverse: rows === 6 };
-      cases.push(ropeCase(rows, 5 * headDim, shape));
-      cases.push(ropeCase(rows, 3 * headDim + 1, { ...shape, inverse: !shape.inverse }));
+    for (const positions of [[0], [0, 1, 2, 0, 1, 2], Array.from({ length: 17 }, (_, r) => (7 * r) % 22), [40]]) {
+      const shape = { nRotatedHeads: 3, headDim, inverse: positions.length === 6 };
+      cases.push(ropeCase(positions, 5 * headDim, shape));
+      cases.push(ropeCase(positions, 3 * headDim + 1, { ...shape, inverse: !shape.inverse }));
     }
   }
-  return [...cases, ropeCase(260, 12 * 64, { seqLen: 130, start: 0, nRotatedHeads: 10, headDim: 64, inverse: false })];
+  const long = Array.from({ length: 260 }, (_, r) => r % 130);
+  return [...cases, ropeCase(long, 12 * 64, { nRotatedHeads: 10, headDim: 64, inverse: false })];
 }
 
-function ropeCase(rows: number, width: number, shape: RopeShape): Case {
-  const { headDim, seqLen, start, nRotatedHeads, inverse } = shape;
-  const name = `[${rows}, ${width}] ${nRotatedHeads} heads of ${headDim}, seqLen ${seqLen} from ${start}${inverse ? ' inverse' : ''}`;
-  const positions = start + seqLen;
+function ropeCase(positions: readonly number[], width: number, shape: RopeShape): Case {
+  const { headDim, nRotatedHeads, inverse } = shape;
+  const rows = positions.length;
+  const name = `[${rows}, ${width}] ${nRotatedHeads} heads of ${headDim}, positions ${positions.slice(0, 4)} ...${inverse ? ' inverse' : ''}`;
+  const all = Math.max(...positions) + 1;
   const half = headDim / 2;
-  const angle = (i: number) => Math.floor(i / half) * 10000 ** (-(i % half) / half);
+  const angles = Float64Array.from(
+    { length: all * half },
+    (_, i) => Math.floor(i / half) * 10000 ** (-(i % half) / half),
+  );
   return {
     kernel: 'rope',
     name,
     tensors: () => ({
       x: f32([rows, width], new Values(name).normals(rows * width)),
-      cos: f32(
-        [positions, half],
-        Float32Array.from({ length: positions * half }, (_, i) => Math.cos(angle(i))),
-      ),
-      sin: f32(
-        [positions, half],
-        Float32Array.from({ length: positions * half }, (_, i) => Math.sin(angle(i))),
-      ),
+      positions: i32([rows], positions),
+      cos: f32([all, half], angles.map(Math.cos)),
+      sin: f32([all, half], angles.map(Math.sin)),
     }),
-    call: (kernels, t) => kernels.rope(t.float('x'), t.float('cos'), t.float('sin'), shape),
+    call: (kernels, t) => kernels.rope(t.float('x'), t.int('positions'), t.float('cos'), t.float('sin'), shape),
     outputs: { x: { magnitude: 1 } },
   };
 }
@@ -201,55 +196,6 @@ function attentionBackwardCase(shape: AttentionShape, std: number): Case {
   };
 }
 
-function cachedCases(): Case[] {
-  const cases: Case[] = [];
-  for (const [i, [nQueries, start]] of [
-    [1, 0],
-    [1, 1],
-    [1, 15],
-    [1, 129],
-    [3, 0],
-    [3, 62],
-    [17, 5],
-    [65, 64],
-  ].entries()) {
-    for (const [j, headDim] of [2, 6, 8, 64].entries()) {
-      const [nHeads, nKvHeads] = HEADS[(i + j) % HEADS.length];
-      cases.push(cachedCase({ nQueries, start, nHeads, nKvHeads, headDim }));
-    }
-  }
-  return [...cases, cachedCase({ nQueries: 130, start: 70, nHeads: 4, nKvHeads: 2, headDim: 32 })];
-}
-
-/** Positions behind the last query hold NaN: the memory of a cache is not cleared. */
-function cachedCase(shape: CachedAttentionShape): Case {
-  const { nQueries, start, nHeads, nKvHeads, headDim } = shape;
-  const name = `${nQueries} queries from ${start}, ${nHeads}/${nKvHeads} heads of ${headDim}`;
-  const width = (nHeads + 2 * nKvHeads) * headDim;
-  const [filled, positions, kvWidth] = [start + nQueries, start + nQueries + 19, nKvHeads * headDim];
-  const cache = (values: Values) => {
-    const all = new Float32Array(positions * kvWidth).fill(Number.NaN);
-    all.set(values.normals(filled * kvWidth));
-    return f32([positions, kvWidth], all);
-  };
-  return {
-    kernel: 'attentionCached',
-    name,
-    tensors() {
-      const values = new Values(name);
-      return {
-        qkv: f32([nQueries, width], values.normals(nQueries * width)),
-        keys: cache(values),
-        values: cache(values),
-        out: f32([nQueries, nHeads * headDim], null),
-      };
-    },
-    call: (kernels, t) =>
-      kernels.attentionCached(t.float('qkv'), t.float('keys'), t.float('values'), t.float('out'), shape),
-    outputs: { out: filled === 1 ? 'equal' : { magnitude: 1 } },
-  };
-}
-
 function gluCases(): Case[] {
   const cases: Case[] = [];
   for (const activation of ['relu2', 'relu', 'silu'] as const) {
@@ -326,15 +272,16 @@ function openGateCases(): Case[] {
     ['denormals', (values, count) => specialRow('denormals', values, count)],
   ];
   const shapes = [
-    [1, 1],
     [3, 5],
+    [1, 1],
     [9, 37],
     [33, 100],
     [5, 1031],
   ] as const;
   return gates.flatMap(([label, contents]) =>
     shapes.flatMap(([N, H]) => [
-      ...listGatesCases(`${label} [${N}, ${H}]`, N, H, contents),
+      ...listGatesCases(`${label} [${N}, ${H}]`, N, H, 2 * H, contents),
+      ...listGatesCases(`${label} [${N}, ${H}] alone`, N, H, H, contents),
       ...(label === 'NaN' ? [] : gluRowsCases(`${label} [${N}, ${H}]`, N, H, contents)),
     ]),
   );
@@ -342,16 +289,17 @@ function openGateCases(): Case[] {
 
 type Contents = (values: Values, count: number) => Float32Array;
 
-function listGatesCases(name: string, N: number, H: number, contents: Contents): Case[] {
-  const gateUp = () => contents(new Values(name), N * 2 * H);
-  const open = () => gateUp().map((x, i) => (i % (2 * H) < H && !(x <= 0) ? 1 : 0));
+/** H gates in rows of `wide` columns. */
+function listGatesCases(name: string, N: number, H: number, wide: number, contents: Contents): Case[] {
+  const gates = () => contents(new Values(name), N * wide);
+  const open = () => gates().map((x, i) => (i % wide < H && !(x <= 0) ? 1 : 0));
   const starts = () => {
     const counts = [0];
     for (let r = 0; r < N; r++)
       counts.push(
         counts[r] +
           open()
-            .slice(r * 2 * H, (r + 1) * 2 * H)
+            .slice(r * wide, (r + 1) * wide)
             .reduce((a, b) => a + b),
       );
     return counts;
@@ -360,8 +308,8 @@ function listGatesCases(name: string, N: number, H: number, contents: Contents):
     {
       kernel: 'countOpenGates',
       name,
-      tensors: () => ({ gateUp: f32([N, 2 * H], gateUp()), start: i32([N + 1], null) }),
-      call: (kernels, t) => kernels.countOpenGates(t.float('gateUp'), t.int('start')),
+      tensors: () => ({ gates: f32([N, wide], gates()), start: i32([N + 1], null) }),
+      call: (kernels, t) => kernels.countOpenGates(t.float('gates'), H, t.int('start')),
       outputs: { start: 'equal' },
     },
     {
@@ -370,13 +318,13 @@ function listGatesCases(name: string, N: number, H: number, contents: Contents):
       tensors() {
         const start = starts();
         return {
-          gateUp: f32([N, 2 * H], gateUp()),
+          gates: f32([N, wide], gates()),
           'out.start': i32([N + 1], start),
           'out.index': i32([start[N]], null),
           'out.value': f32([start[N]], null),
         };
       },
-      call: (kernels, t) => kernels.gatherOpenGates(t.float('gateUp'), t.rows('out', N, H)),
+      call: (kernels, t) => kernels.gatherOpenGates(t.float('gates'), t.rows('out', N, H)),
       outputs: { 'out.index': 'equal', 'out.value': 'equal' },
     },
   ];

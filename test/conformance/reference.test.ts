@@ -7,8 +7,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
+import { KV_DTYPES, type KvSlots, type KvType, kvShapes } from '../../src/tensor/kv-slots.ts';
 import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
 import type { IntTensor, Tensor } from '../../src/tensor/tensor.ts';
+import { newData } from '../../src/tensor/view-of.ts';
+import type { WeightMatrix } from '../../src/tensor/weight-matrix.ts';
 import { runConformance } from './conformance.ts';
 import { Values } from './values.ts';
 
@@ -110,6 +113,25 @@ describe('products by hand', () => {
     expect([...out.data]).toEqual([76, 84]);
     kernels.matvecTransposed(f64([3], [1, 2, 3]), f64([2, 3], a), out);
     expect([...out.data]).toEqual([14, 32]);
+  });
+});
+
+describe('rows of stored weights by hand', () => {
+  it('gives numbers, bytes and codes their scale', () => {
+    const row = (dtype: WeightMatrix['dtype'], bytes: number[], scale: number[] | null): number[] => {
+      const data: Tensor<'u8'> = { dtype: 'u8', shape: [bytes.length], data: Uint8Array.from(bytes), address: 0 };
+      const scales: Tensor<'f32'> | null =
+        scale && ({ dtype: 'f32', shape: [2], data: Float32Array.from(scale), address: 0 } as const);
+      const [rowBytes, common] = [bytes.length / 2, { rows: 2, cols: 2, scaleAxis: 'rows', groupRows: 2 } as const];
+      const out: Tensor<'f32'> = { dtype: 'f32', shape: [1, 2], data: new Float32Array(2), address: 0 };
+      kernels.weightRows(i32([1]), { dtype, rowBytes, data, scale: scales, ...common }, out);
+      return [...out.data];
+    };
+    expect(row('f32', [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0], null)).toEqual([1, -2]);
+    expect(row('bf16', [0, 0, 0, 0, 0x80, 0x3f, 0, 0xc0], null)).toEqual([1, -2]);
+    expect(row('int8', [1, 1, 0, 0, 0xff, 100, 0, 0], [7, 0.5])).toEqual([-0.5, 50]);
+    const codes = [...new Array<number>(32).fill(0), 0b10, 0b00, ...new Array<number>(30).fill(0)];
+    expect(row('ternary', codes, [7, 0.5])).toEqual([0.5, -0.5]);
   });
 });
 
@@ -226,10 +248,10 @@ describe('normalisation and positions by hand', () => {
   it('rope: a quarter turn takes (a, b) to (-b, a), feature i with feature i + headDim / 2', () => {
     const [cos, sin] = [f64([2, 2], [1, 1, 0, 1]), f64([2, 2], [0, 0, 1, 0])];
     const x = f64([2, 5], [1, 2, 3, 4, 9, 1, 2, 3, 4, 9]);
-    kernels.rope(x, cos, sin, { seqLen: 2, start: 0, nRotatedHeads: 1, headDim: 4, inverse: false });
+    kernels.rope(x, i32([0, 1]), cos, sin, { nRotatedHeads: 1, headDim: 4, inverse: false });
     expect([...x.data]).toEqual([1, 2, 3, 4, 9, -3, 2, 1, 4, 9]);
     const alone = f64([1, 4], [-3, 2, 1, 4]);
-    kernels.rope(alone, cos, sin, { seqLen: 1, start: 1, nRotatedHeads: 1, headDim: 4, inverse: true });
+    kernels.rope(alone, i32([1]), cos, sin, { nRotatedHeads: 1, headDim: 4, inverse: true });
     expect([...alone.data]).toEqual([1, 2, 3, 4]);
   });
 });
@@ -255,6 +277,65 @@ describe('attention by hand', () => {
     forward();
     kernels.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape);
     expectClose(dQkv, expected, 7);
+  });
+});
+
+describe('a cache of keys and values by hand', () => {
+  const f32Of = (shape: number[], values: number[] = []): Tensor<'f32'> => {
+    const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+    data.set(values);
+    return { dtype: 'f32', shape, data, address: 0 };
+  };
+  const itemsOf = (...table: number[][]): IntTensor => ({ ...i32(table.flat()), shape: [table.length, 4] });
+
+  /** One slot of 64 positions, one head of 2. */
+  function slots(type: KvType): KvSlots {
+    const shape = { slots: 1, positions: 64, nKvHeads: 1, headDim: 2 };
+    const { keys, values, scales } = kvShapes(shape);
+    const memory = (dims: number[]): Tensor => {
+      const dtype = KV_DTYPES[type];
+      return {
+        dtype,
+        shape: dims,
+        address: 0,
+        data: newData(
+          dtype,
+          dims.reduce((a, b) => a * b, 1),
+        ),
+      };
+    };
+    const scale = () => (type === 'int8' ? f32Of(scales) : null);
+    return { ...shape, type, keys: memory(keys), values: memory(values), keyScale: scale(), valueScale: scale() };
+  }
+
+  it('stores a key across its block and a value in its row, a ring further on', () => {
+    const kv = slots('f32');
+    kernels.storeKv(f32Of([1, 6], [9, 9, 1, 2, 3, 4]), itemsOf([0, 1, 67, 0]), kv); // 67 = 64 + 3
+    expect([kv.keys.data[3], kv.keys.data[64 + 3]]).toEqual([1, 2]);
+    expect([...kv.values.data.slice(3 * 32, 3 * 32 + 3)]).toEqual([3, 4, 0]);
+  });
+
+  it('rounds to f16, and to bytes of the largest', () => {
+    const half = slots('f16');
+    kernels.storeKv(f32Of([1, 6], [0, 0, 1, -2, 1 / 3, 0]), itemsOf([0, 1, 0, 0]), half);
+    expect([half.keys.data[0], half.keys.data[64], half.values.data[0]]).toEqual([0x3c00, 0xc000, 0x3555]);
+    const bytes = slots('int8');
+    kernels.storeKv(f32Of([1, 6], [0, 0, 1, -2, 254, 3]), itemsOf([0, 1, 0, 0]), bytes);
+    expect([bytes.keys.data[0], bytes.keys.data[64]]).toEqual([64, -127]); // 63.5 to the even side
+    expect([...bytes.values.data.slice(0, 2)]).toEqual([127, 2]); // 1.5 to the even side
+    expect([bytes.keyScale!.data[0], bytes.valueScale!.data[0]]).toEqual([Math.fround(2 / 127), 2]);
+  });
+
+  it('weighs the values that a token sees, and no others', () => {
+    // Scores q . k / sqrt(2): ln 3 where q = (sqrt 2 ln 3, 0) meets k = (1, 0).
+    const q = [Math.SQRT2 * Math.log(3), 0];
+    const qkv = f32Of([3, 6], [...q, 0, 0, 8, 0, ...q, 1, 0, 0, 4, ...q, 0, 0, 4, 4]);
+    const [kv, out] = [slots('f32'), f32Of([3, 2])];
+    kernels.storeKv(qkv, itemsOf([0, 3, 0, 0]), kv);
+    kernels.attentionCached(qkv, itemsOf([0, 3, 0, 0]), kv, 0, out);
+    expectClose(out, [8, 0, 2, 3, (8 + 4) / 5, (12 + 4) / 5], 6); // weights 1; 1, 3; 1, 3, 1
+    kernels.attentionCached(qkv, itemsOf([0, 3, 0, 0]), kv, 2, out);
+    expectClose(out, [8, 0, 2, 3, 1, 4], 6); // the last one no longer sees the first
   });
 });
 

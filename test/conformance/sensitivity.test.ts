@@ -6,6 +6,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend, Kernels, MatmulOptions } from '../../src/backend.ts';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
+import { KV_ITEM_COLUMNS, type KvItems } from '../../src/tensor/kv-slots.ts';
 import type { FloatTensor } from '../../src/tensor/tensor.ts';
 import { weightRowBytes } from '../../src/tensor/weight-matrix.ts';
 import { casesByKernel } from './cases.ts';
@@ -24,6 +25,13 @@ function changed(x: FloatTensor, options: MatmulOptions | undefined, change: (bi
 
 const cut = (bits: number) => bits & 0xffff0000;
 const awayFromZero = (bits: number) => (bits + 0x8000) & 0xffff0000;
+
+/** Columns of the table of items. */
+const [START, SLOT] = [2, 3];
+
+function changedItems(items: KvItems, column: number, change: (value: number) => number): KvItems {
+  return { ...items, data: items.data.map((value, i) => (i % KV_ITEM_COLUMNS === column ? change(value) : value)) };
+}
 
 const MUTANTS: Record<string, Mutant> = {
   'a product that forgets its last column': {
@@ -124,8 +132,8 @@ const MUTANTS: Record<string, Mutant> = {
       kernels.matmul(a, b, out, { ...options, ...(options?.columns && { columns: { ...options.columns, first: 0 } }) }),
   },
   'a NaN gate that is closed': {
-    countOpenGates(gateUp, start) {
-      kernels.countOpenGates({ ...gateUp, data: gateUp.data.map((x) => x || 0) } as typeof gateUp, start);
+    countOpenGates(gates, hiddenDim, start) {
+      kernels.countOpenGates({ ...gates, data: gates.data.map((x) => x || 0) } as typeof gates, hiddenDim, start);
     },
   },
   'sampled elements that miss the end of the row': {
@@ -142,8 +150,46 @@ const MUTANTS: Record<string, Mutant> = {
     },
   },
   'attention that sees the future': {
-    attentionCached: (qkv, keys, values, out, shape) =>
-      kernels.attentionCached(qkv, keys, values, out, { ...shape, start: shape.start + 1 }),
+    attentionCached: (qkv, items, kv, window, out) =>
+      kernels.attentionCached(
+        qkv,
+        changedItems(items, START, (start) => start + 1),
+        kv,
+        window,
+        out,
+      ),
+  },
+  'a window that is one key too long': {
+    attentionCached: (qkv, items, kv, window, out) =>
+      kernels.attentionCached(qkv, items, kv, window === 0 ? 0 : window + 1, out),
+  },
+  'all sequences in one slot': {
+    attentionCached: (qkv, items, kv, window, out) =>
+      kernels.attentionCached(
+        qkv,
+        changedItems(items, SLOT, () => 0),
+        kv,
+        window,
+        out,
+      ),
+  },
+  'keys and values one position too late': {
+    storeKv: (qkv, items, kv) =>
+      kernels.storeKv(
+        qkv,
+        changedItems(items, START, (start) => start + 1),
+        kv,
+      ),
+  },
+  'values stored before they are rounded to nearest': {
+    storeKv(qkv, items, kv) {
+      kernels.storeKv(qkv, items, kv);
+      if (kv.type === 'f16') kv.values.data[0] -= 1;
+    },
+  },
+  'an embedding without its scale': {
+    weightRows: (ids, w, out) =>
+      kernels.weightRows(ids, { ...w, scale: w.scale && { ...w.scale, data: w.scale.data.fill(1) } }, out),
   },
   'attention that forgets the past': {
     attention: (qkv, out, logSumExp, shape) =>
@@ -158,8 +204,9 @@ const MUTANTS: Record<string, Mutant> = {
       kernels.softmaxCrossEntropy(logits, { ...targets, data }, losses, scale);
     },
   },
-  'a rotation that starts a sequence anew in the middle': {
-    rope: (x, cos, sin, shape) => kernels.rope(x, cos, sin, { ...shape, seqLen: Math.ceil(shape.seqLen / 2) }),
+  'a rotation by the position of another row': {
+    rope: (x, positions, cos, sin, shape) =>
+      kernels.rope(x, { ...positions, data: positions.data.toReversed() }, cos, sin, shape),
   },
 };
 

@@ -29,6 +29,7 @@ export function weightCases(): Case[] {
     ...shapes.map((shape) => productCase('weightMatvec', shape)),
     ...shapes.map((shape) => productCase('weightMatmul', shape)),
     ...WEIGHT_TYPES.flatMap(dotCases),
+    ...WEIGHT_TYPES.flatMap(rowsCases),
     ...quantizeCases(),
   ];
 }
@@ -118,6 +119,33 @@ function dotCases(dtype: WeightType): Case[] {
       };
     }),
   );
+}
+
+function rowsCases(dtype: WeightType): Case[] {
+  const shapes = [
+    [1, 1, 1],
+    [3, 5, 33],
+    [40, 70, 300],
+  ];
+  return shapes.map(([tokens, rows, cols]): Case => {
+    const shape: Shape = { dtype, tokens, k: rows, n: cols, zeros: null, slack: rows === 5 ? 64 : 0 };
+    const name = JSON.stringify(shape);
+    return {
+      kernel: 'weightRows',
+      name,
+      tensors: () => ({
+        ids: {
+          dtype: 'i32',
+          shape: [tokens],
+          values: Array.from({ length: tokens }, (_, i) => (i * 7 + rows - 1) % rows),
+        },
+        ...weightSpec(shape, rows, cols, 'rows', name),
+        out: f32([tokens, cols], null),
+      }),
+      call: (kernels, t) => kernels.weightRows(t.i32('ids'), weightsOf(t, shape, rows, cols, 'rows'), t.f32('out')),
+      outputs: { out: 'equal' },
+    };
+  });
 }
 
 function quantizeCases(): Case[] {

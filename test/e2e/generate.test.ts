@@ -4,7 +4,9 @@ import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/infer/engine.ts';
 import { argmax } from '../../src/infer/sampler.ts';
+import { SingleSequence } from '../../src/infer/single-sequence.ts';
 import { loadModel } from '../../src/model/load-model.ts';
+import { weightsOfParameters } from '../../src/model/weights.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { createTinyRun, MAIN, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
 
@@ -26,7 +28,8 @@ function greedyText(prompt: string, tokens: number): string {
   const ids = tokenizer.encode(prompt);
   const promptTokens = ids.length;
   for (let i = 0; i < tokens; i++) {
-    const next = argmax(new Engine(model.config, model.parameters, backend).prefill(ids));
+    const engine = new Engine(model.config, weightsOfParameters(model.config, model.parameters), backend);
+    const next = argmax(new SingleSequence(engine).prefill(ids));
     if (next === tokenizer.endOfText) break;
     ids.push(next);
   }

@@ -6,7 +6,7 @@
  * dk_j += ds_ij q_i / sqrt(headDim). Source: Dao et al., FlashAttention (arXiv 2205.14135), appendix B.
  */
 
-import type { AttentionShape, CachedAttentionShape } from '../../backend.ts';
+import type { AttentionShape } from '../../backend.ts';
 import type { FloatTensor } from '../../tensor/tensor.ts';
 
 /** A sequence of vectors of one head: vector j begins at `offset + j * stride`. */
@@ -25,26 +25,6 @@ export function attention(qkv: FloatTensor, out: FloatTensor, logSumExp: FloatTe
         const row = b * seqLen + i;
         logSumExp.data[row * nHeads + h] = attend(q, i, k, v, i + 1, headDim, out, (row * nHeads + h) * headDim);
       }
-    }
-  }
-}
-
-export function attentionCached(
-  qkv: FloatTensor,
-  keys: FloatTensor,
-  values: FloatTensor,
-  out: FloatTensor,
-  shape: CachedAttentionShape,
-): void {
-  const { nQueries, start, nHeads, nKvHeads, headDim } = shape;
-  const width = (nHeads + 2 * nKvHeads) * headDim;
-  for (let h = 0; h < nHeads; h++) {
-    const kvOffset = Math.floor(h / (nHeads / nKvHeads)) * headDim;
-    const q = { data: qkv.data, offset: h * headDim, stride: width };
-    const k = { data: keys.data, offset: kvOffset, stride: nKvHeads * headDim };
-    const v = { data: values.data, offset: kvOffset, stride: nKvHeads * headDim };
-    for (let i = 0; i < nQueries; i++) {
-      attend(q, i, k, v, start + i + 1, headDim, out, (i * nHeads + h) * headDim);
     }
   }
 }

@@ -47,21 +47,20 @@ export function gluBackward(
   }
 }
 
-export function countOpenGates(gateUp: FloatTensor, start: IntTensor): void {
-  const hidden = columnsOf(gateUp) / 2;
+export function countOpenGates(gates: FloatTensor, hiddenDim: number, start: IntTensor): void {
   let count = 0;
   start.data[0] = 0;
-  for (let r = 0; r < rowsOf(gateUp); r++) {
-    for (let c = 0; c < hidden; c++) if (!isClosed(gateUp.data[r * 2 * hidden + c], 'relu')) count++;
+  for (let r = 0; r < rowsOf(gates); r++) {
+    for (let c = 0; c < hiddenDim; c++) if (!isClosed(gates.data[r * columnsOf(gates) + c], 'relu')) count++;
     start.data[r + 1] = count;
   }
 }
 
-export function gatherOpenGates(gateUp: FloatTensor, out: SparseRows): void {
+export function gatherOpenGates(gates: FloatTensor, out: SparseRows): void {
   let e = 0;
   for (let r = 0; r < out.rows; r++) {
     for (let c = 0; c < out.cols; c++) {
-      const g = gateUp.data[r * 2 * out.cols + c];
+      const g = gates.data[r * columnsOf(gates) + c];
       if (isClosed(g, 'relu')) continue;
       out.index.data[e] = c;
       out.value.data[e] = g;

@@ -10,10 +10,11 @@ import type { DType } from '../../tensor/tensor.ts';
 import { newData } from '../../tensor/view-of.ts';
 import { checkKernels } from '../check-kernels.ts';
 import { adamw } from './adamw.ts';
-import { attention, attentionBackward, attentionCached } from './attention.ts';
+import { attention, attentionBackward } from './attention.ts';
 import { softmaxCrossEntropy } from './cross-entropy.ts';
 import { embedding, embeddingBackward } from './embedding.ts';
 import { countOpenGates, gatherOpenGates, glu, gluBackward, gluRows, gluRowsBackward } from './glu.ts';
+import { attentionCached, storeKv } from './kv-cache.ts';
 import { matmul } from './matmul.ts';
 import { matvec, matvecTransposed, sparseMatvec } from './matvec.ts';
 import { add, copy, fill, scale, sumAbs, sumSquares, transpose } from './reduce.ts';
@@ -32,15 +33,16 @@ import {
 import { sampledMatmul } from './sampled-matmul.ts';
 import { sparseMatmul } from './sparse-matmul.ts';
 import { selectTopK } from './top-k.ts';
+import { weightRows } from './weight-rows.ts';
 import { quantizeRows, weightDots, weightMatmul, weightMatvec } from './weights.ts';
 
 /** The kernels without any check; `createReferenceBackend` gives them with. */
 const REFERENCE_KERNELS: Kernels = {
   ...{ matmul, sparseMatmul, sampledMatmul, matvec, sparseMatvec, matvecTransposed },
-  ...{ weightMatvec, weightMatmul, weightDots, quantizeRows },
+  ...{ weightMatvec, weightMatmul, weightDots, weightRows, quantizeRows },
   ...{ selectTopK, countNonZeros, gatherNonZeros, transposeRows, scatterRows, gatherAt, maskRows },
   ...{ rescaleRows, rescaleRowsBackward },
-  ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, attentionCached },
+  ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, storeKv, attentionCached },
   ...{ glu, gluBackward, countOpenGates, gatherOpenGates, gluRows, gluRowsBackward },
   ...{ embedding, embeddingBackward, softmaxCrossEntropy, adamw },
   ...{ sumSquares, sumAbs, add, transpose, scale, copy, fill },

@@ -4,14 +4,14 @@
  */
 
 import type { RopeShape } from '../../backend.ts';
-import type { FloatTensor } from '../../tensor/tensor.ts';
+import type { FloatTensor, IntTensor } from '../../tensor/tensor.ts';
 import { columnsOf, rowsOf } from '../matrix-shape.ts';
 
-export function rope(x: FloatTensor, cos: FloatTensor, sin: FloatTensor, shape: RopeShape): void {
+export function rope(x: FloatTensor, positions: IntTensor, cos: FloatTensor, sin: FloatTensor, shape: RopeShape): void {
   const width = columnsOf(x);
   const half = shape.headDim / 2;
   for (let r = 0; r < rowsOf(x); r++) {
-    const position = shape.start + (r % shape.seqLen);
+    const position = positions.data[r];
     for (let h = 0; h < shape.nRotatedHeads; h++) {
       for (let i = 0; i < half; i++) {
         const first = r * width + h * shape.headDim + i;

@@ -1,7 +1,7 @@
 /**
  * `bench decode`: milliseconds per generated token, dense and at each sparsity, over the same weights in the same run.
  *
- * Dense is every weight read once as a stream (matvec), the best there is for one token. Random weights get the
+ * Dense is every weight read once as a stream, the best there is for one token. Random weights get the
  * sparsity forced on all four points; a trained model keeps its natural zeros before `down`, as in use. Selection is
  * part of the time.
  */
@@ -9,8 +9,9 @@
 import type { Backend } from '../../backend.ts';
 import { timeBackend } from '../../backends/time-kernels.ts';
 import { Engine } from '../../infer/engine.ts';
+import { SingleSequence } from '../../infer/single-sequence.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { activatedParameters } from '../../model/flops.ts';
+import { weightsOfParameters } from '../../model/weights.ts';
 import { UsageError } from '../../util/errors.ts';
 import { formatBytes, formatPercent } from '../../util/format.ts';
 import { median } from '../../util/median.ts';
@@ -18,7 +19,6 @@ import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
 import type { BenchModel } from './bench-model.ts';
 import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
-import { switchableSkipping } from './zero-skipping.ts';
 
 export interface DecodeRow extends Record<string, unknown> {
   shape: string;
@@ -115,21 +115,23 @@ function checkTokens(seqLen: number, tokens: number): void {
 }
 
 function decoder(backend: Backend, model: BenchModel, sparsity: number | null, { tokens, seed }: DecodeOptions) {
-  const skipping = switchableSkipping(backend);
-  skipping.enabled = sparsity !== 0;
-  const { backend: timed, timer } = timeBackend(skipping.backend);
+  const { backend: timed, timer } = timeBackend(backend);
   const config = withSparsity(model.config, sparsity, !model.trained);
-  const engine = new Engine(config, model.parameters, timed, { maxTokens: CONTEXT_TOKENS + tokens });
+  const engine = new Engine(config, weightsOfParameters(config, model.parameters), timed, {
+    maxTokens: CONTEXT_TOKENS + tokens,
+    skipNaturalZeros: sparsity !== 0,
+  });
+  const sequence = new SingleSequence(engine);
   const prng = new Prng(seed);
   const randomIds = (count: number) => Array.from({ length: count }, () => prng.uint32() % config.vocabSize);
   const measure = (): Measurement => {
-    engine.reset();
-    engine.prefill(randomIds(CONTEXT_TOKENS));
+    sequence.reset();
+    sequence.prefill(randomIds(CONTEXT_TOKENS));
     const ids = randomIds(tokens);
     engine.statistics.clear();
     timer.reset();
     const begin = performance.now();
-    for (const id of ids) engine.decode(id);
+    for (const id of ids) sequence.decode(id);
     const totalMs = performance.now() - begin;
     const selectMs = timer.ms(['selectTopK', 'countNonZeros', 'gatherNonZeros']);
     return { msPerToken: totalMs / tokens, selectShare: selectMs / totalMs };
@@ -145,9 +147,7 @@ function withSparsity(config: ModelConfig, sparsity: number | null, everywhere: 
   return { ...config, sparsity: points };
 }
 
-/** f32 weights of the rows that were not skipped, the head, and keys and values of `context` positions. */
-function bytesRead({ config, statistics }: Engine, context: number): number {
-  const { vocabSize, dim, nLayers, nKvHeads, headDim } = config;
-  const weights = activatedParameters(config, statistics.sparsity()) + vocabSize * dim;
-  return 4 * (weights + 2 * nLayers * nKvHeads * headDim * context);
+/** Weights of the rows that were not skipped, the head, and keys and values of `context` positions. */
+function bytesRead({ weights, statistics, kvBytesPerPosition }: Engine, context: number): number {
+  return statistics.weightBytesPerToken(weights) + context * kvBytesPerPosition;
 }

@@ -1,36 +1,40 @@
 /**
  * The paper's table 2 for a model of ours: parameters, zeros and activated parameters of each projection, from real counts.
  *
- * Projections that read the same input skip the same rows, so q, k and v are one row (QKV), gate and up two rows with the
- * same share. Source: Q-Sparse (arXiv 2407.10969), table 2.
+ * Projections that read the same input skip the same rows, so q, k and v are one row (QKV); gate and up are two, because up stored by
+ * channel is not multiplied behind closed gates. Source: Q-Sparse (arXiv 2407.10969), table 2.
  */
 
+import { type ProjectionPart, projectionParameters } from '../../infer/zero-counts.ts';
 import { type ModelConfig, POINTS, type Point } from '../../model/config.ts';
-import { parametersAt, type SparsityTable } from '../../model/flops.ts';
+import type { SparsityTable } from '../../model/flops.ts';
 
 export interface ActivationRow extends Record<string, unknown> {
   projection: 'QKV' | 'Out' | 'Up' | 'Gate' | 'Down' | 'Overall';
   /** Weights of all layers. */
   parameters: number;
-  /** Share of zero inputs, 0 .. 1. */
+  /** Share of its weights that nothing is multiplied with, 0 .. 1: of the zero inputs. */
   sparsity: number;
   /** Weights that a token multiplies with, on average. */
   activated: number;
 }
 
 const ROWS = [
-  { projection: 'QKV', point: 'qkv', share: 1 },
-  { projection: 'Out', point: 'o', share: 1 },
-  { projection: 'Up', point: 'gateUp', share: 0.5 },
-  { projection: 'Gate', point: 'gateUp', share: 0.5 },
-  { projection: 'Down', point: 'down', share: 1 },
+  { projection: 'QKV', part: 'qkv' },
+  { projection: 'Out', part: 'o' },
+  { projection: 'Up', part: 'up' },
+  { projection: 'Gate', part: 'gate' },
+  { projection: 'Down', part: 'down' },
 ] as const;
 
 /** One row for each projection and the sum of them. */
-export function activationTable(config: ModelConfig, sparsity: SparsityTable): ActivationRow[] {
-  const rows = ROWS.map(({ projection, point, share }): ActivationRow => {
-    const parameters = share * parametersAt(config, point) * config.nLayers;
-    const zeros = mean(sparsity[point]);
+export function activationTable(
+  config: ModelConfig,
+  sparsity: Readonly<Record<ProjectionPart, readonly number[]>>,
+): ActivationRow[] {
+  const rows = ROWS.map(({ projection, part }): ActivationRow => {
+    const parameters = projectionParameters(config, part);
+    const zeros = mean(sparsity[part]);
     return { projection, parameters, sparsity: zeros, activated: (1 - zeros) * parameters };
   });
   const sum = (of: (row: ActivationRow) => number) => rows.reduce((total, row) => total + of(row), 0);

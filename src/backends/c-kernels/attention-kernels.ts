@@ -1,0 +1,34 @@
+/** Attention over whole sequences, forward and backward. */
+
+import type { Kernels } from '../../backend.ts';
+import type { Call } from './call.ts';
+import { checkHeadDim } from './check-head-dim.ts';
+
+export function attentionKernels(call: Call): Pick<Kernels, 'attention' | 'attentionBackward'> {
+  return {
+    attention(qkv, out, logSumExp, { batch, seqLen, nHeads, nKvHeads, headDim }) {
+      checkHeadDim('attention', headDim);
+      const work = 2 * batch * seqLen * seqLen * nHeads * headDim;
+      const sums = logSumExp.address;
+      call('attention', work, qkv.address, out.address, sums, batch, seqLen, nHeads, nKvHeads, headDim);
+    },
+    attentionBackward(qkv, out, logSumExp, dOut, dQkv, { batch, seqLen, nHeads, nKvHeads, headDim }) {
+      checkHeadDim('attentionBackward', headDim);
+      const work = 5 * batch * seqLen * seqLen * nHeads * headDim;
+      call(
+        'attention_backward',
+        work,
+        qkv.address,
+        out.address,
+        logSumExp.address,
+        dOut.address,
+        dQkv.address,
+        batch,
+        seqLen,
+        nHeads,
+        nKvHeads,
+        headDim,
+      );
+    },
+  };
+}

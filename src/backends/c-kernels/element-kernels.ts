@@ -1,0 +1,39 @@
+/** What works on tensors element by element, and sums over their rows. */
+
+import type { Kernels } from '../../backend.ts';
+import { bit, type Call } from './call.ts';
+
+export function elementKernels(
+  call: Call,
+): Pick<Kernels, 'sumSquares' | 'sumAbs' | 'add' | 'transpose' | 'scale' | 'copy' | 'fill'> {
+  return {
+    sumSquares(x, partial, first, count) {
+      const [rows, cols] = x.shape;
+      call('sum_squares', 4 * rows * count, x.address, partial.address, rows, cols, first, count);
+    },
+    sumAbs(x, partial) {
+      const [rows, cols] = x.shape;
+      call('sum_abs', 4 * rows * cols, x.address, partial.address, rows, cols);
+    },
+    add(a, b, out) {
+      const size = out.data.length;
+      call('add', 12 * size, a.address, b.address, out.address, size);
+    },
+    transpose(x, out, options) {
+      const [rows, stride] = x.shape;
+      const { first, count } = options?.columns ?? { first: 0, count: stride };
+      const from = x.address + 4 * first;
+      call('transpose', 12 * rows * count, from, out.address, rows, count, stride, bit(options?.accumulate));
+    },
+    scale(x, factor) {
+      call('scale', 8 * x.data.length, x.address, x.data.length, factor);
+    },
+    copy(from, to) {
+      const bytes = from.data.byteLength;
+      call('copy', 2 * bytes, from.address, to.address, bytes);
+    },
+    fill(x, value) {
+      call('fill', 4 * x.data.length, x.address, x.data.length, value);
+    },
+  };
+}

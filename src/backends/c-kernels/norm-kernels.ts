@@ -1,0 +1,41 @@
+/** Normalisation and rotary positions. */
+
+import type { Kernels } from '../../backend.ts';
+import { bit, type Call } from './call.ts';
+
+export function normKernels(call: Call): Pick<Kernels, 'rmsNorm' | 'rmsNormBackward' | 'rope'> {
+  return {
+    rmsNorm(x, weight, eps, out, rstd) {
+      const dim = weight.data.length;
+      const rows = rstd.data.length;
+      call('rms_norm', 8 * rows * dim, x.address, weight.address, out.address, rstd.address, rows, dim, eps);
+    },
+    rmsNormBackward(x, weight, rstd, dOut, dX, dWeight, options) {
+      const dim = weight.data.length;
+      const rows = rstd.data.length;
+      const work = 12 * rows * dim;
+      // The weight first: dX may be the memory of dOut.
+      call('rms_norm_backward_weight', work, x.address, rstd.address, dOut.address, dWeight.address, rows, dim);
+      const accumulate = bit(options?.accumulate);
+      const from = dOut.address;
+      call('rms_norm_backward', work, x.address, weight.address, rstd.address, from, dX.address, rows, dim, accumulate);
+    },
+    rope(x, positions, cos, sin, { nRotatedHeads, headDim, inverse }) {
+      const [rows, width] = x.shape;
+      const work = 8 * rows * nRotatedHeads * headDim;
+      call(
+        'rope',
+        work,
+        x.address,
+        positions.address,
+        cos.address,
+        sin.address,
+        rows,
+        width,
+        nRotatedHeads,
+        headDim,
+        bit(inverse),
+      );
+    },
+  };
+}

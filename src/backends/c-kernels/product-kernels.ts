@@ -1,0 +1,92 @@
+/** Products of f32 matrices and of lists with them. */
+
+import type { Kernels } from '../../backend.ts';
+import { nonZeros } from '../../tensor/sparse-rows.ts';
+import { bit, type Call } from './call.ts';
+
+type Products = 'matmul' | 'sparseMatmul' | 'sampledMatmul' | 'matvec' | 'sparseMatvec' | 'matvecTransposed';
+
+export function productKernels(call: Call): Pick<Kernels, Products> {
+  return {
+    matmul(a, b, out, options) {
+      const [m, stride] = out.shape;
+      const { first, count: n } = options?.columns ?? { first: 0, count: stride };
+      const transposeA = bit(options?.transposeA);
+      const transposeB = bit(options?.transposeB);
+      const k = a.shape[1 - transposeA];
+      const work = 2 * m * n * k;
+      call(
+        'matmul',
+        work,
+        a.address,
+        b.address + 4 * first,
+        out.address + 4 * first,
+        m,
+        n,
+        k,
+        transposeA,
+        transposeB,
+        bit(options?.accumulate),
+        stride,
+        bit(options?.precision === 'bf16'),
+      );
+    },
+    sparseMatmul(a, b, out, options) {
+      const { start, index, value, rows, cols } = a;
+      const stride = out.shape[1];
+      const { first, count: n } = options?.columns ?? { first: 0, count: stride };
+      const transposeB = bit(options?.transposeB);
+      const accumulate = bit(options?.accumulate);
+      const work = 2 * nonZeros(a) * n + rows * n;
+      call(
+        'sparse_matmul',
+        work,
+        start.address,
+        index.address,
+        value.address,
+        b.address + 4 * first,
+        out.address + 4 * first,
+        rows,
+        n,
+        cols,
+        transposeB,
+        accumulate,
+        stride,
+        bit(options?.precision === 'bf16'),
+      );
+    },
+    sampledMatmul(a, b, { start, index, rows, cols }, out) {
+      const k = a.shape[1];
+      const work = 2 * out.data.length * k + rows;
+      call('sampled_matmul', work, a.address, b.address, start.address, index.address, out.address, rows, cols, k);
+    },
+    matvec(x, w, out, options) {
+      const k = x.data.length;
+      const n = out.data.length;
+      call('matvec', 4 * k * n, x.address, w.address, out.address, k, n, bit(options?.accumulate));
+    },
+    sparseMatvec(x, w, out, options) {
+      const { start, index, value, cols } = x;
+      const n = out.data.length;
+      const work = 4 * (nonZeros(x) + 1) * n;
+      const accumulate = bit(options?.accumulate);
+      call(
+        'sparse_matvec',
+        work,
+        start.address,
+        index.address,
+        value.address,
+        w.address,
+        out.address,
+        cols,
+        n,
+        accumulate,
+      );
+    },
+    matvecTransposed(x, w, out) {
+      const k = x.data.length;
+      const n = out.data.length;
+      call('matvec_transposed', 4 * k * n, x.address, w.address, out.address, k, n);
+    },
+  };
+}

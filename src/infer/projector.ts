@@ -1,0 +1,147 @@
+/**
+ * Projector: the input of a projection selected, in the form that its weights take, and multiplied.
+ *
+ * The rule of the mask is that of training: per token the `kept` largest |x|, no look at other tokens; behind a ReLU gate the natural
+ * zeros, and the `kept` largest only where more are left. f32 and bf16 weights take the values, int8 and ternary ones 8 bits of
+ * them, quantised after the selection (which keeps the largest, so that the scale is that of the whole row). How a product runs is
+ * decided by product-plan.ts.
+ */
+
+import type { Kernels } from '../backend.ts';
+import type { ModelConfig, Point } from '../model/config.ts';
+import { density, nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { WeightMatrix } from '../tensor/weight-matrix.ts';
+import { planProduct } from './product-plan.ts';
+import type { PointInput, WorkspaceRows } from './workspace.ts';
+import type { ZeroCounts } from './zero-counts.ts';
+
+/** What a product does with its output: constants, so that a call allocates no options. */
+export const OVERWRITE = { accumulate: false } as const;
+export const ADD = { accumulate: true } as const;
+
+export class Projector {
+  readonly #kernels: Kernels;
+  readonly #statistics: ZeroCounts;
+  readonly #gated: boolean;
+  readonly #rescaled: boolean;
+  readonly #skipNaturalZeros: boolean;
+
+  constructor(config: ModelConfig, kernels: Kernels, statistics: ZeroCounts, skipNaturalZeros: boolean) {
+    this.#kernels = kernels;
+    this.#statistics = statistics;
+    this.#gated = config.activation !== 'silu';
+    this.#rescaled = config.rescale === 'l2';
+    this.#skipNaturalZeros = skipNaturalZeros;
+  }
+
+  /**
+   * The list of what a point keeps of x [N, features], counted and re-scaled where the model does that; null where it keeps x as it is, or
+   * where listing natural zeros would not pay.
+   */
+  select(rows: WorkspaceRows, layer: number, point: Point, kept: number, x: Tensor<'f32'>): SparseRows | null {
+    if (point === 'down' && this.#gated) return this.#selectBehindGates(rows, layer, kept, x);
+    const { list } = rows.inputs[point];
+    if (kept === list.cols && !this.#rescaled) {
+      this.#statistics.add(point, layer, rows.count * list.cols);
+      return null;
+    }
+    this.#kernels.selectTopK(x, kept, list);
+    this.#statistics.add(point, layer, rows.count * kept);
+    return this.#rescale(rows, list);
+  }
+
+  #selectBehindGates(rows: WorkspaceRows, layer: number, kept: number, x: Tensor<'f32'>): SparseRows | null {
+    const { list } = rows.inputs.down;
+    if (!this.#skipNaturalZeros && kept === list.cols && !this.#rescaled) {
+      this.#statistics.add('down', layer, rows.count * list.cols);
+      return null;
+    }
+    this.#kernels.countNonZeros(x, list.start);
+    const { left, needsTopK } = this.#countLeft(list, kept);
+    this.#statistics.add('down', layer, left);
+    if (needsTopK) {
+      this.#kernels.selectTopK(x, kept, list);
+    } else {
+      const pays = planProduct(rows.count, density(list)).skipsZeros;
+      if (!pays && !this.#rescaled) return null;
+      this.#kernels.gatherNonZeros(x, list);
+    }
+    return this.#rescale(rows, list);
+  }
+
+  /** The same of hidden activations that are a list already: those of open channels. Takes x [N, H] as scratch. */
+  selectListed(rows: WorkspaceRows, layer: number, kept: number, hidden: SparseRows, x: Tensor<'f32'>): SparseRows {
+    const { left, needsTopK } = this.#countLeft(hidden, kept);
+    this.#statistics.add('down', layer, left);
+    if (!needsTopK) return this.#rescale(rows, hidden);
+    const { list } = rows.inputs.down;
+    this.#kernels.scatterRows(hidden, x);
+    this.#kernels.selectTopK(x, kept, list);
+    return this.#rescale(rows, list);
+  }
+
+  /** How many of the listed are left when no row keeps more than `kept`, and whether any row has more. */
+  #countLeft({ start, rows }: SparseRows, kept: number): { left: number; needsTopK: boolean } {
+    let left = 0;
+    let needsTopK = false;
+    for (let row = 0; row < rows; row++) {
+      const count = start.data[row + 1] - start.data[row];
+      if (count > kept) needsTopK = true;
+      left += Math.min(count, kept);
+    }
+    return { left, needsTopK };
+  }
+
+  #rescale(rows: WorkspaceRows, list: SparseRows): SparseRows {
+    if (this.#rescaled) this.#kernels.rescaleRows(list, rows.norm);
+    return list;
+  }
+
+  /**
+   * out = (or +=) the listed features times w, or x times w where nothing is listed. x is overwritten with the list where the product runs
+   * dense.
+   */
+  multiply(
+    input: PointInput,
+    list: SparseRows | null,
+    x: Tensor<'f32'>,
+    w: WeightMatrix,
+    out: Tensor<'f32'>,
+    mode: { readonly accumulate: boolean },
+  ): void {
+    const { kernel, skipsZeros } = planProduct(input.list.rows, list === null ? 1 : density(list));
+    const isQuantized = w.scale !== null;
+    if (list !== null && skipsZeros) {
+      if (isQuantized) this.#kernels.quantizeRows(list, input.quantizedList);
+      this.#kernels[kernel](isQuantized ? input.quantizedList : list, w, out, mode);
+    } else {
+      if (list !== null) this.#kernels.scatterRows(list, x);
+      if (isQuantized) this.#kernels.quantizeRows(x, input.quantizedRows);
+      this.#kernels[kernel](isQuantized ? input.quantizedRows : x, w, out, mode);
+    }
+  }
+
+  /** Dot products of x with the rows of w: all of them, or those of a list. */
+  dots(
+    input: PointInput,
+    x: Tensor<'f32'>,
+    w: WeightMatrix,
+    out: Tensor<'f32'>,
+    options?: { readonly at: SparseRows },
+  ): void {
+    if (w.scale === null) {
+      this.#kernels.weightDots(x, w, out, options);
+    } else {
+      this.#kernels.quantizeRows(x, input.quantizedRows);
+      this.#kernels.weightDots(input.quantizedRows, w, out, options);
+    }
+  }
+
+  /** Counts and lists the open gates of the first `list.cols` columns; how many there are. */
+  listOpenGates(gates: Tensor<'f32'>, list: SparseRows): number {
+    this.#kernels.countOpenGates(gates, list.cols, list.start);
+    this.#kernels.gatherOpenGates(gates, list);
+    return nonZeros(list);
+  }
+}
