@@ -106,7 +106,7 @@ INLINE void few_float(int bf16, const double *args, work w, int64_t token, int64
   for (int64_t row0 = 0; row0 < k; row0 += FEW_ROWS) {
     few_gather(args, WEIGHT_F32, token, tokens, row0, MIN(FEW_ROWS, k - row0), &cursor, in);
     for (int64_t c = first; c < last; c += FEW_COLS) {
-      const weight_rows rows = {(const uint8_t *)PF(4) + c * (bf16 ? 2 : 4), INT(5)};
+      const stored_rows rows = {(const uint8_t *)PF(4) + c * (bf16 ? 2 : 4), INT(5)};
       for (int64_t i = 0; i < in->count; i += STREAMS) {
         const group g = group_of(rows, in->index, i, in->count);
         few_float_group(bf16, &g, in->x[i / STREAMS], tokens, out + c, n, MIN(FEW_COLS, last - c));
@@ -180,7 +180,7 @@ NOINLINE void few_int8(const double *args, work w, int64_t token, int64_t tokens
   const int64_t stride = FEW_COLS / VL;
   for (int64_t c = first; c < last; c += FEW_COLS) {
     const int64_t cols = MIN(FEW_COLS, last - c);
-    const weight_rows rows = {(const uint8_t *)PF(4) + c, INT(5)};
+    const stored_rows rows = {(const uint8_t *)PF(4) + c, INT(5)};
     float *out = PF(9) + token * n + c;
     few_cursor cursor = {{0}};
     for (int64_t t = 0; PI(0) && t < tokens; t++) cursor.at[t] = PI(0)[token + t];
@@ -242,7 +242,7 @@ NOINLINE void few_ternary(const double *args, work w, int64_t token, int64_t tok
   const int64_t stride = 2 * FEW_COLS / TB;
   for (int64_t c = first; c < last; c += FEW_COLS) {
     const int64_t cols = MIN(FEW_COLS, last - c), chunks = (cols + TERNARY_CHUNK_COLS - 1) / TERNARY_CHUNK_COLS;
-    const weight_rows rows = {(const uint8_t *)PF(4) + c / 4, INT(5)};
+    const stored_rows rows = {(const uint8_t *)PF(4) + c / 4, INT(5)};
     few_cursor cursor = {{0}};
     int32_t total[FEW] = {0};
     for (int64_t t = 0; PI(0) && t < tokens; t++) cursor.at[t] = PI(0)[token + t];

@@ -78,7 +78,7 @@ INLINE vb wg_bytes(int ternary, const uint8_t *row, int64_t c, int64_t cols) {
 }
 
 /* Panels [kc][WG_NR] of columns 0 .. cols of `rows` rows of w. */
-INLINE void wg_pack_weights(int ternary, weight_rows w, int64_t rows, int64_t cols, words *to) {
+INLINE void wg_pack_weights(int ternary, stored_rows w, int64_t rows, int64_t cols, words *to) {
   const int64_t kc = (rows + 1) / 2;
   for (int64_t p = 0; p < kc; p++) {
     const uint8_t *row = w.w + 2 * p * w.rowBytes;
@@ -106,7 +106,7 @@ INLINE void wg_block(int ternary, const double *args, void *scratch, int64_t tok
     const int64_t limit = MIN(k, (row0 / groupRows + 1) * groupRows);
     end = MIN(limit, row0 + WG_KC);
     const int64_t rows = end - row0, kc = (rows + 1) / 2;
-    const weight_rows w = {(const uint8_t *)PF(4) + row0 * INT(5) + (ternary ? c / 4 : c), INT(5)};
+    const stored_rows w = {(const uint8_t *)PF(4) + row0 * INT(5) + (ternary ? c / 4 : c), INT(5)};
     if (row0 % groupRows == 0)
       for (int64_t j = 0; j < WG_MC * wide; j++) sums[j] = 0;
     wg_pack_weights(ternary, w, rows, cols, weights);

@@ -39,7 +39,7 @@ INLINE void float_single(int bf16, const uint8_t *row, float x, float *out, int6
   for (; c < cols; c++) out[c] += x * weight_at(bf16, row, c);
 }
 
-INLINE void float_token(int bf16, weight_rows rows, const int32_t *index, const float *x, int64_t count, float *out, int64_t cols) {
+INLINE void float_token(int bf16, stored_rows rows, const int32_t *index, const float *x, int64_t count, float *out, int64_t cols) {
   const int ahead = cols * (bf16 ? 2 : 4) < SHORT_PIECE;
   int64_t i = 0;
   for (; i + STREAMS <= count; i += STREAMS) {
@@ -58,14 +58,14 @@ INLINE void one_float(int bf16, const double *args, work w, int64_t token) {
   const int64_t k = INT(11), n = INT(12);
   int64_t first, last;
   share(n, 64, w, &first, &last);
-  const weight_rows rows = {(const uint8_t *)PF(4) + first * (bf16 ? 2 : 4), INT(5)};
+  const stored_rows rows = {(const uint8_t *)PF(4) + first * (bf16 ? 2 : 4), INT(5)};
   int32_t *identity = w.scratch;
   if (!start)
     for (int32_t i = 0; i < IDENTITY; i++) identity[i] = i;
   for (int64_t c = first; c < last; c += PIECE_COLS) {
     const int64_t cols = MIN(PIECE_COLS, last - c);
     float *out = PF(9) + token * n + c;
-    weight_rows piece = {rows.w + (c - first) * (bf16 ? 2 : 4), rows.rowBytes};
+    stored_rows piece = {rows.w + (c - first) * (bf16 ? 2 : 4), rows.rowBytes};
     if (!INT(13))
       for (int64_t i = 0; i < cols; i++) out[i] = 0;
     if (start) {
@@ -138,7 +138,7 @@ INLINE void int8_group(int ahead, const group *g, const uint8_t *magnitude, vi *
   add_quad_rows(sums, x1, rest[4], rest[5], rest[6], rest[7]);
 }
 
-INLINE void int8_inputs(weight_rows rows, const inputs *list, vi *sums, int64_t cols) {
+INLINE void int8_inputs(stored_rows rows, const inputs *list, vi *sums, int64_t cols) {
   for (int64_t i = 0; i < list->count; i += STREAMS) {
     const group g = group_of(rows, list->index, i, list->count);
     if (cols < SHORT_PIECE) int8_group(1, &g, list->magnitude + i, sums, cols);
@@ -147,7 +147,7 @@ INLINE void int8_inputs(weight_rows rows, const inputs *list, vi *sums, int64_t 
 }
 
 /* One token, one piece of the columns. */
-INLINE void int8_token(const double *args, weight_rows rows, int64_t token, const float *scale, vi *sums, void *memory, float *out,
+INLINE void int8_token(const double *args, stored_rows rows, int64_t token, const float *scale, vi *sums, void *memory, float *out,
                        int64_t cols) {
   const int32_t *start = PI(0), *index = PI(1);
   const int64_t k = INT(11), n = INT(12), groupRows = INT(7);
@@ -173,7 +173,7 @@ NOINLINE void one_int8(const double *args, work w, int64_t token) {
   void *lists = (char *)w.scratch + (PIECE_COLS + VB) * 4;
   for (int64_t c = first; c < last; c += PIECE_COLS) {
     const int64_t cols = MIN(PIECE_COLS, last - c);
-    const weight_rows rows = {(const uint8_t *)PF(4) + c, INT(5)};
+    const stored_rows rows = {(const uint8_t *)PF(4) + c, INT(5)};
     float *out = PF(9) + token * n + c;
     if (!INT(13))
       for (int64_t i = 0; i < cols; i++) out[i] = 0;
@@ -217,7 +217,7 @@ INLINE void ternary_group(int ahead, const group *g, const int8_t *x, tw *sums, 
 }
 
 /* All inputs of a token over a piece; returns the sum of the inputs. `index` is the list of rows. */
-INLINE int32_t ternary_inputs(weight_rows rows, const int32_t *index, const int8_t *x, int64_t count, tw *sums16, int32_t *sums32,
+INLINE int32_t ternary_inputs(stored_rows rows, const int32_t *index, const int8_t *x, int64_t count, tw *sums16, int32_t *sums32,
                               int64_t chunks) {
   int32_t total = 0;
   const int64_t vectors = chunks * TERNARY_VECTORS;
@@ -257,7 +257,7 @@ NOINLINE void one_ternary(const double *args, work w, int64_t token) {
   const int8_t *x = (const int8_t *)PF(2) + begin;
   for (int64_t c = first; c < last; c += PIECE_COLS) {
     const int64_t cols = MIN(PIECE_COLS, last - c), chunks = (cols + TERNARY_CHUNK_COLS - 1) / TERNARY_CHUNK_COLS;
-    const weight_rows rows = {(const uint8_t *)PF(4) + c / 4, INT(5)};
+    const stored_rows rows = {(const uint8_t *)PF(4) + c / 4, INT(5)};
     for (int64_t i = 0; i < chunks * TERNARY_CHUNK_COLS; i++) sums32[i] = 0;
     for (int64_t i = 0; i < chunks * TERNARY_VECTORS; i++) sums16[i] = (tw){0};
     const int32_t total = ternary_inputs(rows, index, x, count, sums16, sums32, chunks);

@@ -14,7 +14,7 @@
 typedef struct {
   const uint8_t *w;
   int64_t rowBytes;
-} weight_rows;
+} stored_rows;
 
 #define AHEAD (2 * STREAMS)
 
@@ -23,7 +23,7 @@ typedef struct {
   const uint8_t *row[STREAMS], *next[STREAMS];
 } group;
 
-INLINE group group_of(weight_rows rows, const int32_t *index, int64_t i, int64_t count) {
+INLINE group group_of(stored_rows rows, const int32_t *index, int64_t i, int64_t count) {
   group g;
 #pragma GCC unroll 8
   for (int s = 0; s < STREAMS; s++) {

@@ -70,7 +70,7 @@ INLINE void make_tile_lists(const int32_t *start, const int32_t *index, const in
 }
 
 /* tile [rows][WT_COLS] = columns c .. c + cols of the rows, 0 behind them. */
-INLINE void copy_tile(int ternary, weight_rows w, int64_t rows, int64_t c, int64_t cols, uint8_t *tile) {
+INLINE void copy_tile(int ternary, stored_rows w, int64_t rows, int64_t c, int64_t cols, uint8_t *tile) {
   for (int64_t r = 0; r < rows; r++, tile += WT_COLS) {
     const uint8_t *row = w.w + r * w.rowBytes;
     if (ternary) {
@@ -137,7 +137,7 @@ INLINE void tile_token(const tile_list *list, const tile_memory *m, line_stream 
 INLINE void tile_piece(int ternary, const double *args, tile_memory *m, int64_t token, int64_t tokens, int64_t c0, int64_t cols) {
   const int64_t k = INT(11), n = INT(12), groupRows = ternary ? k : INT(7);
   const int64_t perByte = ternary ? 4 : 1, wide = (cols + WT_COLS - 1) / WT_COLS, stride = wide * (WT_COLS / VL);
-  weight_rows w = {(const uint8_t *)PF(4) + c0 / perByte, INT(5)};
+  stored_rows w = {(const uint8_t *)PF(4) + c0 / perByte, INT(5)};
   for (int64_t i = 0; i < tokens * stride; i++) m->sums[i] = (vi){0};
   for (int64_t row0 = 0, b = 0; row0 < k; row0 += WT_ROWS, b++, w.w += WT_ROWS * w.rowBytes) {
     const int64_t rows = MIN(WT_ROWS, k - row0), after = MIN(WT_ROWS, k - row0 - rows);

@@ -1,19 +1,27 @@
-/** `qsparse bench select|product|decode|train`: dense against sparse in one run. What is measured and how: `bench/`. */
+/** `qsparse bench select|product|decode|batch|prefill|train`: dense against sparse in one run. What is measured and how: `bench/`. */
 
 import type { Command } from 'commander';
 import type { Backend, Precision } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import { loadModel } from '../model/load-model.ts';
 import { hasNaturalZeros } from '../ops/gated-hidden.ts';
+import { WEIGHT_TYPES, type WeightType } from '../tensor/weight-matrix.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { checkPrecision } from '../train/check-precision.ts';
 import { UsageError } from '../util/errors.ts';
-import { benchDecode, DECODE_COLUMNS } from './bench/bench-decode.ts';
-import { checkChoice, openBenchModel, shapeConfig } from './bench/bench-model.ts';
+import { checkChoice, denseFirst, shapeConfig } from './bench/bench-choice.ts';
+import { INFERENCE_COLUMNS, type InferenceBench } from './bench/bench-inference.ts';
 import { benchProduct, PRODUCT_COLUMNS, PRODUCT_SHAPES, type ProductRow } from './bench/bench-product.ts';
 import { checkResultPath, reportRows } from './bench/bench-report.ts';
 import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts';
+import { benchStoredProduct, STORED_PRODUCT_COLUMNS, type StoredProductRow } from './bench/bench-stored-product.ts';
 import { benchTrain, trainColumns } from './bench/bench-train.ts';
+import {
+  addInferenceOptions,
+  type InferenceCommandOptions,
+  parseBatches,
+  runInferenceBench,
+} from './bench/inference-command.ts';
 import type { RoundsOptions } from './bench/rounds.ts';
 import type { TrainBenchModel } from './bench/train-stepper.ts';
 import { PRECISIONS, skipVariants, sparsityVariants } from './bench/train-variants.ts';
@@ -46,6 +54,8 @@ closed gates skipped. --skips measures what each skip gains: one sparsity with a
 Examples:
   $ qsparse bench decode --shape q300m --sparsity 0,0.4,0.6
   $ qsparse bench decode runs/book
+  $ qsparse bench decode --shape tinyllama-1.1b --dtype int8,ternary --sparsity 0.4,0.6
+  $ qsparse bench batch --shape smollm2-135m --dtype int8 --batch 1,4,16
   $ qsparse bench train --shape d512-l8 --batch-size 8 --repeat 5
   $ qsparse bench train runs/book --sparsity 0.6 --skips
   $ qsparse bench select --json --out select.json`;
@@ -53,15 +63,28 @@ Examples:
 export function register(program: Command): void {
   const bench = program
     .command('bench')
-    .description('measure selection, decoding and training, dense against sparse')
+    .description('measure selection, inference and training, dense against sparse')
     .addHelpText('after', HELP);
   addBenchOptions(bench.command('select'), 'what the top-K selection costs, in ns per token').action(runSelect);
-  addBenchOptions(bench.command('product'), 'many tokens times one matrix, top-K against the dense GEMM').action(
-    runProduct,
+  addBenchOptions(bench.command('product'), 'many tokens times one matrix, top-K against the dense GEMM')
+    .option('--dtype <list>', 'matrices as inference stores them instead: f32, bf16, int8, ternary', parseDtypes)
+    .option('--tokens <list>', 'with --dtype: numbers of tokens (default: 1,2,4,8,16,32,192)', parseTokenCounts)
+    .action(runProduct);
+  addInferenceOptions(
+    addBenchOptions(bench.command('decode'), 'one sequence, token by token'),
+    'tokens of one measurement',
+    32,
+  ).action(runInference('decode'));
+  addInferenceOptions(
+    addBenchOptions(bench.command('batch'), 'several sequences side by side'),
+    'tokens of each in one measurement',
+    8,
+  )
+    .option('--batch <list>', 'numbers of sequences (default: 1,2,4,8,16,32)', parseBatches)
+    .action(runInference('batch'));
+  addInferenceOptions(addBenchOptions(bench.command('prefill'), 'a prompt'), 'tokens of the prompt', 256).action(
+    runInference('prefill'),
   );
-  addBenchOptions(bench.command('decode'), 'milliseconds per generated token')
-    .option('--tokens <n>', 'tokens of one measurement', parsePositiveInteger('--tokens'), 32)
-    .action(runDecode);
   addBenchOptions(bench.command('train'), 'whole training steps, optimiser included')
     .option('--batch-size <n>', 'sequences of a step', parsePositiveInteger('--batch-size'), 8)
     .option('--seq-len <n>', 'tokens of a sequence (default: of the shape)', parsePositiveInteger('--seq-len'))
@@ -71,6 +94,9 @@ export function register(program: Command): void {
     .action(runTrain);
 }
 
+const TOKEN_COUNTS = [1, 2, 4, 8, 16, 32, 192];
+const parseDtypes = parseList('--dtype', parseChoice('--dtype', WEIGHT_TYPES));
+const parseTokenCounts = parseList('--tokens', parsePositiveInteger('--tokens'));
 const parsePrecisions = parseList('--precision', parseChoice('--precision', PRECISIONS));
 
 function addBenchOptions(command: Command, description: string): Command {
@@ -95,29 +121,42 @@ async function runSelect(model: string | undefined, options: BenchOptions): Prom
   });
 }
 
-async function runDecode(model: string | undefined, options: BenchOptions & { tokens: number }): Promise<void> {
-  const choice = { model, shape: options.shape };
-  checkChoice(choice);
-  await withBackend(options, async (backend, output, rounds) => {
-    const seed = options.seed ?? 0;
-    const benchModel = openBenchModel(choice, backend, seed);
-    const usual = benchModel.trained ? [0, null] : [0, 0.4, 0.6];
-    const sparsities = options.sparsity ? denseFirst(options.sparsity) : usual;
-    const rows = await benchDecode(backend, benchModel, sparsities, { ...rounds, tokens: options.tokens, seed });
-    reportRows('decode', rows, { output, columns: DECODE_COLUMNS, backend, out: options.out });
-  });
+function runInference(bench: InferenceBench) {
+  return async (model: string | undefined, options: BenchOptions & InferenceCommandOptions): Promise<void> => {
+    await withBackend(options, async (backend, output, rounds) => {
+      const rows = await runInferenceBench(bench, model, options, backend, rounds);
+      reportRows(bench, rows, { output, columns: INFERENCE_COLUMNS, backend, out: options.out });
+    });
+  };
 }
 
-async function runProduct(model: string | undefined, options: BenchOptions): Promise<void> {
+interface ProductBenchOptions extends BenchOptions {
+  dtype?: WeightType[];
+  tokens?: number[];
+}
+
+async function runProduct(model: string | undefined, options: ProductBenchOptions): Promise<void> {
   if (model !== undefined || options.shape !== undefined) {
     throw new UsageError('bench', 'product measures its own matrices: leave MODEL and --shape out.');
   }
   await withBackend(options, async (backend, output, rounds) => {
+    const seed = options.seed ?? 0;
+    if (options.dtype !== undefined) {
+      const rows: StoredProductRow[] = [];
+      const sparsities = denseFirst(options.sparsity ?? [0.6]);
+      for (const dtype of options.dtype) {
+        if (rounds.signal.aborted) break;
+        rows.push(
+          ...(await benchStoredProduct(backend, dtype, options.tokens ?? TOKEN_COUNTS, sparsities, seed, rounds)),
+        );
+      }
+      reportRows('product', rows, { output, columns: STORED_PRODUCT_COLUMNS, backend, out: options.out });
+      return;
+    }
     const sparsities = denseFirst(options.sparsity ?? [0.5, 0.6, 0.8, 0.9, 0.95]);
     const rows: ProductRow[] = [];
     for (const shape of PRODUCT_SHAPES) {
-      if (!rounds.signal.aborted)
-        rows.push(...(await benchProduct(backend, shape, sparsities, options.seed ?? 0, rounds)));
+      if (!rounds.signal.aborted) rows.push(...(await benchProduct(backend, shape, sparsities, seed, rounds)));
     }
     reportRows('product', rows, { output, columns: PRODUCT_COLUMNS, backend, out: options.out });
   });
@@ -168,10 +207,6 @@ function configOf(path: string, backend: Backend) {
   const model = loadModel(path, backend);
   model.dispose();
   return model.config;
-}
-
-function denseFirst(sparsities: readonly number[]): number[] {
-  return [0, ...new Set(sparsities.filter((sparsity) => sparsity !== 0))];
 }
 
 async function withBackend(

@@ -200,7 +200,7 @@ export class Engine implements TokenModel {
       const wanted = kept[point][layer];
       while (group < groups.length && groups[group].kept[point][layer] === wanted) group++;
       const w = this.#workspace.rows(first, groups[group - 1].end);
-      const list = this.#projector.select(w, layer, point, wanted, w[from]);
+      const list = this.#projector.select(w, layer, point, wanted, w[from], weight.dtype);
       this.#projector.multiply(w.inputs[point], list, w[from], weight, w[to], mode);
     }
   }
@@ -213,7 +213,7 @@ export class Engine implements TokenModel {
       const { gate, open, atOpen, up, hidden } = w.channels;
       const { gateUp: keptInputs, down: keptHidden } = kept;
 
-      const list = projector.select(w, layer, 'gateUp', keptInputs[layer], w.normed);
+      const list = projector.select(w, layer, 'gateUp', keptInputs[layer], w.normed, weights.gate.dtype);
       projector.multiply(w.inputs.gateUp, list, w.normed, weights.gate, gate, OVERWRITE); // [N, H]
       if (list !== null) this.#kernels.scatterRows(list, w.normed); // a channel of up meets the whole selected row
       const channels = projector.listOpenGates(gate, open);

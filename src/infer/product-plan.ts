@@ -1,40 +1,52 @@
 /**
- * How a product with stored weights runs: token by token or in tiles of the weights, its input as a list of non-zeros or dense.
+ * How a product with stored weights runs: rows streamed or tiles of the weights, its input as a list of non-zeros or dense.
  *
- * The choice changes time, and the last bits of f32 and bf16 products; never those of int8 and ternary ones. Pure, and in one place.
+ * A table of measured crossings (`qsparse bench product --dtype`, bench/results/inference-speed/products.json; AVX2). The choice changes time, and the
+ * last bits of f32 and bf16 products; never those of int8 and ternary ones. Pure, and in one place.
  */
 
-import { listingPays } from '../ops/non-zeros.ts';
+import type { WeightType } from '../tensor/weight-matrix.ts';
 
 export interface ProductPlan {
-  /** `weightMatvec` streams the rows of the weights for each token, `weightMatmul` unpacks a tile of them for all tokens. */
+  /** `weightMatvec` streams the rows that the tokens need, `weightMatmul` lets all tokens pass over tiles of the weights. */
   readonly kernel: 'weightMatvec' | 'weightMatmul';
   /** Is the list of non-zeros multiplied, or the dense rows? */
   readonly skipsZeros: boolean;
 }
 
-/** Up to so many tokens each reads the weights for itself: the tiles of a whole matrix are not worth unpacking for them. */
-const MATVEC_TOKENS = 4;
+interface Crossings {
+  /** From so many tokens on lists pass over tiles, and dense rows go through the GEMM. */
+  readonly tileTokens: number;
+  readonly gemmTokens: number;
+  /** Below this share of non-zeros tiles with lists beat the GEMM (of f32 and bf16: as in training). */
+  readonly tileDensity: number;
+  /** The same against streaming dense rows, which is what the tokens between the two crossings would do else. */
+  readonly tileOverStream: number;
+}
+
+const CROSSINGS: Readonly<Record<WeightType, Crossings>> = {
+  f32: { tileTokens: 24, gemmTokens: 24, tileDensity: 0.65, tileOverStream: 0.65 },
+  bf16: { tileTokens: 16, gemmTokens: 24, tileDensity: 0.65, tileOverStream: 0.5 },
+  int8: { tileTokens: 8, gemmTokens: 40, tileDensity: 0.6, tileOverStream: 0.6 },
+  ternary: { tileTokens: 8, gemmTokens: 64, tileDensity: 0.6, tileOverStream: 0.6 },
+};
 
 /**
- * One token is bound by the bytes of weights, and every zero saves a whole row of them: skipping pays from a few per
- * cent of zeros on, far earlier than in tiles (`listingPays`).
+ * Streams are bound by the bytes of weights, and a row that no token needs is not read: skipping pays from a few per cent of zeros on, far
+ * earlier than in tiles.
  */
-const MATVEC_CROSSOVER = 0.95;
+const STREAM_DENSITY = 0.95;
 
-const PLANS = {
-  matvec: {
-    skipping: { kernel: 'weightMatvec', skipsZeros: true },
-    dense: { kernel: 'weightMatvec', skipsZeros: false },
-  },
-  matmul: {
-    skipping: { kernel: 'weightMatmul', skipsZeros: true },
-    dense: { kernel: 'weightMatmul', skipsZeros: false },
-  },
-} as const satisfies Record<string, Record<string, ProductPlan>>;
+const STREAM_LIST = { kernel: 'weightMatvec', skipsZeros: true } as const;
+const STREAM_DENSE = { kernel: 'weightMatvec', skipsZeros: false } as const;
+const TILES = { kernel: 'weightMatmul', skipsZeros: true } as const;
+const GEMM = { kernel: 'weightMatmul', skipsZeros: false } as const;
 
 /** For `tokens` rows with this share of non-zeros, 0 .. 1, all rows together. */
-export function planProduct(tokens: number, density: number): ProductPlan {
-  if (tokens <= MATVEC_TOKENS) return density < MATVEC_CROSSOVER ? PLANS.matvec.skipping : PLANS.matvec.dense;
-  return listingPays(density) ? PLANS.matmul.skipping : PLANS.matmul.dense;
+export function planProduct(dtype: WeightType, tokens: number, density: number): ProductPlan {
+  const { tileTokens, gemmTokens, tileDensity, tileOverStream } = CROSSINGS[dtype];
+  const isMany = tokens >= gemmTokens;
+  if (tokens >= tileTokens && density < (isMany ? tileDensity : tileOverStream)) return TILES;
+  if (isMany) return GEMM;
+  return density < STREAM_DENSITY ? STREAM_LIST : STREAM_DENSE;
 }

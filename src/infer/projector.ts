@@ -11,7 +11,7 @@ import type { Kernels } from '../backend.ts';
 import type { ModelConfig, Point } from '../model/config.ts';
 import { density, nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { WeightMatrix } from '../tensor/weight-matrix.ts';
+import type { WeightMatrix, WeightType } from '../tensor/weight-matrix.ts';
 import { planProduct } from './product-plan.ts';
 import type { PointInput, WorkspaceRows } from './workspace.ts';
 import type { ZeroCounts } from './zero-counts.ts';
@@ -37,10 +37,17 @@ export class Projector {
 
   /**
    * The list of what a point keeps of x [N, features], counted and re-scaled where the model does that; null where it keeps x as it is, or
-   * where listing natural zeros would not pay.
+   * where listing natural zeros would not pay before weights of this type.
    */
-  select(rows: WorkspaceRows, layer: number, point: Point, kept: number, x: Tensor<'f32'>): SparseRows | null {
-    if (point === 'down' && this.#gated) return this.#selectBehindGates(rows, layer, kept, x);
+  select(
+    rows: WorkspaceRows,
+    layer: number,
+    point: Point,
+    kept: number,
+    x: Tensor<'f32'>,
+    dtype: WeightType,
+  ): SparseRows | null {
+    if (point === 'down' && this.#gated) return this.#selectBehindGates(rows, layer, kept, x, dtype);
     const { list } = rows.inputs[point];
     if (kept === list.cols && !this.#rescaled) {
       this.#statistics.add(point, layer, rows.count * list.cols);
@@ -51,7 +58,13 @@ export class Projector {
     return this.#rescale(rows, list);
   }
 
-  #selectBehindGates(rows: WorkspaceRows, layer: number, kept: number, x: Tensor<'f32'>): SparseRows | null {
+  #selectBehindGates(
+    rows: WorkspaceRows,
+    layer: number,
+    kept: number,
+    x: Tensor<'f32'>,
+    dtype: WeightType,
+  ): SparseRows | null {
     const { list } = rows.inputs.down;
     if (!this.#skipNaturalZeros && kept === list.cols && !this.#rescaled) {
       this.#statistics.add('down', layer, rows.count * list.cols);
@@ -63,7 +76,7 @@ export class Projector {
     if (needsTopK) {
       this.#kernels.selectTopK(x, kept, list);
     } else {
-      const pays = planProduct(rows.count, density(list)).skipsZeros;
+      const pays = planProduct(dtype, rows.count, density(list)).skipsZeros;
       if (!pays && !this.#rescaled) return null;
       this.#kernels.gatherNonZeros(x, list);
     }
@@ -110,7 +123,7 @@ export class Projector {
     out: Tensor<'f32'>,
     mode: { readonly accumulate: boolean },
   ): void {
-    const { kernel, skipsZeros } = planProduct(input.list.rows, list === null ? 1 : density(list));
+    const { kernel, skipsZeros } = planProduct(w.dtype, input.list.rows, list === null ? 1 : density(list));
     const isQuantized = w.scale !== null;
     if (list !== null && skipsZeros) {
       if (isQuantized) this.#kernels.quantizeRows(list, input.quantizedList);

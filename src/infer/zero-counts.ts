@@ -95,7 +95,7 @@ export class ZeroCounts {
   #layerBytes({ qkv, o, feedForward }: LayerWeights, layer: number, sparsity: Record<Point, number[]>): number {
     const read = (w: WeightMatrix, point: Point) => {
       const density = 1 - sparsity[point][layer];
-      return matrixBytes(w, planProduct(1, density).skipsZeros ? density : 1);
+      return matrixBytes(w, planProduct(w.dtype, 1, density).skipsZeros ? density : 1);
     };
     const outside = read(qkv, 'qkv') + read(o, 'o') + read(feedForward.down, 'down');
     if (feedForward.layout === 'fused') return outside + read(feedForward.gateUp, 'gateUp');

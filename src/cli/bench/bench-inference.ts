@@ -1,0 +1,243 @@
+/**
+ * `bench decode|batch|prefill`: tokens through the engine, dense and at each sparsity, over the same weights in the same run.
+ *
+ * Dense skips nothing, not even the zeros behind closed gates, and takes the best product for its number of tokens. One model after the
+ * other is made, by weight type; inside of a type all variants are measured once a round, in turns. The cost of the selection is part of
+ * the time. Random weights have real masks, drawn by the activations of each token and layer.
+ */
+
+import type { Backend } from '../../backend.ts';
+import { type KernelTimer, timeBackend } from '../../backends/time-kernels.ts';
+import { Engine } from '../../infer/engine.ts';
+import type { TokenSequence } from '../../infer/token-model.ts';
+import { type ModelConfig, POINTS } from '../../model/config.ts';
+import type { SparsityOverride } from '../../model/sparsity-override.ts';
+import type { ModelWeights } from '../../model/weights.ts';
+import type { KvType } from '../../tensor/kv-slots.ts';
+import type { WeightType } from '../../tensor/weight-matrix.ts';
+import { UsageError } from '../../util/errors.ts';
+import { formatBytes, formatPercent } from '../../util/format.ts';
+import { median } from '../../util/median.ts';
+import { Prng } from '../../util/prng.ts';
+import type { Column } from '../shared/table.ts';
+import type { BenchWeights } from './bench-weights.ts';
+import type { EnergyMeter } from './energy-meter.ts';
+import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
+
+export type InferenceBench = 'decode' | 'batch' | 'prefill';
+
+export interface InferenceRow extends Record<string, unknown> {
+  shape: string;
+  dtype: WeightType | 'mixed';
+  /** Asked for at all four points; 0: dense, nothing skipped; null: as the model was trained. */
+  sparsity: number | null;
+  /** Share of closed gates that the weights were made for; null: as they come. */
+  closedGates: number | null;
+  /** Measured: zeros weighted by the parameters of the blocks that they skip. */
+  zeros: number;
+  /** Sequences that decode side by side. */
+  batch: number;
+  /** Of one measurement: decoded by each sequence, or of the prompt. */
+  tokens: number;
+  /** Wall time over all tokens of all sequences. */
+  msPerToken: number;
+  tokensPerSecond: number;
+  /** Weights, head and cache that one token reads by itself; in batches and prompts they are shared, and these are null. */
+  bytesPerToken: number | null;
+  bytesDense: number | null;
+  /** (1 - zeros) of the blocks' bytes, and all the rest. */
+  bytesExpected: number | null;
+  gbPerSecond: number | null;
+  speedupOverDense: number;
+  /** Share of the time in selecting and listing. */
+  selectShare: number;
+  joulesPerToken: number | null;
+  /** Weights, cache and workspace. */
+  peakBytes: number;
+  spread: number;
+}
+
+const percent = (share: number): string => formatPercent(share);
+
+export const INFERENCE_COLUMNS: readonly Column[] = [
+  { key: 'shape' },
+  { key: 'dtype' },
+  { key: 'batch' },
+  { key: 'sparsity', format: (sparsity: number) => sparsity.toString() },
+  { key: 'zeros', format: percent },
+  { key: 'msPerToken', title: 'ms/token' },
+  { key: 'tokensPerSecond', title: 'tokens/s' },
+  { key: 'speedupOverDense', title: 'x dense' },
+  { key: 'bytesPerToken', title: 'read/token', format: formatBytes },
+  { key: 'gbPerSecond', title: 'GB/s' },
+  { key: 'selectShare', title: 'select', format: percent },
+  { key: 'peakBytes', title: 'memory', format: formatBytes },
+  { key: 'spread', format: percent },
+];
+
+/** Tokens in the cache before the clock starts: attention over nothing would be too good. */
+const CONTEXT_TOKENS = 16;
+/** Tokens of a prompt in one pass. */
+const PREFILL_CHUNK = 512;
+const SELECTING = ['selectTopK', 'countNonZeros', 'gatherNonZeros', 'countOpenGates', 'gatherOpenGates'] as const;
+
+export interface InferenceOptions extends RoundsOptions {
+  /** decode, batch: steps of one measurement; prefill: tokens of the prompt. */
+  tokens: number;
+  seed: number;
+  kvType: KvType;
+  energy: EnergyMeter | null;
+}
+
+interface Variant {
+  readonly sparsity: number | null;
+  readonly batch: number;
+}
+
+interface Measurement {
+  readonly msPerToken: number;
+  readonly selectShare: number;
+  readonly joulesPerToken: number | null;
+}
+
+/** The rows of one model; the first of `sparsities` is 0. Throws UsageError where the context is too short. */
+export async function benchInference(
+  bench: InferenceBench,
+  backend: Backend,
+  model: BenchWeights,
+  sparsities: readonly (number | null)[],
+  batches: readonly number[],
+  options: InferenceOptions,
+): Promise<InferenceRow[]> {
+  const maxTokens = contextOf(bench, model.config, options.tokens);
+  const { backend: timed, timer } = timeBackend(backend);
+  const engineOf = (weights: ModelWeights, dense: boolean) =>
+    new Engine(denseConfig(model.config, dense), weights, timed, {
+      maxTokens,
+      maxSequences: Math.max(...batches),
+      maxBatchTokens: bench === 'prefill' ? Math.min(PREFILL_CHUNK, maxTokens) : Math.max(CONTEXT_TOKENS, ...batches),
+      kvType: options.kvType,
+      skipNaturalZeros: !dense,
+    });
+  const dense = engineOf(model.dense, true);
+  const sparse = engineOf(model.sparse, false);
+  const variants = batches.flatMap((batch) => sparsities.map((sparsity): Variant => ({ sparsity, batch })));
+  const zeros = variants.map(() => 0);
+  const bytes = variants.map(() => 0);
+  const measure = (index: number): Measurement => {
+    const engine = variants[index].sparsity === 0 ? dense : sparse;
+    const measured = measureVariant(bench, engine, timer, variants[index], model, options);
+    zeros[index] = engine.statistics.modelSparsity();
+    bytes[index] = bytesRead(engine, bench === 'prefill' ? 0 : CONTEXT_TOKENS + options.tokens / 2);
+    return measured;
+  };
+  try {
+    const values = await measureRounds([...variants.keys()], measure, options);
+    const ms = values.map((round) => round.map(({ msPerToken }) => msPerToken));
+    return variants.map(({ sparsity, batch }, v): InferenceRow => {
+      const base = variants.findIndex((other) => other.batch === batch && other.sparsity === 0);
+      const msPerToken = median(ms[v]);
+      const alone = bench === 'decode';
+      const joules = values[v].map(({ joulesPerToken }) => joulesPerToken);
+      return {
+        shape: model.name,
+        dtype: model.dtype,
+        sparsity,
+        closedGates: model.closedGates,
+        zeros: sparsity === 0 ? 0 : zeros[v],
+        batch,
+        tokens: options.tokens,
+        msPerToken,
+        tokensPerSecond: 1000 / msPerToken,
+        bytesPerToken: alone ? bytes[v] : null,
+        bytesDense: alone ? bytes[base] : null,
+        bytesExpected: alone ? bytes[base] - (sparsity === 0 ? 0 : zeros[v]) * model.blockBytes : null,
+        gbPerSecond: alone ? bytes[v] / msPerToken / 1e6 : null,
+        speedupOverDense: speedup(ms[base], ms[v]),
+        selectShare: median(values[v].map(({ selectShare }) => selectShare)),
+        joulesPerToken: joules.includes(null) ? null : median(joules as number[]),
+        peakBytes: model.bytes + sparse.bytes,
+        spread: spread(ms[v]),
+      };
+    });
+  } finally {
+    dense.dispose();
+    sparse.dispose();
+  }
+}
+
+function measureVariant(
+  bench: InferenceBench,
+  engine: Engine,
+  timer: KernelTimer,
+  { sparsity, batch }: Variant,
+  model: BenchWeights,
+  { tokens, seed, energy }: InferenceOptions,
+): Measurement {
+  const prng = new Prng(seed);
+  const randomIds = (count: number) => Array.from({ length: count }, () => prng.uint32() % engine.vocabSize);
+  const override = overrideOf(sparsity, model);
+  const sequences = Array.from({ length: batch }, () =>
+    engine.createSequence(override === undefined ? {} : { sparsity: override }),
+  );
+  try {
+    if (bench !== 'prefill') {
+      for (const sequence of sequences) runAll(engine, sequence, randomIds(CONTEXT_TOKENS));
+    }
+    const ids = sequences.map(() => randomIds(tokens));
+    engine.statistics.clear();
+    timer.reset();
+    const before = energy?.joules() ?? null;
+    const begin = performance.now();
+    if (bench === 'prefill') runAll(engine, sequences[0], ids[0]);
+    else {
+      for (let step = 0; step < tokens; step++) {
+        engine.run(sequences.map((sequence, s) => ({ sequence, ids: [ids[s][step]], logits: 'last' })));
+      }
+    }
+    const totalMs = performance.now() - begin;
+    const joulesPerToken = before === null || energy === null ? null : (energy.joules() - before) / (tokens * batch);
+    const selectShare = timer.ms(SELECTING) / totalMs;
+    return { msPerToken: totalMs / (tokens * batch), selectShare, joulesPerToken };
+  } finally {
+    for (const sequence of sequences) sequence.release();
+  }
+}
+
+/** A prompt in chunks; the logits behind its last token. */
+function runAll(engine: Engine, sequence: TokenSequence, ids: readonly number[]): void {
+  for (let first = 0; first < ids.length; first += engine.maxBatchTokens) {
+    const chunk = ids.slice(first, first + engine.maxBatchTokens);
+    engine.run([{ sequence, ids: chunk, logits: first + chunk.length === ids.length ? 'last' : 'none' }]);
+  }
+}
+
+/** Closed gates are what is skipped before down where they were asked for; else the sparsity stands at all four points. */
+function overrideOf(sparsity: number | null, { closedGates, trained }: BenchWeights): SparsityOverride | undefined {
+  if (sparsity === null) return undefined;
+  if (sparsity !== 0 && (trained || closedGates !== null)) return sparsity;
+  return { qkv: sparsity, o: sparsity, gateUp: sparsity, down: sparsity };
+}
+
+/** The dense twin selects nothing, whatever the model was trained with. */
+function denseConfig(config: ModelConfig, dense: boolean): ModelConfig {
+  if (!dense) return config;
+  const sparsity = Object.fromEntries(POINTS.map((point) => [point, 0])) as ModelConfig['sparsity'];
+  return { ...config, sparsity };
+}
+
+/** Weights and cache that a token decoded alone reads. */
+function bytesRead({ weights, statistics, kvBytesPerPosition }: Engine, context: number): number {
+  return statistics.weightBytesPerToken(weights) + context * kvBytesPerPosition;
+}
+
+function contextOf(bench: InferenceBench, { seqLen }: ModelConfig, tokens: number): number {
+  const before = bench === 'prefill' ? 0 : CONTEXT_TOKENS;
+  if (before + tokens <= seqLen) return before + tokens;
+  const room = Math.max(0, seqLen - before);
+  throw new UsageError(
+    '--tokens',
+    `the context of ${seqLen} tokens has room for ${room}${before > 0 ? ` after the first ${before}` : ''}: expected at most ` +
+      `${room}, got ${tokens}. ${room > 0 ? `Give --tokens ${room} or less` : 'Measure a model with a longer context'}.`,
+  );
+}
