@@ -75,17 +75,33 @@ export {
   type SparsityTable,
 } from './model/flops.ts';
 export { fromHfWeights, type NamedArray, toHfWeights } from './model/hf-weights.ts';
-export { type LoadedModel, loadModel } from './model/load-model.ts';
+export {
+  type LoadedModel,
+  type LoadedParameters,
+  type LoadModelOptions,
+  loadModel,
+  loadParameters,
+  type WeightTypes,
+} from './model/load-model.ts';
+export type { PackOptions } from './model/pack-plan.ts';
+export { packWeights, type WeightSource } from './model/pack-weights.ts';
+export type { FeedForwardLayout } from './model/packed-matrices.ts';
 export { countParameters, describeParameters, type Parameter, type ParameterInfo } from './model/parameters.ts';
 export { PRESETS, preset } from './model/presets.ts';
 export type { SparsityOverride } from './model/sparsity-override.ts';
 export { StepStatistics } from './model/statistics.ts';
 export { type BatchShape, type PassOptions, type StepOptions, Transformer } from './model/transformer.ts';
 export { type FeedForwardWeights, type LayerWeights, type ModelWeights, weightsOfParameters } from './model/weights.ts';
+export {
+  type PackedMatrixReport,
+  type PackReport,
+  type WritePackedOptions,
+  writePackedModel,
+} from './model/write-packed-model.ts';
 export type { KvType } from './tensor/kv-slots.ts';
 export { density, nonZeros, type SparseRows } from './tensor/sparse-rows.ts';
 export { type DType, type FloatTensor, type FloatType, type IntTensor, type Tensor, view } from './tensor/tensor.ts';
-export { f32Weights, type WeightMatrix, type WeightType } from './tensor/weight-matrix.ts';
+export { f32Weights, WEIGHT_TYPES, type WeightMatrix, type WeightType } from './tensor/weight-matrix.ts';
 export { TensorPool } from './tensor-pool.ts';
 // ---- text
 export { type DecodeStream, Tokenizer } from './tokenizer/tokenizer.ts';

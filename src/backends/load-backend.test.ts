@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ShapeError } from '../util/errors.ts';
+import { timeBackend } from './time-kernels.ts';
 
 const WASM_BUILT = existsSync(new URL('../../build/wasm/qsparse.wasm', import.meta.url));
 
@@ -35,6 +36,19 @@ describe('loadBackend', () => {
     expect(() => backend.kernels.add(a, a, tensor(4))).toThrow(ShapeError);
     expect(backend.name).toBe('reference');
     backend.dispose();
+  });
+
+  it('passes the mapping of files on, where the backend has it', async () => {
+    const { loadBackend } = await import('./load-backend.ts');
+    const { isAddonBuilt } = await import('./native/addon.ts');
+    const reference = await loadBackend({ backend: 'reference' });
+    expect(reference.mapFile).toBe(undefined);
+    expect(timeBackend(reference).backend.mapFile).toBe(undefined);
+    if (!isAddonBuilt()) return;
+    const native = await loadBackend({ backend: 'native', threads: 1 });
+    expect(native.mapFile).toBeTypeOf('function');
+    expect(timeBackend(native).backend.mapFile).toBeTypeOf('function');
+    native.dispose();
   });
 
   it.skipIf(!WASM_BUILT)('without the addon and without a wish: wasm, said once with what to do', async () => {

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import type { Backend, Precision } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
-import { loadModel } from '../model/load-model.ts';
+import { loadModel, loadParameters } from '../model/load-model.ts';
 import { hasNaturalZeros } from '../ops/gated-hidden.ts';
 import { WEIGHT_TYPES, type WeightType } from '../tensor/weight-matrix.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -194,7 +194,7 @@ async function runTrain(model: string | undefined, options: TrainBenchCommandOpt
 function trainModel(path: string | undefined, options: TrainBenchCommandOptions, backend: Backend): TrainBenchModel {
   const { shape = 'd512-l8', seqLen, text } = options;
   if (path === undefined) return { name: shape, config: shapeConfig(shape, seqLen), step: null };
-  const { config, parameters, tokenizer, step, dispose } = loadModel(path, backend);
+  const { config, parameters, tokenizer, step, dispose } = loadParameters(path, backend);
   const ids = Tokenizer.fromJson(tokenizer).encode(textOrSample(text).slice(0, TEXT_CHARACTERS));
   return { name: path, config: { ...config, ...(seqLen !== undefined && { seqLen }) }, step, parameters, ids, dispose };
 }

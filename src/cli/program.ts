@@ -29,6 +29,11 @@ const COMMANDS: readonly CommandEntry[] = [
     summary: 'shapes, parameters and activated parameters of a model',
     load: () => import('./inspect.ts'),
   },
+  {
+    name: 'convert',
+    summary: 'pack a trained model for inference: f32, bf16, int8 or ternary',
+    load: () => import('./convert.ts'),
+  },
   { name: 'report', summary: 'make one HTML page of the metrics of runs', load: () => import('./report.ts') },
   { name: 'doctor', summary: 'what this machine can do and what is missing', load: () => import('./doctor.ts') },
   {

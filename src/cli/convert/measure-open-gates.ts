@@ -1,0 +1,45 @@
+/** The share of open gates of each layer of a trained model, measured on text by the engine. */
+
+import type { Backend } from '../../backend.ts';
+import { Engine } from '../../infer/engine.ts';
+import { loadModel } from '../../model/load-model.ts';
+import { Tokenizer } from '../../tokenizer/tokenizer.ts';
+import { UsageError } from '../../util/errors.ts';
+import type { StatusLine } from '../shared/status-line.ts';
+
+/** Enough for shares of a per cent; more would only take longer. */
+const MEASURED_TOKENS = 2048;
+
+/**
+ * 0 .. 1 by layer. The top-K in front of down is switched off: a gate that is open counts although its channel would be dropped, because up
+ * is computed there. Throws UsageError for text without a token; the reason of `signal` where it is aborted.
+ */
+export async function measureOpenGates(
+  path: string,
+  backend: Backend,
+  text: string,
+  { progress, signal }: { progress: StatusLine; signal: AbortSignal },
+): Promise<number[]> {
+  const model = loadModel(path, backend);
+  const config = { ...model.config, sparsity: { ...model.config.sparsity, down: 0 } };
+  const engine = new Engine(config, model.parameters, backend);
+  try {
+    const ids = Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`)
+      .encode(text)
+      .slice(0, MEASURED_TOKENS);
+    if (ids.length === 0)
+      throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');
+    for (let first = 0; first < ids.length; first += engine.maxTokens) {
+      progress.update({ label: 'measuring open gates', done: first, total: ids.length, unit: 'tokens' });
+      await new Promise((resolve) => setImmediate(resolve));
+      signal.throwIfAborted();
+      engine.reset();
+      engine.prefill(ids.slice(first, first + engine.maxTokens));
+    }
+    return engine.statistics.sparsity().down.map((zeros) => 1 - zeros);
+  } finally {
+    progress.done();
+    engine.dispose();
+    model.dispose();
+  }
+}
