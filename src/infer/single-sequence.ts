@@ -25,10 +25,23 @@ export class SingleSequence {
     return this.#sequence?.length ?? 0;
   }
 
-  /** Appends the ids; the logits [V] that follow the last one, the model's memory until its next run. Throws what the model throws. */
+  /**
+   * Appends the ids; the logits [V] that follow the last one, the model's memory until its next run. Throws what the model throws, and is
+   * then as long as before.
+   */
   prefill(ids: readonly number[]): Float32Array {
     this.#sequence ??= this.#model.createSequence(this.#options);
     const sequence = this.#sequence;
+    const before = sequence.length;
+    try {
+      return this.#append(sequence, ids);
+    } catch (error) {
+      sequence.truncate(before);
+      throw error;
+    }
+  }
+
+  #append(sequence: TokenSequence, ids: readonly number[]): Float32Array {
     const { maxBatchTokens } = this.#model;
     let first = 0;
     for (; first + maxBatchTokens < ids.length; first += maxBatchTokens) {

@@ -155,6 +155,33 @@ describe.skipIf(mainMissing !== null)(`inspect${mainMissing ? ` (${mainMissing})
     expect(result.activatedParameters).toBeLessThan(result.parameters);
   });
 
+  it('selects with another sparsity than the trained one, and says what that reads', async () => {
+    const inspect = async (...args: string[]) => {
+      const { stdout } = await runCommand([
+        'inspect',
+        run.directory,
+        ...COMMON,
+        '--json',
+        '--max-tokens',
+        '64',
+        ...args,
+      ]);
+      return JSON.parse(stdout) as {
+        weightBytesPerToken: number;
+        projections: { projection: string; sparsity: number }[];
+      };
+    };
+    const [trained, sparser] = await Promise.all([inspect(), inspect('--sparsity', 'qkv=0.75,gateUp=75%')]);
+    const sparsity = Object.fromEntries(sparser.projections.map((row) => [row.projection, row.sparsity]));
+    expect(sparsity).toMatchObject({ QKV: 0.75, Out: 0.5, Up: 0.75, Gate: 0.75 });
+    // A quarter of the inputs less: 8 rows of 96 and of 128 weights in each of two layers, and what the other hidden activations skip.
+    const less = trained.weightBytesPerToken - sparser.weightBytesPerToken;
+    expect(Math.abs(less - 4 * 2 * 8 * (96 + 128))).toBeLessThan(4 * 2 * 64 * 32 * 0.3);
+    const wrong = await runCommand(['inspect', run.directory, ...COMMON, '--sparsity', '1.5']);
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toMatch(/^error: .*--sparsity.*\n$/);
+  });
+
   it('prints tables, by layer on request', async () => {
     const { stdout } = await runCommand(['inspect', run.directory, ...COMMON, '--max-tokens', '64', '--layers']);
     for (const word of ['QKV', 'Overall', 'natural zeros', 'Zeros by layer']) expect(stdout).toContain(word);

@@ -143,8 +143,8 @@ describe('Profiler', () => {
     expect(bytes['gradients of parameters']).toBe(bytes.parameters);
     // Of two layers qkv [32, 48], the output [32, 16] and the sums [32, 2] in the smallest block of the pool.
     expect(bytes['kept: attention']).toBe(2 * (32 * 48 * 4 + 32 * 16 * 4 + 512));
-    // Two rotation tables [16, 4], each in the smallest block of the pool, and the optimiser's sums by row (f64).
-    expect(bytes['batch, rotation tables, sums']).toBe(512 + 512 + 512);
+    // Two rotation tables [16, 4] and the positions [32], each in the smallest block of the pool, and the optimiser's sums by row (f64).
+    expect(bytes['batch, rotation tables, sums']).toBe(4 * 512);
   });
 });
 
