@@ -75,7 +75,10 @@ const RESULTS = {
   batch: { cases: [oneCase('1 x 128', [twin(), row(0.6, 0.95)]), oneCase('8 x 256', [twin(), row(0.6, 1.4)])] },
   size: {
     cases: [
-      oneCase('dim 1024', [twin(), row(0, 1.1), row(0.6, 1.85)], { shape: { dim: 1024, hiddenDim: 2816, layers: 4 } }),
+      oneCase('dim 1024', [twin(), row(0, 1.1), row(0.6, 1.85)], {
+        shape: { dim: 1024, hiddenDim: 2816, layers: 4 },
+        quality: { hiddenL1: 0.001, tokens: 153600 },
+      }),
     ],
   },
   skips: {
@@ -140,6 +143,17 @@ describe('tables', () => {
     expect(blocks.batch).toContain('Crossover: dense is faster at 1 x 128 (f32).');
   });
 
+  it('over size, with what the weights were trained on', () => {
+    expect(cells(lineWith(blocks.size, '| 1024')).slice(1, 7)).toEqual([
+      '1024',
+      '2,816',
+      '4',
+      '100',
+      '153,600',
+      '0.001',
+    ]);
+  });
+
   it('by skip', () => {
     expect(cells(lineWith(blocks.skips, '`up`')).slice(2, 6)).toEqual(['f32', '833', '1.25', '1.20']);
     expect(lineWith(blocks.skips, 'dense twin')).toContain('| 1,000 | - | 1.00 |');
@@ -147,11 +161,18 @@ describe('tables', () => {
 
   it('by coefficient, in ascending order, against coefficient 0', () => {
     const lines = blocks.l1.split('\n').slice(2, 5).map(cells);
-    expect(lines.map((line) => [line[1], line[5], line[8], line[10]])).toEqual([
+    expect(lines.map((line) => [line[1], line[6], line[9], line[11]])).toEqual([
       ['0', '80.0 %', '0.0 %', '1.40'],
       ['0.003', '96.0 %', '+0.5 %', '1.65'],
       ['0.03', '99.0 %', '+5.0 %', '1.90'],
     ]);
+  });
+
+  it('by coefficient, only against a run of the same width and length', () => {
+    const long = l1Case(0.003, 3.9, 0.96, 1.65);
+    long.quality = { ...long.quality, tokens: 2e6 };
+    const lines = blocksOf({ ...RESULTS, l1: { cases: [...RESULTS.l1.cases, long] } }).l1.split('\n');
+    expect(cells(lines[5]).slice(5, 10)).toEqual(['2,000,000', '96.0 %', '3.0 %', '3.900', '-']);
   });
 
   it('of losses against seconds: when each run came to the loss of the first', () => {

@@ -4,11 +4,11 @@
  *
  *   node bench/training-speed.mjs --model runs/d512 --runs runs --text FOLDER [--bench-text FILE]
  *     [--only sparsity,batch,size,skips,l1,wall-clock] [--l1-runs runs/l1-0,runs/l1-1e-3] [--wall-clock dense=runs/a,sparse=runs/b]
- *     [--rounds 5] [--precision f32,bf16] [--sparsity 0.6] [--steps 60] [--sizes 256x8,512x8,1024x4,2048x2] [--tokenizer FILE]
- *     [--threads 2] [--out FOLDER]
+ *     [--rounds 5] [--precision f32,bf16] [--sparsity 0.6] [--sizes 256x8,512x8,1024x4,2048x2] [--steps 150] [--batch-size 8]
+ *     [--hidden-l1 3e-4] [--tokenizer FILE] [--threads 2] [--out FOLDER]
  *
- * --model is a run of the preset d512-l8 that has been trained for some hundred steps. The part `size` trains its own runs for --steps
- * steps below --runs. Each part is a file below bench/results/training-speed/, written after each case: started again, the study goes
+ * --model is a run of the preset d512-l8 that has been trained for some hundred steps. The part `size` trains its own runs below --runs, for
+ * --steps steps of --batch-size sequences with the coefficient --hidden-l1; the bench has batches of 8 always. Each part is a file below bench/results/training-speed/, written after each case: started again, the study goes
  * on with what is missing or was asked differently (delete a file to have its part measured anew). Then: node bench/training-speed-doc.mjs.
  */
 
@@ -31,8 +31,10 @@ const { values: given } = parseArgs({
     rounds: { ...text, default: '5' },
     precision: { ...text, default: 'f32' },
     sparsity: { ...text, default: '0.6' },
-    steps: { ...text, default: '60' },
     sizes: text,
+    steps: { ...text, default: '150' },
+    'batch-size': { ...text, default: '8' },
+    'hidden-l1': { ...text, default: '3e-4' },
     tokenizer: text,
     threads: { ...text, default: '2' },
     out: { ...text, default: path.join(ROOT, 'bench/results/training-speed') },
@@ -45,6 +47,8 @@ const wallClock = listOf(given['wall-clock']).map((entry) => entry.split('='));
 const options = {
   ...given,
   benchText: given['bench-text'] ?? (given.text && firstText(given.text)),
+  batchSize: given['batch-size'],
+  hiddenL1: Number(given['hidden-l1']),
   sizes: given.sizes?.split(',').map((size) => size.split('x').map(Number)),
   l1Runs: l1Runs.length > 0 ? l1Runs : undefined,
   wallClock: wallClock.length > 0 ? wallClock : undefined,

@@ -90,7 +90,8 @@ function sizeFigure(cases) {
 
 function l1Figure(cases) {
   const runs = l1Runs(cases);
-  const groups = [...new Set(runs.map(({ quality, precision }) => `dim ${quality.dim}, ${precision}`))];
+  const groupOf = ({ quality, precision }) => `dim ${quality.dim}, ${quality.steps} steps, ${precision}`;
+  const groups = [...new Set(runs.map(groupOf))];
   const coefficients = [...new Set(runs.map(({ quality }) => quality.hiddenL1))].sort((a, b) => a - b);
   const x = categories(coefficients);
   const seriesOf = (value) =>
@@ -99,7 +100,7 @@ function l1Figure(cases) {
       marks: true,
       text: group,
       points: runs
-        .filter((run) => `dim ${run.quality.dim}, ${run.precision}` === group && value(run) !== null)
+        .filter((run) => groupOf(run) === group && value(run) !== null)
         .map((run) => [coefficients.indexOf(run.quality.hiddenL1), value(run)]),
     }));
   const speed = seriesOf(({ sparse }) => sparse.speedupOverDense);

@@ -43,10 +43,11 @@ export const PARTS = {
       const shape = { dim, layers, hiddenDim: hiddenDimOf(dim), heads: Math.max(1, dim / HEAD_DIM) };
       const run = path.join(options.runs, `size-${dim}-l${layers}`);
       const measured = benchCase(`dim ${dim}`, run, ['--sparsity', `0,${options.sparsity}`], options);
-      const asked = `${measured.asked}, trained for ${options.steps} steps`;
-      const measure = () => {
+      const { steps, batchSize, hiddenL1 } = options;
+      const asked = `${measured.asked}, trained for ${steps} steps of ${batchSize} sequences with hiddenL1 ${hiddenL1}`;
+      const measure = async () => {
         trainOnce(run, shape, options);
-        return { shape, ...measured.measure() };
+        return { shape, quality: qualityOf(await readRecords(run)), ...measured.measure() };
       };
       return { ...measured, asked, measure };
     }),
@@ -107,7 +108,8 @@ function benchCase(key, model, asked, options) {
 }
 
 /** Fresh weights leave half of the gates open: some steps on text give the gates of a model in training. Goes on where it was stopped. */
-function trainOnce(run, { dim, layers, hiddenDim, heads }, { steps, text, sparsity, threads, tokenizer }) {
+function trainOnce(run, { dim, layers, hiddenDim, heads }, options) {
+  const { steps, text, sparsity, threads, tokenizer, batchSize, hiddenL1 } = options;
   const length = ['--steps', steps, '--threads', threads];
   if (existsSync(path.join(run, 'checkpoints', `step-${String(steps).padStart(6, '0')}`))) return;
   if (existsSync(path.join(run, 'run.json'))) {
@@ -117,8 +119,9 @@ function trainOnce(run, { dim, layers, hiddenDim, heads }, { steps, text, sparsi
   const shape = ['--preset', 'd512-l8', '--dim', dim, '--hidden-dim', hiddenDim, '--layers', layers, '--heads', heads];
   // The rate falls with the width, as it must: too large a one would close gates for good and flatter the speed.
   const rate = ['--lr', 1e-3 * Math.min(1, 512 / dim), '--warmup', Math.ceil(steps / 5)];
-  const method = ['--sparsity', sparsity, '--hidden-l1', 0, '--accumulate', 1, ...rate];
-  const quiet = ['--validate-every', 0, '--sample-every', 0, '--detail-every', 0, '--save-every', 20, '--keep', 1];
+  const batch = ['--batch-size', batchSize, '--accumulate', 1];
+  const method = ['--sparsity', sparsity, '--hidden-l1', hiddenL1, ...batch, ...rate];
+  const quiet = ['--validate-every', 0, '--sample-every', 0, '--detail-every', 10, '--save-every', 50, '--keep', 1];
   const words = tokenizer ? ['--tokenizer', tokenizer] : [];
   qsparse(['train', '--text', text, '--out', run, ...shape, ...method, ...quiet, ...words, ...length].map(String));
 }
