@@ -70,6 +70,17 @@ const clock = (key, points) => ({
   curve: { points: [], validation: points.map(([seconds, loss]) => ({ seconds, tokens: 1e4 * seconds, loss })) },
 });
 
+const oneRun = (key, losses, validationLoss) => ({
+  key,
+  machine: { text: 'A processor, 2 cores', backend: 'native' },
+  processor: PROCESSOR,
+  quality: { steps: 10, tokens: 2e6, trainLoss: losses.at(-1), validationLoss },
+  curve: {
+    points: losses.map((loss, i) => ({ seconds: i, tokens: 1e6 * (i + 1), loss })),
+    validation: [{ seconds: 9, tokens: 2e6, loss: validationLoss }],
+  },
+});
+
 const RESULTS = {
   sparsity: { cases: [oneCase('sparsity', [twin(), row(0, 1.2), row(0.3, 0.9), row(0.5, 1.1), row(0.7, 1.5)])] },
   batch: { cases: [oneCase('1 x 128', [twin(), row(0.6, 0.95)]), oneCase('8 x 256', [twin(), row(0.6, 1.4)])] },
@@ -91,6 +102,9 @@ const RESULTS = {
     ],
   },
   l1: { cases: [l1Case(0.03, 4.2, 0.99, 1.9), l1Case(0, 4, 0.8, 1.4), l1Case(0.003, 4.02, 0.96, 1.65)] },
+  bf16: {
+    cases: [oneRun('f32', [5, 4], 4.1), oneRun('bf16', [5.1, 3.96], 4.141)],
+  },
   'wall-clock': {
     cases: [
       clock('dense', [
@@ -173,6 +187,11 @@ describe('tables', () => {
     long.quality = { ...long.quality, tokens: 2e6 };
     const lines = blocksOf({ ...RESULTS, l1: { cases: [...RESULTS.l1.cases, long] } }).l1.split('\n');
     expect(cells(lines[5]).slice(5, 10)).toEqual(['2,000,000', '96.0 %', '3.0 %', '3.900', '-']);
+  });
+
+  it('of bf16 against f32: the losses and how far the curves ever are apart', () => {
+    // 5.1 against 5 is 2 % apart, 3.96 against 4 only 1 %.
+    expect(cells(lineWith(blocks.bf16, '| bf16')).slice(4, 8)).toEqual(['3.960', '4.141', '+1.0 %', '2.00 %']);
   });
 
   it('of losses against seconds: when each run came to the loss of the first', () => {

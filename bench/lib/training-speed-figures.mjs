@@ -9,6 +9,7 @@ export function figuresOf(results) {
     batch: batchFigure,
     size: sizeFigure,
     l1: l1Figure,
+    bf16: bf16Figure,
     'wall-clock': wallClockFigure,
   };
   return Object.fromEntries(
@@ -115,6 +116,27 @@ function l1Figure(cases) {
   const label =
     'Speed-up over the dense twin and validation loss, by coefficient of the L1 term on the hidden activations';
   return chart({ label, panels, legend: [...speed, { style: 'level', text: 'dense' }] });
+}
+
+function bf16Figure(cases) {
+  const millions = (point) => [point.tokens / 1e6, point.loss];
+  const curves = (key, marks) =>
+    cases.map(({ curve }, i) => ({ style: SERIES_STYLES[i % 4], marks, points: curve[key].map(millions) }));
+  const panel = (title, key, marks) => {
+    const series = curves(key, marks);
+    const points = series.flatMap((one) => one.points);
+    const losses = points.map(([, loss]) => loss);
+    const x = axis(0, Math.max(...points.map(([tokens]) => tokens)));
+    return { title, x, y: axis(Math.min(...losses), Math.max(...losses)), series };
+  };
+  return chart({
+    label: 'Training and validation loss by millions of tokens, products in f32 and in bf16',
+    panels: [
+      panel('Training loss (nats), mean of 20 steps, by millions of tokens', 'points', false),
+      panel('Validation loss (nats) by millions of tokens', 'validation', true),
+    ],
+    legend: cases.map(({ key }, i) => ({ style: SERIES_STYLES[i % 4], text: key })),
+  });
 }
 
 function wallClockFigure(cases) {

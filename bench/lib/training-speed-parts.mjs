@@ -63,16 +63,9 @@ export const PARTS = {
       };
     }),
 
-  'wall-clock': (options) =>
-    options.wallClock.map(([name, run]) => ({
-      key: name,
-      asked: `curves of ${runName(run)}`,
-      measure: async () => {
-        const records = await readRecords(run);
-        const { machine, backend } = records.findLast(({ type }) => type === 'run');
-        return { machine: { text: machine, backend }, quality: qualityOf(records), curve: curveOf(records) };
-      },
-    })),
+  bf16: (options) => options.bf16Runs.map(curveCase),
+
+  'wall-clock': (options) => options.wallClock.map(curveCase),
 };
 
 /** 2.75 dim, rounded to whole tiles of 64. */
@@ -87,6 +80,7 @@ export const NEEDS = {
   size: ['runs', 'text'],
   skips: ['model', 'text'],
   l1: ['l1Runs', 'text'],
+  bf16: ['bf16Runs'],
   'wall-clock': ['wallClock'],
 };
 
@@ -105,6 +99,16 @@ function benchCase(key, model, asked, options) {
     return { machine, commit, peakProcessBytes, rows: rows.map((row) => ({ ...row, shape: runName(model) })) };
   };
   return { key, asked: [runName(model), ...args].join(' '), measure };
+}
+
+/** Nothing to measure: the losses of a finished run. */
+function curveCase([name, run]) {
+  const measure = async () => {
+    const records = await readRecords(run);
+    const { machine, backend } = records.findLast(({ type }) => type === 'run');
+    return { machine: { text: machine, backend }, quality: qualityOf(records), curve: curveOf(records) };
+  };
+  return { key: name, asked: `curves of ${runName(run)}`, measure };
 }
 
 /** Fresh weights leave half of the gates open: some steps on text give the gates of a model in training. Goes on where it was stopped. */

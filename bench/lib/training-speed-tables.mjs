@@ -1,7 +1,7 @@
 /**
  * The tables of docs/training-speed.md: results in, Markdown out. Nothing is measured and nothing is read here.
  *
- * `results` is `{ sparsity, batch, size, skips, l1, 'wall-clock', peers }`, each as its file has it or null where there is none: then the block
+ * `results` is `{ sparsity, batch, size, skips, l1, bf16, 'wall-clock', peers }`, each as its file has it or null where there is none: then the block
  * says how to measure it.
  */
 
@@ -24,6 +24,7 @@ const FIGURES = {
   batch: 'Speed-up over the dense twin by batch and length',
   size: 'Speed-up over the dense twin by model size',
   l1: 'Speed-up over the dense twin and validation loss by coefficient of the L1 term',
+  bf16: 'Training and validation loss by tokens, f32 and bf16',
   'wall-clock': 'Validation loss by minutes and by tokens',
 };
 
@@ -35,6 +36,7 @@ export function blocksOf(results) {
     size: sizeBlock,
     skips: skipsBlock,
     l1: l1Block,
+    bf16: bf16Block,
     'wall-clock': wallClockBlock,
   };
   const blocks = Object.entries(parts).map(([name, block]) => {
@@ -210,6 +212,30 @@ function l1Block(cases) {
     { title: 'tensors', of: ({ sparse }) => memory(sparse.peakBytes) },
     SPREAD_COLUMN,
   ]);
+}
+
+function bf16Block(cases) {
+  const [base] = cases;
+  const relative = (value, to) => value / to - 1;
+  return table(cases, [
+    { title: 'products', of: (one) => one.key, left: true },
+    { title: 'steps', of: ({ quality }) => whole(quality.steps) },
+    { title: 'tokens', of: ({ quality }) => whole(quality.tokens) },
+    { title: 'training loss, last 50 steps', of: ({ quality }) => loss(quality.trainLoss) },
+    { title: 'validation loss', of: ({ quality }) => loss(quality.validationLoss) },
+    {
+      title: 'against the first row',
+      of: ({ quality }) => signed(relative(quality.validationLoss, base.quality.validationLoss)),
+    },
+    { title: 'curves apart, at most', of: ({ curve }) => percent(greatestDistance(curve, base.curve), 2) },
+  ]);
+}
+
+/** The greatest relative distance of two smoothed training losses at the same tokens. */
+function greatestDistance({ points }, base) {
+  const lossAt = new Map(base.points.map((point) => [point.tokens, point.loss]));
+  const common = points.filter(({ tokens }) => lossAt.has(tokens));
+  return Math.max(...common.map((point) => Math.abs(point.loss / lossAt.get(point.tokens) - 1)));
 }
 
 function wallClockBlock(cases) {
