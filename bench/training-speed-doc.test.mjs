@@ -219,7 +219,10 @@ describe('targets', () => {
   it('counts a coefficient only where it closes 95 % at no more than 1 % of the loss', () => {
     const text = 'own dense twin, with hiddenL1 at 95 % zeros and more, loss within 1 %';
     expect(value(RESULTS, text)).toBe(1.65);
-    expect(value({ ...RESULTS, l1: { cases: RESULTS.l1.cases.slice(0, 2) } }, text)).toBeNull();
+    const none = { ...RESULTS, l1: { cases: RESULTS.l1.cases.slice(0, 2) } };
+    expect(value(none, text)).toBeNull();
+    expect(cells(lineWith(blocksOf(none).targets, text)).slice(3, 5)).toEqual(['no coefficient is both', 'missed']);
+    expect(cells(lineWith(blocksOf(none).targets, 'the same at dim 1024')).slice(3, 5)).toEqual(['not measured', '']);
   });
 
   it('reads the peers: runs without the L1 term, the best mode, the fastest mode of each precision', () => {

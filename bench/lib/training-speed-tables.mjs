@@ -297,11 +297,18 @@ function peersBlock({ summary, torch, runs }) {
 
 function targetsBlock(results) {
   const met = ({ wanted, value, most }) => (most ? value <= wanted : value >= wanted);
+  const verdict = (target) => {
+    if (target.value === null) return target.unmet ? 'missed' : '';
+    return met(target) ? 'met' : 'missed';
+  };
   const number = ({ text }, value) => (text.startsWith('selection') ? percent(value, 1) : times(value));
   return table(targetsOf(results), [
     { title: 'sparse training against', of: ({ text }) => text, left: true },
     { title: 'aim', of: (target) => `${target.most ? 'at most' : 'at least'} ${number(target, target.wanted)}` },
-    { title: 'measured', of: (target) => (target.value === null ? 'not measured' : number(target, target.value)) },
-    { title: '', of: (target) => (target.value === null ? '' : met(target) ? 'met' : 'missed'), left: true },
+    {
+      title: 'measured',
+      of: (target) => (target.value === null ? (target.unmet ?? 'not measured') : number(target, target.value)),
+    },
+    { title: '', of: verdict, left: true },
   ]);
 }
