@@ -90,6 +90,10 @@ const RESULTS = {
         shape: { dim: 1024, hiddenDim: 2816, layers: 4 },
         quality: { hiddenL1: 0.001, tokens: 153600 },
       }),
+      oneCase('dim 256', [twin(), row(0.6, 1.2)], {
+        shape: { dim: 256, hiddenDim: 704, layers: 8 },
+        quality: { hiddenL1: 0.001, tokens: 153600 },
+      }),
     ],
   },
   skips: {
@@ -157,7 +161,13 @@ describe('tables', () => {
     expect(blocks.batch).toContain('Crossover: dense is faster at 1 x 128 (f32).');
   });
 
-  it('over size, with what the weights were trained on', () => {
+  it('over size from narrow to wide, with what the weights were trained on', () => {
+    expect(
+      blocks.size
+        .split('\n')
+        .slice(2, 4)
+        .map((line) => cells(line)[1]),
+    ).toEqual(['256', '1024']);
     expect(cells(lineWith(blocks.size, '| 1024')).slice(1, 7)).toEqual([
       '1024',
       '2,816',

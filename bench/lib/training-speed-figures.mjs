@@ -1,7 +1,7 @@
 /** The figures of docs/training-speed.md: results in, `{ file name: SVG }` out, for the parts that are measured. */
 
 import { axis, categories, chart, SERIES_STYLES } from './svg-chart.mjs';
-import { isNatural, isTopK, l1Runs, pairsOf, precisionsOf } from './training-speed-rows.mjs';
+import { bySize, isNatural, isTopK, l1Runs, pairsOf, precisionsOf } from './training-speed-rows.mjs';
 
 export function figuresOf(results) {
   const parts = {
@@ -83,7 +83,8 @@ function batchFigure(cases) {
   return overCases(cases, names, title, 'Speed-up of a training step over its dense twin, by batch and length');
 }
 
-function sizeFigure(cases) {
+function sizeFigure(measured) {
+  const cases = bySize(measured);
   const names = cases.map(({ shape }) => shape.dim);
   const title = 'Speed of a step, dense = 1, by dim';
   return overCases(cases, names, title, 'Speed-up of a training step over its dense twin, by width of the model');

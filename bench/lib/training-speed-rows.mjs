@@ -27,6 +27,11 @@ export function pairsOf(cases) {
   );
 }
 
+/** Cases by width: they are measured in any order. */
+export function bySize(cases) {
+  return [...cases].sort((a, b) => a.shape.dim - b.shape.dim);
+}
+
 export function precisionsOf(rows) {
   return [...new Set(rows.map(({ precision }) => precision))];
 }

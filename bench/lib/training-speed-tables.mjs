@@ -7,7 +7,16 @@
 
 import { table } from './markdown.mjs';
 import { interpolate, staysAbove } from './statistics.mjs';
-import { isDense, isNatural, isNewPeers, isTopK, l1Runs, pairsOf, precisionsOf } from './training-speed-rows.mjs';
+import {
+  bySize,
+  isDense,
+  isNatural,
+  isNewPeers,
+  isTopK,
+  l1Runs,
+  pairsOf,
+  precisionsOf,
+} from './training-speed-rows.mjs';
 import { targetsOf } from './training-speed-targets.mjs';
 
 const MIB = 2 ** 20;
@@ -152,7 +161,7 @@ function batchBlock(cases) {
 }
 
 function sizeBlock(cases) {
-  const pairs = pairsOf(cases);
+  const pairs = pairsOf(bySize(cases));
   return table(pairs, [
     { title: 'dim', of: ({ one }) => one.shape.dim },
     { title: 'hidden', of: ({ one }) => whole(one.shape.hiddenDim) },
