@@ -14,7 +14,7 @@ import { ROOT, readJson } from './lib/processes.mjs';
 import { figuresOf } from './lib/training-speed-figures.mjs';
 import { blocksOf } from './lib/training-speed-tables.mjs';
 
-const PARTS = ['sparsity', 'batch', 'size', 'skips', 'l1', 'wall-clock'];
+const PARTS = ['sparsity', 'batch', 'size', 'skips', 'l1', 'bf16', 'wall-clock'];
 
 /** The results that are on file in `folder`, null for those that are not. */
 export function readResults(folder) {

@@ -70,12 +70,30 @@ const clock = (key, points) => ({
   curve: { points: [], validation: points.map(([seconds, loss]) => ({ seconds, tokens: 1e4 * seconds, loss })) },
 });
 
+const oneRun = (key, losses, validationLoss) => ({
+  key,
+  machine: { text: 'A processor, 2 cores', backend: 'native' },
+  processor: PROCESSOR,
+  quality: { steps: 10, tokens: 2e6, trainLoss: losses.at(-1), validationLoss },
+  curve: {
+    points: losses.map((loss, i) => ({ seconds: i, tokens: 1e6 * (i + 1), loss })),
+    validation: [{ seconds: 9, tokens: 2e6, loss: validationLoss }],
+  },
+});
+
 const RESULTS = {
   sparsity: { cases: [oneCase('sparsity', [twin(), row(0, 1.2), row(0.3, 0.9), row(0.5, 1.1), row(0.7, 1.5)])] },
   batch: { cases: [oneCase('1 x 128', [twin(), row(0.6, 0.95)]), oneCase('8 x 256', [twin(), row(0.6, 1.4)])] },
   size: {
     cases: [
-      oneCase('dim 1024', [twin(), row(0, 1.1), row(0.6, 1.85)], { shape: { dim: 1024, hiddenDim: 2816, layers: 4 } }),
+      oneCase('dim 1024', [twin(), row(0, 1.1), row(0.6, 1.85)], {
+        shape: { dim: 1024, hiddenDim: 2816, layers: 4 },
+        quality: { hiddenL1: 0.001, tokens: 153600 },
+      }),
+      oneCase('dim 256', [twin(), row(0.6, 1.2)], {
+        shape: { dim: 256, hiddenDim: 704, layers: 8 },
+        quality: { hiddenL1: 0.001, tokens: 153600 },
+      }),
     ],
   },
   skips: {
@@ -88,6 +106,9 @@ const RESULTS = {
     ],
   },
   l1: { cases: [l1Case(0.03, 4.2, 0.99, 1.9), l1Case(0, 4, 0.8, 1.4), l1Case(0.003, 4.02, 0.96, 1.65)] },
+  bf16: {
+    cases: [oneRun('f32', [5, 4], 4.1), oneRun('bf16', [5.1, 3.96], 4.141)],
+  },
   'wall-clock': {
     cases: [
       clock('dense', [
@@ -140,6 +161,23 @@ describe('tables', () => {
     expect(blocks.batch).toContain('Crossover: dense is faster at 1 x 128 (f32).');
   });
 
+  it('over size from narrow to wide, with what the weights were trained on', () => {
+    expect(
+      blocks.size
+        .split('\n')
+        .slice(2, 4)
+        .map((line) => cells(line)[1]),
+    ).toEqual(['256', '1024']);
+    expect(cells(lineWith(blocks.size, '| 1024')).slice(1, 7)).toEqual([
+      '1024',
+      '2,816',
+      '4',
+      '100',
+      '153,600',
+      '0.001',
+    ]);
+  });
+
   it('by skip', () => {
     expect(cells(lineWith(blocks.skips, '`up`')).slice(2, 6)).toEqual(['f32', '833', '1.25', '1.20']);
     expect(lineWith(blocks.skips, 'dense twin')).toContain('| 1,000 | - | 1.00 |');
@@ -147,11 +185,23 @@ describe('tables', () => {
 
   it('by coefficient, in ascending order, against coefficient 0', () => {
     const lines = blocks.l1.split('\n').slice(2, 5).map(cells);
-    expect(lines.map((line) => [line[1], line[5], line[8], line[10]])).toEqual([
+    expect(lines.map((line) => [line[1], line[6], line[9], line[11]])).toEqual([
       ['0', '80.0 %', '0.0 %', '1.40'],
       ['0.003', '96.0 %', '+0.5 %', '1.65'],
       ['0.03', '99.0 %', '+5.0 %', '1.90'],
     ]);
+  });
+
+  it('by coefficient, only against a run of the same width and length', () => {
+    const long = l1Case(0.003, 3.9, 0.96, 1.65);
+    long.quality = { ...long.quality, tokens: 2e6 };
+    const lines = blocksOf({ ...RESULTS, l1: { cases: [...RESULTS.l1.cases, long] } }).l1.split('\n');
+    expect(cells(lines[5]).slice(5, 10)).toEqual(['2,000,000', '96.0 %', '3.0 %', '3.900', '-']);
+  });
+
+  it('of bf16 against f32: the losses and how far the curves ever are apart', () => {
+    // 5.1 against 5 is 2 % apart, 3.96 against 4 only 1 %.
+    expect(cells(lineWith(blocks.bf16, '| bf16')).slice(4, 8)).toEqual(['3.960', '4.141', '+1.0 %', '2.00 %']);
   });
 
   it('of losses against seconds: when each run came to the loss of the first', () => {
@@ -179,7 +229,10 @@ describe('targets', () => {
   it('counts a coefficient only where it closes 95 % at no more than 1 % of the loss', () => {
     const text = 'own dense twin, with hiddenL1 at 95 % zeros and more, loss within 1 %';
     expect(value(RESULTS, text)).toBe(1.65);
-    expect(value({ ...RESULTS, l1: { cases: RESULTS.l1.cases.slice(0, 2) } }, text)).toBeNull();
+    const none = { ...RESULTS, l1: { cases: RESULTS.l1.cases.slice(0, 2) } };
+    expect(value(none, text)).toBeNull();
+    expect(cells(lineWith(blocksOf(none).targets, text)).slice(3, 5)).toEqual(['no coefficient is both', 'missed']);
+    expect(cells(lineWith(blocksOf(none).targets, 'the same at dim 1024')).slice(3, 5)).toEqual(['not measured', '']);
   });
 
   it('reads the peers: runs without the L1 term, the best mode, the fastest mode of each precision', () => {

@@ -1,14 +1,15 @@
 /**
  * The study of training speed behind docs/training-speed.md: dense against sparse over sparsity, batch and length, model size, skips, the
- * coefficient of the L1 term; and loss against seconds of finished runs.
+ * coefficient of the L1 term; and of finished runs loss against seconds, and f32 against bf16.
  *
  *   node bench/training-speed.mjs --model runs/d512 --runs runs --text FOLDER [--bench-text FILE]
- *     [--only sparsity,batch,size,skips,l1,wall-clock] [--l1-runs runs/l1-0,runs/l1-1e-3] [--wall-clock dense=runs/a,sparse=runs/b]
- *     [--rounds 5] [--precision f32,bf16] [--sparsity 0.6] [--steps 60] [--sizes 256x8,512x8,1024x4,2048x2] [--tokenizer FILE]
- *     [--threads 2] [--out FOLDER]
+ *     [--only sparsity,batch,size,skips,l1,bf16,wall-clock] [--l1-runs runs/l1-0,runs/l1-1e-3] [--bf16-runs f32=runs/a,bf16=runs/b]
+ *     [--wall-clock dense=runs/a,sparse=runs/b]
+ *     [--rounds 5] [--precision f32,bf16] [--sparsity 0.6] [--sizes 256x8,512x8,1024x4,2048x2] [--steps 150] [--batch-size 8]
+ *     [--hidden-l1 3e-4] [--tokenizer FILE] [--threads 2] [--out FOLDER]
  *
- * --model is a run of the preset d512-l8 that has been trained for some hundred steps. The part `size` trains its own runs for --steps
- * steps below --runs. Each part is a file below bench/results/training-speed/, written after each case: started again, the study goes
+ * --model is a run of the preset d512-l8 that has been trained for some hundred steps. The part `size` trains its own runs below --runs, for
+ * --steps steps of --batch-size sequences with the coefficient --hidden-l1; the bench has batches of 8 always. Each part is a file below bench/results/training-speed/, written after each case: started again, the study goes
  * on with what is missing or was asked differently (delete a file to have its part measured anew). Then: node bench/training-speed-doc.mjs.
  */
 
@@ -27,12 +28,15 @@ const { values: given } = parseArgs({
     'bench-text': text,
     only: text,
     'l1-runs': { ...text, multiple: true, default: [] },
+    'bf16-runs': { ...text, multiple: true, default: [] },
     'wall-clock': { ...text, multiple: true, default: [] },
     rounds: { ...text, default: '5' },
     precision: { ...text, default: 'f32' },
     sparsity: { ...text, default: '0.6' },
-    steps: { ...text, default: '60' },
     sizes: text,
+    steps: { ...text, default: '150' },
+    'batch-size': { ...text, default: '8' },
+    'hidden-l1': { ...text, default: '3e-4' },
     tokenizer: text,
     threads: { ...text, default: '2' },
     out: { ...text, default: path.join(ROOT, 'bench/results/training-speed') },
@@ -41,12 +45,17 @@ const { values: given } = parseArgs({
 
 const listOf = (values) => values.flatMap((value) => value.split(',')).filter(Boolean);
 const l1Runs = listOf(given['l1-runs']);
-const wallClock = listOf(given['wall-clock']).map((entry) => entry.split('='));
+const namedRuns = (values) => listOf(values).map((entry) => entry.split('='));
+const bf16Runs = namedRuns(given['bf16-runs']);
+const wallClock = namedRuns(given['wall-clock']);
 const options = {
   ...given,
   benchText: given['bench-text'] ?? (given.text && firstText(given.text)),
+  batchSize: given['batch-size'],
+  hiddenL1: Number(given['hidden-l1']),
   sizes: given.sizes?.split(',').map((size) => size.split('x').map(Number)),
   l1Runs: l1Runs.length > 0 ? l1Runs : undefined,
+  bf16Runs: bf16Runs.length > 0 ? bf16Runs : undefined,
   wallClock: wallClock.length > 0 ? wallClock : undefined,
 };
 

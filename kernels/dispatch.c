@@ -40,6 +40,9 @@ static int has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports(
 const isa isas[] = {
     {"sse2", qsparse_kernels_sse2, always},
     {"avx2", qsparse_kernels_avx2, has_avx2},
+#ifdef BF16_WITH_AVX2 /* the numbers of bf16 without its speed: scripts/imitate-bf16.mjs */
+    {"avx2bf16", qsparse_kernels_avx2, has_avx2, .bf16 = 1},
+#endif
     {"avx512", qsparse_kernels_avx512, has_avx512},
 #ifdef HAVE_AVX512BF16
     {"avx512bf16", qsparse_kernels_avx512bf16, has_avx512bf16, .bf16 = 1},

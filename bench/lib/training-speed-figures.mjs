@@ -1,7 +1,7 @@
 /** The figures of docs/training-speed.md: results in, `{ file name: SVG }` out, for the parts that are measured. */
 
 import { axis, categories, chart, SERIES_STYLES } from './svg-chart.mjs';
-import { isNatural, isTopK, l1Runs, pairsOf, precisionsOf } from './training-speed-rows.mjs';
+import { bySize, isNatural, isTopK, l1Runs, pairsOf, precisionsOf } from './training-speed-rows.mjs';
 
 export function figuresOf(results) {
   const parts = {
@@ -9,6 +9,7 @@ export function figuresOf(results) {
     batch: batchFigure,
     size: sizeFigure,
     l1: l1Figure,
+    bf16: bf16Figure,
     'wall-clock': wallClockFigure,
   };
   return Object.fromEntries(
@@ -82,7 +83,8 @@ function batchFigure(cases) {
   return overCases(cases, names, title, 'Speed-up of a training step over its dense twin, by batch and length');
 }
 
-function sizeFigure(cases) {
+function sizeFigure(measured) {
+  const cases = bySize(measured);
   const names = cases.map(({ shape }) => shape.dim);
   const title = 'Speed of a step, dense = 1, by dim';
   return overCases(cases, names, title, 'Speed-up of a training step over its dense twin, by width of the model');
@@ -90,7 +92,8 @@ function sizeFigure(cases) {
 
 function l1Figure(cases) {
   const runs = l1Runs(cases);
-  const groups = [...new Set(runs.map(({ quality, precision }) => `dim ${quality.dim}, ${precision}`))];
+  const groupOf = ({ quality, precision }) => `dim ${quality.dim}, ${quality.steps} steps, ${precision}`;
+  const groups = [...new Set(runs.map(groupOf))];
   const coefficients = [...new Set(runs.map(({ quality }) => quality.hiddenL1))].sort((a, b) => a - b);
   const x = categories(coefficients);
   const seriesOf = (value) =>
@@ -99,7 +102,7 @@ function l1Figure(cases) {
       marks: true,
       text: group,
       points: runs
-        .filter((run) => `dim ${run.quality.dim}, ${run.precision}` === group && value(run) !== null)
+        .filter((run) => groupOf(run) === group && value(run) !== null)
         .map((run) => [coefficients.indexOf(run.quality.hiddenL1), value(run)]),
     }));
   const speed = seriesOf(({ sparse }) => sparse.speedupOverDense);
@@ -114,6 +117,27 @@ function l1Figure(cases) {
   const label =
     'Speed-up over the dense twin and validation loss, by coefficient of the L1 term on the hidden activations';
   return chart({ label, panels, legend: [...speed, { style: 'level', text: 'dense' }] });
+}
+
+function bf16Figure(cases) {
+  const millions = (point) => [point.tokens / 1e6, point.loss];
+  const curves = (key, marks) =>
+    cases.map(({ curve }, i) => ({ style: SERIES_STYLES[i % 4], marks, points: curve[key].map(millions) }));
+  const panel = (title, key, marks) => {
+    const series = curves(key, marks);
+    const points = series.flatMap((one) => one.points);
+    const losses = points.map(([, loss]) => loss);
+    const x = axis(0, Math.max(...points.map(([tokens]) => tokens)));
+    return { title, x, y: axis(Math.min(...losses), Math.max(...losses)), series };
+  };
+  return chart({
+    label: 'Training and validation loss by millions of tokens, products in f32 and in bf16',
+    panels: [
+      panel('Training loss (nats), mean of 20 steps, by millions of tokens', 'points', false),
+      panel('Validation loss (nats) by millions of tokens', 'validation', true),
+    ],
+    legend: cases.map(({ key }, i) => ({ style: SERIES_STYLES[i % 4], text: key })),
+  });
 }
 
 function wallClockFigure(cases) {

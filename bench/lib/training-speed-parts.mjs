@@ -43,10 +43,11 @@ export const PARTS = {
       const shape = { dim, layers, hiddenDim: hiddenDimOf(dim), heads: Math.max(1, dim / HEAD_DIM) };
       const run = path.join(options.runs, `size-${dim}-l${layers}`);
       const measured = benchCase(`dim ${dim}`, run, ['--sparsity', `0,${options.sparsity}`], options);
-      const asked = `${measured.asked}, trained for ${options.steps} steps`;
-      const measure = () => {
+      const { steps, batchSize, hiddenL1 } = options;
+      const asked = `${measured.asked}, trained for ${steps} steps of ${batchSize} sequences with hiddenL1 ${hiddenL1}`;
+      const measure = async () => {
         trainOnce(run, shape, options);
-        return { shape, ...measured.measure() };
+        return { shape, quality: qualityOf(await readRecords(run)), ...measured.measure() };
       };
       return { ...measured, asked, measure };
     }),
@@ -62,16 +63,9 @@ export const PARTS = {
       };
     }),
 
-  'wall-clock': (options) =>
-    options.wallClock.map(([name, run]) => ({
-      key: name,
-      asked: `curves of ${runName(run)}`,
-      measure: async () => {
-        const records = await readRecords(run);
-        const { machine, backend } = records.findLast(({ type }) => type === 'run');
-        return { machine: { text: machine, backend }, quality: qualityOf(records), curve: curveOf(records) };
-      },
-    })),
+  bf16: (options) => options.bf16Runs.map(curveCase),
+
+  'wall-clock': (options) => options.wallClock.map(curveCase),
 };
 
 /** 2.75 dim, rounded to whole tiles of 64. */
@@ -86,6 +80,7 @@ export const NEEDS = {
   size: ['runs', 'text'],
   skips: ['model', 'text'],
   l1: ['l1Runs', 'text'],
+  bf16: ['bf16Runs'],
   'wall-clock': ['wallClock'],
 };
 
@@ -106,8 +101,19 @@ function benchCase(key, model, asked, options) {
   return { key, asked: [runName(model), ...args].join(' '), measure };
 }
 
+/** Nothing to measure: the losses of a finished run. */
+function curveCase([name, run]) {
+  const measure = async () => {
+    const records = await readRecords(run);
+    const { machine, backend } = records.findLast(({ type }) => type === 'run');
+    return { machine: { text: machine, backend }, quality: qualityOf(records), curve: curveOf(records) };
+  };
+  return { key: name, asked: `curves of ${runName(run)}`, measure };
+}
+
 /** Fresh weights leave half of the gates open: some steps on text give the gates of a model in training. Goes on where it was stopped. */
-function trainOnce(run, { dim, layers, hiddenDim, heads }, { steps, text, sparsity, threads, tokenizer }) {
+function trainOnce(run, { dim, layers, hiddenDim, heads }, options) {
+  const { steps, text, sparsity, threads, tokenizer, batchSize, hiddenL1 } = options;
   const length = ['--steps', steps, '--threads', threads];
   if (existsSync(path.join(run, 'checkpoints', `step-${String(steps).padStart(6, '0')}`))) return;
   if (existsSync(path.join(run, 'run.json'))) {
@@ -117,8 +123,9 @@ function trainOnce(run, { dim, layers, hiddenDim, heads }, { steps, text, sparsi
   const shape = ['--preset', 'd512-l8', '--dim', dim, '--hidden-dim', hiddenDim, '--layers', layers, '--heads', heads];
   // The rate falls with the width, as it must: too large a one would close gates for good and flatter the speed.
   const rate = ['--lr', 1e-3 * Math.min(1, 512 / dim), '--warmup', Math.ceil(steps / 5)];
-  const method = ['--sparsity', sparsity, '--hidden-l1', 0, '--accumulate', 1, ...rate];
-  const quiet = ['--validate-every', 0, '--sample-every', 0, '--detail-every', 0, '--save-every', 20, '--keep', 1];
+  const batch = ['--batch-size', batchSize, '--accumulate', 1];
+  const method = ['--sparsity', sparsity, '--hidden-l1', hiddenL1, ...batch, ...rate];
+  const quiet = ['--validate-every', 0, '--sample-every', 0, '--detail-every', 10, '--save-every', 50, '--keep', 1];
   const words = tokenizer ? ['--tokenizer', tokenizer] : [];
   qsparse(['train', '--text', text, '--out', run, ...shape, ...method, ...quiet, ...words, ...length].map(String));
 }

@@ -27,21 +27,27 @@ export function pairsOf(cases) {
   );
 }
 
+/** Cases by width: they are measured in any order. */
+export function bySize(cases) {
+  return [...cases].sort((a, b) => a.shape.dim - b.shape.dim);
+}
+
 export function precisionsOf(rows) {
   return [...new Set(rows.map(({ precision }) => precision))];
 }
 
-/** The runs in the order of width and coefficient, each with its validation loss over that of coefficient 0. */
+/** The runs by width, length and coefficient, each with its validation loss over that of coefficient 0 at equal width and length. */
 export function l1Runs(cases) {
   const pairs = pairsOf(cases);
-  const order = ({ one: { quality } }) => quality.dim * 1e6 + quality.hiddenL1;
+  const order = (a, b) => a.dim - b.dim || a.tokens - b.tokens || a.hiddenL1 - b.hiddenL1;
   return pairs
     .map((pair) => {
       const { quality } = pair.one;
-      const base = cases.find((one) => one.quality.hiddenL1 === 0 && one.quality.dim === quality.dim);
+      const isBase = ({ hiddenL1, dim, tokens }) => hiddenL1 === 0 && dim === quality.dim && tokens === quality.tokens;
+      const base = cases.find((one) => isBase(one.quality));
       const known = base && quality.validationLoss !== null && base.quality.validationLoss !== null;
       const lossOverBase = known ? quality.validationLoss / base.quality.validationLoss - 1 : null;
       return { ...pair, quality, lossOverBase };
     })
-    .sort((a, b) => order(a) - order(b));
+    .sort((a, b) => order(a.quality, b.quality));
 }

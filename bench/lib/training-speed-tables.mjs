@@ -1,13 +1,22 @@
 /**
  * The tables of docs/training-speed.md: results in, Markdown out. Nothing is measured and nothing is read here.
  *
- * `results` is `{ sparsity, batch, size, skips, l1, 'wall-clock', peers }`, each as its file has it or null where there is none: then the block
+ * `results` is `{ sparsity, batch, size, skips, l1, bf16, 'wall-clock', peers }`, each as its file has it or null where there is none: then the block
  * says how to measure it.
  */
 
 import { table } from './markdown.mjs';
 import { interpolate, staysAbove } from './statistics.mjs';
-import { isDense, isNatural, isNewPeers, isTopK, l1Runs, pairsOf, precisionsOf } from './training-speed-rows.mjs';
+import {
+  bySize,
+  isDense,
+  isNatural,
+  isNewPeers,
+  isTopK,
+  l1Runs,
+  pairsOf,
+  precisionsOf,
+} from './training-speed-rows.mjs';
 import { targetsOf } from './training-speed-targets.mjs';
 
 const MIB = 2 ** 20;
@@ -24,6 +33,7 @@ const FIGURES = {
   batch: 'Speed-up over the dense twin by batch and length',
   size: 'Speed-up over the dense twin by model size',
   l1: 'Speed-up over the dense twin and validation loss by coefficient of the L1 term',
+  bf16: 'Training and validation loss by tokens, f32 and bf16',
   'wall-clock': 'Validation loss by minutes and by tokens',
 };
 
@@ -35,6 +45,7 @@ export function blocksOf(results) {
     size: sizeBlock,
     skips: skipsBlock,
     l1: l1Block,
+    bf16: bf16Block,
     'wall-clock': wallClockBlock,
   };
   const blocks = Object.entries(parts).map(([name, block]) => {
@@ -150,12 +161,14 @@ function batchBlock(cases) {
 }
 
 function sizeBlock(cases) {
-  const pairs = pairsOf(cases);
+  const pairs = pairsOf(bySize(cases));
   return table(pairs, [
     { title: 'dim', of: ({ one }) => one.shape.dim },
     { title: 'hidden', of: ({ one }) => whole(one.shape.hiddenDim) },
     { title: 'layers', of: ({ one }) => one.shape.layers },
     { title: 'trained steps', of: ({ sparse }) => sparse.step },
+    { title: 'tokens', of: ({ one }) => whole(one.quality.tokens) },
+    { title: 'hiddenL1', of: ({ one }) => one.quality.hiddenL1 },
     ...PAIR_COLUMNS,
     { title: 'natural zeros alone, x dense', of: ({ natural }) => times(natural?.speedupOverDense) },
     { title: 'tensors', of: ({ sparse }) => memory(sparse.peakBytes) },
@@ -197,7 +210,8 @@ function l1Block(cases) {
     { title: 'hiddenL1', of: ({ quality }) => quality.hiddenL1 },
     { title: 'dim', of: ({ quality }) => quality.dim },
     { title: 'precision', of: ({ precision }) => precision, left: true },
-    { title: 'steps', of: ({ quality }) => quality.steps },
+    { title: 'steps', of: ({ quality }) => whole(quality.steps) },
+    { title: 'tokens', of: ({ quality }) => whole(quality.tokens) },
     { title: 'zeros at down', of: ({ sparse }) => percent(sparse.downZeros, 1) },
     { title: 'dead channels', of: ({ quality }) => percent(quality.deadChannels, 1) },
     { title: 'validation loss', of: ({ quality }) => loss(quality.validationLoss) },
@@ -207,6 +221,30 @@ function l1Block(cases) {
     { title: 'tensors', of: ({ sparse }) => memory(sparse.peakBytes) },
     SPREAD_COLUMN,
   ]);
+}
+
+function bf16Block(cases) {
+  const [base] = cases;
+  const relative = (value, to) => value / to - 1;
+  return table(cases, [
+    { title: 'products', of: (one) => one.key, left: true },
+    { title: 'steps', of: ({ quality }) => whole(quality.steps) },
+    { title: 'tokens', of: ({ quality }) => whole(quality.tokens) },
+    { title: 'training loss, last 50 steps', of: ({ quality }) => loss(quality.trainLoss) },
+    { title: 'validation loss', of: ({ quality }) => loss(quality.validationLoss) },
+    {
+      title: 'against the first row',
+      of: ({ quality }) => signed(relative(quality.validationLoss, base.quality.validationLoss)),
+    },
+    { title: 'curves apart, at most', of: ({ curve }) => percent(greatestDistance(curve, base.curve), 2) },
+  ]);
+}
+
+/** The greatest relative distance of two smoothed training losses at the same tokens. */
+function greatestDistance({ points }, base) {
+  const lossAt = new Map(base.points.map((point) => [point.tokens, point.loss]));
+  const common = points.filter(({ tokens }) => lossAt.has(tokens));
+  return Math.max(...common.map((point) => Math.abs(point.loss / lossAt.get(point.tokens) - 1)));
 }
 
 function wallClockBlock(cases) {
@@ -268,11 +306,18 @@ function peersBlock({ summary, torch, runs }) {
 
 function targetsBlock(results) {
   const met = ({ wanted, value, most }) => (most ? value <= wanted : value >= wanted);
+  const verdict = (target) => {
+    if (target.value === null) return target.unmet ? 'missed' : '';
+    return met(target) ? 'met' : 'missed';
+  };
   const number = ({ text }, value) => (text.startsWith('selection') ? percent(value, 1) : times(value));
   return table(targetsOf(results), [
     { title: 'sparse training against', of: ({ text }) => text, left: true },
     { title: 'aim', of: (target) => `${target.most ? 'at most' : 'at least'} ${number(target, target.wanted)}` },
-    { title: 'measured', of: (target) => (target.value === null ? 'not measured' : number(target, target.value)) },
-    { title: '', of: (target) => (target.value === null ? '' : met(target) ? 'met' : 'missed'), left: true },
+    {
+      title: 'measured',
+      of: (target) => (target.value === null ? (target.unmet ?? 'not measured') : number(target, target.value)),
+    },
+    { title: '', of: verdict, left: true },
   ]);
 }

@@ -30,7 +30,7 @@ const MACHINERY = ['dispatch', 'pool', 'memory', 'napi', 'wasm'];
 
 // No -ffast-math: NaN and infinities must behave. No errno and no floating-point traps: nobody reads them, and they
 // forbid the compiler to vectorise a square root. Contraction (a * b + c rounded once) is wanted.
-const COMMON_FLAGS = [
+export const COMMON_FLAGS = [
   '-O3',
   '-std=gnu11',
   '-fPIC',
@@ -126,7 +126,7 @@ export async function buildNative() {
 }
 
 /** The units: a source, its flags, and an object named after the hash of all that it depends on, so that it is compiled once. */
-function listUnits(compiler, bf16) {
+export function listUnits(compiler, bf16) {
   const headers = filesUnder('kernels', (file) => file.endsWith('.h'));
   const kernels = filesUnder(
     'kernels',
