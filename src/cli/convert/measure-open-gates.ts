@@ -2,6 +2,7 @@
 
 import type { Backend } from '../../backend.ts';
 import { Engine } from '../../infer/engine.ts';
+import { SingleSequence } from '../../infer/single-sequence.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { UsageError } from '../../util/errors.ts';
@@ -22,7 +23,8 @@ export async function measureOpenGates(
 ): Promise<number[]> {
   const model = loadModel(path, backend);
   const config = { ...model.config, sparsity: { ...model.config.sparsity, down: 0 } };
-  const engine = new Engine(config, model.parameters, backend);
+  const engine = new Engine(config, model.weights, backend);
+  const sequence = new SingleSequence(engine);
   try {
     const ids = Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`)
       .encode(text)
@@ -33,8 +35,8 @@ export async function measureOpenGates(
       progress.update({ label: 'measuring open gates', done: first, total: ids.length, unit: 'tokens' });
       await new Promise((resolve) => setImmediate(resolve));
       signal.throwIfAborted();
-      engine.reset();
-      engine.prefill(ids.slice(first, first + engine.maxTokens));
+      sequence.reset();
+      sequence.prefill(ids.slice(first, first + engine.maxTokens));
     }
     return engine.statistics.sparsity().down.map((zeros) => 1 - zeros);
   } finally {
