@@ -13,17 +13,7 @@
  */
 
 import { existsSync } from 'node:fs';
-import {
-  Engine,
-  generateText,
-  loadBackend,
-  loadModel,
-  POINTS,
-  Sampler,
-  SingleSequence,
-  Tokenizer,
-  weightsOfParameters,
-} from 'qsparse';
+import { Engine, generateText, loadBackend, loadModel, POINTS, Sampler, Tokenizer, weightsOfParameters } from 'qsparse';
 
 const directory = process.argv[2] ?? 'runs/example';
 if (!existsSync(directory)) await import('./01-train.mjs');
@@ -37,8 +27,7 @@ const engine = new Engine(model.config, weightsOfParameters(model.config, model.
 const options = { sampler: new Sampler({ temperature: 0.7, topP: 0.95, seed: 1 }), maxTokens: 48 };
 const prompt = 'Alice';
 process.stdout.write(`\n${prompt}`);
-for await (const piece of generateText(new SingleSequence(engine), tokenizer, prompt, options))
-  process.stdout.write(piece);
+for await (const piece of generateText(engine, tokenizer, prompt, options)) process.stdout.write(piece);
 
 const percent = (share) => `${(100 * share).toFixed(0)} %`;
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -5,7 +5,6 @@ import { loadBackend } from '../backends/load-backend.ts';
 import { Engine } from '../infer/engine.ts';
 import { type GenerateTextOptions, generateText, type TextResult } from '../infer/generate-text.ts';
 import { Sampler } from '../infer/sampler.ts';
-import { SingleSequence } from '../infer/single-sequence.ts';
 import { loadModel } from '../model/load-model.ts';
 import { weightsOfParameters } from '../model/weights.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -123,7 +122,7 @@ async function stream(
   prompt: string,
   options: GenerateTextOptions,
 ): Promise<{ text: string; result: TextResult }> {
-  const pieces = generateText(new SingleSequence(engine), tokenizer, prompt, options);
+  const pieces = generateText(engine, tokenizer, prompt, options);
   const onTerminal = isTerminal(process.stdout);
   let text = '';
   for (;;) {

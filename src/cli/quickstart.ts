@@ -14,7 +14,6 @@ import { loadBackend } from '../backends/load-backend.ts';
 import { lockRunDirectory } from '../formats/run-lock.ts';
 import { generateText } from '../infer/generate-text.ts';
 import { Sampler } from '../infer/sampler.ts';
-import { SingleSequence } from '../infer/single-sequence.ts';
 import { buildReport } from '../report/build-report.ts';
 import { readRun } from '../report/read-metrics.ts';
 import type { ValidationRecord } from '../train/metrics.ts';
@@ -245,17 +244,14 @@ async function writeSamples(
   signal: AbortSignal,
 ): Promise<Result['samples']> {
   const engine = engineOf(run.trainer.model, backend);
-  const sequence = new SingleSequence(engine);
   const samples: Result['samples'] = [];
   try {
     for (const prompt of PROMPTS) {
-      sequence.reset();
       const sampler = new Sampler({ temperature: 0.7, topP: 0.95, seed: run.trainer.config.seed });
       const room = engine.maxTokens - tokenizer.encode(prompt).length;
       const maxTokens = Math.min(SAMPLE_TOKENS, room);
       let text = '';
-      for await (const piece of generateText(sequence, tokenizer, prompt, { sampler, maxTokens, signal }))
-        text += piece;
+      for await (const piece of generateText(engine, tokenizer, prompt, { sampler, maxTokens, signal })) text += piece;
       samples.push({ prompt, text });
     }
   } finally {

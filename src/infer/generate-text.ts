@@ -9,7 +9,6 @@ import { UsageError } from '../util/errors.ts';
 import { decodeText } from './decode-text.ts';
 import { type GenerateOptions, generateTokens } from './generate-tokens.ts';
 import type { FinishReason, GeneratedToken } from './generation.ts';
-import type { TokenEngine } from './token-engine.ts';
 import type { TokenModel } from './token-model.ts';
 
 export interface GenerateTextOptions extends GenerateOptions {
@@ -35,7 +34,7 @@ type TextTokenizer = Pick<Tokenizer, 'encode' | 'decodeStream' | 'endOfText'>;
  * not fit the context, or is empty and the tokenizer has no end-of-text.
  */
 export async function* generateText(
-  engine: TokenModel | TokenEngine,
+  engine: TokenModel,
   tokenizer: TextTokenizer,
   prompt: string,
   options: GenerateTextOptions,

@@ -14,7 +14,6 @@ import {
   type GenerationOptions,
 } from './generation.ts';
 import type { Speculation } from './speculation.ts';
-import { asTokenModel, type TokenEngine } from './token-engine.ts';
 import type { BatchItem, TokenModel } from './token-model.ts';
 
 export interface GenerateOptions extends GenerationOptions {
@@ -30,12 +29,11 @@ const TURN_EVERY_MS = 20;
  * stops. Throws UsageError for an empty prompt, one longer than the context or a wrong option, and what the model throws.
  */
 export async function* generateTokens(
-  engine: TokenModel | TokenEngine,
+  model: TokenModel,
   promptIds: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedToken, FinishReason> {
   const { signal, speculation, sparsity } = options;
-  const model = asTokenModel(engine);
   checkRequest(model, promptIds, options);
   const sequence = model.createSequence(sparsity === undefined ? {} : { sparsity });
   try {

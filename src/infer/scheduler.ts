@@ -15,7 +15,6 @@ import { turnEventLoop } from '../util/turn-event-loop.ts';
 import { checkRequest, type FinishReason, Generation, type GenerationOptions } from './generation.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import type { Speculation } from './speculation.ts';
-import { asTokenModel, type TokenEngine } from './token-engine.ts';
 import type { BatchItem, SequenceOptions, TokenModel } from './token-model.ts';
 import { TokenQueue, type TokenStream } from './token-queue.ts';
 
@@ -70,8 +69,8 @@ export class Scheduler {
   #isDisposed = false;
 
   /** Nobody else may use the model. Throws UsageError for a limit that is none. */
-  constructor(model: TokenModel | TokenEngine, options: SchedulerOptions = {}) {
-    this.#model = asTokenModel(model);
+  constructor(model: TokenModel, options: SchedulerOptions = {}) {
+    this.#model = model;
     this.#maxQueued = checkCount('maxQueued', options.maxQueued ?? 256);
     this.#maxSequences = limit('maxSequences', options.maxSequences, this.#model.maxSequences);
     this.#maxBatchTokens = limit('maxBatchTokens', options.maxBatchTokens, this.#model.maxBatchTokens);

@@ -9,7 +9,6 @@ import type { Backend } from '../../backend.ts';
 import { Engine } from '../../infer/engine.ts';
 import { generateTokens } from '../../infer/generate-tokens.ts';
 import { Sampler } from '../../infer/sampler.ts';
-import { SingleSequence } from '../../infer/single-sequence.ts';
 import type { Transformer } from '../../model/transformer.ts';
 import { weightsOfParameters } from '../../model/weights.ts';
 import type { TrainingRun } from '../../train/training-run.ts';
@@ -65,12 +64,11 @@ export async function decodeInTurns(
   prompt: readonly number[],
 ): Promise<Pair> {
   const engines = { dense: engineOf(dense, backend), sparse: engineOf(sparse, backend) };
-  const sequences = { dense: new SingleSequence(engines.dense), sparse: new SingleSequence(engines.sparse) };
   const rates: { dense: number[]; sparse: number[] } = { dense: [], sparse: [] };
   try {
     for (let round = 0; round <= DECODING_ROUNDS; round++) {
       for (const name of ['dense', 'sparse'] as const) {
-        const rate = await decodingRate(sequences[name], prompt);
+        const rate = await decodingRate(engines[name], prompt);
         if (round > 0) rates[name].push(rate); // the first one warms the caches and the compiler up
       }
     }
@@ -87,12 +85,11 @@ export function engineOf(model: Transformer, backend: Backend): Engine {
   return new Engine(model.config, weightsOfParameters(model.config, parameters), backend);
 }
 
-async function decodingRate(sequence: SingleSequence, prompt: readonly number[]): Promise<number> {
-  sequence.reset();
-  const maxTokens = Math.min(DECODED_TOKENS, sequence.maxTokens - prompt.length);
+async function decodingRate(engine: Engine, prompt: readonly number[]): Promise<number> {
+  const maxTokens = Math.min(DECODED_TOKENS, engine.maxTokens - prompt.length);
   let count = 0;
   let since = 0;
-  for await (const _ of generateTokens(sequence, prompt, {
+  for await (const _ of generateTokens(engine, prompt, {
     sampler: new Sampler({ temperature: 0, seed: 0 }),
     maxTokens,
   })) {

@@ -9,7 +9,6 @@ import type { Backend } from '../../backend.ts';
 import { Engine } from '../../infer/engine.ts';
 import { generateText } from '../../infer/generate-text.ts';
 import { Sampler } from '../../infer/sampler.ts';
-import { SingleSequence } from '../../infer/single-sequence.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { weightsOfParameters } from '../../model/weights.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
@@ -26,7 +25,6 @@ export class TextSampler {
   readonly #backend: Backend;
   readonly #seed: number;
   #engine: Engine | undefined;
-  #sequence: SingleSequence | undefined;
 
   constructor(config: ModelConfig, tokenizer: Tokenizer, backend: Backend, seed: number) {
     this.#config = config;
@@ -41,11 +39,9 @@ export class TextSampler {
     if (maxTokens < 1) return null;
     const parameters = new Map(trainer.model.parameters.map(({ name, value }) => [name, value]));
     this.#engine ??= new Engine(this.#config, weightsOfParameters(this.#config, parameters), this.#backend);
-    this.#sequence ??= new SingleSequence(this.#engine);
-    this.#sequence.reset();
     const sampler = new Sampler({ temperature: 0.8, seed: this.#seed });
     let text = '';
-    for await (const piece of generateText(this.#sequence, this.#tokenizer, PROMPT, { sampler, maxTokens }))
+    for await (const piece of generateText(this.#engine, this.#tokenizer, PROMPT, { sampler, maxTokens }))
       text += piece;
     return { type: 'sample', step, prompt: PROMPT, text };
   }
