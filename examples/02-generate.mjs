@@ -13,7 +13,7 @@
  */
 
 import { existsSync } from 'node:fs';
-import { Engine, generateText, loadBackend, loadModel, POINTS, Sampler, Tokenizer, weightsOfParameters } from 'qsparse';
+import { Engine, generateText, loadBackend, loadModel, POINTS, Sampler, Tokenizer } from 'qsparse';
 
 const directory = process.argv[2] ?? 'runs/example';
 if (!existsSync(directory)) await import('./01-train.mjs');
@@ -21,7 +21,7 @@ if (!existsSync(directory)) await import('./01-train.mjs');
 const backend = await loadBackend({ notice: console.error });
 const model = loadModel(directory, backend);
 const tokenizer = Tokenizer.fromJson(model.tokenizer);
-const engine = new Engine(model.config, weightsOfParameters(model.config, model.parameters), backend);
+const engine = new Engine(model.config, model.weights, backend);
 
 // The same seed gives the same text, with any number of threads.
 const options = { sampler: new Sampler({ temperature: 0.7, topP: 0.95, seed: 1 }), maxTokens: 48 };

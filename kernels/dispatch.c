@@ -34,7 +34,10 @@ static int has_avx512(void) {
 #ifdef HAVE_AVX512BF16 /* the compiler knows it: scripts/lib/native.mjs */
 extern const kernel qsparse_kernels_avx512bf16[];
 
-static int has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+/* Every processor with the dot product of bf16 has that of bytes too. */
+static int has_avx512bf16(void) {
+  return has_avx512() && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+}
 #endif
 
 const isa isas[] = {

@@ -59,7 +59,7 @@ function instructionSets(arch) {
 const BF16_SETS = {
   x64: {
     name: 'avx512bf16',
-    flags: [...AVX2_FLAGS, ...AVX512_FLAGS, '-mavx512bf16'],
+    flags: [...AVX2_FLAGS, ...AVX512_FLAGS, '-mavx512vnni', '-mavx512bf16'],
     define: '-DHAVE_AVX512BF16',
     probe: '__asm__("vdpbf16ps %zmm0, %zmm0, %zmm0");\nint f(void) { return __builtin_cpu_supports("avx512bf16"); }\n',
   },

@@ -4,21 +4,26 @@ import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
 import { Engine } from '../infer/engine.ts';
 import { type GenerateTextOptions, generateText, type TextResult } from '../infer/generate-text.ts';
+import { measureStepCost } from '../infer/measure-step-cost.ts';
 import { Sampler } from '../infer/sampler.ts';
+import { Speculation } from '../infer/speculation.ts';
 import { loadModel } from '../model/load-model.ts';
-import { weightsOfParameters } from '../model/weights.ts';
+import type { SparsityOverride } from '../model/sparsity-override.ts';
+import { KV_TYPES, type KvType } from '../tensor/kv-slots.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatDuration, formatPercent, formatRate } from '../util/format.ts';
 import {
   addCommonOptions,
   type CommonOptions,
+  parseChoice,
   parseInteger,
   parseNumber,
   parsePositiveInteger,
 } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
+import { parseSparsity } from './shared/sparsity-option.ts';
 import { isTerminal, paint } from './shared/terminal.ts';
 
 interface GenerateOptions extends CommonOptions {
@@ -29,17 +34,23 @@ interface GenerateOptions extends CommonOptions {
   topP: number;
   minP: number;
   repetitionPenalty: number;
+  presencePenalty: number;
+  frequencyPenalty: number;
+  sparsity?: SparsityOverride;
+  kv: KvType;
+  speculate?: boolean;
   stop?: string[];
 }
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint. In a pipe, only the continuation goes
+MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert). In a pipe, only the continuation goes
 to stdout.
-Sampling in this order: repetition penalty, temperature, top-k, top-p, min-p.
+Sampling in this order: repetition, presence and frequency penalty, temperature, top-k, top-p, min-p.
 
 Examples:
   $ qsparse generate runs/book --prompt "Once upon a time"
   $ qsparse generate runs/book --prompt "The end" --temperature 0 --max-tokens 50
+  $ qsparse generate runs/book --prompt "The end" --sparsity 0.7 --speculate
   $ echo "Dear Sir," | qsparse generate runs/book --prompt - --top-p 0.9 --seed 7 --json`;
 
 const collect = (value: string, values: string[] = []): string[] => [...values, value];
@@ -48,7 +59,7 @@ export function register(program: Command): void {
   const command = program
     .command('generate')
     .description('continue a prompt with a trained model')
-    .argument('<model>', 'directory of a run or a checkpoint')
+    .argument('<model>', 'directory of a run, a checkpoint or a packed model')
     .requiredOption('--prompt <text>', 'text to continue; - reads it from stdin')
     .option('--max-tokens <n>', 'most tokens to generate', parsePositiveInteger('--max-tokens'), 200)
     .option('--temperature <t>', '0: always the most probable', parseNumber('--temperature', { min: 0 }), 0.8)
@@ -66,6 +77,21 @@ export function register(program: Command): void {
       parseNumber('--repetition-penalty', { min: 0 }),
       1,
     )
+    .option(
+      '--presence-penalty <x>',
+      'taken from the logits of tokens that were generated',
+      parseNumber('--presence-penalty'),
+      0,
+    )
+    .option('--frequency-penalty <x>', 'the same for each time that they were', parseNumber('--frequency-penalty'), 0)
+    .option('--sparsity <shares>', 'in place of the trained one: 0.6, or qkv=0.6,down=0.9', parseSparsity('--sparsity'))
+    .option(
+      '--kv <type>',
+      `how keys and values are stored: ${KV_TYPES.join(', ')}`,
+      parseChoice('--kv', KV_TYPES),
+      'f32' as const,
+    )
+    .option('--speculate', 'draft tokens from the text itself where that is measured to pay; the text stays the same')
     .option('--stop <text>', 'end before this text; may be given several times', collect)
     .addHelpText('after', HELP);
   addCommonOptions(command).action(generate);
@@ -79,8 +105,13 @@ async function generate(path: string, options: GenerateOptions): Promise<void> {
   const interrupt = onInterrupt();
   try {
     const model = loadModel(path, backend);
-    const engine = new Engine(model.config, weightsOfParameters(model.config, model.parameters), backend);
-    const { maxTokens, stop = [] } = options;
+    const engine = new Engine(model.config, model.weights, backend, { kvType: options.kv });
+    const { maxTokens, stop = [], sparsity: override } = options;
+    const sparsityOption = override === undefined ? {} : { sparsity: override };
+    const speculation = options.speculate
+      ? { speculation: new Speculation({ costOf: measureStepCost(engine, sparsityOption) }) }
+      : {};
+    engine.statistics.clear();
     const { text, result } = await stream(
       output,
       engine,
@@ -91,6 +122,8 @@ async function generate(path: string, options: GenerateOptions): Promise<void> {
         maxTokens,
         stop,
         signal: interrupt.signal,
+        ...sparsityOption,
+        ...speculation,
       },
     );
     const tokensPerSecond = rate(result);

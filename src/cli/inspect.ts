@@ -10,7 +10,6 @@ import type { ModelConfig } from '../model/config.ts';
 import { type LoadedModel, loadModel } from '../model/load-model.ts';
 import { countParameters } from '../model/parameters.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
-import { weightsOfParameters } from '../model/weights.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatBytes, formatCount, formatInteger, formatPercent } from '../util/format.ts';
@@ -60,7 +59,7 @@ export function register(program: Command): void {
   const command = program
     .command('inspect')
     .description('shapes, parameters and activated parameters of a model')
-    .argument('<model>', 'directory of a run or a checkpoint')
+    .argument('<model>', 'directory of a run, a checkpoint or a packed model')
     .option('--text <file>', 'text to measure on (default: a page of English prose)')
     .option('--max-tokens <n>', 'most tokens of it', parsePositiveInteger('--max-tokens'), 4096)
     .option('--layers', 'zeros of every layer too', false)
@@ -75,7 +74,7 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
     const model = loadModel(path, backend);
-    const engine = new Engine(model.config, weightsOfParameters(model.config, model.parameters), backend);
+    const engine = new Engine(model.config, model.weights, backend);
     const ids = Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`)
       .encode(text)
       .slice(0, options.maxTokens);
