@@ -9,7 +9,6 @@
 #include "gemm.c"
 #include "sparse_matmul.c"
 #include "sampled_matmul.c"
-#include "matvec.c"
 #include "weight_matvec.c"
 #include "weight_matmul.c"
 #include "weight_dots.c"

@@ -10,9 +10,6 @@
   X(matmul)                                                                                                            \
   X(sparse_matmul)                                                                                                     \
   X(sampled_matmul)                                                                                                    \
-  X(matvec)                                                                                                            \
-  X(sparse_matvec)                                                                                                     \
-  X(matvec_transposed)                                                                                                 \
   X(weight_matvec)                                                                                                     \
   X(weight_matmul)                                                                                                     \
   X(weight_dots)                                                                                                       \

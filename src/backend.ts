@@ -89,12 +89,6 @@ export interface Kernels {
    * values of `at` are not read.
    */
   sampledMatmul(a: FloatTensor, b: FloatTensor, at: SparseRows, out: FloatTensor): void;
-  /** out [n] = x [k] w [k, n]: one token, dense; w is read once as a stream. */
-  matvec(x: FloatTensor, w: FloatTensor, out: FloatTensor, options?: { accumulate?: boolean }): void;
-  /** out [n] = x [1, k] w [k, n]: one token; only the rows of w at the non-zeros of x are read. */
-  sparseMatvec(x: SparseRows, w: FloatTensor, out: FloatTensor, options?: { accumulate?: boolean }): void;
-  /** out [n] = x [k] w^T, w [n, k]: one token against rows (the output head, tied to the embedding). */
-  matvecTransposed(x: FloatTensor, w: FloatTensor, out: FloatTensor): void;
 
   // ---- products with weights as inference stores them (WeightMatrix) --------------------------------------------------
   /**

@@ -4,6 +4,7 @@ import { kvShapes } from '../tensor/kv-slots.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
 import { type DType, type FloatTensor, sizeOf, type Tensor } from '../tensor/tensor.ts';
 import { newData } from '../tensor/view-of.ts';
+import { f32Weights } from '../tensor/weight-matrix.ts';
 import { BackendError, ShapeError } from '../util/errors.ts';
 import { checkKernels } from './check-kernels.ts';
 
@@ -52,10 +53,9 @@ describe('checkKernels', () => {
     reached.length = 0;
     kernels.matmul(f32([2, 3, 4]), f32([4, 5]), f32([6, 5]));
     kernels.matmul(f32([4, 6]), f32([5, 4]), f32([6, 5]), { transposeA: true, transposeB: true });
-    kernels.matvec(f32([1, 4]), f32([4, 5]), f32([5]));
-    kernels.sparseMatvec(rows(1, 4, [0, 2], [0, 3]), f32([4, 5]), f32([1, 5]));
+    kernels.sparseMatmul(rows(1, 4, [0, 2], [0, 3]), f32([4, 5]), f32([1, 5]));
     kernels.embedding(tensor('i32', [2, 3]), f32([7, 4]), f32([2, 3, 4]));
-    expect(reached).toEqual(['matmul', 'matmul', 'matvec', 'sparseMatvec', 'embedding']);
+    expect(reached).toEqual(['matmul', 'matmul', 'sparseMatmul', 'embedding']);
   });
 
   it('refuses a product over nothing and lists that 32-bit row starts cannot count', () => {
@@ -188,21 +188,23 @@ describe('checkKernels in debug mode', () => {
     listed.value.data[1] = Number.NaN;
     const sparse = () => debug.sparseMatmul(listed, f32([3, 2]), f32([2, 2]));
     expect(refusal(sparse, BackendError)).toContain('[sparseMatmul] NaN in a at row 1, column 2.');
+    const stored = () => debug.weightMatvec(listed, f32Weights(tensor('f32', [3, 2])), tensor('f32', [2, 2]));
+    expect(refusal(stored, BackendError)).toContain('[weightMatvec] NaN in x at row 1, column 2.');
   });
 
   it('finds row lists that are not ascending or leave the matrix', () => {
-    const call = (index: number[]) => () => debug.sparseMatvec(rows(1, 3, [0, 2], index), f32([3, 2]), f32([2]));
+    const call = (index: number[]) => () => debug.sparseMatmul(rows(1, 3, [0, 2], index), f32([3, 2]), f32([1, 2]));
     for (const index of [
       [2, 1],
       [1, 1],
       [0, 3],
       [-1, 0],
     ]) {
-      expect(refusal(call(index), BackendError)).toContain('columns of x in row 0');
+      expect(refusal(call(index), BackendError)).toContain('columns of a in row 0');
     }
     reached.length = 0;
     call([0, 2])();
-    expect(reached).toEqual(['sparseMatvec']);
+    expect(reached).toEqual(['sparseMatmul']);
   });
 
   it('is quiet without `debug`', () => {

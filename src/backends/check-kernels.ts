@@ -87,33 +87,6 @@ function checkProducts(inner: Kernels) {
       expectSize(op, 'out', out, type, nonZeros(at));
       inner.sampledMatmul(a, b, at, out);
     },
-    matvec(x, w, out, options) {
-      const op = 'matvec';
-      const type = floatTypeOf(op, 'x', x);
-      expectMatrix(op, 'w', w, type, rowsOf(w), columnsOf(w));
-      expectSize(op, 'x', x, type, rowsOf(w));
-      expectSize(op, 'out', out, type, columnsOf(w));
-      expectApart(op, 'out', out, 'x', x);
-      inner.matvec(x, w, out, options);
-    },
-    sparseMatvec(x, w, out, options) {
-      const op = 'sparseMatvec';
-      const type = floatTypeOf(op, 'w', w);
-      expectMatrix(op, 'w', w, type, rowsOf(w), columnsOf(w));
-      expectRows(op, 'x', x, type, 1, rowsOf(w));
-      expectSize(op, 'out', out, type, columnsOf(w));
-      expectApart(op, 'out', out, 'x.value', x.value);
-      inner.sparseMatvec(x, w, out, options);
-    },
-    matvecTransposed(x, w, out) {
-      const op = 'matvecTransposed';
-      const type = floatTypeOf(op, 'x', x);
-      expectMatrix(op, 'w', w, type, rowsOf(w), columnsOf(w));
-      expectSize(op, 'x', x, type, columnsOf(w));
-      expectSize(op, 'out', out, type, rowsOf(w));
-      expectApart(op, 'out', out, 'x', x);
-      inner.matvecTransposed(x, w, out);
-    },
   } satisfies Partial<Kernels>;
 }
 

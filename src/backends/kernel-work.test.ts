@@ -75,10 +75,6 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ],
   // 7 of the 3 x 10 elements, over 4 features; of the list 4 starts and 7 indices.
   ['sampledMatmul', [f32(3, 4), f32(10, 4), list(3, 10, 7), f32(7)], work(56, 240, 44 + 4 * 59)],
-  ['matvec', [f32(10), f32(10, 5), f32(5)], work(100, 100, 4 * 65)],
-  ['matvecTransposed', [f32(5), f32(10, 5), f32(10)], work(100, 100, 4 * 65)],
-  // Of w only the rows at the 4 non-zeros; the list is 2 starts, 4 indices, 4 values.
-  ['sparseMatvec', [list(1, 10, 4), f32(10, 5), f32(5)], work(40, 100, 4 * 20 + 40 + 20)],
 
   // Rows of 64 bytes. 7 non-zeros read 7 of them; dense 3 * 10 * 5. A list of 8-bit values: 4 starts, 7 indices, 7 values, 3 scales.
   ['weightMatvec', [list(3, 10, 7), weights(10, 5), f32(3, 5)], work(70, 300, 7 * 64 + 72 + 60)],

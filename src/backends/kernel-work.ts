@@ -34,10 +34,6 @@ const WORK: WorkTable = {
   sparseMatmul: (a, b, out, options) =>
     listProduct(a, widthOf(out, options), bytesOf(a) + productBytes(b, out, options)),
   sampledMatmul: (a, b, at, out) => listProduct(at, columnsOf(a), positionBytes(at) + bytesOf(a, b, out)),
-  matvec: (x, w, out, options) => product(elementsOf(w), bytesOf(x, w, ...written(out, options))),
-  sparseMatvec: (x, w, out, options) =>
-    listProduct(x, columnsOf(w), nonZeros(x) * columnsOf(w) * sizeOf(w) + bytesOf(x, ...written(out, options))),
-  matvecTransposed: (x, w, out) => product(elementsOf(w), bytesOf(x, w, out)),
 
   weightMatvec: (x, w, out, options) =>
     weightProduct(x, w, elementsOfInput(x) * w.rowBytes, [x, ...written(out, options)]),

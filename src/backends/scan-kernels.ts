@@ -6,7 +6,7 @@
  * it, it points at the op that made it. Costs a pass over each input; off unless asked for.
  */
 
-import type { Kernels } from '../backend.ts';
+import type { Kernels, WeightInput } from '../backend.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -32,20 +32,17 @@ export function scanKernels(kernels: Kernels): Kernels {
       scanTensor('sampledMatmul', 'b', b);
       kernels.sampledMatmul(a, b, at, out);
     },
-    matvec(x, w, out, options) {
-      scanTensor('matvec', 'x', x);
-      scanTensor('matvec', 'w', w);
-      kernels.matvec(x, w, out, options);
+    weightMatvec(x, w, out, options) {
+      scanInput('weightMatvec', x);
+      kernels.weightMatvec(x, w, out, options);
     },
-    sparseMatvec(x, w, out, options) {
-      scanRows('sparseMatvec', 'x', x);
-      scanTensor('sparseMatvec', 'w', w);
-      kernels.sparseMatvec(x, w, out, options);
+    weightMatmul(x, w, out, options) {
+      scanInput('weightMatmul', x);
+      kernels.weightMatmul(x, w, out, options);
     },
-    matvecTransposed(x, w, out) {
-      scanTensor('matvecTransposed', 'x', x);
-      scanTensor('matvecTransposed', 'w', w);
-      kernels.matvecTransposed(x, w, out);
+    weightDots(x, w, out, options) {
+      scanInput('weightDots', x);
+      kernels.weightDots(x, w, out, options);
     },
     selectTopK(x, kept, out) {
       scanTensor('selectTopK', 'x', x);
@@ -56,6 +53,13 @@ export function scanKernels(kernels: Kernels): Kernels {
       kernels.transposeRows(a, out);
     },
   };
+}
+
+/** Activations in 8 bits have no NaN but in their scale; their values were looked at when they were selected. */
+function scanInput(op: string, x: WeightInput): void {
+  if (!('value' in x)) scanTensor(op, 'x', x);
+  else if ('scale' in x) scanTensor(op, 'scale of x', x.scale);
+  else scanRows(op, 'x', x);
 }
 
 function scanTensor(op: string, name: string, tensor: Tensor): void {

@@ -6,6 +6,7 @@ import { roundToBf16 } from '../../src/backends/reference/round-to-bf16.ts';
 import { type KvSlots, kvShapes } from '../../src/tensor/kv-slots.ts';
 import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
 import { type FloatTensor, sizeOf, type Tensor, view } from '../../src/tensor/tensor.ts';
+import { f32Weights } from '../../src/tensor/weight-matrix.ts';
 import { differenceOfBits, differenceOfFloats } from './compare.ts';
 import { Values } from './values.ts';
 
@@ -42,7 +43,7 @@ function withTensors(backend: Backend, body: (make: Make) => void): void {
 }
 
 interface Make {
-  float(shape: number[], values?: ArrayLike<number>): FloatTensor;
+  float(shape: number[], values?: ArrayLike<number>): Tensor<'f32'>;
   int(shape: number[]): Tensor<'i32'>;
 }
 
@@ -97,7 +98,7 @@ function attendParts(
   const T = qkv.shape[0] / kv.slots;
   const outWidth = HEADS.nHeads * HEADS.headDim;
   const tokens = parts.flatMap(({ slot, start, rows }) => Array.from({ length: rows }, (_, i) => slot * T + start + i));
-  const batch = make.float([tokens.length, WIDTH]) as Tensor<'f32'>;
+  const batch = make.float([tokens.length, WIDTH]);
   tokens.forEach((token, row) => {
     batch.data.set(view(qkv, [WIDTH], token * WIDTH).data, row * WIDTH);
   });
@@ -107,7 +108,7 @@ function attendParts(
     items.data.set([first, rows, start, slot], 4 * item);
     first += rows;
   });
-  const out = make.float([tokens.length, outWidth]) as Tensor<'f32'>;
+  const out = make.float([tokens.length, outWidth]);
   backend.kernels.storeKv(batch, items, kv);
   backend.kernels.attentionCached(batch, items, kv, 0, out);
   tokens.forEach((token, row) => {
@@ -197,8 +198,8 @@ function productRowsAreIndependent(backend: Backend): void {
     for (let r = 0; r < N; r++) {
       const row = view(x, [1, k], r * k);
       const [denseAlone, sparseAlone] = [make.float([1, n]), make.float([1, n])];
-      backend.kernels.matvec(row, w, denseAlone);
-      backend.kernels.sparseMatvec(select(backend, make, row, kept), w, sparseAlone);
+      backend.kernels.weightMatvec(row, f32Weights(w), denseAlone);
+      backend.kernels.weightMatvec(select(backend, make, row, kept), f32Weights(w), sparseAlone);
       // One token takes other kernels than many: the order of the sums may differ, the values may not.
       expect(
         differenceOfFloats(denseAlone.data, view(dense, [n], r * n).data, Math.sqrt(k)),

@@ -36,11 +36,6 @@ function allInF32(): Case[] {
     ...[1, 7, 33].flatMap((m) => [3, 31, 97].flatMap((n) => [5, 64, 129].flatMap((k) => storageCases(m, n, k)))),
     ...matmulSpecials(),
     ...sparseSpecials(),
-    ...SIZES_N.flatMap((n) => SIZES_K.flatMap((k) => tokenCases(k, n))),
-    ...[
-      [130, 600],
-      [513, 1000],
-    ].flatMap(([k, n]) => tokenCases(k, n)),
     ...largeCases(),
     ...columnCases(),
     ...sampledCases(),
@@ -335,47 +330,4 @@ function bf16Specials(): Case[] {
     ...cases('the largest f32, infinite in bf16', (a) => a.set([3.4028234663852886e38], 40)),
     ...cases('subnormals', (a, b) => void [a.fill(2 ** -130), b.fill(2 ** -130)]),
   ]);
-}
-
-/** The products of one token. */
-function tokenCases(k: number, n: number): Case[] {
-  const magnitude = Math.sqrt(k);
-  const accumulate = (k + n) % 2 === 0;
-  const name = `[${k}] [${k}, ${n}]`;
-  const zeros = [0, 0.6, 1][(k + n) % 3];
-  return [
-    {
-      kernel: 'matvec',
-      name: accumulate ? `${name} accumulate` : name,
-      tensors() {
-        const values = new Values(`matvec ${name}`);
-        const out = f32([n], accumulate ? values.normals(n) : null);
-        return { x: f32([k], values.normals(k)), w: f32([k, n], values.normals(k * n)), out };
-      },
-      call: (kernels, t) => kernels.matvec(t.float('x'), t.float('w'), t.float('out'), { accumulate }),
-      outputs: { out: { magnitude } },
-    },
-    {
-      kernel: 'sparseMatvec',
-      name: `${name} ${zeros * 100} % zeros${accumulate ? '' : ' accumulate'}`,
-      tensors() {
-        const values = new Values(`sparseMatvec ${name}`);
-        const out = f32([n], accumulate ? null : values.normals(n));
-        return { ...rowsSpec('x', values.sparse(k, zeros), 1, k), w: f32([k, n], values.normals(k * n)), out };
-      },
-      call: (kernels, t) =>
-        kernels.sparseMatvec(t.rows('x', 1, k), t.float('w'), t.float('out'), { accumulate: !accumulate }),
-      outputs: { out: { magnitude } },
-    },
-    {
-      kernel: 'matvecTransposed',
-      name,
-      tensors() {
-        const values = new Values(`matvecTransposed ${name}`);
-        return { x: f32([k], values.normals(k)), w: f32([n, k], values.normals(k * n)), out: f32([n], null) };
-      },
-      call: (kernels, t) => kernels.matvecTransposed(t.float('x'), t.float('w'), t.float('out')),
-      outputs: { out: { magnitude } },
-    },
-  ];
 }

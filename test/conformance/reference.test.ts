@@ -104,16 +104,6 @@ describe('products by hand', () => {
     kernels.sparseMatmul(row, f64([2, 1], [5, upper]), out, { precision: 'f32' });
     expect(out.data[0]).toBe(5 * tie + 3 * upper);
   });
-
-  it('products of one token', () => {
-    const out = f64([2]);
-    kernels.matvec(f64([3], [1, 2, 3]), f64([3, 2], b), out);
-    expect([...out.data]).toEqual([58, 64]);
-    kernels.sparseMatvec(sparse(1, 3, [0, 1], [1], [2]), f64([3, 2], b), out, { accumulate: true });
-    expect([...out.data]).toEqual([76, 84]);
-    kernels.matvecTransposed(f64([3], [1, 2, 3]), f64([2, 3], a), out);
-    expect([...out.data]).toEqual([14, 32]);
-  });
 });
 
 describe('rows of stored weights by hand', () => {

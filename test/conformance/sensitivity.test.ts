@@ -60,8 +60,8 @@ const MUTANTS: Record<string, Mutant> = {
     sparseMatmul: (a, b, out, options) => kernels.sparseMatmul(a, b, out, { ...options, precision: 'f32' }),
   },
   'a product rounded to 12 bits': {
-    matvec(x, w, out, options) {
-      kernels.matvec(x, w, out, options);
+    matmul(a, b, out, options) {
+      kernels.matmul(a, b, out, options);
       for (let j = 0; j < out.data.length; j++) out.data[j] *= 1 + 2 ** -12 * (j % 2);
     },
   },

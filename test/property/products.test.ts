@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../src/backend.ts';
 import { roundToBf16 } from '../../src/backends/reference/round-to-bf16.ts';
 import type { FloatTensor } from '../../src/tensor/tensor.ts';
+import { f32Weights } from '../../src/tensor/weight-matrix.ts';
 import { differenceOfFloats } from '../conformance/compare.ts';
 import { Values } from '../conformance/values.ts';
 import { type Arena, PROPERTY_BACKENDS, withArena } from './property-backends.ts';
@@ -158,11 +159,11 @@ for (const { name, missing, create } of PROPERTY_BACKENDS) {
         backend.kernels.matmul(x, w, many);
         for (let r = 0; r < m; r += 7) {
           const row = arena.float([1, k], x.data.subarray(r * k, (r + 1) * k));
-          const expected = arena.float([n], many.data.subarray(r * n, (r + 1) * n));
-          const [dense, sparse, transposed] = [arena.float([n]), arena.float([n]), arena.float([n])];
-          backend.kernels.matvec(row, w, dense);
-          backend.kernels.sparseMatvec(arena.gathered(row), w, sparse);
-          backend.kernels.matvecTransposed(row, wT, transposed);
+          const expected = arena.float([1, n], many.data.subarray(r * n, (r + 1) * n));
+          const [dense, sparse, transposed] = [arena.float([1, n]), arena.float([1, n]), arena.float([1, n])];
+          backend.kernels.weightMatvec(row, f32Weights(w), dense);
+          backend.kernels.weightMatvec(arena.gathered(row), f32Weights(w), sparse);
+          backend.kernels.weightDots(row, f32Weights(wT), transposed);
           for (const got of [dense, sparse, transposed]) expectSame(expected, got, k);
         }
       });

@@ -3,7 +3,14 @@
 import type { Backend } from '../../src/backend.ts';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
 import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
-import { type DataOf, type DType, type FloatTensor, type IntTensor, sizeOf } from '../../src/tensor/tensor.ts';
+import {
+  type DataOf,
+  type DType,
+  type FloatTensor,
+  type IntTensor,
+  sizeOf,
+  type Tensor,
+} from '../../src/tensor/tensor.ts';
 import { type BuiltName, createBuiltBackend, missingReason } from '../conformance/built-backends.ts';
 
 export interface PropertyBackend {
@@ -34,7 +41,7 @@ export class Arena {
     this.backend = backend;
   }
 
-  float(shape: readonly number[], values?: ArrayLike<number>): FloatTensor {
+  float(shape: readonly number[], values?: ArrayLike<number>): Tensor<'f32'> {
     const block = this.backend.allocate('f32', sizeOf(shape));
     this.blocks.push(block);
     if (values) block.data.set(values);

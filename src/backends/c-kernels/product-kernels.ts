@@ -4,9 +4,7 @@ import type { Kernels } from '../../backend.ts';
 import { nonZeros } from '../../tensor/sparse-rows.ts';
 import { bit, type Call } from './call.ts';
 
-type Products = 'matmul' | 'sparseMatmul' | 'sampledMatmul' | 'matvec' | 'sparseMatvec' | 'matvecTransposed';
-
-export function productKernels(call: Call): Pick<Kernels, Products> {
+export function productKernels(call: Call): Pick<Kernels, 'matmul' | 'sparseMatmul' | 'sampledMatmul'> {
   return {
     matmul(a, b, out, options) {
       const [m, stride] = out.shape;
@@ -59,34 +57,6 @@ export function productKernels(call: Call): Pick<Kernels, Products> {
       const k = a.shape[1];
       const work = 2 * out.data.length * k + rows;
       call('sampled_matmul', work, a.address, b.address, start.address, index.address, out.address, rows, cols, k);
-    },
-    matvec(x, w, out, options) {
-      const k = x.data.length;
-      const n = out.data.length;
-      call('matvec', 4 * k * n, x.address, w.address, out.address, k, n, bit(options?.accumulate));
-    },
-    sparseMatvec(x, w, out, options) {
-      const { start, index, value, cols } = x;
-      const n = out.data.length;
-      const work = 4 * (nonZeros(x) + 1) * n;
-      const accumulate = bit(options?.accumulate);
-      call(
-        'sparse_matvec',
-        work,
-        start.address,
-        index.address,
-        value.address,
-        w.address,
-        out.address,
-        cols,
-        n,
-        accumulate,
-      );
-    },
-    matvecTransposed(x, w, out) {
-      const k = x.data.length;
-      const n = out.data.length;
-      call('matvec_transposed', 4 * k * n, x.address, w.address, out.address, k, n);
     },
   };
 }

@@ -16,7 +16,6 @@ import { embedding, embeddingBackward } from './embedding.ts';
 import { countOpenGates, gatherOpenGates, glu, gluBackward, gluRows, gluRowsBackward } from './glu.ts';
 import { attentionCached, storeKv } from './kv-cache.ts';
 import { matmul } from './matmul.ts';
-import { matvec, matvecTransposed, sparseMatvec } from './matvec.ts';
 import { add, copy, fill, scale, sumAbs, sumSquares, transpose } from './reduce.ts';
 import { rmsNorm, rmsNormBackward } from './rms-norm.ts';
 import { rope } from './rope.ts';
@@ -38,7 +37,7 @@ import { quantizeRows, weightDots, weightMatmul, weightMatvec } from './weights.
 
 /** The kernels without any check; `createReferenceBackend` gives them with. */
 const REFERENCE_KERNELS: Kernels = {
-  ...{ matmul, sparseMatmul, sampledMatmul, matvec, sparseMatvec, matvecTransposed },
+  ...{ matmul, sparseMatmul, sampledMatmul },
   ...{ weightMatvec, weightMatmul, weightDots, weightRows, quantizeRows },
   ...{ selectTopK, countNonZeros, gatherNonZeros, transposeRows, scatterRows, gatherAt, maskRows },
   ...{ rescaleRows, rescaleRowsBackward },

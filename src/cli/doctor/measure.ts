@@ -7,7 +7,7 @@
 import type { Backend } from '../../backend.ts';
 import { keptCount } from '../../model/config.ts';
 import type { SparseRows } from '../../tensor/sparse-rows.ts';
-import { view } from '../../tensor/tensor.ts';
+import { f32Weights } from '../../tensor/weight-matrix.ts';
 import { TensorPool } from '../../tensor-pool.ts';
 import {
   bestSeconds,
@@ -62,11 +62,11 @@ function measureStream(
   const kept = keptCount(SPARSITY, stream);
   const { x, w, out } = streamOperands(pool, stream);
   const selected = takeRows(pool, 1, stream, kept);
-  const row = view(x, [1, stream]);
-  const dense = bestSeconds(() => kernels.matvec(x, w, out), minSeconds);
+  const weights = f32Weights(w);
+  const dense = bestSeconds(() => kernels.weightMatvec(x, weights, out), minSeconds);
   const sparse = bestSeconds(() => {
-    kernels.selectTopK(row, kept, selected);
-    kernels.sparseMatvec(selected, w, out);
+    kernels.selectTopK(x, kept, selected);
+    kernels.weightMatvec(selected, weights, out);
   }, minSeconds);
   releaseAll(pool, [w, x, out, selected.start, selected.index, selected.value]);
   pool.trim();

@@ -7,6 +7,7 @@
 
 import type { Backend } from '../../backend.ts';
 import type { FloatTensor, Tensor } from '../../tensor/tensor.ts';
+import { f32Weights } from '../../tensor/weight-matrix.ts';
 import { TensorPool } from '../../tensor-pool.ts';
 
 export interface MeasureSizes {
@@ -34,7 +35,7 @@ export function measurePeaks(backend: Backend, sizes: MeasureSizes = FULL_SIZES)
   const pool = new TensorPool(backend);
   const { kernels } = backend;
   const { x, w, out } = streamOperands(pool, sizes.stream);
-  const read = bestSeconds(() => kernels.matvec(x, w, out), sizes.minSeconds);
+  const read = bestSeconds(() => kernels.weightMatvec(x, f32Weights(w), out), sizes.minSeconds);
   releaseAll(pool, [x, w, out]);
   pool.trim();
   const { a, b, c } = productOperands(pool, sizes.product);
@@ -45,11 +46,11 @@ export function measurePeaks(backend: Backend, sizes: MeasureSizes = FULL_SIZES)
 }
 
 /** One token x and weights w that no cache holds. */
-export function streamOperands(pool: TensorPool, extent: number): { x: FloatTensor; w: FloatTensor; out: FloatTensor } {
+export function streamOperands(pool: TensorPool, extent: number): Record<'x' | 'w' | 'out', Tensor<'f32'>> {
   const w = pool.take('f32', [extent, extent]);
   // Pages never written are all one page of zeros, which the cache would serve.
   w.data.fill(0.01);
-  return { x: ramp(pool, [extent]), w, out: pool.take('f32', [extent]) };
+  return { x: ramp(pool, [1, extent]), w, out: pool.take('f32', [1, extent]) };
 }
 
 export function productOperands(pool: TensorPool, extent: number): { a: FloatTensor; b: FloatTensor; c: FloatTensor } {
@@ -85,7 +86,7 @@ export function bestSeconds(work: () => void, minSeconds: number): number {
 }
 
 /** Distinct values of both signs in no order, as activations are, so that a selection has its usual work. */
-function ramp(pool: TensorPool, shape: readonly number[]): FloatTensor {
+function ramp(pool: TensorPool, shape: readonly number[]): Tensor<'f32'> {
   const tensor = pool.take('f32', shape);
   for (let i = 0; i < tensor.data.length; i++) tensor.data[i] = (((i * 2654435761) >>> 0) / 2 ** 32) * 2 - 1;
   return tensor;
