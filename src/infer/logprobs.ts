@@ -3,10 +3,8 @@
  * the sampler.
  */
 
-import { fastExp } from '../util/fast-exp.ts';
+import { candidates } from './candidates.ts';
 import type { Logits } from './sampler.ts';
-import { selectFront } from './select-front.ts';
-import { vocabularyScratch } from './vocabulary-scratch.ts';
 
 export interface TokenLogprob {
   id: number;
@@ -21,24 +19,16 @@ export interface TokenLogprobs {
   top: TokenLogprob[];
 }
 
-/** Below e^-700 a term adds nothing to a sum of at least 1, and fastExp ends. */
-const SMALLEST_EXPONENT = -700;
-
-/** Of `chosen` and of the `top` most probable tokens (all, where the vocabulary has no more), in f64. Logits are not NaN. */
+/** Of `chosen` and of the `top` most probable tokens (all, where the vocabulary has no more), in f64. Throws QSparseError for NaN. */
 export function logprobsOf(logits: Logits, chosen: number, top: number): TokenLogprobs {
-  const vocabSize = logits.length;
-  const { scores, ids } = vocabularyScratch(vocabSize);
-  scores.set(logits);
-  let largest = -Infinity;
-  for (let id = 0; id < vocabSize; id++) if (scores[id] > largest) largest = scores[id];
-  let sum = 0;
-  for (let id = 0; id < vocabSize; id++) {
-    const exponent = scores[id] - largest;
-    if (exponent > SMALLEST_EXPONENT) sum += fastExp(exponent);
-    ids[id] = id;
-  }
-  const shift = largest + Math.log(sum);
-  const count = top > 0 ? selectFront(ids, vocabSize, scores, top, 'count') : 0;
-  const best = [...ids.subarray(0, count)].sort((a, b) => scores[b] - scores[a] || a - b);
-  return { logprob: scores[chosen] - shift, top: best.map((id) => ({ id, logprob: scores[id] - shift })) };
+  candidates.load(logits);
+  const { scores } = candidates;
+  const largest = scores[candidates.best()];
+  candidates.takeTop(top, -Infinity);
+  const ids = [...candidates.ids].sort((a, b) => scores[b] - scores[a] || a - b);
+  const unshifted = [chosen, ...ids].map((id) => scores[id]);
+  candidates.takeFrom(-Infinity);
+  const shift = largest + Math.log(candidates.weigh(largest, 1));
+  const [logprob, ...others] = unshifted.map((logit) => logit - shift);
+  return { logprob, top: ids.map((id, rank) => ({ id, logprob: others[rank] })) };
 }

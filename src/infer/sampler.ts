@@ -15,11 +15,9 @@
  * always; NaN is an error, since a NaN means that the model broke and any choice would hide it.
  */
 
-import { QSparseError, UsageError } from '../util/errors.ts';
-import { fastExp } from '../util/fast-exp.ts';
+import { UsageError } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
-import { selectFront } from './select-front.ts';
-import { type VocabularyScratch, vocabularyScratch } from './vocabulary-scratch.ts';
+import { candidates } from './candidates.ts';
 
 /**
  * Which tokens may come next, given the ids generated so far: bit `id % 32` of word `floor(id / 32)` is 1 where `id` may; null
@@ -65,9 +63,6 @@ const DEFAULTS: Numbers = {
   seed: 0,
 };
 
-/** Widths, in log-probability below the best, in which the topK tokens are looked for, before all are taken. */
-const TOP_K_WINDOWS = [5, 15];
-
 export class Sampler {
   readonly #options: Numbers;
   readonly #bias: ReadonlyMap<number, number>;
@@ -103,13 +98,12 @@ export class Sampler {
   sample(logits: Logits): number {
     // The callback may sample elsewhere; so it is asked before the shared memory is filled.
     const allowed = this.#allowed?.(this.#generated) ?? null;
-    const vocabSize = logits.length;
-    const scratch = vocabularyScratch(vocabSize);
-    scratch.scores.set(logits);
-    this.#adjust(scratch.scores, vocabSize, allowed);
-    const best = indexOfLargest(scratch.scores, vocabSize);
-    const greedy = this.#options.temperature === 0 || scratch.scores[best] === Infinity;
-    const id = greedy ? best : this.#draw(scratch, vocabSize, scratch.scores[best]);
+    candidates.load(logits);
+    this.#adjust(candidates.scores, logits.length, allowed);
+    const best = candidates.best();
+    const largest = candidates.scores[best];
+    const greedy = this.#options.temperature === 0 || largest === Infinity;
+    const id = greedy ? best : this.#draw(largest, logits.length);
     this.#seen.add(id);
     this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
     this.#generated.push(id);
@@ -137,82 +131,27 @@ export class Sampler {
   }
 
   /** Steps 5 to 9. */
-  #draw({ scores, ids }: VocabularyScratch, vocabSize: number, largest: number): number {
-    const { temperature, topP, minP } = this.#options;
-    let count = this.#candidates({ scores, ids }, vocabSize, largest);
-    for (let i = 0; i < count; i++) {
-      // From here on a score is a weight: the probability in units of the best one's.
-      const exponent = (scores[ids[i]] - largest) / temperature;
-      scores[ids[i]] = exponent > -700 ? fastExp(exponent) : 0;
-    }
-    if (topP < 1) count = selectFront(ids, count, scores, topP * massOf(ids, count, scores), 'mass');
-    if (minP > 0) count = keepAtLeast(ids, count, scores, minP);
-    return drawByWeight(ids, count, scores, this.#prng.next());
-  }
-
-  /** Fills `ids` with what top-k leaves, or with all tokens that can come out at all; returns how many. */
-  #candidates({ scores, ids }: VocabularyScratch, vocabSize: number, largest: number): number {
+  #draw(largest: number, vocabSize: number): number {
     const { temperature, topK, topP, minP } = this.#options;
-    // All tokens below this one together weigh less than the resolution of the random number, 2^-53.
+    // All tokens below this log-probability together weigh less than the resolution of the random number, 2^-53.
     let lowest = -53 * Math.LN2 - Math.log(vocabSize);
     // The shares of top-p count what min-p would drop. A little lower than minP, which is compared with the weights.
     if (topP === 1) lowest = Math.max(lowest, Math.log(minP) - 1e-6);
-    const gather = (width: number) => {
-      // -Infinity stays out at any temperature.
-      const threshold = Math.max(largest + temperature * Math.max(lowest, -width), -Number.MAX_VALUE);
-      let count = 0;
-      for (let id = 0; id < vocabSize; id++) if (scores[id] >= threshold) ids[count++] = id;
-      return count;
-    };
-    if (topK === 0 || topK >= vocabSize) return gather(Infinity);
-    for (const width of TOP_K_WINDOWS) {
-      const count = gather(width);
-      if (count >= topK) return selectFront(ids, count, scores, topK, 'count');
-    }
-    return selectFront(ids, gather(Infinity), scores, topK, 'count');
+    // -Infinity stays out at any temperature.
+    const threshold = Math.max(largest + temperature * lowest, -Number.MAX_VALUE);
+    if (topK > 0) candidates.takeTop(topK, threshold);
+    else candidates.takeFrom(threshold);
+    candidates.weigh(largest, temperature);
+    if (topP < 1) candidates.keepMass(topP);
+    if (minP > 0) candidates.keepAtLeast(minP);
+    return candidates.draw(this.#prng.next());
   }
 }
 
 /** The id of the largest score, the lowest of equals. Throws QSparseError for NaN or where all are -Infinity. */
 export function argmax(scores: Logits): number {
-  const copy = vocabularyScratch(scores.length).scores;
-  copy.set(scores);
-  return indexOfLargest(copy, scores.length);
-}
-
-/** Eight comparisons to a branch: a new maximum is rare, and NaN fails every comparison. */
-function indexOfLargest(scores: Float64Array, count: number): number {
-  let best = 0;
-  let largest = -Infinity;
-  for (let first = 0; first < count; first += 8) {
-    const last = Math.min(first + 8, count);
-    if (
-      last === first + 8 &&
-      scores[first] <= largest &&
-      scores[first + 1] <= largest &&
-      scores[first + 2] <= largest &&
-      scores[first + 3] <= largest &&
-      scores[first + 4] <= largest &&
-      scores[first + 5] <= largest &&
-      scores[first + 6] <= largest &&
-      scores[first + 7] <= largest
-    ) {
-      continue;
-    }
-    for (let id = first; id < last; id++) {
-      if (scores[id] > largest) {
-        largest = scores[id];
-        best = id;
-      } else if (Number.isNaN(scores[id])) {
-        throw new QSparseError('sampler', `the logit of token ${id} is NaN. The checkpoint or a kernel is broken.`);
-      }
-    }
-  }
-  if (largest > -Infinity) return best;
-  throw new QSparseError(
-    'sampler',
-    'no token can be chosen: every logit is -Infinity. The checkpoint is broken, or biases and constraints leave nothing.',
-  );
+  candidates.load(scores);
+  return candidates.best();
 }
 
 function forbidOthers(scores: Float64Array, vocabSize: number, allowed: Uint32Array): void {
@@ -229,29 +168,6 @@ function forbidOthers(scores: Float64Array, vocabSize: number, allowed: Uint32Ar
     if (word === 0) scores.fill(-Infinity, first, last);
     else for (let id = first; id < last; id++) if (((word >>> (id - first)) & 1) === 0) scores[id] = -Infinity;
   }
-}
-
-/** Moves the ids whose weight is at least `least` to the front and returns how many they are. */
-function keepAtLeast(ids: Int32Array, count: number, weights: Float64Array, least: number): number {
-  let kept = 0;
-  for (let i = 0; i < count; i++) if (weights[ids[i]] >= least) ids[kept++] = ids[i];
-  return kept;
-}
-
-function massOf(ids: Int32Array, count: number, weights: Float64Array): number {
-  let mass = 0;
-  for (let i = 0; i < count; i++) mass += weights[ids[i]];
-  return mass;
-}
-
-/** One of `ids[0 .. count)` with probability proportional to its weight, for a uniform number in [0, 1). */
-function drawByWeight(ids: Int32Array, count: number, weights: Float64Array, uniform: number): number {
-  let left = uniform * massOf(ids, count, weights);
-  for (let i = 0; i < count; i++) {
-    left -= weights[ids[i]];
-    if (left < 0) return ids[i];
-  }
-  return ids[count - 1]; // rounding of the sums only
 }
 
 function checkOptions(options: Numbers, logitBias: ReadonlyMap<number, number>): void {
