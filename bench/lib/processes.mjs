@@ -13,12 +13,19 @@ export const ROOT = path.join(import.meta.dirname, '../..');
 const MAIN = path.join(ROOT, 'dist/cli/main.js');
 const MEBIBYTE = 2 ** 20;
 
-/** The object that a program prints. Throws with the last lines of what it said on stderr where it fails. */
+/** The object that a program prints. Throws as `runText`, and where it is no JSON. */
 export function runJson(command, args) {
+  return JSON.parse(runText(command, args));
+}
+
+/** What a program prints. Throws with the last lines of what it said on stderr where it fails. */
+export function runText(command, args) {
   try {
-    return JSON.parse(
-      execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 64 * MEBIBYTE }),
-    );
+    return execFileSync(command, args, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      maxBuffer: 64 * MEBIBYTE,
+    });
   } catch (error) {
     const said = String(error.stderr ?? '')
       .trim()
