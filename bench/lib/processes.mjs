@@ -47,7 +47,10 @@ export function processorFlags() {
   const file = '/proc/cpuinfo';
   if (!existsSync(file)) return null;
   const flags = new Set((readFileSync(file, 'utf8').match(/^(?:flags|Features)\s*:\s*(.*)$/m)?.[1] ?? '').split(/\s+/));
-  const names = ['avx2', 'fma', 'avx512f', 'avx512_bf16', 'amx_bf16', 'asimd', 'bf16'];
+  const names = [
+    ...['avx2', 'fma', 'avx_vnni', 'avx512f', 'avx512_vnni', 'avx512vbmi', 'avx512_bf16', 'amx_bf16'],
+    ...['asimd', 'asimddp', 'bf16'],
+  ];
   return Object.fromEntries(names.map((name) => [name, flags.has(name)]));
 }
 
