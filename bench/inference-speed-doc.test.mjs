@@ -299,8 +299,8 @@ describe('the page', () => {
     const shown = [...text.matchAll(/figures\/(inference-[\w-]+\.svg)/g)].map(([, name]) => name);
     expect(Object.keys(figures).sort()).toEqual(shown.sort());
     for (const svg of Object.values(figures)) expect(svg).not.toMatch(/NaN|undefined|Infinity/);
-    // Two rows of four types; six batches of ours as speed-ups and twice as rates, and six of the peer.
-    expect(figures['inference-roofline.svg'].match(/<circle/g)).toHaveLength(8);
+    // Two rows of four types, as times and as rates; six batches of ours as speed-ups and twice as rates, and six of the peer.
+    expect(figures['inference-roofline.svg'].match(/<circle/g)).toHaveLength(16);
     expect(figures['inference-batch.svg'].match(/<circle/g)).toHaveLength(24);
   });
 

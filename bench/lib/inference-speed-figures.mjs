@@ -61,20 +61,25 @@ function sparsityFigure({ decode, prefill }) {
   return chart({ label, panels, legend: dtypeLegend(all, 'dense') });
 }
 
-/** Both axes in powers of two: what is as far below the memory's rate is as far above the line. */
-function rooflineFigure(rows, { gbPerSecond, source }) {
+/** Time over bytes, both in powers of two, so that the rate of the memory is a straight line; and the rate that each row reached. */
+function rooflineFigure(rows, { gbPerSecond }) {
   const msOf = (megabytes) => megabytes / gbPerSecond;
-  const sizes = rows.map((row) => row.bytesPerToken / 1e6);
-  const x = logAxis(Math.min(...sizes), Math.max(...sizes));
-  const y = logAxis(Math.min(...sizes.map(msOf)), Math.max(...rows.map((row) => row.msPerToken)));
-  const line = { style: 'level', points: sizes.sort((a, b) => a - b).map((size) => [x.at(size), y.at(msOf(size))]) };
-  const series = seriesOf(rows, (row) => [x.at(row.bytesPerToken / 1e6), y.at(row.msPerToken)]);
+  const sizes = rows.map((row) => row.bytesPerToken / 1e6).sort((a, b) => a - b);
+  const size = logAxis(sizes[0], sizes.at(-1));
+  const time = logAxis(msOf(sizes[0]), Math.max(...rows.map((row) => row.msPerToken)));
+  const line = { style: 'level', points: sizes.map((bytes) => [size.at(bytes), time.at(msOf(bytes))]) };
+  const times = seriesOf(rows, (row) => [size.at(row.bytesPerToken / 1e6), time.at(row.msPerToken)]);
+  const sparsity = axis(0, Math.max(...rows.map((row) => row.sparsity)), { format: percent });
+  const rates = seriesOf(rows, (row) => [row.sparsity, row.gbPerSecond]);
+  const rate = axis(0, Math.max(gbPerSecond, ...rows.map((row) => row.gbPerSecond)));
   return chart({
     label:
-      'Milliseconds of a decoded token by the bytes it touches, at each sparsity, beside the time that the memory takes for them',
-    panels: [{ title: 'ms a token by MB a token', x, y, series: [line, ...series] }],
-    legend: dtypeLegend(rows, `${gbPerSecond.toFixed(1)} GB/s`),
-    footer: `The line is the memory, ${source}; a type's dense row is the one furthest to the right.`,
+      'Milliseconds of a decoded token by the bytes it touches, and bytes per second by sparsity, beside the rate of the memory',
+    panels: [
+      { title: 'ms a token, by MB a token', x: size, y: time, series: [line, ...times] },
+      { title: 'GB/s, by sparsity', x: sparsity, y: rate, series: [levelAt(gbPerSecond, sparsity), ...rates] },
+    ],
+    legend: dtypeLegend(rows, `memory, ${gbPerSecond.toFixed(1)} GB/s`),
   });
 }
 

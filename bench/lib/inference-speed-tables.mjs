@@ -104,8 +104,11 @@ function sparsityBlock(results) {
 function rooflineBlock(results) {
   if (rowsOf(results, 'decode').length === 0) return notMeasured('limits,decode');
   const { gbPerSecond, source } = memoryRate(results);
-  const text = `The line is ${gbPerSecond.toFixed(1)} GB/s, ${source}.`;
-  return text + figureText('Milliseconds a token by bytes a token, beside the rate of the memory', 'roofline');
+  const text = `The line is ${gbPerSecond.toFixed(1)} GB/s, ${source}. The rightmost point of a type is its dense token.`;
+  return (
+    text +
+    figureText('Milliseconds a token by bytes a token, and the rate of each, beside that of the memory', 'roofline')
+  );
 }
 
 // ---- parts ------------------------------------------------------------------------------------------------------------
