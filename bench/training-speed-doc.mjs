@@ -6,11 +6,10 @@
  * The prose between the tables is written by hand and stays as it is.
  */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { writeDocument } from './lib/document.mjs';
 import { fillBlocks } from './lib/markdown.mjs';
-import { ROOT, readJson } from './lib/processes.mjs';
+import { readJson } from './lib/processes.mjs';
 import { figuresOf } from './lib/training-speed-figures.mjs';
 import { blocksOf } from './lib/training-speed-tables.mjs';
 
@@ -27,19 +26,4 @@ export function generate(text, results) {
   return { text: fillBlocks(text, blocksOf(results)), figures: figuresOf(results) };
 }
 
-function main() {
-  const { values } = parseArgs({
-    options: {
-      results: { type: 'string', default: path.join(ROOT, 'bench/results') },
-      doc: { type: 'string', default: path.join(ROOT, 'docs/training-speed.md') },
-      figures: { type: 'string', default: path.join(ROOT, 'docs/figures') },
-    },
-  });
-  const { text, figures } = generate(readFileSync(values.doc, 'utf8'), readResults(values.results));
-  writeFileSync(values.doc, text);
-  mkdirSync(values.figures, { recursive: true });
-  for (const [name, svg] of Object.entries(figures)) writeFileSync(path.join(values.figures, name), svg);
-  console.log(`wrote ${values.doc} and ${Object.keys(figures).length} figures`);
-}
-
-if (process.argv[1] === import.meta.filename) main();
+if (process.argv[1] === import.meta.filename) writeDocument('training-speed.md', generate, readResults);

@@ -16,7 +16,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { processorFlags, ROOT, readJson, writeJson } from './lib/processes.mjs';
+import { ROOT } from './lib/processes.mjs';
+import { measurePart } from './lib/study.mjs';
 import { NEEDS, PARTS } from './lib/training-speed-parts.mjs';
 
 const text = { type: 'string' };
@@ -69,30 +70,12 @@ function firstText(place) {
   return path.join(place, first);
 }
 
-async function measurePart(part) {
-  const file = path.join(given.out, `${part}.json`);
-  const found = readJson(file)?.cases ?? [];
-  const cases = PARTS[part](options);
-  const done = new Map(found.map((entry) => [entry.key, entry]));
-  for (const { key, asked, measure } of cases) {
-    if (done.get(key)?.asked === asked) {
-      console.log(`${part}: ${key} is on file`);
-      continue;
-    }
-    console.log(`${part}: ${key}`);
-    const begin = performance.now();
-    done.set(key, { key, asked, processor: processorFlags(), ...(await measure()) });
-    writeJson(file, { bench: 'training-speed', part, cases: [...done.values()] });
-    console.log(`${part}: ${key} took ${Math.round((performance.now() - begin) / 1000)} s`);
-  }
-}
-
 const parts = given.only?.split(',') ?? Object.keys(PARTS);
 for (const part of parts) {
   if (!PARTS[part]) throw new Error(`--only: expected some of ${Object.keys(PARTS).join(', ')}, got ${part}.`);
   const missing = NEEDS[part].filter((name) => options[name] === undefined);
   const flags = missing.map((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
-  if (missing.length === 0) await measurePart(part);
+  if (missing.length === 0) await measurePart('training-speed', part, PARTS[part](options), given.out);
   else if (given.only) throw new Error(`${part} needs ${flags.join(', ')}.`);
   else console.log(`${part}: left out, it needs ${flags.join(', ')}`);
 }

@@ -13,12 +13,19 @@ export const ROOT = path.join(import.meta.dirname, '../..');
 const MAIN = path.join(ROOT, 'dist/cli/main.js');
 const MEBIBYTE = 2 ** 20;
 
-/** The object that a program prints. Throws with the last lines of what it said on stderr where it fails. */
+/** The object that a program prints. Throws as `runText`, and where it is no JSON. */
 export function runJson(command, args) {
+  return JSON.parse(runText(command, args));
+}
+
+/** What a program prints. Throws with the last lines of what it said on stderr where it fails. */
+export function runText(command, args) {
   try {
-    return JSON.parse(
-      execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 64 * MEBIBYTE }),
-    );
+    return execFileSync(command, args, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      maxBuffer: 64 * MEBIBYTE,
+    });
   } catch (error) {
     const said = String(error.stderr ?? '')
       .trim()
@@ -40,7 +47,10 @@ export function processorFlags() {
   const file = '/proc/cpuinfo';
   if (!existsSync(file)) return null;
   const flags = new Set((readFileSync(file, 'utf8').match(/^(?:flags|Features)\s*:\s*(.*)$/m)?.[1] ?? '').split(/\s+/));
-  const names = ['avx2', 'fma', 'avx512f', 'avx512_bf16', 'amx_bf16', 'asimd', 'bf16'];
+  const names = [
+    ...['avx2', 'fma', 'avx_vnni', 'avx512f', 'avx512_vnni', 'avx512vbmi', 'avx512_bf16', 'amx_bf16'],
+    ...['asimd', 'asimddp', 'bf16'],
+  ];
   return Object.fromEntries(names.map((name) => [name, flags.has(name)]));
 }
 

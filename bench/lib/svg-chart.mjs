@@ -37,6 +37,29 @@ export function categories(names) {
   return { min: -0.3, max: names.length - 0.7, ticks: names.map((name, i) => [i, name]) };
 }
 
+/** Powers of two that span min .. max; `at(value)` is the place of a value on it. */
+export function logAxis(min, max) {
+  const [first, last] = [Math.floor(Math.log2(min)), Math.ceil(Math.log2(max))];
+  const powers = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  return { min: first, max: last, ticks: powers.map((power) => [power, String(2 ** power)]), at: Math.log2 };
+}
+
+/** Speed-ups, with 1, where dense is, among them. */
+export function speedupAxis(values) {
+  return axis(Math.min(1, ...values), Math.max(1, ...values));
+}
+
+/** A line across an axis to compare with. */
+export function levelAt(value, { min, max }) {
+  return {
+    style: 'level',
+    points: [
+      [min, value],
+      [max, value],
+    ],
+  };
+}
+
 /** A text for XML, in content or in attributes. */
 function escapeXml(text) {
   return String(text).replace(/[&<>"]/g, (char) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[char]);

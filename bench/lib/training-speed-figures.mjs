@@ -1,6 +1,6 @@
 /** The figures of docs/training-speed.md: results in, `{ file name: SVG }` out, for the parts that are measured. */
 
-import { axis, categories, chart, SERIES_STYLES } from './svg-chart.mjs';
+import { axis, categories, chart, levelAt, SERIES_STYLES, speedupAxis } from './svg-chart.mjs';
 import { bySize, isNatural, isTopK, l1Runs, pairsOf, precisionsOf } from './training-speed-rows.mjs';
 
 export function figuresOf(results) {
@@ -20,21 +20,6 @@ export function figuresOf(results) {
 }
 
 const percent = (share) => `${Math.round(100 * share)} %`;
-
-/** Speed-ups with the dense twin at 1. */
-function speedupAxis(values) {
-  return axis(Math.min(1, ...values), Math.max(1, ...values));
-}
-
-function levelAt(value, { min, max }) {
-  return {
-    style: 'level',
-    points: [
-      [min, value],
-      [max, value],
-    ],
-  };
-}
 
 function sparsityFigure(cases) {
   const rows = cases.flatMap((one) => one.rows);

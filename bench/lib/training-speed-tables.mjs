@@ -6,6 +6,8 @@
  */
 
 import { table } from './markdown.mjs';
+import { memory, percent, times, whole } from './number-text.mjs';
+import { originsText } from './origins.mjs';
 import { interpolate, staysAbove } from './statistics.mjs';
 import {
   bySize,
@@ -19,11 +21,6 @@ import {
 } from './training-speed-rows.mjs';
 import { targetsOf } from './training-speed-targets.mjs';
 
-const MIB = 2 ** 20;
-const percent = (share, digits = 0) => (share === null ? '-' : `${(100 * share).toFixed(digits)} %`);
-const times = (ratio) => (typeof ratio === 'number' ? ratio.toFixed(2) : '-');
-const whole = (value) => Math.round(value).toLocaleString('en-US');
-const memory = (bytes) => `${whole(bytes / MIB)} MiB`;
 const loss = (value) => (value === null ? '-' : value.toFixed(3));
 const minutes = (seconds) => (seconds === null ? '-' : `${(seconds / 60).toFixed(1)} min`);
 
@@ -64,27 +61,8 @@ function notMeasured(command) {
 
 // ---- where the numbers come from --------------------------------------------------------------------------------------
 
-function machineBlock(results) {
-  const origins = new Map();
-  const add = (what, { machine, processor, commit }) => {
-    const flags = Object.keys(processor ?? {}).filter((flag) => processor[flag]);
-    const described = machine.text ?? `${machine.cpu}, ${machine.cores} cores, ${machine.os}, Node ${machine.node}`;
-    const line = `${described}; ${machine.backend}; instructions: ${flags.join(', ') || 'unknown'}`;
-    const found = origins.get(line) ?? { parts: new Set(), commits: new Set() };
-    found.parts.add(what);
-    if (commit) found.commits.add(commit);
-    origins.set(line, found);
-  };
-  for (const [name, result] of Object.entries(results)) {
-    if (name === 'peers') isNewPeers(result) && add('PyTorch', result);
-    else for (const one of result?.cases ?? []) add(name, one);
-  }
-  if (origins.size === 0) return 'Nothing is measured yet.';
-  return [...origins]
-    .map(
-      ([line, { parts, commits }]) => `- ${[...parts].join(', ')}: ${line}; commit ${[...commits].join(', ') || '-'}`,
-    )
-    .join('\n');
+function machineBlock({ peers, ...parts }) {
+  return originsText({ ...parts, PyTorch: isNewPeers(peers) && { cases: [peers] } });
 }
 
 // ---- parts ------------------------------------------------------------------------------------------------------------
