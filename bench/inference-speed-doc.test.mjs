@@ -52,7 +52,7 @@ const peer = (type, tokensPerSecond, batch = 1) => ({
   type,
   batch,
   tokensPerSecond,
-  rates: [],
+  rates: [0.5 * tokensPerSecond, 1.25 * tokensPerSecond],
   spread: 0,
   build: 'b1',
 });
@@ -231,8 +231,10 @@ describe('tables', () => {
       '88.0',
       '1.00',
       '2.60',
+      // 88 over 1.25 times 80.
+      '0.88',
     ]);
-    expect(lineWith(blocks.peers, '| decode, 95 % closed gates')).toContain('| 10.0 | 30.0 | 1.00 | 3.20 |');
+    expect(lineWith(blocks.peers, '| decode, 95 % closed gates')).toContain('| 10.0 | 30.0 | 1.00 | 3.20 | 2.40 |');
   });
 
   it('over batches: beside 1 / (1 - S^B)', () => {

@@ -93,6 +93,10 @@ function peersBlock(results) {
     { title: `${percent(AIM_SPARSITY)}, tokens/s`, of: ({ sparse }) => rate(sparse?.tokensPerSecond) },
     { title: 'dense, x llama.cpp', of: ({ dense, peer }) => times(dense?.over[peer.type]) },
     { title: `${percent(AIM_SPARSITY)}, x llama.cpp`, of: ({ sparse, peer }) => times(sparse?.over[peer.type]) },
+    {
+      title: 'x its best round',
+      of: ({ sparse, peer }) => times(sparse && sparse.tokensPerSecond / Math.max(...peer.rates)),
+    },
   ]);
 }
 
