@@ -1,6 +1,7 @@
 /** Products with weights as inference stores them, and the 8-bit activations that they take. */
 
 import type { Kernels, WeightInput } from '../../backend.ts';
+import { nonZeros } from '../../tensor/sparse-rows.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { WeightMatrix, WeightType } from '../../tensor/weight-matrix.ts';
 import { bit, type Call } from './call.ts';
@@ -49,7 +50,7 @@ export function weightKernels(call: Call): Pick<Kernels, Weights> {
       const tokens = 'data' in x ? x.data.length / w.cols : x.rows;
       call(
         'weight_dots',
-        2 * out.data.length * w.cols,
+        2 * (at ? nonZeros(at) : out.data.length) * w.cols,
         value.address,
         'scale' in x ? x.scale.address : 0,
         w.data.address,
