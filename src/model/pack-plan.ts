@@ -53,7 +53,7 @@ export function planPacking(config: ModelConfig, options: PackOptions): StoredTe
 }
 
 /** What a table is stored in beside projections of `dtype`: 2 bits are too few for the words themselves. */
-export function tableType(dtype: WeightType): WeightType {
+function tableType(dtype: WeightType): WeightType {
   return dtype === 'ternary' ? 'int8' : dtype;
 }
 
@@ -88,7 +88,7 @@ function storedTensor(
 }
 
 /** [rows], or [groups, cols]; null for weight types without a scale. */
-export function scaleShape(
+function scaleShape(
   { rows, cols, scaleAxis }: Pick<MatrixRole, 'rows' | 'cols' | 'scaleAxis'>,
   dtype: WeightType,
   groupRows: number,

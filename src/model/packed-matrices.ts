@@ -73,11 +73,6 @@ export function sourceOf({ parameter, columns, transposed }: MatrixRole, data: F
   return transposed ? transposedView(view) : view;
 }
 
-/** Weights in all of the matrices; those of a table that is embedding and head count once. */
-export function countWeights(roles: readonly MatrixRole[]): number {
-  return roles.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
-}
-
 function whole(name: string, parameter: ParameterInfo): MatrixRole {
   const [rows, cols] = parameter.shape;
   const columns = { first: 0, count: cols };

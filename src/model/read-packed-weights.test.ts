@@ -76,6 +76,11 @@ describe.each(TARGETS)('a packed model on %s', (name, missing, create) => {
       const expected = contentOf(
         packWeights(workspace.run.model.config, workspace.parameters, options, new Arena(createReferenceBackend())),
       );
+      const arena = new Arena(backend);
+      expect(contentOf(packWeights(workspace.run.model.config, workspace.parameters, options, arena))).toEqual(
+        expected,
+      );
+      arena.free();
       for (const mmap of [true, false]) {
         const model = loadModel(path, backend, { mmap });
         expect(contentOf(model.weights)).toEqual(expected);
