@@ -40,7 +40,6 @@ export {
   writeSafetensors,
 } from './formats/safetensors.ts';
 export type { SafetensorsDType, SafetensorsHeader, TensorInfo } from './formats/safetensors-header.ts';
-// ---- many requests over one engine, and what comes with their tokens
 export { decodeText, type TextDecoding } from './infer/decode-text.ts';
 // ---- inference
 export { Engine, type EngineOptions } from './infer/engine.ts';
@@ -49,8 +48,7 @@ export { type GenerateOptions, generateTokens } from './infer/generate-tokens.ts
 export type { FinishReason, GeneratedToken, GenerationOptions } from './infer/generation.ts';
 export { logprobsOf, type TokenLogprob, type TokenLogprobs } from './infer/logprobs.ts';
 export { type MeasureStepCostOptions, measureStepCost } from './infer/measure-step-cost.ts';
-export type { AllowedTokens } from './infer/sampler.ts';
-export { argmax, type Logits, Sampler, type SamplerOptions } from './infer/sampler.ts';
+export { type AllowedTokens, argmax, type Logits, Sampler, type SamplerOptions } from './infer/sampler.ts';
 export { Scheduler, type SchedulerOptions } from './infer/scheduler.ts';
 export { type DraftHistory, Speculation, type SpeculationOptions } from './infer/speculation.ts';
 export type { TokenStream, Usage } from './infer/token-queue.ts';
