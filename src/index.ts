@@ -41,14 +41,20 @@ export {
   writeSafetensors,
 } from './formats/safetensors.ts';
 export type { SafetensorsDType, SafetensorsHeader, TensorInfo } from './formats/safetensors-header.ts';
+export { decodeText, type TextDecoding } from './infer/decode-text.ts';
 // ---- inference
 export { Engine, type EngineOptions } from './infer/engine.ts';
 export { type GenerateTextOptions, generateText, type TextResult } from './infer/generate-text.ts';
 export { type GenerateOptions, generateTokens } from './infer/generate-tokens.ts';
 export type { FinishReason, GeneratedToken, GenerationOptions } from './infer/generation.ts';
-export { argmax, type Logits, Sampler, type SamplerOptions } from './infer/sampler.ts';
+export { logprobsOf, type TokenLogprob, type TokenLogprobs } from './infer/logprobs.ts';
+export { type MeasureStepCostOptions, measureStepCost } from './infer/measure-step-cost.ts';
+export { type AllowedTokens, argmax, type Logits, Sampler, type SamplerOptions } from './infer/sampler.ts';
+export { Scheduler, type SchedulerOptions } from './infer/scheduler.ts';
 export { SingleSequence } from './infer/single-sequence.ts';
+export { type DraftHistory, Speculation, type SpeculationOptions } from './infer/speculation.ts';
 export type { BatchItem, SequenceOptions, TokenModel, TokenSequence } from './infer/token-model.ts';
+export type { TokenStream, Usage } from './infer/token-queue.ts';
 export type { ProjectionPart, ZeroCounts } from './infer/zero-counts.ts';
 // ---- the model
 export {
@@ -134,4 +140,12 @@ export {
 } from './train/trainer.ts';
 export { TrainingRun, type TrainingRunOptions } from './train/training-run.ts';
 // ---- errors: one class for each kind of cause, all of them QSparseError
-export { BackendError, FormatError, QSparseError, ShapeError, TrainingError, UsageError } from './util/errors.ts';
+export {
+  BackendError,
+  BusyError,
+  FormatError,
+  QSparseError,
+  ShapeError,
+  TrainingError,
+  UsageError,
+} from './util/errors.ts';

@@ -52,7 +52,19 @@ describe.skipIf(!isBuilt)('examples', { timeout: 120_000 }, () => {
     expect(output).toMatch(/^saved .*step-000300$/m);
   });
 
+  it('03-many-sequences serves six texts, goes on with one of them, and gives one up', async () => {
+    const output = await runExample('03-many-sequences.mjs');
+    for (const prompt of ['Alice', 'The Queen', 'The White Rabbit', 'Down', 'She said', 'The Hatter']) {
+      expect(output).toMatch(new RegExp(`^${prompt} +\\S`, 'm'));
+    }
+    const [, cached, prompt] = /^went on: (\d+) of (\d+) tokens/m.exec(output) ?? [];
+    expect(Number(cached)).toBeGreaterThan(0.5 * Number(prompt));
+    expect(Number(cached)).toBeLessThan(Number(prompt));
+    for (const share of [0, 30, 60, 90]) expect(output).toMatch(new RegExp(`^${share} % zeros +\\S`, 'm'));
+    expect(output).toMatch(/^given up: after \d+ tokens$/m);
+  });
+
   it('all of them are run here', () => {
-    expect(readdirSync(EXAMPLES).sort()).toEqual(['01-train.mjs', '02-generate.mjs']);
+    expect(readdirSync(EXAMPLES).sort()).toEqual(['01-train.mjs', '02-generate.mjs', '03-many-sequences.mjs']);
   });
 });
