@@ -17,16 +17,7 @@
  */
 
 import { existsSync } from 'node:fs';
-import {
-  decodeText,
-  Engine,
-  loadBackend,
-  loadModel,
-  Sampler,
-  Scheduler,
-  Tokenizer,
-  weightsOfParameters,
-} from 'qsparse';
+import { decodeText, Engine, loadBackend, loadModel, Sampler, Scheduler, Tokenizer } from 'qsparse';
 
 const directory = process.argv[2] ?? 'runs/example';
 if (!existsSync(directory)) await import('./01-train.mjs');
@@ -34,8 +25,7 @@ if (!existsSync(directory)) await import('./01-train.mjs');
 const backend = await loadBackend({ notice: console.error });
 const model = loadModel(directory, backend);
 const tokenizer = Tokenizer.fromJson(model.tokenizer);
-const weights = weightsOfParameters(model.config, model.parameters);
-const engine = new Engine(model.config, weights, backend, { maxSequences: 4 });
+const engine = new Engine(model.config, model.weights, backend, { maxSequences: 4 });
 const scheduler = new Scheduler(engine);
 
 /** The text that follows, and what the request used. Each request needs a sampler of its own. */
@@ -55,7 +45,9 @@ texts.forEach(({ text }, i) => {
   print(prompts[i], text);
 });
 
-const further = await complete(`${prompts[0]}${texts[0].text} and then`);
+// Four sequences are kept: those of the last two are among them, whoever came to an end first.
+const last = texts[4].text.length > texts[5].text.length ? 4 : 5;
+const further = await complete(`${prompts[last]}${texts[last].text} and then`);
 print('... and then', further.text);
 const { cachedTokens, promptTokens } = further.usage;
 console.log(`went on: ${cachedTokens} of ${promptTokens} tokens of the prompt were there already`);

@@ -125,7 +125,7 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
   const activatedParameters = parameters - blocks + activated - unusedRows;
 
   output.line(`${model.path}, step ${formatInteger(model.step)}`);
-  for (const [name, value] of shapeLines(config, model.bytes)) output.line(`${name.padEnd(22)}${value}`);
+  for (const [name, value] of shapeLines(config, model)) output.line(`${name.padEnd(22)}${value}`);
   output.line(`${'parameters'.padEnd(22)}${formatCount(parameters)}`);
   output.line(`${'activated per token'.padEnd(22)}${formatCount(activatedParameters)}, head and norms included`);
   output.line(
@@ -153,7 +153,7 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
   });
 }
 
-function shapeLines(config: ModelConfig, bytes: number): [string, string][] {
+function shapeLines(config: ModelConfig, { bytes, dtypes }: LoadedModel): [string, string][] {
   const { dim, hiddenDim, nLayers, nHeads, nKvHeads, headDim, vocabSize, seqLen } = config;
   const { activation, sparsity, tiedEmbeddings, rescale } = config;
   const share = (value: number | readonly number[]) => (typeof value === 'number' ? String(value) : 'by layer');
@@ -166,6 +166,6 @@ function shapeLines(config: ModelConfig, bytes: number): [string, string][] {
     ['context', `${formatInteger(seqLen)} tokens`],
     ['gate', activation],
     ['sparsity', `${points}, down ${down}${rescale === 'l2' ? '; re-scaled' : ''}`],
-    ['weights', `${formatBytes(bytes)} in f32`],
+    ['weights', `${formatBytes(bytes)}: projections ${dtypes.projections.join(', ')}, head ${dtypes.head}`],
   ];
 }
