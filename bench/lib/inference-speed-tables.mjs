@@ -166,8 +166,6 @@ function batchBlock(rows) {
     { title: 'sparse, tokens/s together', of: (row) => rate(row.tokensPerSecond) },
     SPEEDUP,
     { title: 'limit 1 / (1 - S^B)', of: (row) => times(batchLimit(row.sparsity, row.batch)) },
-    BYTES,
-    BANDWIDTH,
     SPREAD,
   ]);
 }
