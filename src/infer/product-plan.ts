@@ -25,10 +25,10 @@ interface Crossings {
 }
 
 const CROSSINGS: Readonly<Record<WeightType, Crossings>> = {
-  f32: { tileTokens: 24, gemmTokens: 24, tileDensity: 0.65, tileOverStream: 0.65 },
-  bf16: { tileTokens: 16, gemmTokens: 24, tileDensity: 0.65, tileOverStream: 0.5 },
+  f32: { tileTokens: 16, gemmTokens: 16, tileDensity: 0.65, tileOverStream: 0.65 },
+  bf16: { tileTokens: 16, gemmTokens: 16, tileDensity: 0.65, tileOverStream: 0.5 },
   int8: { tileTokens: 12, gemmTokens: 40, tileDensity: 0.6, tileOverStream: 0.6 },
-  ternary: { tileTokens: 12, gemmTokens: 64, tileDensity: 0.6, tileOverStream: 0.6 },
+  ternary: { tileTokens: 8, gemmTokens: 256, tileDensity: 0.6, tileOverStream: 0.6 },
 };
 
 /**

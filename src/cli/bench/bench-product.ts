@@ -11,6 +11,7 @@ import { keptCount } from '../../model/config.ts';
 import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
+import { msPerCall } from './ms-per-call.ts';
 import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
 
 export interface ProductShape {
@@ -49,9 +50,6 @@ export const PRODUCT_SHAPES: readonly ProductShape[] = [
   { tokens: 192, inputs: 2048, outputs: 2048 },
   { tokens: 2048, inputs: 512, outputs: 1408 },
 ];
-
-/** One measurement takes at least so long. */
-const MEASURE_MS = 60;
 
 /** The rows in the order of `sparsities`, whose first is 0: dense. */
 export async function benchProduct(
@@ -105,14 +103,4 @@ function measurer(backend: Backend, arena: Arena, { tokens, inputs, outputs }: P
     const selectMs = msPerCall(select);
     return { selectMs, productMs: msPerCall(() => kernels.sparseMatmul(rows, w, out)) };
   };
-}
-
-function msPerCall(work: () => void): number {
-  const begin = performance.now();
-  let calls = 0;
-  do {
-    work();
-    calls++;
-  } while (performance.now() - begin < MEASURE_MS);
-  return (performance.now() - begin) / calls;
 }

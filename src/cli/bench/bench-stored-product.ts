@@ -19,6 +19,7 @@ import { formatPercent } from '../../util/format.ts';
 import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
+import { msPerCall } from './ms-per-call.ts';
 import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
 
 export const WAYS = ['matvec', 'matmul'] as const;
@@ -55,7 +56,6 @@ const INPUTS = 2048;
 const OUTPUTS = 11264;
 /** All copies of the matrix together: beyond any cache. */
 const BYTES = 96 * 2 ** 20;
-const MEASURE_MS = 40;
 
 interface Variant {
   readonly tokens: number;
@@ -161,14 +161,4 @@ function copyOf(from: WeightMatrix, to: WeightMatrix): WeightMatrix {
   to.data.data.set(from.data.data);
   if (from.scale) to.scale?.data.set(from.scale.data);
   return to;
-}
-
-function msPerCall(work: () => void): number {
-  const begin = performance.now();
-  let calls = 0;
-  do {
-    work();
-    calls++;
-  } while (performance.now() - begin < MEASURE_MS);
-  return (performance.now() - begin) / calls;
 }
