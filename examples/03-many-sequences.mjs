@@ -2,18 +2,17 @@
  * Serves several requests at once with a trained model: node examples/03-many-sequences.mjs [RUN]
  *
  * RUN (default: runs/example) is what 01-train.mjs or `qsparse train` wrote; where there is none yet, 01-train.mjs runs first. The
- * scheduler runs the tokens of all requests in common batches. Six texts share four places, each text streams as it comes; then a
- * text goes on where it ended, and only what is new of it runs; then the same prompt runs with other shares of zeros; and
- * one request is given up.
+ * scheduler runs the tokens of all requests in common batches. Six texts share four places; then one of them goes on, and
+ * only what is new of it runs; then the same prompt runs with other shares of zeros; and one request is given up.
  *
  * Expected output (the texts are hardly English after 300 steps of a tiny model):
  *
- *     Alice             was a little things, and the Cat ...
+ *     Alice              was te with old tuling.
  *     ...
- *     went on: 26 of 30 tokens of the prompt were there already
- *     0 % zeros         ...
+ *     went on: 18 of 21 tokens of the prompt were there already
+ *     0 % zeros          said the otherpwing.
  *     ...
- *     given up: aborted after 5 tokens
+ *     given up: after 5 tokens
  */
 
 import { existsSync } from 'node:fs';

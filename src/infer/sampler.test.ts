@@ -90,12 +90,56 @@ describe('filters', () => {
     expect(reachable(logitsOf([0.5, 0.5]), { topK: 9 })).toEqual([0, 1]);
   });
 
+  it('top-k of a whole vocabulary: ties, the best at the beginning, the best at the end', () => {
+    const top3 = (scoreOf: (id: number) => number) =>
+      reachable(
+        Float64Array.from({ length: 3000 }, (_, id) => scoreOf(id)),
+        { topK: 3, temperature: 100 },
+      );
+    expect(top3(() => 1)).toEqual([0, 1, 2]);
+    expect(top3((id) => (id < 1500 ? 1 : 2))).toEqual([1500, 1501, 1502]);
+    expect(top3((id) => -id / 100)).toEqual([0, 1, 2]);
+    expect(top3((id) => id / 100)).toEqual([2997, 2998, 2999]);
+  });
+
   it('top-p keeps the token that crosses and none after it', () => {
     const logits = logitsOf([0.1, 0.5, 0.25, 0.15]);
     expect(reachable(logits, { topP: 0.4 })).toEqual([1]);
     expect(reachable(logits, { topP: 0.51 })).toEqual([1, 2]);
     expect(reachable(logits, { topP: 0.8 })).toEqual([1, 2, 3]);
     expect(reachable(logits, { topP: 1e-9 })).toEqual([1]);
+  });
+
+  it('top-p of a whole vocabulary: many alike, all of another size, a tail that weighs nothing', () => {
+    // By the plainest way: sorted, summed, cut. Sums of whole weights are exact in any order.
+    const support = (weights: number[], topP: number) => {
+      const order = weights.map((_, id) => id).sort((a, b) => weights[b] - weights[a] || a - b);
+      const total = weights.reduce((a, b) => a + b);
+      let mass = 0;
+      const cut = order.findIndex((id) => {
+        mass += weights[id];
+        return mass >= topP * total;
+      });
+      return new Set(order.slice(0, cut + 1));
+    };
+    const shapes: Record<string, (id: number) => number> = {
+      alike: () => 64,
+      steps: (id) => 2 ** (id % 12),
+      falling: (id) => 6000 - id,
+      tail: (id) => (id === 1777 ? 2 ** 40 : 1 + (id % 3)),
+    };
+    for (const [name, weightOf] of Object.entries(shapes)) {
+      const weights = Array.from({ length: 3000 }, (_, id) => weightOf(id));
+      const logits = logitsOf(weights);
+      for (const topP of [0.03, 0.5, 0.9]) {
+        const allowed = support(weights, topP * (1 + 1e-9));
+        const sampler = new Sampler({ topP, seed: 3 });
+        const drawn = new Set(Array.from({ length: 300 }, () => sampler.sample(logits)));
+        for (const id of drawn) expect(allowed.has(id), `${name}, topP ${topP}, token ${id}`).toBe(true);
+        // Of a wide set most draws are different; one cut too short would show in the largest of them.
+        if (name === 'falling') expect(Math.max(...drawn)).toBeGreaterThan(0.97 * allowed.size);
+      }
+    }
   });
 
   it('top-p counts shares of what top-k left', () => {
