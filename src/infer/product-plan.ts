@@ -18,17 +18,17 @@ interface Crossings {
   /** From so many tokens on lists pass over tiles, and dense rows go through the GEMM. */
   readonly tileTokens: number;
   readonly gemmTokens: number;
-  /** Below this share of non-zeros tiles with lists beat the GEMM (of f32 and bf16: as in training). */
+  /** Below this share of non-zeros tiles with lists beat the GEMM. */
   readonly tileDensity: number;
   /** The same against streaming dense rows, which is what the tokens between the two crossings would do else. */
   readonly tileOverStream: number;
 }
 
 const CROSSINGS: Readonly<Record<WeightType, Crossings>> = {
-  f32: { tileTokens: 16, gemmTokens: 16, tileDensity: 0.65, tileOverStream: 0.65 },
-  bf16: { tileTokens: 16, gemmTokens: 16, tileDensity: 0.65, tileOverStream: 0.5 },
-  int8: { tileTokens: 12, gemmTokens: 40, tileDensity: 0.6, tileOverStream: 0.6 },
-  ternary: { tileTokens: 8, gemmTokens: 256, tileDensity: 0.6, tileOverStream: 0.6 },
+  f32: { tileTokens: 16, gemmTokens: 16, tileDensity: 0.55, tileOverStream: 0.55 },
+  bf16: { tileTokens: 16, gemmTokens: 16, tileDensity: 0.5, tileOverStream: 0.5 },
+  int8: { tileTokens: 8, gemmTokens: 40, tileDensity: 0.55, tileOverStream: 0.5 },
+  ternary: { tileTokens: 8, gemmTokens: 256, tileDensity: 0.65, tileOverStream: 0.6 },
 };
 
 /**
