@@ -57,25 +57,40 @@ const isa isas[] = {
 /* NEON on 64-bit ARM; elsewhere what the compiler makes of 16-byte vectors. */
 extern const kernel qsparse_kernels_baseline[];
 
+#if defined(__aarch64__) && defined(__linux__)
+/* By number, because older headers lack HWCAP_ASIMDDP and HWCAP2_BF16. */
+static int has_dotprod(void) { return (getauxval(AT_HWCAP) >> 20 & 1) != 0; }
+static int has_bf16(void) { return (getauxval(AT_HWCAP2) >> 14 & 1) != 0; }
+#elif defined(__aarch64__) && defined(__APPLE__)
+static int has_key(const char *key) {
+  int has = 0;
+  size_t size = sizeof has;
+  return sysctlbyname(key, &has, &size, NULL, 0) == 0 && has;
+}
+static int has_dotprod(void) { return has_key("hw.optional.arm.FEAT_DotProd"); }
+static int has_bf16(void) { return has_key("hw.optional.arm.FEAT_BF16"); }
+#else
+static int has_dotprod(void) { return 0; }
+static int has_bf16(void) { return 0; }
+#endif
+
+#ifdef HAVE_NEONDOTPROD
+extern const kernel qsparse_kernels_neondotprod[];
+#endif
+
 #ifdef HAVE_NEONBF16
 extern const kernel qsparse_kernels_neonbf16[];
 
-static int has_neonbf16(void) {
-#if defined(__linux__)
-  return (getauxval(AT_HWCAP2) >> 14 & 1) != 0; /* HWCAP2_BF16, which older headers lack */
-#elif defined(__APPLE__)
-  int has = 0;
-  size_t size = sizeof has;
-  return sysctlbyname("hw.optional.arm.FEAT_BF16", &has, &size, NULL, 0) == 0 && has;
-#else
-  return 0;
-#endif
-}
+/* Every processor with the dot product of bf16 has that of bytes too. */
+static int has_neonbf16(void) { return has_dotprod() && has_bf16(); }
 #endif
 
 const isa isas[] = {
 #if defined(__aarch64__)
     {"neon", qsparse_kernels_baseline, always},
+#ifdef HAVE_NEONDOTPROD
+    {"neondotprod", qsparse_kernels_neondotprod, has_dotprod},
+#endif
 #ifdef HAVE_NEONBF16
     {"neonbf16", qsparse_kernels_neonbf16, has_neonbf16, .bf16 = 1},
 #endif

@@ -52,7 +52,9 @@ INLINE int32_t dot_int8(const int8_t *x, const uint8_t *row, int64_t k) {
     s1 = add_bytes(s1, load_bytes((const uint8_t *)x + i + VB), load_bytes(row + i + VB));
   }
   int32_t sum = sum_ints(s0 + s1);
-  for (; i < k; i++) sum += x[i] * (int8_t)row[i];
+  /* Signed by the pointer: a cast of each unsigned byte is lost where GCC 12 makes vpdpbusd of this loop. */
+  const int8_t *signed_row = (const int8_t *)row;
+  for (; i < k; i++) sum += x[i] * signed_row[i];
   return sum;
 }
 

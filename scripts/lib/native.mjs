@@ -53,34 +53,49 @@ function instructionSets(arch) {
 }
 
 /**
- * The unit with bf16 products of an architecture, left out where the compiler is older than the instruction. `define` tells
+ * The units of an architecture that are left out where the compiler is older than the instruction set. `define` tells
  * kernels/dispatch.c that the table is there; `probe` has the instruction in it, because an assembler may be older than its compiler.
  */
-const BF16_SETS = {
-  x64: {
-    name: 'avx512bf16',
-    flags: [...AVX2_FLAGS, ...AVX512_FLAGS, '-mavx512vnni', '-mavx512bf16'],
-    define: '-DHAVE_AVX512BF16',
-    probe: '__asm__("vdpbf16ps %zmm0, %zmm0, %zmm0");\nint f(void) { return __builtin_cpu_supports("avx512bf16"); }\n',
-  },
-  arm64: {
-    name: 'neonbf16',
-    flags: ['-march=armv8.2-a+bf16'],
-    define: '-DHAVE_NEONBF16',
-    probe: '__asm__(".arch armv8.2-a+bf16\\n bfdot v0.4s, v0.8h, v0.8h");\n',
-  },
+const NEWER_SETS = {
+  x64: [
+    {
+      name: 'avx512bf16',
+      flags: [...AVX2_FLAGS, ...AVX512_FLAGS, '-mavx512vnni', '-mavx512bf16'],
+      define: '-DHAVE_AVX512BF16',
+      probe:
+        '__asm__("vdpbf16ps %zmm0, %zmm0, %zmm0");\nint f(void) { return __builtin_cpu_supports("avx512bf16"); }\n',
+    },
+  ],
+  arm64: [
+    {
+      name: 'neondotprod',
+      flags: ['-march=armv8.2-a+dotprod'],
+      define: '-DHAVE_NEONDOTPROD',
+      probe: '__asm__(".arch armv8.2-a+dotprod\\n sdot v0.4s, v0.16b, v0.16b");\n',
+    },
+    {
+      name: 'neonbf16',
+      flags: ['-march=armv8.2-a+dotprod+bf16'],
+      define: '-DHAVE_NEONBF16',
+      probe: '__asm__(".arch armv8.2-a+bf16\\n bfdot v0.4s, v0.8h, v0.8h");\n',
+    },
+  ],
 };
 
-/** The unit of BF16_SETS, or undefined where the compiler cannot make it, or the architecture has none. */
-export async function findBf16Set(compiler, arch = process.arch) {
-  const set = BF16_SETS[arch];
-  if (set === undefined) return undefined;
+/** Those of NEWER_SETS that the compiler can make; the architecture may have none. */
+export async function findNewerSets(compiler, arch = process.arch) {
+  const found = [];
+  for (const set of NEWER_SETS[arch] ?? []) if (await compiles(compiler, set)) found.push(set);
+  return found;
+}
+
+async function compiles(compiler, { flags, probe }) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'qsparse-probe-'));
   try {
     const source = path.join(folder, 'probe.c');
-    writeFileSync(source, set.probe);
-    const { code } = await execute(compiler, [...set.flags, '-c', source, '-o', path.join(folder, 'probe.o')]);
-    return code === 0 ? set : undefined;
+    writeFileSync(source, probe);
+    const { code } = await execute(compiler, [...flags, '-c', source, '-o', path.join(folder, 'probe.o')]);
+    return code === 0;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -110,8 +125,8 @@ export async function buildNative() {
   if (compiler === undefined) {
     return `skipped: no C compiler, so the slower wasm kernels are used. For the fast ones: ${compilerHint()}`;
   }
-  const bf16 = await findBf16Set(compiler.command);
-  const units = listUnits(compiler, bf16);
+  const newer = await findNewerSets(compiler.command);
+  const units = listUnits(compiler, newer);
   const hash = hashOf([], ...units.map((unit) => unit.object), process.platform);
   if (isCurrent(STAMP, hash, ADDON)) return 'current';
   mkdirSync(inRoot(OBJECTS), { recursive: true });
@@ -120,13 +135,13 @@ export async function buildNative() {
   checkLoads();
   removeOldObjects(units);
   writeStamp(STAMP, hash);
-  const without = bf16 === undefined && process.arch in BF16_SETS;
-  const notice = without ? `; without ${BF16_SETS[process.arch].name}, which this compiler does not know` : '';
+  const without = (NEWER_SETS[process.arch] ?? []).filter((set) => !newer.includes(set)).map(({ name }) => name);
+  const notice = without.length > 0 ? `; without ${without.join(' and ')}, which this compiler does not know` : '';
   return `${ADDON} (${compiler.version})${notice}`;
 }
 
 /** The units: a source, its flags, and an object named after the hash of all that it depends on, so that it is compiled once. */
-export function listUnits(compiler, bf16) {
+export function listUnits(compiler, newer) {
   const headers = filesUnder('kernels', (file) => file.endsWith('.h'));
   const kernels = filesUnder(
     'kernels',
@@ -138,8 +153,10 @@ export function listUnits(compiler, bf16) {
     return { source, flags, object: `${OBJECTS}/${name}-${hash.slice(0, 16)}.o` };
   };
   // The wide units take longest, so they start first.
-  const sets = Object.entries(instructionSets(process.arch)).reverse();
-  if (bf16 !== undefined) sets.unshift([bf16.name, bf16.flags]);
+  const sets = [
+    ...Object.entries(instructionSets(process.arch)),
+    ...newer.map(({ name, flags }) => [name, flags]),
+  ].reverse();
   return [
     ...sets.map(([isa, flags]) =>
       unit(`kernels-${isa}`, 'kernels/all.c', [...flags, `-DISA=${isa}`], [...kernels, ...headers]),
@@ -147,7 +164,7 @@ export function listUnits(compiler, bf16) {
     ...['dispatch', 'pool', 'memory', 'napi'].map((name) => {
       const source = `kernels/${name}.c`;
       const flags = name === 'napi' ? [`-I${path.relative(root, include)}`] : [];
-      if (name === 'dispatch' && bf16 !== undefined) flags.push(bf16.define);
+      if (name === 'dispatch') flags.push(...newer.map(({ define }) => define));
       return unit(name, source, flags, [source, ...headers]);
     }),
   ];

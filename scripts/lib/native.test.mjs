@@ -2,9 +2,9 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findBf16Set } from './native.mjs';
+import { findNewerSets } from './native.mjs';
 
-describe('the unit with bf16 products', () => {
+describe('the units of newer instruction sets', () => {
   let folder;
   /** A compiler that takes everything but arguments of this pattern of the shell. */
   const compilerThatRefuses = (pattern) => {
@@ -18,16 +18,19 @@ describe('the unit with bf16 products', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  it('is compiled where the compiler takes its flags', async () => {
+  const namesOf = async (compiler, arch) => (await findNewerSets(compiler, arch)).map(({ name }) => name);
+
+  it('are compiled where the compiler takes their flags', async () => {
     const modern = compilerThatRefuses('nothing');
-    expect(await findBf16Set(modern, 'x64')).toMatchObject({ name: 'avx512bf16', define: '-DHAVE_AVX512BF16' });
-    expect(await findBf16Set(modern, 'arm64')).toMatchObject({ name: 'neonbf16', define: '-DHAVE_NEONBF16' });
+    expect(await namesOf(modern, 'x64')).toEqual(['avx512bf16']);
+    expect(await namesOf(modern, 'arm64')).toEqual(['neondotprod', 'neonbf16']);
   });
 
-  it('is left out where the compiler is too old, does not run, or the architecture has none', async () => {
-    expect(await findBf16Set(compilerThatRefuses('*-mavx512bf16*'), 'x64')).toBeUndefined();
-    expect(await findBf16Set(compilerThatRefuses('*+bf16*'), 'arm64')).toBeUndefined();
-    expect(await findBf16Set(path.join(folder, 'missing'), 'x64')).toBeUndefined();
-    expect(await findBf16Set(compilerThatRefuses('nothing'), 'riscv64')).toBeUndefined();
+  it('are left out where the compiler is too old, does not run, or the architecture has none', async () => {
+    expect(await namesOf(compilerThatRefuses('*-mavx512bf16*'), 'x64')).toEqual([]);
+    expect(await namesOf(compilerThatRefuses('*+bf16*'), 'arm64')).toEqual(['neondotprod']);
+    expect(await namesOf(compilerThatRefuses('*+dotprod*'), 'arm64')).toEqual([]);
+    expect(await namesOf(path.join(folder, 'missing'), 'x64')).toEqual([]);
+    expect(await namesOf(compilerThatRefuses('nothing'), 'riscv64')).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@
 
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { COMMON_FLAGS, findBf16Set, findCompiler, listUnits } from './native.mjs';
+import { COMMON_FLAGS, findCompiler, findNewerSets, listUnits } from './native.mjs';
 import { executeOrFail, StepError } from './project.mjs';
 
 const ADDON = 'build/native/qsparse.node';
@@ -13,16 +13,17 @@ const ADDON = 'build/native/qsparse.node';
  */
 export async function linkSpecialAddon(folder, { dispatchFlags, sources = [] }) {
   const compiler = await findCompiler();
-  const bf16 = compiler && (await findBf16Set(compiler.command));
-  if (bf16?.name !== 'avx512bf16') throw new StepError('[build] needs a C compiler for x64 that knows AVX-512 BF16.');
-  const others = listUnits(compiler, bf16).filter(({ source }) => source !== 'kernels/dispatch.c');
+  const newer = compiler === undefined ? [] : await findNewerSets(compiler.command);
+  if (!newer.some(({ name }) => name === 'avx512bf16'))
+    throw new StepError('[build] needs a C compiler for x64 that knows AVX-512 BF16.');
+  const others = listUnits(compiler, newer).filter(({ source }) => source !== 'kernels/dispatch.c');
   const made = [];
   const compile = async (source, flags) => {
     const object = path.join(folder, `${path.basename(source, '.c')}.o`);
     await executeOrFail(compiler.command, [...COMMON_FLAGS, ...flags, '-c', source, '-o', object]);
     made.push(object);
   };
-  await compile('kernels/dispatch.c', [bf16.define, ...dispatchFlags]);
+  await compile('kernels/dispatch.c', [...newer.map(({ define }) => define), ...dispatchFlags]);
   for (const source of sources) await compile(source, []);
   const addon = path.join(folder, ADDON);
   mkdirSync(path.dirname(addon), { recursive: true });

@@ -14,7 +14,7 @@ export interface LoadBackendOptions {
   backend?: BackendName | undefined;
   /** Threads, the calling one included; all physical cores where left out. */
   threads?: number | undefined;
-  /** Instruction set of the native backend (sse2, avx2, avx512, avx512bf16, neon, neonbf16); the widest where left out. */
+  /** Instruction set of the native backend (sse2, avx2, avx512, avx512bf16, neon, neondotprod, neonbf16); the widest where left out. */
   isa?: string | undefined;
   /** Takes a line for people where the backend is not the fastest one. */
   notice?: ((line: string) => void) | undefined;

@@ -19,7 +19,7 @@ import { type Addon, type AddonInstance, loadAddon } from './addon.ts';
 export interface NativeBackendOptions {
   /** Threads, the calling one included; all physical cores where left out. */
   threads?: number | undefined;
-  /** sse2, avx2, avx512, avx512bf16, neon or neonbf16; where left out $QSPARSE_ISA, else the widest that the CPU has. */
+  /** sse2, avx2, avx512, avx512bf16, neon, neondotprod or neonbf16; where left out $QSPARSE_ISA, else the widest that the CPU has. */
   isa?: string | undefined;
 }
 

@@ -48,7 +48,7 @@ export async function probeBackends(threads: { threads?: number }): Promise<Back
 
 const KNOWN_SETS: Readonly<Partial<Record<string, readonly string[]>>> = {
   x64: ['sse2', 'avx2', 'avx512', 'avx512bf16'],
-  arm64: ['neon', 'neonbf16'],
+  arm64: ['neon', 'neondotprod', 'neonbf16'],
 };
 
 /** The instruction sets of the native backend that this CPU can run, the slowest first; empty without the addon. */
