@@ -3,11 +3,11 @@
  * small batches, and llama.cpp on the same shape and machine.
  *
  *   node bench/inference-speed.mjs --llama-bin FOLDER --llama-models FOLDER [--python python3] | --no-peers
- *     [--only limits,decode,prefill,batch,gates,select,products,wasm] [--rounds 3] [--repeat 3] [--dtypes f32,bf16,int8,ternary]
- *     [--shape tinyllama-1.1b] [--small-shape smollm2-135m] [--threads 2] [--out FOLDER]
+ *     [--only limits,decode,prefill,batch,gates,select,products,wasm,chromium] [--rounds 3] [--repeat 3] [--dtypes f32,bf16,int8,ternary]
+ *     [--shape tinyllama-1.1b] [--small-shape smollm2-135m] [--threads 2] [--chromium FILE] [--out FOLDER]
  *
  * --llama-bin holds llama-bench and llama-batched-bench. --llama-models is where GGUF files of the shape are kept, SHAPE-TYPE.gguf; those that
- * are missing are made with --python, which needs numpy and gguf. Each part is a file below bench/results/inference-speed/, written after
+ * are missing are made with --python, which needs numpy and gguf. Without --chromium one is installed from npm (lib/chromium.mjs). Each part is a file below bench/results/inference-speed/, written after
  * each case: started again, the study goes on with what is missing or was asked differently (delete a file to have its part measured
  * anew). Then: node bench/inference-speed-doc.mjs.
  */
@@ -32,6 +32,7 @@ const { values: given } = parseArgs({
     shape: { ...text, default: 'tinyllama-1.1b' },
     'small-shape': { ...text, default: 'smollm2-135m' },
     threads: { ...text, default: '2' },
+    chromium: text,
     out: { ...text, default: path.join(ROOT, 'bench/results/inference-speed') },
   },
 });

@@ -4,6 +4,8 @@
  * A case is `{ key, asked, measure }` (study.mjs). It is measured in rounds, ours and theirs in turns, each a process of its own.
  */
 
+import { chromiumFile } from './chromium.mjs';
+import { measureInChromium } from './chromium-bench.mjs';
 import { mergeRounds } from './inference-speed-rounds.mjs';
 import { PEER_TYPES, peerBatch, peerDecode, peerModel, peerPrefill } from './llama-cpp.mjs';
 import { qsparse } from './processes.mjs';
@@ -71,6 +73,7 @@ export const PARTS = {
       return [dtypeCase('decode', 'int8', asked, null, { ...options, shape: options.smallShape })];
     },
   },
+  chromium: { peers: false, cases: chromiumCases },
 };
 
 function decodeArgs(sparsities) {
@@ -89,6 +92,23 @@ function limitsCases({ threads, rounds }) {
     return { machine: { ...machine, backend, threads: row.threads }, rows: [row] };
   };
   return [{ key: 'limits', asked: `doctor --threads ${threads}, ${rounds} rounds`, measure }];
+}
+
+/** The question of the part wasm, to a page. */
+function chromiumCases({ smallShape: shape, threads, repeat, rounds, chromium }) {
+  const asked = `decode in Chromium --shape ${shape} --dtype int8 --sparsity ${SPARSE} --threads ${threads} --repeat ${repeat}, ${rounds} rounds`;
+  const measure = async () => {
+    const sparsities = SPARSE.split(',').map(Number);
+    const question = { shape, dtype: 'int8', sparsities, threads: Number(threads), repeat: Number(repeat) };
+    const file = chromiumFile(chromium);
+    const all = [];
+    for (let round = 0; round < Number(rounds); round++) {
+      all.push({ ours: await measureInChromium(file, question), theirs: [] });
+      console.log(roundText(round, all.at(-1)));
+    }
+    return mergeRounds(all);
+  };
+  return [{ key: 'int8', asked, measure }];
 }
 
 function dtypeCases(bench, asked, peer, options) {

@@ -43,7 +43,8 @@ export function mergeRounds(rounds) {
     const { rates: all, spread: roundSpread } = rates;
     return { ...mediansOf(same), rates: all, roundSpread, over: Object.fromEntries(over) };
   });
-  const peakProcessBytes = Math.max(...rounds.map((round) => round.ours.peakProcessBytes));
+  const peaks = rounds.map((round) => round.ours.peakProcessBytes);
+  const peakProcessBytes = peaks.includes(null) ? null : Math.max(...peaks);
   return { machine: ours.machine, commit: ours.commit, peakProcessBytes, rows, peers };
 }
 

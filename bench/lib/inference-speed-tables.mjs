@@ -27,6 +27,7 @@ const BLOCKS = {
   products: { of: productsBlock },
   select: { of: selectBlock },
   wasm: { of: wasmBlock },
+  chromium: { of: wasmBlock },
 };
 export const PARTS = ['limits', ...Object.keys(BLOCKS)];
 

@@ -58,6 +58,6 @@ export function targetsOf(results) {
       most,
     ),
     target('wasm in Node, int8: own dense', 1.7, own('wasm', 'int8')),
-    target('wasm in Chromium, int8: own dense', 1.7, null),
+    target('wasm in Chromium, int8: own dense', 1.7, own('chromium', 'int8')),
   ];
 }

@@ -26,6 +26,8 @@ export const LAYERS = {
   model: BELOW_MODEL,
   infer: [...BELOW_MODEL, 'model'],
   eval: [...BELOW_MODEL, 'model', 'infer'],
+  // Without the command line, so that a page can measure too.
+  bench: [...BELOW_MODEL, 'model', 'infer'],
   // Samples during training come from the engine, and text from the tokenizer.
   train: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
   report: ['util'],
@@ -41,6 +43,7 @@ const EXCEPTIONS = [
   { from: 'report', to: 'train/metrics.ts', because: 'the format of the records that a report is made from' },
   { from: 'report', to: 'model/config.ts', because: 'the names of the points in those records' },
   { from: 'train', to: 'backends/time-kernels.ts', because: 'it wraps the kernels of any backend' },
+  { from: 'bench', to: 'backends/time-kernels.ts', because: 'it wraps the kernels of any backend' },
   { from: 'infer/generate-text.ts', to: 'tokenizer/tokenizer.ts', because: 'text in, text out; the engine takes ids' },
 ];
 
@@ -48,7 +51,7 @@ const EXCEPTIONS = [
 const NODE_ALLOWED = [
   'cli',
   'backends/native',
-  'backends/wasm',
+  'backends/wasm/node-platform.ts',
   'backends/default-threads.ts',
   'train',
   'formats',
@@ -90,6 +93,29 @@ function backendProblem(file, target) {
   const [own, other] = [file, target].map((name) => name.split('/').slice(1, -1)[0]);
   if (own === undefined || other === undefined || own === other) return undefined;
   return `the ${own} backend may not import the ${other} backend: what they share lies in backends/`;
+}
+
+/**
+ * The modules of Node that `entry` (a path inside the folder) loads as soon as it is imported, each with the file that imports it: dynamic
+ * imports and types do not count. A browser needs this to be empty.
+ */
+export function nodeModulesBehind(folder, entry, seen = new Set([entry])) {
+  const text = readFileSync(path.join(folder, entry), 'utf8');
+  const { statements } = ts.createSourceFile(entry, text, ts.ScriptTarget.Latest);
+  const specifiers = statements
+    .filter((one) => one.moduleSpecifier && !isTypeOnly(one))
+    .map((one) => one.moduleSpecifier.text);
+  return specifiers.flatMap((specifier) => {
+    if (specifier.startsWith('node:')) return [{ file: entry, specifier }];
+    const target = path.posix.join(path.posix.dirname(entry), specifier);
+    if (!specifier.startsWith('.') || seen.has(target)) return [];
+    seen.add(target);
+    return nodeModulesBehind(folder, target, seen);
+  });
+}
+
+function isTypeOnly(statement) {
+  return statement.isTypeOnly || statement.importClause?.isTypeOnly || false;
 }
 
 /** All problems under a folder like src/: `{ file, specifier, problem }`, tests left out. */

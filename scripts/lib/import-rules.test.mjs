@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkTree, problemOf } from './import-rules.mjs';
+import { checkTree, nodeModulesBehind, problemOf } from './import-rules.mjs';
+import { inRoot } from './project.mjs';
 
 describe('problemOf', () => {
   it.each([
@@ -14,6 +15,8 @@ describe('problemOf', () => {
     ['backends/load-backend.ts', './wasm/wasm-backend.ts'],
     ['backends/native/addon.ts', 'node:fs'],
     ['train/trainer.ts', '../backends/time-kernels.ts'],
+    ['bench/bench-inference.ts', '../backends/time-kernels.ts'],
+    ['backends/wasm/node-platform.ts', 'node:fs'],
     ['cli/main.ts', '../infer/engine.ts'],
     ['tokenizer/bpe.ts', '@huggingface/tokenizers'],
   ])('allows %s to import %s', (file, specifier) => {
@@ -29,6 +32,8 @@ describe('problemOf', () => {
     ['infer/engine.ts', '../train/trainer.ts', /not train/],
     ['backends/wasm/a.ts', '../native/addon.ts', /the wasm backend may not import the native backend/],
     ['ops/top-k.ts', 'node:fs', /modules of Node/],
+    ['backends/wasm/wasm-backend.ts', 'node:fs', /modules of Node/],
+    ['bench/bench-inference.ts', '../cli/bench/energy-meter.ts', /not cli/],
     ['ops/top-k.ts', './other.js', /end with .ts/],
     ['ops/top-k.ts', '../../test/a.ts', /outside of src/],
     ['news/a.ts', '../util/errors.ts', /has no rule/],
@@ -49,5 +54,33 @@ describe('checkTree', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+});
+
+describe('nodeModulesBehind', () => {
+  it('follows what is imported at once, not types and not dynamic imports', () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'imports-'));
+    const write = (file, text) => writeFileSync(path.join(folder, file), text);
+    try {
+      write('entry.ts', `import './a.ts';\nimport type { T } from './types.ts';\nawait import('./later.ts');\n`);
+      write('a.ts', `import './entry.ts';\nexport { b } from './b.ts';\nimport pure from 'a-package';\n`);
+      write('b.ts', `import { readFileSync } from 'node:fs';\nexport const b = readFileSync;\n`);
+      for (const file of ['types.ts', 'later.ts']) write(file, `import 'node:os';\n`);
+      expect(nodeModulesBehind(folder, 'entry.ts')).toEqual([{ file: 'b.ts', specifier: 'node:fs' }]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it.each([
+    'backends/load-backend.ts',
+    'backends/wasm/browser-platform.ts',
+    'bench/bench-inference.ts',
+    'bench/bench-weights.ts',
+    'infer/engine.ts',
+    'infer/generate-text.ts',
+    'infer/scheduler.ts',
+  ])('%s loads in a browser', (entry) => {
+    expect(nodeModulesBehind(inRoot('src'), entry)).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 /**
- * How many threads the C backends use where nobody says: one for each physical core that this process may use.
+ * How many threads the C backends use in Node where nobody says: one for each physical core that this process may use.
  *
  * Two hardware threads of one core share its multipliers and its L1 cache, where these kernels keep their tiles: the second one
  * makes dense products slower, not faster. Linux names siblings under /sys; elsewhere the number of usable CPUs is taken.
@@ -7,22 +7,12 @@
 
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
-import { UsageError } from '../util/errors.ts';
-
-/** The largest number of threads that the C side takes. */
-const MAX_THREADS = 256;
+import { MAX_THREADS } from './thread-count.ts';
 
 /** Physical cores that this process may use, at least 1; a container's CPU quota counts. */
 export function defaultThreads(): number {
   const available = os.availableParallelism();
   return Math.max(1, Math.min(available, physicalCores() ?? available, cpuQuota() ?? available, MAX_THREADS));
-}
-
-/** `threads`, or the default where undefined. Throws UsageError for what is no number of threads. */
-export function resolveThreads(threads: number | undefined): number {
-  if (threads === undefined) return defaultThreads();
-  if (Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS) return threads;
-  throw new UsageError('threads', `cannot use ${threads} threads: expected a whole number from 1 to ${MAX_THREADS}.`);
 }
 
 function physicalCores(): number | undefined {

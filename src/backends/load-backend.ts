@@ -2,17 +2,18 @@
  * Chooses and loads a backend, with its shapes checked: what commands, tests and benchmarks call.
  *
  * Without a wish it is the native one, or wasm where no compiler built the native one; that is said through `notice`, so that nobody
- * measures wasm for native. A wish is never replaced by something else.
+ * measures wasm for native. A browser has wasm alone. A wish is never replaced by something else.
  */
 
 import type { Backend, BackendName } from '../backend.ts';
-import { UsageError } from '../util/errors.ts';
+import { BackendError, UsageError } from '../util/errors.ts';
 import { checkKernels } from './check-kernels.ts';
+import { IN_NODE } from './in-node.ts';
 
 export interface LoadBackendOptions {
-  /** Left out: native where it is built, else wasm. */
+  /** Left out: native where it is built, else wasm; in a browser wasm. */
   backend?: BackendName | undefined;
-  /** Threads, the calling one included; all physical cores where left out. */
+  /** Threads, the calling one included; where left out all physical cores, in a browser all logical ones. */
   threads?: number | undefined;
   /** Instruction set of the native backend (sse2, avx2, avx512, avx512bf16, neon, neondotprod, neonbf16); the widest where left out. */
   isa?: string | undefined;
@@ -28,7 +29,7 @@ let fallbackNoted = false;
  */
 export async function loadBackend(options: LoadBackendOptions = {}): Promise<Backend> {
   const backend = await load(options);
-  const debug = process.env.QSPARSE_DEBUG === '1';
+  const debug = IN_NODE && process.env.QSPARSE_DEBUG === '1';
   return {
     name: backend.name,
     description: backend.description,
@@ -68,14 +69,18 @@ async function loadFastest(
   isa: string | undefined,
   notice: ((line: string) => void) | undefined,
 ): Promise<Backend> {
+  if (isa !== undefined) return await loadNative(threads, isa);
+  if (!IN_NODE) return await loadWasm(threads);
   const { howToBuild, isAddonBuilt } = await import('./native/addon.ts');
-  if (isAddonBuilt() || isa !== undefined) return await loadNative(threads, isa);
+  if (isAddonBuilt()) return await loadNative(threads, isa);
   if (!fallbackNoted) notice?.(`The native kernels are not built; using the slower wasm ones. ${howToBuild()}`);
   fallbackNoted = true;
   return await loadWasm(threads);
 }
 
 async function loadNative(threads: number | undefined, isa: string | undefined): Promise<Backend> {
+  if (!IN_NODE)
+    throw new BackendError('backend', 'a browser cannot load the native backend. Ask for wasm, or for none.');
   const { createNativeBackend } = await import('./native/native-backend.ts');
   return createNativeBackend({ threads, isa });
 }

@@ -3,6 +3,8 @@
 import type { Command } from 'commander';
 import type { Backend, Precision } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
+import type { InferenceBench } from '../bench/bench-inference.ts';
+import type { RoundsOptions } from '../bench/rounds.ts';
 import { loadModel, loadParameters } from '../model/load-model.ts';
 import { hasNaturalZeros } from '../ops/gated-hidden.ts';
 import { WEIGHT_TYPES, type WeightType } from '../tensor/weight-matrix.ts';
@@ -10,19 +12,18 @@ import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { checkPrecision } from '../train/check-precision.ts';
 import { UsageError } from '../util/errors.ts';
 import { checkChoice, denseFirst, shapeConfig } from './bench/bench-choice.ts';
-import { INFERENCE_COLUMNS, type InferenceBench } from './bench/bench-inference.ts';
 import { benchProduct, PRODUCT_COLUMNS, PRODUCT_SHAPES, type ProductRow } from './bench/bench-product.ts';
 import { checkResultPath, reportRows } from './bench/bench-report.ts';
 import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts';
 import { benchStoredProduct, STORED_PRODUCT_COLUMNS, type StoredProductRow } from './bench/bench-stored-product.ts';
 import { benchTrain, trainColumns } from './bench/bench-train.ts';
+import { INFERENCE_COLUMNS } from './bench/inference-columns.ts';
 import {
   addInferenceOptions,
   type InferenceCommandOptions,
   parseBatches,
   runInferenceBench,
 } from './bench/inference-command.ts';
-import type { RoundsOptions } from './bench/rounds.ts';
 import type { TrainBenchModel } from './bench/train-stepper.ts';
 import { PRECISIONS, skipVariants, sparsityVariants } from './bench/train-variants.ts';
 import {

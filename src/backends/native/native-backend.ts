@@ -12,8 +12,9 @@ import { BYTES_PER_ELEMENT, type DataOf, type DType } from '../../tensor/tensor.
 import { viewOf } from '../../tensor/view-of.ts';
 import { BackendError, messageOf } from '../../util/errors.ts';
 import { type CKernelHost, createCKernels } from '../c-kernels.ts';
-import { resolveThreads } from '../default-threads.ts';
+import { defaultThreads } from '../default-threads.ts';
 import { kernelIndices } from '../kernel-indices.ts';
+import { checkThreads } from '../thread-count.ts';
 import { type Addon, type AddonInstance, loadAddon } from './addon.ts';
 
 export interface NativeBackendOptions {
@@ -29,7 +30,7 @@ export interface NativeBackendOptions {
  */
 export function createNativeBackend(options: NativeBackendOptions = {}): Backend {
   const addon = loadAddon();
-  const threads = resolveThreads(options.threads);
+  const threads = checkThreads(options.threads ?? defaultThreads());
   const instance = createInstance(addon, threads, options.isa ?? process.env.QSPARSE_ISA);
   return {
     name: 'native',

@@ -1,24 +1,25 @@
 /**
  * The wasm backend: the same C kernels as the native one, in 128-bit SIMD, with threads over one shared memory.
  *
- * It needs no compiler on the system and runs wherever Node does. Memory ends at 4 GiB. Typed arrays of tensors are views
+ * It needs no compiler on the system and runs in Node and in browsers; what these do differently, reading the module and starting threads,
+ * is a WasmPlatform. Memory ends at 4 GiB. Typed arrays of tensors are views
  * of a SharedArrayBuffer: arithmetic, `set`, `subarray` and the kernels work, while TextDecoder, crypto and file writes refuse such views:
  * copy with `slice()` first. Views made before the memory grew stay valid.
  *
- * The main thread is one of the threads: it posts a job, works on it, and waits for the others without its event loop.
+ * The calling thread is one of the threads: it posts a job, works on it, and waits for the others without its event loop. A page's main
+ * thread may not wait, so that several threads need a Worker there.
  */
 
-import { Worker } from 'node:worker_threads';
 import type { Backend } from '../../backend.ts';
 import { BYTES_PER_ELEMENT, type DataOf, type DType } from '../../tensor/tensor.ts';
 import { viewOf } from '../../tensor/view-of.ts';
 import { BackendError, messageOf } from '../../util/errors.ts';
 import { type CKernelHost, createCKernels } from '../c-kernels.ts';
-import { resolveThreads } from '../default-threads.ts';
 import { kernelIndices } from '../kernel-indices.ts';
+import { checkThreads } from '../thread-count.ts';
 import { WasmAllocator } from './wasm-allocator.ts';
 import { loadWasmModule, textAt, type WasmExports } from './wasm-module.ts';
-import { type WorkerStart, wasmWorkerText } from './wasm-worker.ts';
+import { loadWasmPlatform, type WasmPlatform, type WasmThread } from './wasm-platform.ts';
 
 const ARG_SLOTS = 32;
 const STACK_BYTES = 1 << 18;
@@ -27,7 +28,7 @@ const INITIAL_PAGES = 256;
 const MAXIMUM_PAGES = [65536, 32768, 16384, 8192];
 
 export interface WasmBackendOptions {
-  /** Threads, the calling one included; all physical cores where left out. */
+  /** Threads, the calling one included; where left out all physical cores in Node, all logical ones in a browser, which tells no others. */
   threads?: number | undefined;
 }
 
@@ -41,12 +42,14 @@ interface Machine {
 
 /**
  * Loads the module and starts its threads, which do not keep the process alive.
- * Rejects with BackendError where the module is not built or a thread does not start, UsageError for bad `threads`.
+ * Rejects with BackendError where the module is not built, the page may not use threads or one does not start, UsageError for bad `threads`.
  */
-export async function createWasmBackend(options: WasmBackendOptions = {}): Promise<Backend> {
-  const threads = resolveThreads(options.threads);
-  const machine = createMachine(await loadWasmModule());
-  const workers = await startWorkers(machine, threads - 1);
+export async function createWasmBackend(options: WasmBackendOptions = {}, given?: WasmPlatform): Promise<Backend> {
+  const platform = given ?? (await loadWasmPlatform());
+  const threads = checkThreads(options.threads ?? platform.defaultThreads());
+  platform.checkSupport(threads);
+  const machine = createMachine(await loadWasmModule(platform));
+  const workers = await startWorkers(platform, machine, threads - 1);
   const host = createHost(machine, threads);
   return {
     name: 'wasm',
@@ -58,7 +61,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     free: (memory) => machine.allocator.free(memory.address),
     dispose: () => {
       machine.wasm.stop();
-      for (const worker of workers) void worker.terminate();
+      for (const worker of workers) worker.terminate();
     },
   };
 }
@@ -82,35 +85,22 @@ function createMemory(): { memory: WebAssembly.Memory; maximum: number } {
   throw new BackendError('wasm', `cannot reserve memory: ${messageOf(last)}. Raise the limit of \`ulimit -v\`.`);
 }
 
-async function startWorkers(machine: Machine, count: number): Promise<Worker[]> {
-  const workers = Array.from({ length: count }, () => {
-    const workerData: WorkerStart = {
+async function startWorkers(platform: WasmPlatform, machine: Machine, count: number): Promise<WasmThread[]> {
+  const workers = Array.from({ length: count }, () =>
+    platform.startThread({
       module: machine.module,
       memory: machine.memory,
       stackTop: machine.allocator.allocate(STACK_BYTES).address + STACK_BYTES,
       scratch: machine.allocator.allocate(machine.wasm.scratch_bytes()).address,
-    };
-    // The worker inherits neither flags nor loaders of this process (--import, --test ...): it needs none.
-    return new Worker(wasmWorkerText(), { eval: true, workerData, execArgv: [], name: 'qsparse-wasm' });
-  });
+    }),
+  );
   try {
-    await Promise.all(workers.map(untilReady));
+    await Promise.all(workers.map(({ ready }) => ready));
   } catch (cause) {
-    for (const worker of workers) void worker.terminate();
+    for (const worker of workers) worker.terminate();
     throw new BackendError('wasm', `a thread does not start: ${messageOf(cause)}. Try fewer threads.`, { cause });
   }
   return workers;
-}
-
-function untilReady(worker: Worker): Promise<void> {
-  return new Promise((resolve, reject) => {
-    worker.once('message', () => {
-      worker.unref();
-      resolve();
-    });
-    worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`it ended with code ${code}`)));
-  });
 }
 
 /** What c-kernels.ts needs to run kernels: the slots and `run`. */

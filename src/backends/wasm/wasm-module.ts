@@ -1,10 +1,10 @@
 /**
- * The wasm module as TypeScript sees it (kernels/wasm.c), and how it is found: build/wasm/qsparse.wasm of the package,
- * built by `npm run build` on any system.
+ * The wasm module as TypeScript sees it (kernels/wasm.c), and where it lies: build/wasm/qsparse.wasm of the package,
+ * built by `npm run build` on any system. A platform reads its bytes.
  */
 
-import { readFile } from 'node:fs/promises';
-import { BackendError } from '../../util/errors.ts';
+import { BackendError, messageOf } from '../../util/errors.ts';
+import type { WasmPlatform } from './wasm-platform.ts';
 
 /** Addresses are offsets into the memory, given and taken as 32-bit integers: `>>> 0` makes them positive. */
 export interface WasmExports extends WebAssembly.Exports {
@@ -28,15 +28,16 @@ export interface WasmExports extends WebAssembly.Exports {
 // The same relative path from src/backends/wasm and from dist/backends/wasm.
 const MODULE_URL = new URL('../../../build/wasm/qsparse.wasm', import.meta.url);
 
-/** Throws BackendError where the module was not built. */
-export async function loadWasmModule(): Promise<WebAssembly.Module> {
+/** Throws BackendError where the module is not there. */
+export async function loadWasmModule(platform: WasmPlatform): Promise<WebAssembly.Module> {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = new Uint8Array(await readFile(MODULE_URL));
+    bytes = await platform.readBytes(MODULE_URL);
   } catch (cause) {
     throw new BackendError(
       'wasm',
-      'the wasm kernels are not built: expected build/wasm/qsparse.wasm, found none. Run `npm run build`.',
+      `the wasm kernels cannot be read: expected ${MODULE_URL.href}, got ${messageOf(cause)}. ` +
+        'Run `npm run build`; for a page, serve build/ beside dist/.',
       { cause },
     );
   }

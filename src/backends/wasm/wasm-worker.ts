@@ -2,8 +2,8 @@
  * The program of one worker thread of the wasm backend: an instance of the module on the shared memory, with a stack and
  * scratch of its own, working on jobs until the backend stops.
  *
- * The function is started from its own text (`new Worker(text, { eval: true })`): so it is the same whether the project
- * runs from TypeScript sources or compiled, and it needs no file. Hence it must use nothing but its parameter and globals.
+ * The function is started from its own text: so it is the same whether the project runs from TypeScript sources or compiled, in Node or
+ * in a browser, bundled or not, and it needs no file. Hence it must use nothing but its parameters and globals.
  */
 
 export interface WorkerStart {
@@ -13,9 +13,7 @@ export interface WorkerStart {
   readonly scratch: number;
 }
 
-/** `threads` is the module node:worker_threads. A message of any kind says that the worker is ready for jobs. */
-function wasmWorker(threads: typeof import('node:worker_threads')): void {
-  const { module, memory, stackTop, scratch } = threads.workerData as WorkerStart;
+function wasmWorker({ module, memory, stackTop, scratch }: WorkerStart, ready: () => void): void {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const wasm = instance.exports as unknown as import('./wasm-module.ts').WasmExports;
 
@@ -27,7 +25,7 @@ function wasmWorker(threads: typeof import('node:worker_threads')): void {
     target.set(bytes);
   };
 
-  threads.parentPort?.postMessage('ready');
+  ready();
   for (;;) {
     wasm.__stack_pointer.value = stackTop;
     try {
@@ -41,7 +39,7 @@ function wasmWorker(threads: typeof import('node:worker_threads')): void {
   }
 }
 
-/** The text that a Worker runs. */
+/** The text of a function of a WorkerStart and of what says that the worker is ready for jobs. It returns when the backend stops. */
 export function wasmWorkerText(): string {
-  return `(${wasmWorker})(require('node:worker_threads'))`;
+  return `(${wasmWorker})`;
 }

@@ -7,12 +7,12 @@
 
 import { Arena } from '../../arena.ts';
 import type { Backend } from '../../backend.ts';
+import { measureRounds, type RoundsOptions, speedup, spread } from '../../bench/rounds.ts';
 import { keptCount } from '../../model/config.ts';
 import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
 import { msPerCall } from './ms-per-call.ts';
-import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
 
 export interface ProductShape {
   tokens: number;

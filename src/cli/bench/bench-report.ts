@@ -4,14 +4,12 @@
  * A number without its machine and its code means nothing, so both are in every file.
  */
 
-import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { FormatError, messageOf, UsageError } from '../../util/errors.ts';
 import { describeMachine, type Machine, machineText } from '../shared/machine.ts';
 import type { Output } from '../shared/output.ts';
 import type { Column, TableRow } from '../shared/table.ts';
-import { packageVersion } from '../shared/version.ts';
+import { currentCommit } from './current-commit.ts';
 
 export interface BenchReport<Row> {
   bench: string;
@@ -66,19 +64,4 @@ export function reportRows<Row extends TableRow>(
     output.line(`written to ${out}`);
   }
   output.json(report);
-}
-
-/** Only a repository of our own counts: an installed package may lie inside someone else's. */
-function currentCommit(): string {
-  const root = fileURLToPath(new URL('../../../', import.meta.url));
-  const version = `v${packageVersion()}`;
-  if (!existsSync(`${root}.git`)) return version;
-  const git = (...args: string[]) =>
-    execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  try {
-    const commit = git('rev-parse', '--short=12', 'HEAD');
-    return git('status', '--porcelain', '--', '.', ':!bench/results') === '' ? commit : `${commit}-dirty`;
-  } catch {
-    return version;
-  }
 }

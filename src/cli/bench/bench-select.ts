@@ -6,11 +6,11 @@
 
 import { Arena } from '../../arena.ts';
 import type { Backend } from '../../backend.ts';
+import { measureRounds, type RoundsOptions, spread } from '../../bench/rounds.ts';
 import { featuresAt, keptCount, type ModelConfig, POINTS } from '../../model/config.ts';
 import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
-import { measureRounds, type RoundsOptions, spread } from './rounds.ts';
 
 export interface SelectRow extends Record<string, unknown> {
   dim: number;

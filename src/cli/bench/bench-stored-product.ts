@@ -7,6 +7,7 @@
 
 import { Arena } from '../../arena.ts';
 import type { Backend } from '../../backend.ts';
+import { measureRounds, type RoundsOptions, speedup, spread } from '../../bench/rounds.ts';
 import { keptCount } from '../../model/config.ts';
 import { matrixView } from '../../tensor/matrix-view.ts';
 import { packMatrix } from '../../tensor/pack-matrix.ts';
@@ -20,7 +21,6 @@ import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
 import { msPerCall } from './ms-per-call.ts';
-import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
 
 export const WAYS = ['matvec', 'matmul'] as const;
 export type Way = (typeof WAYS)[number];

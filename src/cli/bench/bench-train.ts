@@ -7,11 +7,11 @@
  */
 
 import type { Backend, Precision } from '../../backend.ts';
+import { measureRounds, type RoundsOptions, speedup, spread } from '../../bench/rounds.ts';
 import { denseTrainingFlops } from '../../model/flops.ts';
 import { formatBytes, formatPercent } from '../../util/format.ts';
 import { median } from '../../util/median.ts';
 import type { Column } from '../shared/table.ts';
-import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
 import {
   createStepper,
   type StepMeasurement,

@@ -3,14 +3,10 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
+import type { EnergyMeter } from '../../bench/bench-inference.ts';
 import { messageOf, UsageError } from '../../util/errors.ts';
 
 const ROOT = '/sys/class/powercap';
-
-export interface EnergyMeter {
-  /** Since the meter was opened. */
-  joules(): number;
-}
 
 interface Counter {
   readonly file: string;

@@ -2,15 +2,16 @@
 
 import type { Command } from 'commander';
 import type { Backend } from '../../backend.ts';
+import { benchInference, type InferenceBench, type InferenceRow } from '../../bench/bench-inference.ts';
+import { type BenchWeights, randomBenchWeights } from '../../bench/bench-weights.ts';
+import type { RoundsOptions } from '../../bench/rounds.ts';
 import { KV_TYPES, type KvType } from '../../tensor/kv-slots.ts';
 import { WEIGHT_TYPES, type WeightType } from '../../tensor/weight-matrix.ts';
 import { UsageError } from '../../util/errors.ts';
 import { parseChoice, parseList, parsePositiveInteger, parseShare } from '../shared/common-options.ts';
 import { checkChoice, denseFirst, type ModelChoice } from './bench-choice.ts';
-import { benchInference, type InferenceBench, type InferenceRow } from './bench-inference.ts';
-import { type BenchWeights, openBenchWeights, randomBenchWeights } from './bench-weights.ts';
 import { openEnergyMeter } from './energy-meter.ts';
-import type { RoundsOptions } from './rounds.ts';
+import { openBenchWeights } from './open-bench-weights.ts';
 
 export interface InferenceCommandOptions {
   shape?: string;
@@ -38,7 +39,7 @@ export function addInferenceOptions(command: Command, tokensMeaning: string, tok
     .option('--tokens <n>', tokensMeaning, parsePositiveInteger('--tokens'), tokens)
     .option(
       '--closed-gates <share>',
-      'random weights with this share of the gates closed (int8)',
+      'random weights with this share of the gates closed (default type: int8)',
       parseShare('--closed-gates'),
     )
     .option(

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { QSparseError } from '../../util/errors.ts';
-import { median } from '../../util/median.ts';
-import { StatusLine } from '../shared/status-line.ts';
+import { StatusLine } from '../cli/shared/status-line.ts';
+import { QSparseError } from '../util/errors.ts';
+import { median } from '../util/median.ts';
 import { measureRounds, speedup, spread } from './rounds.ts';
 
 const options = (repeat: number, signal = new AbortController().signal) => ({

@@ -6,15 +6,21 @@
  * the median of the ratios inside each round, which drift cancels from.
  */
 
-import { QSparseError } from '../../util/errors.ts';
-import { median } from '../../util/median.ts';
-import type { StatusLine } from '../shared/status-line.ts';
+import { QSparseError } from '../util/errors.ts';
+import { median } from '../util/median.ts';
+import { turnEventLoop } from '../util/turn-event-loop.ts';
+
+/** Takes word of how far it is: the command's status line, or a page. */
+export interface Progress {
+  update(status: { label: string; done: number; total: number }): void;
+  done(): void;
+}
 
 export interface RoundsOptions {
   label: string;
   /** Rounds that count. */
   repeat: number;
-  progress: StatusLine;
+  progress: Progress;
   /** Ends after the measurement in hand; whole rounds count. */
   signal: AbortSignal;
 }
@@ -33,7 +39,7 @@ export async function measureRounds<V, T>(
       progress.update({ label, done: round * variants.length + values.length, total });
       values.push(measure(variant));
       // The event loop must turn, or Ctrl-C would never arrive.
-      await new Promise((resolve) => setImmediate(resolve));
+      await turnEventLoop();
       if (signal.aborted) break;
     }
     if (round > 0 && values.length === variants.length) rounds.push(values);

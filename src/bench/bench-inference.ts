@@ -6,22 +6,19 @@
  * the time. Random weights have real masks, drawn by the activations of each token and layer.
  */
 
-import type { Backend } from '../../backend.ts';
-import { type KernelTimer, timeBackend } from '../../backends/time-kernels.ts';
-import { Engine } from '../../infer/engine.ts';
-import type { TokenSequence } from '../../infer/token-model.ts';
-import { type ModelConfig, POINTS } from '../../model/config.ts';
-import type { SparsityOverride } from '../../model/sparsity-override.ts';
-import type { ModelWeights } from '../../model/weights.ts';
-import type { KvType } from '../../tensor/kv-slots.ts';
-import type { WeightType } from '../../tensor/weight-matrix.ts';
-import { UsageError } from '../../util/errors.ts';
-import { formatBytes, formatPercent } from '../../util/format.ts';
-import { median } from '../../util/median.ts';
-import { Prng } from '../../util/prng.ts';
-import type { Column } from '../shared/table.ts';
+import type { Backend } from '../backend.ts';
+import { type KernelTimer, timeBackend } from '../backends/time-kernels.ts';
+import { Engine } from '../infer/engine.ts';
+import type { TokenSequence } from '../infer/token-model.ts';
+import { type ModelConfig, POINTS } from '../model/config.ts';
+import type { SparsityOverride } from '../model/sparsity-override.ts';
+import type { ModelWeights } from '../model/weights.ts';
+import type { KvType } from '../tensor/kv-slots.ts';
+import type { WeightType } from '../tensor/weight-matrix.ts';
+import { UsageError } from '../util/errors.ts';
+import { median } from '../util/median.ts';
+import { Prng } from '../util/prng.ts';
 import type { BenchWeights } from './bench-weights.ts';
-import type { EnergyMeter } from './energy-meter.ts';
 import { measureRounds, type RoundsOptions, speedup, spread } from './rounds.ts';
 
 export type InferenceBench = 'decode' | 'batch' | 'prefill';
@@ -57,29 +54,17 @@ export interface InferenceRow extends Record<string, unknown> {
   spread: number;
 }
 
-const percent = (share: number): string => formatPercent(share);
-
-export const INFERENCE_COLUMNS: readonly Column[] = [
-  { key: 'shape' },
-  { key: 'dtype' },
-  { key: 'batch' },
-  { key: 'sparsity', format: (sparsity: number) => sparsity.toString() },
-  { key: 'zeros', format: percent },
-  { key: 'msPerToken', title: 'ms/token' },
-  { key: 'tokensPerSecond', title: 'tokens/s' },
-  { key: 'speedupOverDense', title: 'x dense' },
-  { key: 'bytesPerToken', title: 'read/token', format: formatBytes },
-  { key: 'gbPerSecond', title: 'GB/s' },
-  { key: 'selectShare', title: 'select', format: percent },
-  { key: 'peakBytes', title: 'memory', format: formatBytes },
-  { key: 'spread', format: percent },
-];
-
 /** Tokens in the cache before the clock starts: attention over nothing would be too good. */
 const CONTEXT_TOKENS = 16;
 /** Tokens of a prompt in one pass. */
 const PREFILL_CHUNK = 512;
 const SELECTING = ['selectTopK', 'countNonZeros', 'gatherNonZeros', 'countOpenGates', 'gatherOpenGates'] as const;
+
+/** A counter that only grows. */
+export interface EnergyMeter {
+  /** Since the meter was opened. */
+  joules(): number;
+}
 
 export interface InferenceOptions extends RoundsOptions {
   /** decode, batch: steps of one measurement; prefill: tokens of the prompt. */

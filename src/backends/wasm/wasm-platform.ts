@@ -1,0 +1,31 @@
+/**
+ * WasmPlatform: what the wasm backend takes from the system that it runs on, Node or a browser, and the one place that chooses between them.
+ *
+ * Memory, allocation, jobs and errors are the same on both (wasm-backend.ts), and so is the program of a thread (wasm-worker.ts).
+ */
+
+import { IN_NODE } from '../in-node.ts';
+import type { WorkerStart } from './wasm-worker.ts';
+
+export interface WasmPlatform {
+  /** Threads where nobody says how many, at least 1. */
+  defaultThreads(): number;
+  /** Throws BackendError where so many threads cannot be had here, with what to do. */
+  checkSupport(threads: number): void;
+  /** A file of the package. Rejects where there is none. */
+  readBytes(url: URL): Promise<Uint8Array<ArrayBuffer>>;
+  /** A thread that runs `wasmWorkerText`. */
+  startThread(start: WorkerStart): WasmThread;
+}
+
+export interface WasmThread {
+  /** Resolves when it waits for jobs; from then on it does not keep the process alive. Rejects where it does not start. */
+  readonly ready: Promise<void>;
+  terminate(): void;
+}
+
+/** Only the one that runs is loaded: a browser has no modules of Node. */
+export async function loadWasmPlatform(): Promise<WasmPlatform> {
+  if (IN_NODE) return (await import('./node-platform.ts')).nodePlatform;
+  return (await import('./browser-platform.ts')).browserPlatform;
+}

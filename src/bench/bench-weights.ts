@@ -1,0 +1,77 @@
+/**
+ * The model that an inference bench runs, as it stands in memory; here a named shape with random weights in a weight type.
+ *
+ * Random weights need only be of realistic size. With `closedGates` a share of the ReLU gates is closed, as after a training with an L1 term
+ * (gate-closer.ts). The sparse model then has its feed-forward by channel, the dense one fused: each in the layout that is best for it.
+ */
+
+import { Arena } from '../arena.ts';
+import type { Backend } from '../backend.ts';
+import { type ModelConfig, resolveConfig } from '../model/config.ts';
+import { packWeights } from '../model/pack-weights.ts';
+import { preset } from '../model/presets.ts';
+import type { ModelWeights } from '../model/weights.ts';
+import { type WeightMatrix, type WeightType, weightRowBytes } from '../tensor/weight-matrix.ts';
+import { gateCloser } from './gate-closer.ts';
+
+export interface BenchWeights {
+  readonly name: string;
+  readonly config: ModelConfig;
+  readonly dtype: WeightType | 'mixed';
+  /** The same model for the dense twin and for skipping; one and the same unless the layouts differ. */
+  readonly dense: ModelWeights;
+  readonly sparse: ModelWeights;
+  /** false: random weights. */
+  readonly trained: boolean;
+  /** Measured; null where nothing was asked for. */
+  readonly closedGates: number | null;
+  readonly bytes: number;
+  /** Of the blocks' matrices, scales left out. */
+  readonly blockBytes: number;
+  dispose(): void;
+}
+
+/** Random weights of a preset. */
+export function randomBenchWeights(
+  shape: string,
+  dtype: WeightType,
+  closedGates: number | null,
+  backend: Backend,
+  seed: number,
+): BenchWeights {
+  const config = resolveConfig(preset(shape));
+  const arena = new Arena(backend);
+  try {
+    const dense = packWeights(config, { seed }, { dtype }, arena);
+    let sparse = dense;
+    let measured: number | null = null;
+    if (closedGates !== null) {
+      sparse = packWeights(config, { seed }, { dtype, layout: 'channels' }, arena);
+      measured = gateCloser(config, [dense, sparse], backend)(closedGates);
+    }
+    return {
+      name: shape,
+      config,
+      dtype,
+      dense,
+      sparse,
+      trained: false,
+      closedGates: measured,
+      bytes: arena.bytes,
+      blockBytes: blockBytes(dense),
+      dispose: () => arena.free(),
+    };
+  } catch (error) {
+    arena.free();
+    throw error;
+  }
+}
+
+/** Of the matrices in the blocks, scales left out. */
+export function blockBytes({ layers }: ModelWeights): number {
+  const bytesOf = (w: WeightMatrix) => w.rows * weightRowBytes(w.dtype, w.cols);
+  return layers.reduce((sum, { qkv, o, feedForward }) => {
+    const inner = feedForward.layout === 'fused' ? [feedForward.gateUp] : [feedForward.gate, feedForward.up];
+    return sum + [qkv, o, feedForward.down, ...inner].reduce((bytes, w) => bytes + bytesOf(w), 0);
+  }, 0);
+}

@@ -1,0 +1,23 @@
+/** A trained or packed model from the disk as an inference bench runs it. */
+
+import type { Backend } from '../../backend.ts';
+import { type BenchWeights, blockBytes } from '../../bench/bench-weights.ts';
+import { loadModel } from '../../model/load-model.ts';
+
+/** Throws as loadModel. */
+export function openBenchWeights(path: string, backend: Backend): BenchWeights {
+  const { config, weights, dtypes, bytes, dispose } = loadModel(path, backend);
+  const [dtype] = dtypes.projections.length === 1 ? dtypes.projections : ['mixed' as const];
+  return {
+    name: path,
+    config,
+    dtype,
+    dense: weights,
+    sparse: weights,
+    trained: true,
+    closedGates: null,
+    bytes,
+    blockBytes: blockBytes(weights),
+    dispose,
+  };
+}
