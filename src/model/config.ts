@@ -6,7 +6,8 @@
  */
 
 import type { Activation } from '../backend.ts';
-import { nearestName, UsageError } from '../util/errors.ts';
+import { nearestName } from '../util/errors.ts';
+import { Problems, shown } from '../util/problems.ts';
 
 /**
  * The four distinct inputs of the projections of a block, each with its own selection:
@@ -79,37 +80,21 @@ export function outputsAt(config: ModelConfig, point: Point): number {
   return point === 'gateUp' ? 2 * config.hiddenDim : config.dim;
 }
 
-const NUMBER_FIELDS = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'headDim', 'vocabSize', 'seqLen'] as const;
-const KNOWN_FIELDS: readonly string[] = [
-  ...NUMBER_FIELDS,
-  ...[
-    'ropeTheta',
-    'slidingWindow',
-    'normEps',
-    'tiedEmbeddings',
-    'activation',
-    'sparsity',
-    'gradient',
-    'rescale',
-    'hiddenL1',
-  ],
-];
+const COUNTS = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'headDim', 'vocabSize', 'seqLen'] as const;
+const DERIVED_FROM: Readonly<Record<string, readonly string[]>> = { hiddenDim: ['dim'], nKvHeads: ['nHeads'] };
+const CHOICES = {
+  activation: ['relu2', 'relu', 'silu'],
+  gradient: ['straight-through', 'masked'],
+  rescale: ['none', 'l2'],
+} as const;
 
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
  * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2, sparsity 0, straight-through, no re-scale, no L1.
- * Throws UsageError that names the field, what it must be and what it is.
+ * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
 export function resolveConfig(input: ModelConfigInput): ModelConfig {
-  for (const field of Object.keys(input)) {
-    if (!KNOWN_FIELDS.includes(field)) {
-      const near = nearestName(field, KNOWN_FIELDS);
-      fail(`unknown field "${field}".${near ? ` Did you mean "${near}"?` : ''}`);
-    }
-  }
-  if (input.headDim === undefined && input.dim % input.nHeads > 0) {
-    fail(`nHeads must divide dim: got dim ${input.dim}, nHeads ${input.nHeads}. Change one of them, or give headDim.`);
-  }
+  const problems = new Problems('config');
   const activation = input.activation ?? 'relu2';
   const config: ModelConfig = {
     dim: input.dim,
@@ -125,68 +110,88 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     normEps: input.normEps ?? 1e-5,
     tiedEmbeddings: input.tiedEmbeddings ?? true,
     activation,
-    sparsity: resolveSparsity(input.sparsity ?? 0, activation),
+    sparsity: resolveSparsity(input.sparsity ?? 0, activation, problems),
     gradient: input.gradient ?? 'straight-through',
     rescale: input.rescale ?? 'none',
     hiddenL1: input.hiddenL1 ?? 0,
   };
-  check(config);
+  const known = Object.keys(config);
+  for (const field of Object.keys(input)) if (!known.includes(field)) problems.addUnknown(field, known);
+  checkShape(config, input, problems);
+  checkMethod(config, problems);
+  problems.throwAny();
   return config;
 }
 
 function resolveSparsity(
   input: number | Partial<Record<Point, Sparsity>>,
   activation: Activation,
+  problems: Problems,
 ): Record<Point, Sparsity> {
   if (typeof input === 'number') {
     return { qkv: input, o: input, gateUp: input, down: activation === 'silu' ? input : 0 };
   }
-  for (const point of Object.keys(input)) {
-    if (!(POINTS as readonly string[]).includes(point)) {
-      const near = nearestName(point, POINTS);
-      fail(
-        `unknown point sparsity.${point}: expected one of ${POINTS.join(', ')}.${near ? ` Did you mean "${near}"?` : ''}`,
-      );
-    }
+  if (typeof input !== 'object' || Array.isArray(input)) {
+    problems.add('sparsity', `must be a number or an object with ${POINTS.join(', ')}, got ${shown(input)}.`);
+    return { qkv: 0, o: 0, gateUp: 0, down: 0 };
   }
+  checkPoints('sparsity', input, problems);
   return { qkv: input.qkv ?? 0, o: input.o ?? 0, gateUp: input.gateUp ?? 0, down: input.down ?? 0 };
 }
 
-function check(config: ModelConfig): void {
-  for (const field of NUMBER_FIELDS) {
-    const value = config[field];
-    if (!Number.isInteger(value) || value < 1) fail(`${field} must be a whole number of at least 1, got ${value}.`);
+/** The names in an object by point. */
+function checkPoints(field: string, byPoint: object, problems: Problems): void {
+  for (const point of Object.keys(byPoint)) {
+    if ((POINTS as readonly string[]).includes(point)) continue;
+    const near = nearestName(point, POINTS);
+    const hint = near ? ` Did you mean "${near}"?` : '';
+    problems.add(`${field}.${point}`, `is no point: expected one of ${POINTS.join(', ')}.${hint}`);
   }
-  if (config.nHeads % config.nKvHeads !== 0) {
-    fail(`nKvHeads must divide nHeads: got nHeads ${config.nHeads}, nKvHeads ${config.nKvHeads}.`);
+}
+
+/** Sizes, and what has to divide what. */
+function checkShape(config: ModelConfig, input: ModelConfigInput, problems: Problems): void {
+  const { dim, nHeads, nKvHeads, headDim } = config;
+  const derived = input.headDim === undefined;
+  for (const field of COUNTS) {
+    // What follows from a wrong number is not a second mistake.
+    if (input[field] === undefined && problems.has(...(DERIVED_FROM[field] ?? []))) continue;
+    if (field !== 'headDim' || !derived) problems.whole(field, config[field], 1);
   }
-  if (config.headDim % 2 !== 0) fail(`headDim must be even for RoPE, got ${config.headDim}.`);
-  if (!['relu2', 'relu', 'silu'].includes(config.activation)) {
-    fail(`activation must be relu2, relu or silu, got "${config.activation}".`);
-  }
-  if (!['straight-through', 'masked'].includes(config.gradient)) {
-    fail(`gradient must be straight-through or masked, got "${config.gradient}".`);
-  }
-  if (!['none', 'l2'].includes(config.rescale)) fail(`rescale must be none or l2, got "${config.rescale}".`);
-  for (const field of ['ropeTheta', 'normEps'] as const) {
-    if (!(config[field] > 0)) fail(`${field} must be above 0, got ${config[field]}.`);
-  }
-  if (!(Number.isInteger(config.slidingWindow) && config.slidingWindow >= 0)) {
-    fail(`slidingWindow must be a whole number of at least 0 (0: none), got ${config.slidingWindow}.`);
-  }
-  if (!(config.hiddenL1 >= 0)) fail(`hiddenL1 must be 0 or more, got ${config.hiddenL1}.`);
-  for (const point of POINTS) {
-    const sparsity = config.sparsity[point];
-    const values = typeof sparsity === 'number' ? [sparsity] : sparsity;
-    if (typeof sparsity !== 'number' && sparsity.length !== config.nLayers) {
-      fail(`sparsity.${point} must have one value per layer: expected ${config.nLayers}, got ${sparsity.length}.`);
+  if (!problems.has('dim', 'nHeads', 'headDim')) {
+    if (derived && dim % nHeads > 0) {
+      problems.add('nHeads', `must divide dim: got dim ${dim}, nHeads ${nHeads}. Change one of them, or give headDim.`);
+    } else if (headDim % 2 !== 0) {
+      problems.add('headDim', `must be even for RoPE, got ${headDim}.${derived ? ' It is dim / nHeads.' : ''}`);
     }
-    for (const value of values) {
-      if (!(value >= 0 && value < 1)) fail(`sparsity.${point} must be in [0, 1), got ${value}.`);
+  }
+  if (!problems.has('nHeads', 'nKvHeads') && nHeads % nKvHeads !== 0) {
+    problems.add('nKvHeads', `must divide nHeads: got nHeads ${nHeads}, nKvHeads ${nKvHeads}.`);
+  }
+}
+
+/** Everything else, field by field; then what does not go together. */
+function checkMethod(config: ModelConfig, problems: Problems): void {
+  for (const [field, choices] of Object.entries(CHOICES)) {
+    problems.choice(field, config[field as keyof typeof CHOICES], choices);
+  }
+  for (const field of ['ropeTheta', 'normEps'] as const) {
+    problems.number(field, config[field], 'above 0', (value) => value > 0);
+  }
+  problems.whole('slidingWindow', config.slidingWindow, 0, ' (0: none)');
+  problems.number('hiddenL1', config.hiddenL1, '0 or more', (value) => value >= 0);
+  problems.flag('tiedEmbeddings', config.tiedEmbeddings);
+  for (const point of POINTS) {
+    checkByLayer(`sparsity.${point}`, config.sparsity[point], config.nLayers, problems);
+    for (const value of [config.sparsity[point]].flat()) {
+      if (problems.has(`sparsity.${point}`)) break;
+      problems.number(`sparsity.${point}`, value, 'in [0, 1)', (share) => share >= 0 && share < 1);
     }
   }
 }
 
-function fail(message: string): never {
-  throw new UsageError('config', message);
+/** A list has one value per layer. */
+function checkByLayer(field: string, values: unknown, nLayers: number, problems: Problems): void {
+  if (problems.has('nLayers') || !Array.isArray(values) || values.length === nLayers) return;
+  problems.add(field, `must have one value per layer: expected ${nLayers}, got ${values.length}.`);
 }
