@@ -20,6 +20,17 @@ export type Point = (typeof POINTS)[number];
 /** Share of each token's features set to zero, in [0, 1): one number for all layers or one per layer. */
 export type Sparsity = number | readonly number[];
 
+/**
+ * What decides which inputs of a projection stay: topk - the largest of each token (Q-Sparse); block - the largest of each block of its
+ * features (Block Q-Sparse, N:M); threshold - those that reach a fixed magnitude (TEAL); relu - the positive ones, at every point
+ * (ReLUfication, stage 2); drelu - the positive ones before down, so that hidden = relu(gate) relu(up) (ProSparse, TurboSparse); none - all.
+ */
+export const SPARSIFIERS = ['topk', 'block', 'relu', 'drelu', 'threshold', 'none'] as const;
+export type Sparsifier = (typeof SPARSIFIERS)[number];
+
+/** |x| below it is set to zero: one number for all layers or one per layer; 0 drops nothing. */
+export type Threshold = number | readonly number[];
+
 export interface ModelConfig {
   /** Width of the residual stream, D. */
   dim: number;
@@ -40,9 +51,14 @@ export interface ModelConfig {
   /** The output head is the embedding table. */
   tiedEmbeddings: boolean;
   activation: Activation;
-  /** Top-K sparsity by projection point; `down: 0` leaves the natural zeros of a ReLU gate as they are. */
+  sparsifier: Sparsifier;
+  /** Of topk and block, by projection point; `down: 0` leaves the natural zeros of a ReLU gate as they are. */
   sparsity: Record<Point, Sparsity>;
-  /** Straight-through ignores the mask in dX; masked is the ablation (Q-Sparse eq. 12). */
+  /** Features of a block of `block`, of which keptCount(sparsity, blockSize) stay. */
+  blockSize: number;
+  /** Of `threshold`, by projection point. */
+  thresholds: Record<Point, Threshold>;
+  /** Straight-through ignores the mask in dX; masked is the ablation (Q-Sparse eq. 12), and what a ReLU does. */
   gradient: 'straight-through' | 'masked';
   /** After the mask: x / (||x||_2 + 1e-6) * sqrt(D) per token. */
   rescale: 'none' | 'l2';
@@ -51,10 +67,11 @@ export interface ModelConfig {
 }
 
 /** A configuration with what may be left out left out: see `resolveConfig` for what then holds. */
-export type ModelConfigInput = Partial<Omit<ModelConfig, 'sparsity'>> &
+export type ModelConfigInput = Partial<Omit<ModelConfig, 'sparsity' | 'thresholds'>> &
   Pick<ModelConfig, 'dim' | 'nLayers' | 'nHeads' | 'vocabSize'> & {
     /** One number: the three dense points and, with a SiLU gate, down. */
     sparsity?: number | Partial<Record<Point, Sparsity>>;
+    thresholds?: Partial<Record<Point, Threshold>>;
   };
 
 /** kept = D - floor(sparsity * D), the product in f64 (Q-Sparse's K; never below 1). */
@@ -66,6 +83,12 @@ export function keptCount(sparsity: number, features: number): number {
 export function sparsityAt(config: ModelConfig, point: Point, layer: number): number {
   const sparsity = config.sparsity[point];
   return typeof sparsity === 'number' ? sparsity : sparsity[layer];
+}
+
+/** The threshold of one point in one layer. */
+export function thresholdAt(config: ModelConfig, point: Point, layer: number): number {
+  const threshold = config.thresholds[point];
+  return typeof threshold === 'number' ? threshold : threshold[layer];
 }
 
 /** Width of the input at a point: D for qkv and gateUp, nHeads * headDim for o, H for down. */
@@ -86,16 +109,22 @@ const CHOICES = {
   activation: ['relu2', 'relu', 'silu'],
   gradient: ['straight-through', 'masked'],
   rescale: ['none', 'l2'],
+  sparsifier: SPARSIFIERS,
 } as const;
+
+/** Places in a block are stored in a byte. */
+const MAX_BLOCK_SIZE = 256;
 
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
- * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2, sparsity 0, straight-through, no re-scale, no L1.
+ * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2 (with drelu: relu), topk, sparsity 0, blocks of 32, thresholds 0,
+ * straight-through (with relu and drelu: masked), no re-scale, no L1.
  * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
 export function resolveConfig(input: ModelConfigInput): ModelConfig {
   const problems = new Problems('config');
-  const activation = input.activation ?? 'relu2';
+  const sparsifier = input.sparsifier ?? 'topk';
+  const activation = input.activation ?? (sparsifier === 'drelu' ? 'relu' : 'relu2');
   const config: ModelConfig = {
     dim: input.dim,
     hiddenDim: input.hiddenDim ?? Math.round((2.75 * input.dim) / 32) * 32,
@@ -110,8 +139,11 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     normEps: input.normEps ?? 1e-5,
     tiedEmbeddings: input.tiedEmbeddings ?? true,
     activation,
+    sparsifier,
     sparsity: resolveSparsity(input.sparsity ?? 0, activation, problems),
-    gradient: input.gradient ?? 'straight-through',
+    blockSize: input.blockSize ?? 32,
+    thresholds: byPoint('thresholds', input.thresholds ?? {}, problems),
+    gradient: input.gradient ?? (isRelu(sparsifier) ? 'masked' : 'straight-through'),
     rescale: input.rescale ?? 'none',
     hiddenL1: input.hiddenL1 ?? 0,
   };
@@ -131,22 +163,27 @@ function resolveSparsity(
   if (typeof input === 'number') {
     return { qkv: input, o: input, gateUp: input, down: activation === 'silu' ? input : 0 };
   }
-  if (typeof input !== 'object' || Array.isArray(input)) {
-    problems.add('sparsity', `must be a number or an object with ${POINTS.join(', ')}, got ${shown(input)}.`);
-    return { qkv: 0, o: 0, gateUp: 0, down: 0 };
-  }
-  checkPoints('sparsity', input, problems);
-  return { qkv: input.qkv ?? 0, o: input.o ?? 0, gateUp: input.gateUp ?? 0, down: input.down ?? 0 };
+  return byPoint('sparsity', input, problems, 'a number or ');
 }
 
-/** The names in an object by point. */
-function checkPoints(field: string, byPoint: object, problems: Problems): void {
-  for (const point of Object.keys(byPoint)) {
+/** An object by point with 0 for what is left out. */
+function byPoint(
+  field: 'sparsity' | 'thresholds',
+  input: Partial<Record<Point, number | readonly number[]>>,
+  problems: Problems,
+  orElse = '',
+): Record<Point, number | readonly number[]> {
+  if (typeof input !== 'object' || Array.isArray(input)) {
+    problems.add(field, `must be ${orElse}an object with ${POINTS.join(', ')}, got ${shown(input)}.`);
+    return { qkv: 0, o: 0, gateUp: 0, down: 0 };
+  }
+  for (const point of Object.keys(input)) {
     if ((POINTS as readonly string[]).includes(point)) continue;
     const near = nearestName(point, POINTS);
     const hint = near ? ` Did you mean "${near}"?` : '';
     problems.add(`${field}.${point}`, `is no point: expected one of ${POINTS.join(', ')}.${hint}`);
   }
+  return { qkv: input.qkv ?? 0, o: input.o ?? 0, gateUp: input.gateUp ?? 0, down: input.down ?? 0 };
 }
 
 /** Sizes, and what has to divide what. */
@@ -182,16 +219,100 @@ function checkMethod(config: ModelConfig, problems: Problems): void {
   problems.number('hiddenL1', config.hiddenL1, '0 or more', (value) => value >= 0);
   problems.flag('tiedEmbeddings', config.tiedEmbeddings);
   for (const point of POINTS) {
-    checkByLayer(`sparsity.${point}`, config.sparsity[point], config.nLayers, problems);
-    for (const value of [config.sparsity[point]].flat()) {
-      if (problems.has(`sparsity.${point}`)) break;
-      problems.number(`sparsity.${point}`, value, 'in [0, 1)', (share) => share >= 0 && share < 1);
-    }
+    checkByLayer(`sparsity.${point}`, config.sparsity[point], config.nLayers, problems, 'in [0, 1)', (x) => x < 1);
+    checkByLayer(
+      `thresholds.${point}`,
+      config.thresholds[point],
+      config.nLayers,
+      problems,
+      '0 or more',
+      Number.isFinite,
+    );
+  }
+  checkSparsifier(config, problems);
+}
+
+/** Numbers from 0 on that fit, one for all layers or one for each. */
+function checkByLayer(
+  field: string,
+  values: number | readonly number[],
+  nLayers: number,
+  problems: Problems,
+  range: string,
+  fits: (value: number) => boolean,
+): void {
+  if (Array.isArray(values) && values.length !== nLayers && !problems.has('nLayers')) {
+    problems.add(field, `must have one value per layer: expected ${nLayers}, got ${values.length}.`);
+  }
+  for (const value of [values].flat()) {
+    if (problems.has(field)) return;
+    problems.number(field, value, range, (number) => number >= 0 && fits(number));
   }
 }
 
-/** A list has one value per layer. */
-function checkByLayer(field: string, values: unknown, nLayers: number, problems: Problems): void {
-  if (problems.has('nLayers') || !Array.isArray(values) || values.length === nLayers) return;
-  problems.add(field, `must have one value per layer: expected ${nLayers}, got ${values.length}.`);
+/** What each sparsifier needs, and what it has no use for. */
+function checkSparsifier(config: ModelConfig, problems: Problems): void {
+  const { sparsifier, sparsity, thresholds, blockSize, gradient, activation } = config;
+  if (problems.has('sparsifier')) return;
+  const takesShares = sparsifier === 'topk' || sparsifier === 'block';
+  for (const point of POINTS) {
+    if (!takesShares && isAboveZero(sparsity[point])) {
+      problems.add(
+        `sparsity.${point}`,
+        `must be 0 with sparsifier ${sparsifier}, which takes no share. Leave one out.`,
+      );
+    }
+    if (sparsifier !== 'threshold' && isAboveZero(thresholds[point])) {
+      problems.add(`thresholds.${point}`, `must be 0 with sparsifier ${sparsifier}. Leave it out, or take threshold.`);
+    }
+  }
+  if (sparsifier === 'threshold' && !POINTS.some((point) => isAboveZero(thresholds[point]))) {
+    problems.add('thresholds', 'must be above 0 somewhere with sparsifier threshold. qsparse calibrate finds them.');
+  }
+  if (isRelu(sparsifier) && gradient === 'straight-through') {
+    problems.add(
+      'gradient',
+      `must be masked with sparsifier ${sparsifier}: a ReLU has a gradient of its own. Leave it out.`,
+    );
+  }
+  if (sparsifier === 'relu' && activation === 'silu') {
+    problems.add(
+      'activation',
+      'must be relu or relu2 with sparsifier relu, which begins by replacing the SiLU, got "silu".',
+    );
+  }
+  if (sparsifier === 'drelu' && !problems.has('activation') && activation !== 'relu') {
+    problems.add(
+      'activation',
+      `must be relu with sparsifier drelu, which is relu(gate) relu(up), got "${activation}".`,
+    );
+  }
+  if (!(Number.isInteger(blockSize) && blockSize >= 2 && blockSize <= MAX_BLOCK_SIZE)) {
+    problems.add('blockSize', `must be a whole number from 2 to ${MAX_BLOCK_SIZE}, got ${shown(blockSize)}.`);
+  } else if (sparsifier === 'block') {
+    checkBlocks(config, problems);
+  }
+}
+
+/** Blocks come out even wherever something is selected. */
+function checkBlocks(config: ModelConfig, problems: Problems): void {
+  if (problems.has('dim', 'hiddenDim', 'nHeads', 'headDim')) return;
+  const uneven = POINTS.filter(
+    (point) => isAboveZero(config.sparsity[point]) && featuresAt(config, point) % config.blockSize,
+  );
+  if (uneven.length === 0) return;
+  const widths = uneven.map((point) => `${featuresAt(config, point)} at ${point}`).join(', ');
+  problems.add(
+    'blockSize',
+    `must divide the features of every point that selects: got ${config.blockSize} for ${widths}.`,
+  );
+}
+
+/** Is it the true derivative of this sparsifier to mask the gradient? */
+function isRelu(sparsifier: Sparsifier): boolean {
+  return sparsifier === 'relu' || sparsifier === 'drelu';
+}
+
+function isAboveZero(values: number | readonly number[]): boolean {
+  return [values].flat().some((value) => value > 0);
 }
