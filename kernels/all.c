@@ -14,7 +14,7 @@
 #include "weight_dots.c"
 #include "weight_rows.c"
 #include "quantize.c"
-#include "top_k.c"
+#include "block_top_k.c"
 #include "rows.c"
 #include "rms_norm.c"
 #include "rope.c"

@@ -16,9 +16,12 @@
   X(weight_rows)                                                                                                       \
   X(quantize_rows)                                                                                                     \
   X(select_top_k)                                                                                                      \
+  X(select_block_top_k)                                                                                                \
   X(count_non_zeros)                                                                                                   \
   X(prefix_sum)                                                                                                        \
   X(gather_non_zeros)                                                                                                  \
+  X(count_positive_at)                                                                                                 \
+  X(gather_positive_at)                                                                                                \
   X(transpose_counts)                                                                                                  \
   X(transpose_fill)                                                                                                    \
   X(scatter_rows)                                                                                                      \

@@ -3,9 +3,11 @@
  * A list is made in two passes, a count and a fill, so that it takes exactly the memory that it needs and nothing can overflow. Between
  * them `prefix_sum` (run as one part) turns counts into starts.
  *
- * count_non_zeros: x, start, N, D                    start[r + 1] = count of row r, start[0] = 0
+ * count_non_zeros: x, start, N, D, threshold         start[r + 1] = count of row r, start[0] = 0; a threshold of 0: what is not 0
  * prefix_sum: start, n                               start[i] += start[i - 1] for i = 1 .. n
- * gather_non_zeros: x, start, index, value, N, D
+ * gather_non_zeros: x, start, index, value, N, D, threshold
+ * count_positive_at: atStart, x, start, rows         of the elements of a list those whose x is open, as in count_open
+ * gather_positive_at: atStart, atIndex, atValue, x, start, index, value, outX, rows
  * transpose_counts: start, index, outStart, rows, cols
  * transpose_fill: start, index, value, outStart, outIndex, outValue, rows, cols
  * scatter_rows: start, index, value, out, rows, cols
@@ -19,6 +21,9 @@
 #define RESCALE_EPS 1e-6f
 #define ROWS_FILL_COLS (SCRATCH_BYTES / 4) /* columns that transpose_fill takes at a time */
 
+/* The bits of the least magnitude that counts: of the smallest number there is where the threshold is 0. */
+INLINE int32_t rows_threshold(float threshold) { return MAX(1, magnitude(threshold)); }
+
 static void count_non_zeros(const double *args, work w) {
   const float *x = PF(0);
   int32_t *start = PI(1);
@@ -26,7 +31,8 @@ static void count_non_zeros(const double *args, work w) {
   int64_t first, last;
   share(INT(2), 1, w, &first, &last);
   if (w.part == 0) start[0] = 0;
-  for (int64_t r = first; r < last; r++) start[r + 1] = (int32_t)count_reaching(x + r * size, size, 1);
+  const int32_t threshold = rows_threshold(FLT(4));
+  for (int64_t r = first; r < last; r++) start[r + 1] = (int32_t)count_reaching(x + r * size, size, threshold);
 }
 
 static void prefix_sum(const double *args, work w) {
@@ -44,7 +50,37 @@ static void gather_non_zeros(const double *args, work w) {
   const int64_t size = INT(5);
   int64_t first, last;
   share(INT(4), 1, w, &first, &last);
-  for (int64_t r = first; r < last; r++) list_elements(x + r * size, size, 1, index, value, start[r], start[r + 1]);
+  const int32_t threshold = rows_threshold(FLT(6));
+  for (int64_t r = first; r < last; r++)
+    list_elements(x + r * size, size, threshold, index, value, start[r], start[r + 1]);
+}
+
+static void count_positive_at(const double *args, work w) {
+  const int32_t *atStart = PI(0);
+  int32_t *start = PI(2);
+  int64_t first, last;
+  share(INT(3), 1, w, &first, &last);
+  if (w.part == 0) start[0] = 0;
+  for (int64_t r = first; r < last; r++)
+    start[r + 1] = (int32_t)count_open(PF(1) + atStart[r], atStart[r + 1] - atStart[r]);
+}
+
+static void gather_positive_at(const double *args, work w) {
+  const int32_t *atStart = PI(0), *atIndex = PI(1), *start = PI(4);
+  const float *atValue = PF(2), *x = PF(3);
+  int32_t *index = PI(5);
+  float *value = PF(6), *outX = PF(7);
+  int64_t first, last;
+  share(INT(8), 1, w, &first, &last);
+  for (int64_t r = first; r < last; r++) {
+    int64_t from = atStart[r];
+    for (int64_t to = start[r]; to < start[r + 1]; from++) {
+      index[to] = atIndex[from];
+      value[to] = atValue[from];
+      outX[to] = x[from];
+      to += !(x[from] <= 0);
+    }
+  }
 }
 
 /* The first element of a row's list at or behind column c. */

@@ -118,10 +118,22 @@ export interface Kernels {
    * Source: Q-Sparse (arXiv 2407.10969) eq. 3.
    */
   selectTopK(x: FloatTensor, kept: number, out: SparseRows): void;
-  /** start [N + 1] = running count of the values of x [N, D] that are not 0 (NaN is not 0; -0 is). */
-  countNonZeros(x: FloatTensor, start: IntTensor): void;
-  /** Fills index and value from x [N, D]; out.start must come from countNonZeros of the same x. */
-  gatherNonZeros(x: FloatTensor, out: SparseRows): void;
+  /**
+   * The `kept` largest |x| of each block of `blockSize` (2 .. 256, divides D) consecutive features of x [N, D], by the rules of selectTopK.
+   * `out.index` and `out.value` hold N * D / blockSize * kept; out.start is written too. Source: Q-Sparse, Block Q-Sparse (N:M).
+   */
+  selectBlockTopK(x: FloatTensor, kept: number, blockSize: number, out: SparseRows): void;
+  /**
+   * start [N + 1] = running count of the values of x [N, D] that are not 0 (NaN is not 0; -0 is), or with a threshold above 0, rounded to
+   * f32, of those with |x| not below it.
+   */
+  countNonZeros(x: FloatTensor, start: IntTensor, threshold?: number): void;
+  /** Fills index and value from x [N, D]; out.start must come from countNonZeros of the same x and threshold. */
+  gatherNonZeros(x: FloatTensor, out: SparseRows, threshold?: number): void;
+  /** start [at.rows + 1] = running count of the elements of `at` whose x [nonZeros(at) or more], in its order, is not <= 0 (NaN counts). */
+  countPositiveAt(at: SparseRows, x: FloatTensor, start: IntTensor): void;
+  /** Fills index and value of out from those elements of `at`, and outX [nonZeros(out)] from x; out.start must come from countPositiveAt of the same. */
+  gatherPositiveAt(at: SparseRows, x: FloatTensor, out: SparseRows, outX: FloatTensor): void;
   /** out = the transpose of a, columns (rows of a) ascending. out.start is written too. */
   transposeRows(a: SparseRows, out: SparseRows): void;
   /** out [rows, cols] = a with its zeros written out. */

@@ -94,6 +94,15 @@ describe('checkKernels', () => {
         `[selectTopK] kept: expected 1 .. 4, got ${kept}.`,
       );
     }
+    expect(refusal(() => kernels.selectBlockTopK(f32([2, 4]), 1, 3, out))).toBe(
+      '[selectBlockTopK] blockSize: expected 2 .. 256 that divides 4, got 3.',
+    );
+    expect(refusal(() => kernels.selectBlockTopK(f32([2, 4]), 3, 2, out))).toBe(
+      '[selectBlockTopK] kept: expected 1 .. 2, got 3.',
+    );
+    expect(refusal(() => kernels.countNonZeros(f32([2, 4]), tensor('i32', [3]), -1))).toBe(
+      '[countNonZeros] threshold: expected 0 or more, got -1.',
+    );
     expect(refusal(() => kernels.selectTopK(f32([2, 4]), 3, out))).toContain('capacity of out: expected 6, got 4');
     expect(refusal(() => kernels.selectTopK(f32([3, 4]), 1, out))).toContain('shape of out: expected [3, 4]');
   });

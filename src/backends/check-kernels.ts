@@ -156,6 +156,11 @@ function checkWeights(inner: Kernels) {
 }
 
 /** Memory for `count` elements or more, under any shape. */
+/** Of a magnitude; undefined and 0 are none. */
+function expectThreshold(op: string, threshold = 0): void {
+  if (!(threshold >= 0)) mismatch(op, 'threshold', '0 or more', threshold);
+}
+
 function expectCapacity(op: string, name: string, tensor: Tensor, dtype: Tensor['dtype'], count: number): void {
   if (tensor.dtype !== dtype) mismatch(op, `dtype of ${name}`, dtype, tensor.dtype);
   if (tensor.data.length < count) mismatch(op, `elements of ${name}`, `at least ${count}`, tensor.data.length);
@@ -218,20 +223,50 @@ function checkRows(inner: Kernels) {
       expectRoom(op, 'out', out, type, rows, cols, rows * kept);
       inner.selectTopK(x, kept, out);
     },
-    countNonZeros(x, start) {
+    selectBlockTopK(x, kept, blockSize, out) {
+      const op = 'selectBlockTopK';
+      const type = floatTypeOf(op, 'x', x);
+      const [rows, cols] = [rowsOf(x), columnsOf(x)];
+      expectMatrix(op, 'x', x, type, rows, cols);
+      const fits = Number.isInteger(blockSize) && blockSize >= 2 && blockSize <= 256 && cols % blockSize === 0;
+      if (!fits) mismatch(op, 'blockSize', `2 .. 256 that divides ${cols}`, blockSize);
+      if (!(Number.isInteger(kept) && kept >= 1 && kept <= blockSize)) mismatch(op, 'kept', `1 .. ${blockSize}`, kept);
+      expectRoom(op, 'out', out, type, rows, cols, rows * (cols / blockSize) * kept);
+      inner.selectBlockTopK(x, kept, blockSize, out);
+    },
+    countNonZeros(x, start, threshold) {
       const op = 'countNonZeros';
+      expectThreshold(op, threshold);
       const type = floatTypeOf(op, 'x', x);
       expectListable(op, elementsOf(x)); // all of them may be other than 0
       expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
       expectSize(op, 'start', start, 'i32', rowsOf(x) + 1);
-      inner.countNonZeros(x, start);
+      inner.countNonZeros(x, start, threshold);
     },
-    gatherNonZeros(x, out) {
+    gatherNonZeros(x, out, threshold) {
       const op = 'gatherNonZeros';
+      expectThreshold(op, threshold);
       const type = floatTypeOf(op, 'x', x);
       expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
       expectRows(op, 'out', out, type, rowsOf(x), columnsOf(x));
-      inner.gatherNonZeros(x, out);
+      inner.gatherNonZeros(x, out, threshold);
+    },
+    countPositiveAt(at, x, start) {
+      const op = 'countPositiveAt';
+      const type = floatTypeOf(op, 'x', x);
+      expectRows(op, 'at', at, type);
+      expectCapacity(op, 'x', x, type, nonZeros(at));
+      expectSize(op, 'start', start, 'i32', at.rows + 1);
+      inner.countPositiveAt(at, x, start);
+    },
+    gatherPositiveAt(at, x, out, outX) {
+      const op = 'gatherPositiveAt';
+      const type = floatTypeOf(op, 'x', x);
+      expectRows(op, 'at', at, type);
+      expectCapacity(op, 'x', x, type, nonZeros(at));
+      expectRows(op, 'out', out, type, at.rows, at.cols);
+      expectCapacity(op, 'outX', outX, type, nonZeros(out));
+      inner.gatherPositiveAt(at, x, out, outX);
     },
     transposeRows(a, out) {
       const op = 'transposeRows';

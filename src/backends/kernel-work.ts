@@ -46,8 +46,11 @@ const WORK: WorkTable = {
   quantizeRows: (x, out) => moved(inputBytes(x) + inputBytes(out)),
 
   selectTopK: (x, _kept, out) => moved(bytesOf(x, out)),
+  selectBlockTopK: (x, _kept, _blockSize, out) => moved(bytesOf(x, out)),
   countNonZeros: (x, start) => moved(bytesOf(x, start)),
   gatherNonZeros: (x, out) => moved(bytesOf(x, out)),
+  countPositiveAt: (at, x, start) => moved(nonZeros(at) * sizeOf(x) + bytesOf(at.start, start)),
+  gatherPositiveAt: (at, x, out) => moved(bytesOf(at, out) + (nonZeros(at) + nonZeros(out)) * sizeOf(x)),
   transposeRows: (a, out) => moved(bytesOf(a, out)),
   scatterRows: (a, out) => moved(bytesOf(a, out)),
   gatherAt: (_x, _first, at, out) => moved(positionBytes(at) + bytesOf(out, out)),

@@ -48,6 +48,10 @@ export function scanKernels(kernels: Kernels): Kernels {
       scanTensor('selectTopK', 'x', x);
       kernels.selectTopK(x, kept, out);
     },
+    selectBlockTopK(x, kept, blockSize, out) {
+      scanTensor('selectBlockTopK', 'x', x);
+      kernels.selectBlockTopK(x, kept, blockSize, out);
+    },
     transposeRows(a, out) {
       scanRows('transposeRows', 'a', a);
       kernels.transposeRows(a, out);

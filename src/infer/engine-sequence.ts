@@ -5,12 +5,13 @@
  */
 
 import type { Point } from '../model/config.ts';
+import type { SelectionRule } from '../ops/sparsify.ts';
 import { UsageError } from '../util/errors.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { TokenSequence } from './token-model.ts';
 
-/** Features that each point keeps, by layer. Sequences that keep the same share one table. */
-export type KeptTable = Readonly<Record<Point, readonly number[]>>;
+/** What each point keeps, by layer. Sequences that keep the same share one table. */
+export type KeptTable = Readonly<Record<Point, readonly SelectionRule[]>>;
 
 export class EngineSequence implements TokenSequence {
   readonly slot: number;

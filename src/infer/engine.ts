@@ -14,9 +14,11 @@ import { Arena } from '../arena.ts';
 import type { Backend, Kernels } from '../backend.ts';
 import { type ModelConfig, POINTS, type Point } from '../model/config.ts';
 import { ropeTables } from '../model/rope-tables.ts';
-import { keptCounts } from '../model/sparsity-override.ts';
+import { isSameRule } from '../model/selection-rule.ts';
+import { selectionRules } from '../model/sparsity-override.ts';
 import { checkWeights, type FeedForwardWeights, type ModelWeights } from '../model/weights.ts';
 import type { KvType } from '../tensor/kv-slots.ts';
+import { nonZeros } from '../tensor/sparse-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
 import { UsageError } from '../util/errors.ts';
@@ -41,7 +43,7 @@ export interface EngineOptions {
   maxBatchTokens?: number;
   /** How keys and values are stored. Default f32. */
   kvType?: KvType;
-  /** Factor 0 .. 1 on every sparsity, for a model in the middle of a sparsity schedule. Default 1. */
+  /** Factor 0 .. 1 on every sparsity or threshold, for a model in the middle of a sparsity schedule. Default 1. */
   sparsityScale?: number;
   /** false: the zeros behind closed ReLU gates are multiplied like any number, as a dense program does. Default true. */
   skipNaturalZeros?: boolean;
@@ -88,7 +90,7 @@ export class Engine implements TokenModel {
     this.#kernels = backend.kernels;
     this.#projector = new Projector(config, backend.kernels, this.statistics, skipNaturalZeros);
     this.#sparsityScale = sparsityScale;
-    this.#kept = keptCounts(config, undefined, sparsityScale);
+    this.#kept = selectionRules(config, undefined, sparsityScale);
     this.#sequences = new Array<null>(maxSequences).fill(null);
 
     this.#arena = new Arena(backend);
@@ -117,7 +119,7 @@ export class Engine implements TokenModel {
   }
 
   createSequence({ sparsity }: SequenceOptions = {}): TokenSequence {
-    const kept = sparsity === undefined ? this.#kept : keptCounts(this.config, sparsity, this.#sparsityScale);
+    const kept = sparsity === undefined ? this.#kept : selectionRules(this.config, sparsity, this.#sparsityScale);
     const slot = this.#sequences.indexOf(null);
     if (slot < 0) {
       throw new UsageError(
@@ -198,7 +200,7 @@ export class Engine implements TokenModel {
     for (let group = 0; group < groups.length; ) {
       const { first, kept } = groups[group];
       const wanted = kept[point][layer];
-      while (group < groups.length && groups[group].kept[point][layer] === wanted) group++;
+      while (group < groups.length && isSameRule(groups[group].kept[point][layer], wanted)) group++;
       const w = this.#workspace.rows(first, groups[group - 1].end);
       const list = this.#projector.select(w, layer, point, wanted, w[from], weight.dtype);
       this.#projector.multiply(w.inputs[point], list, w[from], weight, w[to], mode);
@@ -215,13 +217,14 @@ export class Engine implements TokenModel {
 
       const list = projector.select(w, layer, 'gateUp', keptInputs[layer], w.normed, weights.gate.dtype);
       projector.multiply(w.inputs.gateUp, list, w.normed, weights.gate, gate, OVERWRITE); // [N, H]
+      const inputsEach = list === null ? w.normed.shape[1] : nonZeros(list) / list.rows;
       if (list !== null) this.#kernels.scatterRows(list, w.normed); // a channel of up meets the whole selected row
       const channels = projector.listOpenGates(gate, open);
-      this.statistics.addChannels(layer, channels, keptInputs[layer]);
+      this.statistics.addChannels(layer, channels, inputsEach);
       projector.dots(w.inputs.gateUp, w.normed, weights.up, up, atOpen);
       this.#kernels.gluRows(open, up, this.config.activation, up);
 
-      const selected = projector.selectListed(w, layer, keptHidden[layer], hidden.list, w.hidden);
+      const selected = projector.selectListed(w, layer, keptHidden[layer], hidden.list, w.hidden, weights.down.dtype);
       const input = selected === hidden.list ? hidden : w.inputs.down;
       projector.multiply(input, selected, w.hidden, weights.down, w.x, ADD);
     }
@@ -255,7 +258,7 @@ export class Engine implements TokenModel {
   #shared(kept: KeptTable): KeptTable {
     const tables = [this.#kept, ...this.#sequences.flatMap((sequence) => (sequence === null ? [] : [sequence.kept]))];
     const same = (table: KeptTable) =>
-      POINTS.every((point) => table[point].every((count, layer) => count === kept[point][layer]));
+      POINTS.every((point) => table[point].every((rule, layer) => isSameRule(rule, kept[point][layer])));
     return tables.find(same) ?? kept;
   }
 }

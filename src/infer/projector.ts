@@ -1,14 +1,16 @@
 /**
  * Projector: the input of a projection selected, in the form that its weights take, and multiplied.
  *
- * The rule of the mask is that of training: per token the `kept` largest |x|, no look at other tokens; behind a ReLU gate the natural
- * zeros, and the `kept` largest only where more are left. f32 and bf16 weights take the values, int8 and ternary ones 8 bits of
- * them, quantised after the selection (which keeps the largest, so that the scale is that of the whole row). How a product runs is
- * decided by product-plan.ts.
+ * The rule of the mask is that of training (ops/sparsify.ts): per token, no look at other tokens; behind a ReLU gate the natural zeros, and
+ * the largest only where more are left. f32 and bf16 weights take the values, int8 and ternary ones 8 bits of them, quantised after the
+ * selection (a rule by magnitude keeps the largest, so that the scale is that of the whole row). How a product runs is decided by
+ * product-plan.ts.
  */
 
 import type { Kernels } from '../backend.ts';
 import type { ModelConfig, Point } from '../model/config.ts';
+import { mostKept } from '../model/selection-rule.ts';
+import type { SelectionRule } from '../ops/sparsify.ts';
 import { density, nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { WeightMatrix, WeightType } from '../tensor/weight-matrix.ts';
@@ -37,25 +39,59 @@ export class Projector {
 
   /**
    * The list of what a point keeps of x [N, features], counted and re-scaled where the model does that; null where it keeps x as it is, or
-   * where listing natural zeros would not pay before weights of this type.
+   * where listing natural zeros would not pay before weights of this type. x may be overwritten with what is kept.
    */
   select(
     rows: WorkspaceRows,
     layer: number,
     point: Point,
-    kept: number,
+    rule: SelectionRule,
     x: Tensor<'f32'>,
     dtype: WeightType,
   ): SparseRows | null {
-    if (point === 'down' && this.#gated) return this.#selectBehindGates(rows, layer, kept, x, dtype);
     const { list } = rows.inputs[point];
-    if (kept === list.cols && !this.#rescaled) {
+    const behindGates = point === 'down' && this.#gated;
+    if (rule.keeps === 'all' && !this.#rescaled && !(behindGates && this.#skipNaturalZeros)) {
       this.#statistics.add(point, layer, rows.count * list.cols);
       return null;
     }
-    this.#kernels.selectTopK(x, kept, list);
-    this.#statistics.add(point, layer, rows.count * kept);
+    if (behindGates && (rule.keeps === 'all' || rule.keeps === 'largest')) {
+      return this.#selectBehindGates(rows, layer, mostKept(rule, list.cols), x, dtype);
+    }
+    this.#list(rule, x, list);
+    // Of a block of hidden activations fewer may be open than it keeps.
+    if (behindGates && rule.keeps === 'largestOfBlocks') this.#dropZeros(list, x);
+    this.#statistics.add(point, layer, nonZeros(list));
     return this.#rescale(rows, list);
+  }
+
+  #list(rule: SelectionRule, x: Tensor<'f32'>, list: SparseRows): void {
+    const kernels = this.#kernels;
+    switch (rule.keeps) {
+      case 'all':
+        kernels.selectTopK(x, list.cols, list);
+        break;
+      case 'largest':
+        kernels.selectTopK(x, rule.kept, list);
+        break;
+      case 'largestOfBlocks':
+        kernels.selectBlockTopK(x, rule.kept, rule.blockSize, list);
+        break;
+      case 'positive':
+        kernels.countOpenGates(x, list.cols, list.start);
+        kernels.gatherOpenGates(x, list);
+        break;
+      case 'reaching':
+        kernels.countNonZeros(x, list.start, rule.threshold);
+        kernels.gatherNonZeros(x, list, rule.threshold);
+        break;
+    }
+  }
+
+  #dropZeros(list: SparseRows, x: Tensor<'f32'>): void {
+    this.#kernels.scatterRows(list, x);
+    this.#kernels.countNonZeros(x, list.start);
+    this.#kernels.gatherNonZeros(x, list);
   }
 
   #selectBehindGates(
@@ -66,10 +102,6 @@ export class Projector {
     dtype: WeightType,
   ): SparseRows | null {
     const { list } = rows.inputs.down;
-    if (!this.#skipNaturalZeros && kept === list.cols && !this.#rescaled) {
-      this.#statistics.add('down', layer, rows.count * list.cols);
-      return null;
-    }
     this.#kernels.countNonZeros(x, list.start);
     const { left, needsTopK } = this.#countLeft(list, kept);
     this.#statistics.add('down', layer, left);
@@ -84,14 +116,21 @@ export class Projector {
   }
 
   /** The same of hidden activations that are a list already: those of open channels. Takes x [N, H] as scratch. */
-  selectListed(rows: WorkspaceRows, layer: number, kept: number, hidden: SparseRows, x: Tensor<'f32'>): SparseRows {
-    const { left, needsTopK } = this.#countLeft(hidden, kept);
-    this.#statistics.add('down', layer, left);
-    if (!needsTopK) return this.#rescale(rows, hidden);
-    const { list } = rows.inputs.down;
+  selectListed(
+    rows: WorkspaceRows,
+    layer: number,
+    rule: SelectionRule,
+    hidden: SparseRows,
+    x: Tensor<'f32'>,
+    dtype: WeightType,
+  ): SparseRows {
+    const isWhole = rule.keeps === 'all' || (rule.keeps === 'largest' && !this.#countLeft(hidden, rule.kept).needsTopK);
+    if (isWhole) {
+      this.#statistics.add('down', layer, nonZeros(hidden));
+      return this.#rescale(rows, hidden);
+    }
     this.#kernels.scatterRows(hidden, x);
-    this.#kernels.selectTopK(x, kept, list);
-    return this.#rescale(rows, list);
+    return this.select(rows, layer, 'down', rule, x, dtype)!;
   }
 
   /** How many of the listed are left when no row keeps more than `kept`, and whether any row has more. */

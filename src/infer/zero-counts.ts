@@ -40,7 +40,7 @@ export class ZeroCounts {
     this.#inputs[point][layer] += nonZeros;
   }
 
-  /** `channels` of up were computed, all tokens together, from `inputsEach` inputs each. */
+  /** `channels` of up were computed, all tokens together, from `inputsEach` inputs each: on average, where tokens keep different numbers. */
   addChannels(layer: number, channels: number, inputsEach: number): void {
     this.#byChannel[layer] = true;
     this.#openChannels[layer] += channels;

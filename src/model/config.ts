@@ -6,7 +6,8 @@
  */
 
 import type { Activation } from '../backend.ts';
-import { nearestName, UsageError } from '../util/errors.ts';
+import { nearestName } from '../util/errors.ts';
+import { Problems, shown } from '../util/problems.ts';
 
 /**
  * The four distinct inputs of the projections of a block, each with its own selection:
@@ -18,6 +19,17 @@ export type Point = (typeof POINTS)[number];
 
 /** Share of each token's features set to zero, in [0, 1): one number for all layers or one per layer. */
 export type Sparsity = number | readonly number[];
+
+/**
+ * What decides which inputs of a projection stay: topk - the largest of each token (Q-Sparse); block - the largest of each block of its
+ * features (Block Q-Sparse, N:M); threshold - those that reach a fixed magnitude (TEAL); relu - the positive ones, at every point
+ * (ReLUfication, stage 2); drelu - the positive ones before down, so that hidden = relu(gate) relu(up) (ProSparse, TurboSparse); none - all.
+ */
+export const SPARSIFIERS = ['topk', 'block', 'relu', 'drelu', 'threshold', 'none'] as const;
+export type Sparsifier = (typeof SPARSIFIERS)[number];
+
+/** |x| below it is set to zero: one number for all layers or one per layer; 0 drops nothing. */
+export type Threshold = number | readonly number[];
 
 export interface ModelConfig {
   /** Width of the residual stream, D. */
@@ -39,9 +51,14 @@ export interface ModelConfig {
   /** The output head is the embedding table. */
   tiedEmbeddings: boolean;
   activation: Activation;
-  /** Top-K sparsity by projection point; `down: 0` leaves the natural zeros of a ReLU gate as they are. */
+  sparsifier: Sparsifier;
+  /** Of topk and block, by projection point; `down: 0` leaves the natural zeros of a ReLU gate as they are. */
   sparsity: Record<Point, Sparsity>;
-  /** Straight-through ignores the mask in dX; masked is the ablation (Q-Sparse eq. 12). */
+  /** Features of a block of `block`, of which keptCount(sparsity, blockSize) stay. */
+  blockSize: number;
+  /** Of `threshold`, by projection point. */
+  thresholds: Record<Point, Threshold>;
+  /** Straight-through ignores the mask in dX; masked is the ablation (Q-Sparse eq. 12), and what a ReLU does. */
   gradient: 'straight-through' | 'masked';
   /** After the mask: x / (||x||_2 + 1e-6) * sqrt(D) per token. */
   rescale: 'none' | 'l2';
@@ -50,10 +67,11 @@ export interface ModelConfig {
 }
 
 /** A configuration with what may be left out left out: see `resolveConfig` for what then holds. */
-export type ModelConfigInput = Partial<Omit<ModelConfig, 'sparsity'>> &
+export type ModelConfigInput = Partial<Omit<ModelConfig, 'sparsity' | 'thresholds'>> &
   Pick<ModelConfig, 'dim' | 'nLayers' | 'nHeads' | 'vocabSize'> & {
     /** One number: the three dense points and, with a SiLU gate, down. */
     sparsity?: number | Partial<Record<Point, Sparsity>>;
+    thresholds?: Partial<Record<Point, Threshold>>;
   };
 
 /** kept = D - floor(sparsity * D), the product in f64 (Q-Sparse's K; never below 1). */
@@ -65,6 +83,12 @@ export function keptCount(sparsity: number, features: number): number {
 export function sparsityAt(config: ModelConfig, point: Point, layer: number): number {
   const sparsity = config.sparsity[point];
   return typeof sparsity === 'number' ? sparsity : sparsity[layer];
+}
+
+/** The threshold of one point in one layer. */
+export function thresholdAt(config: ModelConfig, point: Point, layer: number): number {
+  const threshold = config.thresholds[point];
+  return typeof threshold === 'number' ? threshold : threshold[layer];
 }
 
 /** Width of the input at a point: D for qkv and gateUp, nHeads * headDim for o, H for down. */
@@ -79,38 +103,28 @@ export function outputsAt(config: ModelConfig, point: Point): number {
   return point === 'gateUp' ? 2 * config.hiddenDim : config.dim;
 }
 
-const NUMBER_FIELDS = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'headDim', 'vocabSize', 'seqLen'] as const;
-const KNOWN_FIELDS: readonly string[] = [
-  ...NUMBER_FIELDS,
-  ...[
-    'ropeTheta',
-    'slidingWindow',
-    'normEps',
-    'tiedEmbeddings',
-    'activation',
-    'sparsity',
-    'gradient',
-    'rescale',
-    'hiddenL1',
-  ],
-];
+const COUNTS = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'headDim', 'vocabSize', 'seqLen'] as const;
+const DERIVED_FROM: Readonly<Record<string, readonly string[]>> = { hiddenDim: ['dim'], nKvHeads: ['nHeads'] };
+const CHOICES = {
+  activation: ['relu2', 'relu', 'silu'],
+  gradient: ['straight-through', 'masked'],
+  rescale: ['none', 'l2'],
+  sparsifier: SPARSIFIERS,
+} as const;
+
+/** Places in a block are stored in a byte. */
+const MAX_BLOCK_SIZE = 256;
 
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
- * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2, sparsity 0, straight-through, no re-scale, no L1.
- * Throws UsageError that names the field, what it must be and what it is.
+ * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2 (with drelu: relu), topk, sparsity 0, blocks of 32, thresholds 0,
+ * straight-through (with relu and drelu: masked), no re-scale, no L1.
+ * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
 export function resolveConfig(input: ModelConfigInput): ModelConfig {
-  for (const field of Object.keys(input)) {
-    if (!KNOWN_FIELDS.includes(field)) {
-      const near = nearestName(field, KNOWN_FIELDS);
-      fail(`unknown field "${field}".${near ? ` Did you mean "${near}"?` : ''}`);
-    }
-  }
-  if (input.headDim === undefined && input.dim % input.nHeads > 0) {
-    fail(`nHeads must divide dim: got dim ${input.dim}, nHeads ${input.nHeads}. Change one of them, or give headDim.`);
-  }
-  const activation = input.activation ?? 'relu2';
+  const problems = new Problems('config');
+  const sparsifier = input.sparsifier ?? 'topk';
+  const activation = input.activation ?? (sparsifier === 'drelu' ? 'relu' : 'relu2');
   const config: ModelConfig = {
     dim: input.dim,
     hiddenDim: input.hiddenDim ?? Math.round((2.75 * input.dim) / 32) * 32,
@@ -125,68 +139,180 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     normEps: input.normEps ?? 1e-5,
     tiedEmbeddings: input.tiedEmbeddings ?? true,
     activation,
-    sparsity: resolveSparsity(input.sparsity ?? 0, activation),
-    gradient: input.gradient ?? 'straight-through',
+    sparsifier,
+    sparsity: resolveSparsity(input.sparsity ?? 0, activation, problems),
+    blockSize: input.blockSize ?? 32,
+    thresholds: byPoint('thresholds', input.thresholds ?? {}, problems),
+    gradient: input.gradient ?? (isRelu(sparsifier) ? 'masked' : 'straight-through'),
     rescale: input.rescale ?? 'none',
     hiddenL1: input.hiddenL1 ?? 0,
   };
-  check(config);
+  const known = Object.keys(config);
+  for (const field of Object.keys(input)) if (!known.includes(field)) problems.addUnknown(field, known);
+  checkShape(config, input, problems);
+  checkMethod(config, problems);
+  problems.throwAny();
   return config;
 }
 
 function resolveSparsity(
   input: number | Partial<Record<Point, Sparsity>>,
   activation: Activation,
+  problems: Problems,
 ): Record<Point, Sparsity> {
   if (typeof input === 'number') {
     return { qkv: input, o: input, gateUp: input, down: activation === 'silu' ? input : 0 };
   }
+  return byPoint('sparsity', input, problems, 'a number or ');
+}
+
+/** An object by point with 0 for what is left out. */
+function byPoint(
+  field: 'sparsity' | 'thresholds',
+  input: Partial<Record<Point, number | readonly number[]>>,
+  problems: Problems,
+  orElse = '',
+): Record<Point, number | readonly number[]> {
+  if (typeof input !== 'object' || Array.isArray(input)) {
+    problems.add(field, `must be ${orElse}an object with ${POINTS.join(', ')}, got ${shown(input)}.`);
+    return { qkv: 0, o: 0, gateUp: 0, down: 0 };
+  }
   for (const point of Object.keys(input)) {
-    if (!(POINTS as readonly string[]).includes(point)) {
-      const near = nearestName(point, POINTS);
-      fail(
-        `unknown point sparsity.${point}: expected one of ${POINTS.join(', ')}.${near ? ` Did you mean "${near}"?` : ''}`,
-      );
-    }
+    if ((POINTS as readonly string[]).includes(point)) continue;
+    const near = nearestName(point, POINTS);
+    const hint = near ? ` Did you mean "${near}"?` : '';
+    problems.add(`${field}.${point}`, `is no point: expected one of ${POINTS.join(', ')}.${hint}`);
   }
   return { qkv: input.qkv ?? 0, o: input.o ?? 0, gateUp: input.gateUp ?? 0, down: input.down ?? 0 };
 }
 
-function check(config: ModelConfig): void {
-  for (const field of NUMBER_FIELDS) {
-    const value = config[field];
-    if (!Number.isInteger(value) || value < 1) fail(`${field} must be a whole number of at least 1, got ${value}.`);
+/** Sizes, and what has to divide what. */
+function checkShape(config: ModelConfig, input: ModelConfigInput, problems: Problems): void {
+  const { dim, nHeads, nKvHeads, headDim } = config;
+  const derived = input.headDim === undefined;
+  for (const field of COUNTS) {
+    // What follows from a wrong number is not a second mistake.
+    if (input[field] === undefined && problems.has(...(DERIVED_FROM[field] ?? []))) continue;
+    if (field !== 'headDim' || !derived) problems.whole(field, config[field], 1);
   }
-  if (config.nHeads % config.nKvHeads !== 0) {
-    fail(`nKvHeads must divide nHeads: got nHeads ${config.nHeads}, nKvHeads ${config.nKvHeads}.`);
-  }
-  if (config.headDim % 2 !== 0) fail(`headDim must be even for RoPE, got ${config.headDim}.`);
-  if (!['relu2', 'relu', 'silu'].includes(config.activation)) {
-    fail(`activation must be relu2, relu or silu, got "${config.activation}".`);
-  }
-  if (!['straight-through', 'masked'].includes(config.gradient)) {
-    fail(`gradient must be straight-through or masked, got "${config.gradient}".`);
-  }
-  if (!['none', 'l2'].includes(config.rescale)) fail(`rescale must be none or l2, got "${config.rescale}".`);
-  for (const field of ['ropeTheta', 'normEps'] as const) {
-    if (!(config[field] > 0)) fail(`${field} must be above 0, got ${config[field]}.`);
-  }
-  if (!(Number.isInteger(config.slidingWindow) && config.slidingWindow >= 0)) {
-    fail(`slidingWindow must be a whole number of at least 0 (0: none), got ${config.slidingWindow}.`);
-  }
-  if (!(config.hiddenL1 >= 0)) fail(`hiddenL1 must be 0 or more, got ${config.hiddenL1}.`);
-  for (const point of POINTS) {
-    const sparsity = config.sparsity[point];
-    const values = typeof sparsity === 'number' ? [sparsity] : sparsity;
-    if (typeof sparsity !== 'number' && sparsity.length !== config.nLayers) {
-      fail(`sparsity.${point} must have one value per layer: expected ${config.nLayers}, got ${sparsity.length}.`);
+  if (!problems.has('dim', 'nHeads', 'headDim')) {
+    if (derived && dim % nHeads > 0) {
+      problems.add('nHeads', `must divide dim: got dim ${dim}, nHeads ${nHeads}. Change one of them, or give headDim.`);
+    } else if (headDim % 2 !== 0) {
+      problems.add('headDim', `must be even for RoPE, got ${headDim}.${derived ? ' It is dim / nHeads.' : ''}`);
     }
-    for (const value of values) {
-      if (!(value >= 0 && value < 1)) fail(`sparsity.${point} must be in [0, 1), got ${value}.`);
-    }
+  }
+  if (!problems.has('nHeads', 'nKvHeads') && nHeads % nKvHeads !== 0) {
+    problems.add('nKvHeads', `must divide nHeads: got nHeads ${nHeads}, nKvHeads ${nKvHeads}.`);
   }
 }
 
-function fail(message: string): never {
-  throw new UsageError('config', message);
+/** Everything else, field by field; then what does not go together. */
+function checkMethod(config: ModelConfig, problems: Problems): void {
+  for (const [field, choices] of Object.entries(CHOICES)) {
+    problems.choice(field, config[field as keyof typeof CHOICES], choices);
+  }
+  for (const field of ['ropeTheta', 'normEps'] as const) {
+    problems.number(field, config[field], 'above 0', (value) => value > 0);
+  }
+  problems.whole('slidingWindow', config.slidingWindow, 0, ' (0: none)');
+  problems.number('hiddenL1', config.hiddenL1, '0 or more', (value) => value >= 0);
+  problems.flag('tiedEmbeddings', config.tiedEmbeddings);
+  for (const point of POINTS) {
+    checkByLayer(`sparsity.${point}`, config.sparsity[point], config.nLayers, problems, 'in [0, 1)', (x) => x < 1);
+    checkByLayer(
+      `thresholds.${point}`,
+      config.thresholds[point],
+      config.nLayers,
+      problems,
+      '0 or more',
+      Number.isFinite,
+    );
+  }
+  checkSparsifier(config, problems);
+}
+
+/** Numbers from 0 on that fit, one for all layers or one for each. */
+function checkByLayer(
+  field: string,
+  values: number | readonly number[],
+  nLayers: number,
+  problems: Problems,
+  range: string,
+  fits: (value: number) => boolean,
+): void {
+  if (Array.isArray(values) && values.length !== nLayers && !problems.has('nLayers')) {
+    problems.add(field, `must have one value per layer: expected ${nLayers}, got ${values.length}.`);
+  }
+  for (const value of [values].flat()) {
+    if (problems.has(field)) return;
+    problems.number(field, value, range, (number) => number >= 0 && fits(number));
+  }
+}
+
+/** What each sparsifier needs, and what it has no use for. */
+function checkSparsifier(config: ModelConfig, problems: Problems): void {
+  const { sparsifier, sparsity, thresholds, blockSize, gradient, activation } = config;
+  if (problems.has('sparsifier')) return;
+  const takesShares = sparsifier === 'topk' || sparsifier === 'block';
+  for (const point of POINTS) {
+    if (!takesShares && isAboveZero(sparsity[point])) {
+      problems.add(
+        `sparsity.${point}`,
+        `must be 0 with sparsifier ${sparsifier}, which takes no share. Leave one out.`,
+      );
+    }
+    if (sparsifier !== 'threshold' && isAboveZero(thresholds[point])) {
+      problems.add(`thresholds.${point}`, `must be 0 with sparsifier ${sparsifier}. Leave it out, or take threshold.`);
+    }
+  }
+  if (sparsifier === 'threshold' && !POINTS.some((point) => isAboveZero(thresholds[point]))) {
+    problems.add('thresholds', 'must be above 0 somewhere with sparsifier threshold. qsparse calibrate finds them.');
+  }
+  if (isRelu(sparsifier) && gradient === 'straight-through') {
+    problems.add(
+      'gradient',
+      `must be masked with sparsifier ${sparsifier}: a ReLU has a gradient of its own. Leave it out.`,
+    );
+  }
+  if (sparsifier === 'relu' && activation === 'silu') {
+    problems.add(
+      'activation',
+      'must be relu or relu2 with sparsifier relu, which begins by replacing the SiLU, got "silu".',
+    );
+  }
+  if (sparsifier === 'drelu' && !problems.has('activation') && activation !== 'relu') {
+    problems.add(
+      'activation',
+      `must be relu with sparsifier drelu, which is relu(gate) relu(up), got "${activation}".`,
+    );
+  }
+  if (!(Number.isInteger(blockSize) && blockSize >= 2 && blockSize <= MAX_BLOCK_SIZE)) {
+    problems.add('blockSize', `must be a whole number from 2 to ${MAX_BLOCK_SIZE}, got ${shown(blockSize)}.`);
+  } else if (sparsifier === 'block') {
+    checkBlocks(config, problems);
+  }
+}
+
+/** Blocks come out even wherever something is selected. */
+function checkBlocks(config: ModelConfig, problems: Problems): void {
+  if (problems.has('dim', 'hiddenDim', 'nHeads', 'headDim')) return;
+  const uneven = POINTS.filter(
+    (point) => isAboveZero(config.sparsity[point]) && featuresAt(config, point) % config.blockSize,
+  );
+  if (uneven.length === 0) return;
+  const widths = uneven.map((point) => `${featuresAt(config, point)} at ${point}`).join(', ');
+  problems.add(
+    'blockSize',
+    `must divide the features of every point that selects: got ${config.blockSize} for ${widths}.`,
+  );
+}
+
+/** Is it the true derivative of this sparsifier to mask the gradient? */
+function isRelu(sparsifier: Sparsifier): boolean {
+  return sparsifier === 'relu' || sparsifier === 'drelu';
+}
+
+function isAboveZero(values: number | readonly number[]): boolean {
+  return [values].flat().some((value) => value > 0);
 }

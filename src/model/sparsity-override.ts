@@ -4,23 +4,38 @@
  * The mask rule needs no training to be applied, so one checkpoint runs dense, as trained, and sparser: a knob between speed and quality.
  */
 
+import type { SelectionRule } from '../ops/sparsify.ts';
 import { UsageError } from '../util/errors.ts';
-import { featuresAt, keptCount, type ModelConfig, POINTS, type Point, type Sparsity, sparsityAt } from './config.ts';
+import { type ModelConfig, POINTS, type Point, type Sparsity, sparsityAt } from './config.ts';
+import { selectionRule } from './selection-rule.ts';
 
 /** One number: the four points alike, except that 0 .. behind a ReLU gate `down` keeps its natural zeros unless it is named. */
 export type SparsityOverride = number | Partial<Record<Point, Sparsity>>;
 
-/** `kept` of each point and layer. Throws UsageError for a value outside of [0, 1) or a list of another length than the layers. */
-export function keptCounts(
+/**
+ * The rule of each point and layer. Throws UsageError for a value outside of [0, 1), a list of another length than the layers, blocks that do
+ * not come out even, and any override of a sparsifier that takes no share.
+ */
+export function selectionRules(
   config: ModelConfig,
   override: SparsityOverride | undefined = undefined,
   scale = 1,
-): Record<Point, readonly number[]> {
+): Record<Point, readonly SelectionRule[]> {
+  if (override !== undefined) checkOverridable(config);
   const at = (point: Point) =>
     Array.from({ length: config.nLayers }, (_, layer) =>
-      keptCount(overriddenAt(config, override, point, layer) * scale, featuresAt(config, point)),
+      selectionRule(config, point, layer, { scale, sparsity: overriddenAt(config, override, point, layer) }),
     );
   return { qkv: at('qkv'), o: at('o'), gateUp: at('gateUp'), down: at('down') };
+}
+
+function checkOverridable({ sparsifier }: ModelConfig): void {
+  if (sparsifier === 'topk' || sparsifier === 'block') return;
+  const why = sparsifier === 'none' ? 'selects nothing' : `has the zeros that its ${sparsifier} makes`;
+  throw new UsageError(
+    'sparsity',
+    `a model with sparsifier ${sparsifier} ${why}: no share can be chosen at run time. Leave the sparsity out.`,
+  );
 }
 
 function overriddenAt(

@@ -78,13 +78,15 @@ export class StepStatistics {
   }
 
   /**
-   * Top-K behind a ReLU gate keeps closed channels where fewer than `kept` are open: those multiply nothing. Every other
-   * list holds non-zeros alone.
+   * A count of features behind a ReLU gate keeps closed channels where fewer than `kept` are open: those multiply nothing. Every
+   * other list holds non-zeros alone.
    */
   #nonZerosOf(tape: Tape, point: Point, x: Value, selected: Value): number {
     const { rows } = selected;
-    const isTopK = rows !== null && selected.dense === null && selected !== x;
-    if (!(isTopK && point === 'down' && hasNaturalZeros(this.#config.activation))) return selected.nonZeros;
+    const { activation, sparsifier } = this.#config;
+    const isCounted = sparsifier === 'topk' || sparsifier === 'block';
+    const isSelection = rows !== null && selected.dense === null && selected !== x;
+    if (!(isSelection && isCounted && point === 'down' && hasNaturalZeros(activation))) return selected.nonZeros;
     const kept = nonZeros(rows) / rows.rows;
     const start = tape.takeInts(rows.rows + 1);
     tape.kernels.countNonZeros(view(rows.value, [rows.rows, kept]), start);

@@ -14,7 +14,7 @@ import { Tape } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
 import type { ZeroSkips } from '../autograd/zero-skips.ts';
 import type { Backend, Precision } from '../backend.ts';
-import { qSparseInput, qSparseLinear, type Selection, takesLists } from '../nn/q-sparse-linear.ts';
+import { qSparseInput, qSparseLinear, type Selection, wantedForm } from '../nn/q-sparse-linear.ts';
 import { add } from '../ops/add.ts';
 import { attention } from '../ops/attention.ts';
 import { crossEntropy } from '../ops/cross-entropy.ts';
@@ -25,10 +25,11 @@ import { type RotationTables, rope } from '../ops/rope.ts';
 import type { FloatTensor, FloatType, IntTensor } from '../tensor/tensor.ts';
 import { TensorPool } from '../tensor-pool.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
-import { featuresAt, keptCount, type ModelConfig, type Point, sparsityAt } from './config.ts';
+import type { ModelConfig, Point } from './config.ts';
 import { initParameters } from './init.ts';
 import { createParameters, type ModelParameters, type Parameter } from './parameters.ts';
 import { ropeTables } from './rope-tables.ts';
+import { selectionRule } from './selection-rule.ts';
 import type { StepStatistics } from './statistics.ts';
 
 /** ids and targets are [batch * seqLen], one sequence after the other. */
@@ -38,7 +39,7 @@ export interface BatchShape {
 }
 
 export interface PassOptions {
-  /** Multiplies the sparsity of every point, 0 (dense) .. 1: for a schedule. */
+  /** Multiplies the sparsity (or the threshold) of every point, 0 (dense) .. 1: for a schedule. */
   sparsityScale?: number;
   /** Is given the counts of this pass. */
   statistics?: StepStatistics;
@@ -186,9 +187,9 @@ export class Transformer {
         tape.enter('point', 'gateUp');
         const input = qSparseInput(tape, normed, selection('gateUp'));
         const atDown = selection('down');
-        const listable = takesLists(atDown, config.hiddenDim);
+        const form = wantedForm(atDown);
         const l1 = this.#l1Weight(pass) * pass.gradientScale;
-        const hidden = tape.apply(gatedHidden, { x: input, weight: layer.gateUp, activation, l1, listable }); // [N, H]
+        const hidden = tape.apply(gatedHidden, { x: input, weight: layer.gateUp, activation, l1, form }); // [N, H]
         tape.exit();
         if (config.hiddenL1 > 0 && !tape.recomputing) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
         const out = qSparseLinear(tape, hidden, layer.down, atDown);
@@ -205,7 +206,7 @@ export class Transformer {
     const { statistics } = pass;
     return {
       point,
-      kept: keptCount(pass.sparsityScale * sparsityAt(config, point, layer), featuresAt(config, point)),
+      rule: selectionRule(config, point, layer, { scale: pass.sparsityScale }),
       naturalZeros: point === 'down' && hasNaturalZeros(config.activation),
       gradient: config.gradient,
       rescale: config.rescale,

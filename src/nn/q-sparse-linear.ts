@@ -9,17 +9,18 @@
 import type { Weight } from '../autograd/parameter.ts';
 import type { Tape } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
+import type { HiddenForm } from '../ops/gated-hidden.ts';
 import { linear } from '../ops/linear.ts';
 import { nonZeros } from '../ops/non-zeros.ts';
 import { rescale } from '../ops/rescale.ts';
-import { type SelectionGradient, topK } from '../ops/top-k.ts';
+import { type SelectionGradient, type SelectionRule, sparsify } from '../ops/sparsify.ts';
 
 export interface Selection {
   /** The point of the layer, for observers of the tape. */
   point: string;
-  /** How many features of each token stay; all of them for no top-K. */
-  kept: number;
-  /** x comes from behind a ReLU gate: without top-K its own zeros are worth skipping. */
+  /** Which features of each token stay. */
+  rule: SelectionRule;
+  /** x comes from behind a ReLU gate: where all stay its own zeros are worth skipping. */
   naturalZeros: boolean;
   gradient: SelectionGradient;
   rescale: 'none' | 'l2';
@@ -42,22 +43,23 @@ export function qSparseInput(tape: Tape, x: Value, selection: Selection): Value 
   return rescaled(tape, selected, selection);
 }
 
-/** Is the input of this point multiplied as it is, so that it may come as a list? */
-export function takesLists({ kept, rescale }: Selection, features: number): boolean {
-  return kept >= features && rescale === 'none';
+/** The form in which a point wants hidden activations: a list is not selected again. */
+export function wantedForm({ rule, rescale }: Selection): HiddenForm {
+  if (rule.keeps === 'positive') return 'positive';
+  return rule.keeps === 'all' && rescale === 'none' ? 'any' : 'dense';
 }
 
-function select(tape: Tape, x: Value, { kept, gradient, naturalZeros }: Selection): Value {
-  if (kept < x.shape[1]) return tape.apply(topK, { x, kept, gradient });
-  const worthListing = naturalZeros && x.rows === null && tape.skips.forward;
-  return worthListing ? tape.apply(nonZeros, { x }) : x;
+function select(tape: Tape, x: Value, selection: Selection): Value {
+  const { rule, gradient, naturalZeros } = selection;
+  if (x.rows !== null && wantedForm(selection) !== 'dense') return x;
+  if (rule.keeps !== 'all') return tape.apply(sparsify, { x, rule, gradient });
+  return naturalZeros && tape.skips.forward ? tape.apply(nonZeros, { x }) : x;
 }
 
 function rescaled(tape: Tape, selected: Value, selection: Selection): Value {
   if (selection.rescale === 'none') return selected;
   // The re-scale works on lists; one of everything where nothing was dropped.
-  const listed = selected.rows
-    ? selected
-    : tape.apply(topK, { x: selected, kept: selected.shape[1], gradient: selection.gradient });
+  const rule = { keeps: 'largest', kept: selected.shape[1] } as const;
+  const listed = selected.rows ? selected : tape.apply(sparsify, { x: selected, rule, gradient: selection.gradient });
   return tape.apply(rescale, { x: listed });
 }

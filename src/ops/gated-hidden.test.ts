@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { runBackward } from '../../test/support/run-backward.ts';
 import { floatTensor, randomTensor } from '../../test/support/tensors.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
-import { gatedHidden } from './gated-hidden.ts';
+import { gatedHidden, type HiddenForm } from './gated-hidden.ts';
 
 const backend = createReferenceBackend();
 const [features, hidden] = [10, 4];
@@ -18,9 +18,9 @@ function weight(closed: number) {
   return { value, gradient: floatTensor(backend, 'f64', [features, 2 * hidden], []) };
 }
 
-function run(closed: number, listable: boolean, l1 = 0) {
+function run(closed: number, form: HiddenForm, l1 = 0) {
   const w = weight(closed);
-  const input = { weight: w, activation: 'relu2', l1, listable } as const;
+  const input = { weight: w, activation: 'relu2', l1, form } as const;
   const result = runBackward(backend, x, dOut, (tape, x) => tape.apply(gatedHidden, { x, ...input }));
   return { ...result, w };
 }
@@ -31,8 +31,8 @@ function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>): void 
 }
 
 describe('gatedHidden', () => {
-  it.each([true, false])('is relu(gate)^2 up with the derivatives of it, by hand (as a list: %s)', (listable) => {
-    const { output, dX, w, flops, leakedBytes } = run(3, listable);
+  it.each(['any', 'dense'] as const)('is relu(gate)^2 up with the derivatives of it, by hand (form: %s)', (form) => {
+    const { output, dX, w, flops, leakedBytes } = run(3, form);
     expect(output.slice(0, 3)).toEqual([0, 0, 0]);
     // One channel may be open: hidden = g^2 u, d hidden = 4.
     const column = (col: number) => Array.from({ length: features }, (_, i) => w.value.data[i * 2 * hidden + col]);
@@ -53,11 +53,11 @@ describe('gatedHidden', () => {
     );
     expect(leakedBytes).toBe(0);
     // The gates, one of up, dX of two columns; dW whole, because adding a transposed matrix costs more at this size.
-    if (listable) expect(flops).toBeLessThanOrEqual(2 * features * (hidden + 1 + 2 + 2 * hidden));
+    if (form === 'any') expect(flops).toBeLessThanOrEqual(2 * features * (hidden + 1 + 2 + 2 * hidden));
   });
 
   it.each([0, 2, 3, 4])('is the same as a list and whole, with %i of 4 gates closed', (closed) => {
-    const [list, whole] = [run(closed, true, 0.3), run(closed, false, 0.3)];
+    const [list, whole] = [run(closed, 'any', 0.3), run(closed, 'dense', 0.3)];
     expectClose(list.output, whole.output);
     expectClose(list.dX, whole.dX);
     expectClose(list.w.gradient.data, whole.w.gradient.data);

@@ -6,7 +6,8 @@
  * follows is lists over the open ones: the values of up (computed one by one where that is cheaper than all of them),
  * hidden, its gradient, the gradients of gate and up. Only these lists are kept for the backward. Where most gates are open, and
  * behind SiLU, both halves are computed whole.
- * The optional L1 term l1 * sum |hidden| puts its derivative straight into the backward.
+ * With a ReLU behind hidden (dReLU: relu(g) relu(u)) a channel is closed by up as well, and the lists are those of the channels where both are
+ * open. The optional L1 term l1 * sum |hidden| puts its derivative straight into the backward.
  * Source: Primer (arXiv 2109.08668) for relu^2; GLU Variants (arXiv 2002.05202).
  */
 
@@ -20,6 +21,12 @@ import { type FloatTensor, view } from '../tensor/tensor.ts';
 import { gatherIfSparse, listingPays, samplingPays } from './non-zeros.ts';
 import { backwardProducts, denseOf, multiply, type Operand, operandOf } from './products.ts';
 
+/**
+ * dense: something behind needs all of it (a selection). any: it may be a list only. positive: a ReLU stands behind it, so that up closes a
+ * channel as well; the result is the list of what is above 0.
+ */
+export type HiddenForm = 'dense' | 'any' | 'positive';
+
 interface Input {
   x: Value;
   /** gate | up, [D, 2 H]. */
@@ -27,11 +34,10 @@ interface Input {
   activation: Activation;
   /** Weight of sum |hidden| in the loss that is differentiated; 0 for none. */
   l1: number;
-  /** May hidden be a list only? Not where something behind needs it dense (a selection). */
-  listable: boolean;
+  form: HiddenForm;
 }
 
-interface Saved extends Omit<Input, 'listable'> {
+interface Saved extends Omit<Input, 'form'> {
   operand: Operand;
   /** Of all gates, or of the open ones: their list and the values of up behind them. */
   halves: { gateUp: FloatTensor } | { gate: SparseRows; up: FloatTensor };
@@ -40,7 +46,7 @@ interface Saved extends Omit<Input, 'listable'> {
 export const gatedHidden: Op<Input, Saved> = {
   name: 'gatedHidden',
 
-  forward(tape, { listable, ...input }) {
+  forward(tape, { form, ...input }) {
     const { x, weight, activation } = input;
     const shape = [x.shape[0], weight.value.shape[1] / 2] as const;
     const [gates, ups] = halvesOf(weight);
@@ -48,13 +54,14 @@ export const gatedHidden: Op<Input, Saved> = {
     const gateUp = tape.take([shape[0], 2 * shape[1]]);
     multiply(tape, operand, weight, gateUp, { columns: gates });
 
-    const gate = listable && hasNaturalZeros(activation) && tape.skips.forward ? openGates(tape, gateUp) : null;
+    const gate = form !== 'dense' && hasNaturalZeros(activation) ? openGates(tape, gateUp, form) : null;
     if (gate !== null) {
-      const up = upBehind(tape, gate, operand, weight, gateUp);
-      const value = tape.take([nonZeros(gate)]);
-      tape.kernels.gluRows(gate, up, activation, value);
-      const output = new Value(shape, { rows: { ...gate, value }, gradientAtRows: true });
-      return { output, saved: { ...input, operand, halves: { gate, up } }, keep: [operand, gate, up] };
+      const behind = { gate, up: upBehind(tape, gate, operand, weight, gateUp) };
+      const halves = form === 'positive' ? bothOpen(tape, behind) : behind;
+      const value = tape.take([nonZeros(halves.gate)]);
+      tape.kernels.gluRows(halves.gate, halves.up, activation, value);
+      const output = new Value(shape, { rows: { ...halves.gate, value }, gradientAtRows: true });
+      return { output, saved: { ...input, operand, halves }, keep: [operand, halves.gate, halves.up] };
     }
     multiply(tape, operand, weight, gateUp, { columns: ups });
     const dense = tape.take(shape);
@@ -111,17 +118,31 @@ function gradientBehind(tape: Tape, gate: SparseRows, dOut: Gradient): FloatTens
   return values;
 }
 
-/** The open gates with their values, or null where so many are open that a list does not pay. */
-function openGates(tape: Tape, gateUp: FloatTensor): SparseRows | null {
+/** The open gates with their values, or null where any form will do and so many are open that a list does not pay. */
+function openGates(tape: Tape, gateUp: FloatTensor, form: 'any' | 'positive'): SparseRows | null {
+  if (form === 'any' && !tape.skips.forward) return null;
   const [nTokens, twoHidden] = gateUp.shape;
   const start = tape.takeInts(nTokens + 1);
   const hiddenDim = twoHidden / 2;
   tape.kernels.countOpenGates(gateUp, hiddenDim, start);
   const open = start.data[nTokens];
-  if (!listingPays(open / (nTokens * hiddenDim))) return null;
+  if (form === 'any' && !listingPays(open / (nTokens * hiddenDim))) return null;
   const gate = tape.takeRows(nTokens, hiddenDim, open, start);
   tape.kernels.gatherOpenGates(gateUp, gate);
   return gate;
+}
+
+/** The channels whose up is positive too. */
+function bothOpen(
+  tape: Tape,
+  { gate, up }: { gate: SparseRows; up: FloatTensor },
+): { gate: SparseRows; up: FloatTensor } {
+  const start = tape.takeInts(gate.rows + 1);
+  tape.kernels.countPositiveAt(gate, up, start);
+  const count = start.data[gate.rows];
+  const open = { gate: tape.takeRows(gate.rows, gate.cols, count, start), up: tape.take([count]) };
+  tape.kernels.gatherPositiveAt(gate, up, open.gate, open.up);
+  return open;
 }
 
 /** x Wup at the open gates. Uses the second half of gateUp where it computes all of it. */

@@ -5,11 +5,18 @@ import { createReferenceBackend } from '../backends/reference/reference-backend.
 import { qSparseLinear, type Selection } from '../nn/q-sparse-linear.ts';
 import { add } from './add.ts';
 import { linear } from './linear.ts';
-import { topK } from './top-k.ts';
+import { type SelectionRule, sparsify } from './sparsify.ts';
 
 const backend = createReferenceBackend();
-const plain: Selection = { point: 'qkv', kept: 10, naturalZeros: false, gradient: 'straight-through', rescale: 'none' };
+const plain: Selection = {
+  point: 'qkv',
+  rule: { keeps: 'all' },
+  naturalZeros: false,
+  gradient: 'straight-through',
+  rescale: 'none',
+};
 const [nTokens, features, outputs] = [6, 10, 4];
+const largest = (kept: number): SelectionRule => (kept < features ? { keeps: 'largest', kept } : { keeps: 'all' });
 const x = randomTensor(backend, 'f64', [nTokens, features], 1);
 const dOut = randomTensor(backend, 'f64', [nTokens, outputs], 2);
 
@@ -48,7 +55,9 @@ describe('qSparseLinear', () => {
   // 4 of 10 are multiplied as a list, 8 of 10 (above the crossover) as a dense matrix with zeros, 10 of 10 dense.
   it.each([4, 8, 10])('with %i of 10 kept: y and dW of the masked input, dX straight through', (kept) => {
     const w = weight([features, outputs], 3);
-    const result = runBackward(backend, x, dOut, (tape, x) => qSparseLinear(tape, x, w, { ...plain, kept }));
+    const result = runBackward(backend, x, dOut, (tape, x) =>
+      qSparseLinear(tape, x, w, { ...plain, rule: largest(kept) }),
+    );
     const masked = maskedByRank(kept);
     expectClose(result.output, product(nTokens, features, outputs, at(masked, features), at(w.value, outputs)));
     expectClose(
@@ -66,7 +75,7 @@ describe('qSparseLinear', () => {
   it('masks dX in the ablation', () => {
     const dXOf = (gradient: Selection['gradient']) =>
       runBackward(backend, x, dOut, (tape, x) =>
-        qSparseLinear(tape, x, weight([features, outputs], 3), { ...plain, kept: 4, gradient }),
+        qSparseLinear(tape, x, weight([features, outputs], 3), { ...plain, rule: largest(4), gradient }),
       ).dX;
     const masked = maskedByRank(4);
     expectClose(
@@ -77,7 +86,7 @@ describe('qSparseLinear', () => {
 
   it('re-scales the masked rows to unit root mean square', () => {
     const w = weight([features, outputs], 3);
-    const selection = { ...plain, kept: 4, rescale: 'l2' } as const;
+    const selection = { ...plain, rule: largest(4), rescale: 'l2' } as const;
     const result = runBackward(backend, x, dOut, (tape, x) => qSparseLinear(tape, x, w, selection));
     const { data } = maskedByRank(4);
     const scaled = data.map((value, i) => {
@@ -103,7 +112,7 @@ describe('linear', () => {
   it.each([4, 10])('adds the gradients of two projections of one input (%i of 10 kept)', (kept) => {
     const [a, b] = [weight([features, outputs], 3), weight([features, outputs], 4)];
     const both = runBackward(backend, x, dOut, (tape, x) => {
-      const selected = tape.apply(topK, { x, kept, gradient: 'straight-through' });
+      const selected = tape.apply(sparsify, { x, rule: { keeps: 'largest', kept }, gradient: 'straight-through' });
       return tape.apply(add, {
         a: tape.apply(linear, { x: selected, weight: a }),
         b: tape.apply(linear, { x: selected, weight: b }),

@@ -16,10 +16,13 @@ export type StepParts = StepRecord['partsMs'];
 /** What a dense step would not do: choosing the kept features, and listing natural zeros. */
 export const SELECTION_KERNELS: readonly KernelName[] = [
   'selectTopK',
+  'selectBlockTopK',
   'countNonZeros',
   'gatherNonZeros',
   'countOpenGates',
   'gatherOpenGates',
+  'countPositiveAt',
+  'gatherPositiveAt',
 ];
 
 export class StepClock {

@@ -39,4 +39,12 @@ describe('resolveTrainConfig', () => {
     expect(() => resolveTrainConfig(input as TrainConfigInput, 64)).toThrow(UsageError);
     expect(() => resolveTrainConfig(input as TrainConfigInput, 64)).toThrow(message);
   });
+
+  it('says all that is wrong at once, without what only follows from it', () => {
+    const input = { batchSize: 0, lr: -1, tokens: 5000, scedule: 'wsd', clip: -1 } as TrainConfigInput;
+    expect(() => resolveTrainConfig(input, 64)).toThrow(
+      '[train] 4 problems: (1) unknown field "scedule". Did you mean "schedule"? (2) batchSize must be a whole number of ' +
+        'at least 1, got 0. (3) lr must be above 0, got -1. (4) clip must be 0 or more, got -1.',
+    );
+  });
 });

@@ -6,7 +6,7 @@
  */
 
 import type { Precision } from '../backend.ts';
-import { nearestName, UsageError } from '../util/errors.ts';
+import { Problems } from '../util/problems.ts';
 import type { LearningRateConfig } from './schedule.ts';
 
 export interface TrainConfig extends LearningRateConfig {
@@ -93,70 +93,58 @@ const KNOWN_FIELDS: readonly string[] = [...Object.keys(DEFAULTS), 'minLr', 'war
 /**
  * Fills in what is left out and checks the whole. Besides the table of defaults: minLr = lr / 10, warmupSteps = a tenth
  * of the run and at most 200, steps = tokens / (batchSize * accumulate * seqLen), rounded up.
- * Throws UsageError that names the field, what it must be and what it is.
+ * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
 export function resolveTrainConfig(input: TrainConfigInput, seqLen: number): TrainConfig {
-  rejectUnknownFields(input);
+  const problems = new Problems('train');
+  for (const field of Object.keys(input)) {
+    if (!KNOWN_FIELDS.includes(field)) problems.addUnknown(field, KNOWN_FIELDS);
+  }
   const { tokens, ...given } = input;
   const merged = { ...DEFAULTS, ...given };
   if (tokens !== undefined) {
-    if (input.steps !== undefined) fail('steps and tokens both say how long the run is. Give one of them.');
-    if (!(tokens >= 1)) fail(`tokens must be at least 1, got ${tokens}.`);
-    merged.steps = Math.ceil(tokens / (merged.batchSize * merged.accumulate * seqLen));
+    if (input.steps !== undefined) problems.add('steps', 'and tokens both say how long the run is. Give one of them.');
+    else merged.steps = Math.ceil(tokens / (merged.batchSize * merged.accumulate * seqLen));
+    problems.number('tokens', tokens, 'at least 1', (count) => count >= 1);
   }
   const config: TrainConfig = {
     ...merged,
     minLr: input.minLr ?? merged.lr / 10,
     warmupSteps: input.warmupSteps ?? Math.min(200, Math.floor(merged.steps / 10)),
   };
-  check(config);
+  check(config, input, problems);
+  problems.throwAny();
   return config;
 }
 
-function rejectUnknownFields(input: TrainConfigInput): void {
-  for (const field of Object.keys(input)) {
-    if (KNOWN_FIELDS.includes(field)) continue;
-    const near = nearestName(field, KNOWN_FIELDS);
-    fail(`unknown field "${field}".${near ? ` Did you mean "${near}"?` : ''}`);
-  }
-}
-
-function check(config: TrainConfig): void {
-  for (const field of ['steps', 'batchSize', 'accumulate', 'validationTokens', 'keepLast', 'logEvery'] as const) {
-    wholeNumber(config, field, 1);
+function check(config: TrainConfig, input: TrainConfigInput, problems: Problems): void {
+  for (const field of ['batchSize', 'accumulate', 'validationTokens', 'keepLast', 'logEvery'] as const) {
+    problems.whole(field, config[field], 1);
   }
   for (const field of ['validateEvery', 'saveEvery', 'detailEvery', 'sampleEvery', 'spikeSteps'] as const) {
-    wholeNumber(config, field, 0);
+    problems.whole(field, config[field], 0);
   }
-  for (const field of ['warmupSteps', 'sparsityRampSteps', 'seed'] as const) wholeNumber(config, field, 0);
+  for (const field of ['sparsityRampSteps', 'seed'] as const) problems.whole(field, config[field], 0);
+  // What is derived of a wrong number is not a second mistake.
+  if (!problems.has('tokens', 'steps', 'batchSize', 'accumulate')) problems.whole('steps', config.steps, 1);
+  if (input.warmupSteps !== undefined) problems.whole('warmupSteps', config.warmupSteps, 0);
   for (const field of ['lr', 'eps', 'spikeNats'] as const) {
-    if (!(config[field] > 0)) fail(`${field} must be above 0, got ${config[field]}.`);
+    problems.number(field, config[field], 'above 0', (value) => value > 0);
   }
-  for (const field of ['minLr', 'weightDecay', 'clip'] as const) {
-    if (!(config[field] >= 0)) fail(`${field} must be 0 or more, got ${config[field]}.`);
+  for (const field of ['weightDecay', 'clip'] as const) {
+    problems.number(field, config[field], '0 or more', (value) => value >= 0);
   }
   for (const field of ['beta1', 'beta2'] as const) {
-    if (!(config[field] >= 0 && config[field] < 1)) fail(`${field} must be in [0, 1), got ${config[field]}.`);
+    problems.number(field, config[field], 'in [0, 1)', (value) => value >= 0 && value < 1);
   }
-  if (!(config.validationShare > 0 && config.validationShare < 1)) {
-    fail(`validationShare must be in (0, 1), got ${config.validationShare}.`);
+  problems.number('validationShare', config.validationShare, 'in (0, 1)', (share) => share > 0 && share < 1);
+  problems.number('decayShare', config.decayShare, 'in (0, 1]', (share) => share > 0 && share <= 1);
+  problems.choice('precision', config.precision, ['f32', 'bf16']);
+  problems.choice('schedule', config.schedule, ['cosine', 'wsd']);
+  problems.flag('recompute', config.recompute);
+  if (problems.has('lr')) return;
+  problems.number('minLr', config.minLr, '0 or more', (value) => value >= 0);
+  if (config.minLr > config.lr) {
+    problems.add('minLr', `must not be above lr: got minLr ${config.minLr}, lr ${config.lr}.`);
   }
-  if (!(config.decayShare > 0 && config.decayShare <= 1)) {
-    fail(`decayShare must be in (0, 1], got ${config.decayShare}.`);
-  }
-  if (!['f32', 'bf16'].includes(config.precision)) fail(`precision must be f32 or bf16, got "${config.precision}".`);
-  if (typeof config.recompute !== 'boolean') fail(`recompute must be true or false, got ${config.recompute}.`);
-  if (!['cosine', 'wsd'].includes(config.schedule)) fail(`schedule must be cosine or wsd, got "${config.schedule}".`);
-  if (config.minLr > config.lr) fail(`minLr must not be above lr: got minLr ${config.minLr}, lr ${config.lr}.`);
-}
-
-function wholeNumber(config: TrainConfig, field: keyof TrainConfig, least: number): void {
-  const value = config[field] as number;
-  if (!Number.isInteger(value) || value < least) {
-    fail(`${field} must be a whole number of at least ${least}, got ${value}.`);
-  }
-}
-
-function fail(message: string): never {
-  throw new UsageError('train', message);
 }

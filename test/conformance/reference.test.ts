@@ -524,6 +524,21 @@ describe('golden unit cases', () => {
       expect([...out.index.data]).toEqual(keptIndices);
     }
   });
+
+  it.skipIf(!there)(there ? 'selections in blocks' : 'blocks: golden/qsparse_layer/unit_cases.json is missing', () => {
+    const { block: unit } = JSON.parse(readFileSync(golden, 'utf8')) as { block: GoldenSelection & { block: number } };
+    const { x, block, kept, keptIndices } = unit;
+    const out = sparse(
+      1,
+      x.length,
+      [0, 0],
+      keptIndices.map(() => -1),
+      keptIndices.map(() => -1),
+    );
+    kernels.selectBlockTopK(f64([1, x.length], x), kept, block, out);
+    expect([...out.index.data]).toEqual(keptIndices);
+    expect([...out.value.data]).toEqual(keptIndices.map((index) => x[index]));
+  });
 });
 
 // Against itself: every output is written whole, inputs stay, the laws hold.

@@ -1,10 +1,10 @@
 /** Cases of the selection and of the lists of non-zeros: all that is an index must be equal, ties and NaN included. */
 
-import type { Case } from './case.ts';
+import type { Case, TensorSpec } from './case.ts';
 import { emptyRowsSpec, f32, i32, rowsSpec, SPECIAL_ROWS, specialRow, Values } from './values.ts';
 
 export function selectionCases(): Case[] {
-  return [...selectCases(), ...listCases(), ...rescaleCases()];
+  return [...selectCases(), ...blockCases(), ...listCases(), ...rescaleCases()];
 }
 
 function selectCase(
@@ -53,6 +53,42 @@ function selectCases(): Case[] {
   return cases;
 }
 
+function blockCase(
+  label: string,
+  N: number,
+  blocks: number,
+  blockSize: number,
+  kept: number,
+  contents: (values: Values) => Float32Array,
+): Case {
+  const D = blocks * blockSize;
+  const name = `${label} [${N}, ${D}], ${kept} of ${blockSize} kept`;
+  return {
+    kernel: 'selectBlockTopK',
+    name,
+    tensors: () => ({ x: f32([N, D], contents(new Values(name))), ...emptyRowsSpec('out', N, N * blocks * kept) }),
+    call: (kernels, t) => kernels.selectBlockTopK(t.float('x'), kept, blockSize, t.rows('out', N, D)),
+    outputs: { 'out.start': 'equal', 'out.index': 'equal', 'out.value': 'equal' },
+  };
+}
+
+/** Sizes on both sides of a register, and of what is ranked and what is searched. */
+function blockCases(): Case[] {
+  const cases: Case[] = [];
+  for (const blockSize of [2, 4, 5, 8, 16, 31, 32, 48, 64, 65, 96, 256]) {
+    for (const kept of new Set([1, blockSize >> 1, blockSize - 1, blockSize])) {
+      cases.push(blockCase('normal', 5, 3, blockSize, kept, (values) => values.normals(5 * 3 * blockSize)));
+    }
+  }
+  for (const kind of SPECIAL_ROWS) {
+    for (const blockSize of [5, 32]) {
+      cases.push(blockCase(kind, 4, 2, blockSize, 3, (values) => specialRow(kind, values, 4 * 2 * blockSize)));
+    }
+  }
+  cases.push(blockCase('large', 130, 44, 32, 16, (values) => values.normals(130 * 44 * 32)));
+  return cases;
+}
+
 /** Matrices for the list kernels: [rows, cols, contents]. */
 const MATRICES: readonly (readonly [string, number, number, (values: Values, size: number) => Float32Array])[] = [
   ['one zero', 1, 1, () => new Float32Array(1)],
@@ -85,6 +121,10 @@ function listCases(): Case[] {
     const dense = () => contents(new Values(name), rows * cols);
     return [
       ...gatherCases(name, rows, cols, dense),
+      scatterCase(name, rows, cols, dense),
+      // Magnitudes of the contents are among them: what is equal to the threshold stays.
+      ...[2 ** -149, 0.5, 2, 1e30].flatMap((threshold) => gatherCases(name, rows, cols, dense, threshold)),
+      ...positiveCases(name, rows, cols, dense),
       transposeCase(name, rows, cols, dense),
       ...maskCases(name, rows, cols, dense),
       gatherAtCase(name, rows, cols, dense),
@@ -93,20 +133,29 @@ function listCases(): Case[] {
   return [...cases, wide];
 }
 
-function gatherCases(name: string, rows: number, cols: number, dense: () => Float32Array): Case[] {
+/** Those of the lists of what is not 0, or of what reaches a threshold. */
+function gatherCases(
+  label: string,
+  rows: number,
+  cols: number,
+  dense: () => Float32Array,
+  threshold: number | undefined = undefined,
+): Case[] {
+  const name = threshold === undefined ? label : `${label} from ${threshold} on`;
+  const cut = () => dense().map((x) => (Math.abs(x) < (threshold ?? 0) ? 0 : x));
   return [
     {
       kernel: 'countNonZeros',
       name,
       tensors: () => ({ x: f32([rows, cols], dense()), start: i32([rows + 1], null) }),
-      call: (kernels, t) => kernels.countNonZeros(t.float('x'), t.int('start')),
+      call: (kernels, t) => kernels.countNonZeros(t.float('x'), t.int('start'), threshold),
       outputs: { start: 'equal' },
     },
     {
       kernel: 'gatherNonZeros',
       name,
       tensors() {
-        const lists = rowsSpec('out', dense(), rows, cols);
+        const lists = rowsSpec('out', cut(), rows, cols);
         const capacity = lists['out.index'].shape[0];
         return {
           x: f32([rows, cols], dense()),
@@ -114,15 +163,60 @@ function gatherCases(name: string, rows: number, cols: number, dense: () => Floa
           'out.start': lists['out.start'],
         };
       },
-      call: (kernels, t) => kernels.gatherNonZeros(t.float('x'), t.rows('out', rows, cols)),
+      call: (kernels, t) => kernels.gatherNonZeros(t.float('x'), t.rows('out', rows, cols), threshold),
       outputs: { 'out.index': 'equal', 'out.value': 'equal' },
     },
+  ];
+}
+
+function scatterCase(name: string, rows: number, cols: number, dense: () => Float32Array): Case {
+  return {
+    kernel: 'scatterRows',
+    name,
+    tensors: () => ({ ...rowsSpec('a', dense(), rows, cols), out: f32([rows, cols], null) }),
+    call: (kernels, t) => kernels.scatterRows(t.rows('a', rows, cols), t.float('out')),
+    outputs: { out: 'equal' },
+  };
+}
+
+/** Of the elements of a list those with an x that is positive, or NaN. */
+function positiveCases(name: string, rows: number, cols: number, dense: () => Float32Array): Case[] {
+  const x = (count: number) => {
+    const values = new Values(`x at ${name}`);
+    const special = [0, -0, Number.NaN, Number.POSITIVE_INFINITY, -(2 ** -149), 2 ** -149];
+    return values.normals(count).map((value) => (values.below(8) === 0 ? special[values.below(6)] : value));
+  };
+  const lists = (): Record<string, TensorSpec> => {
+    const at = rowsSpec('at', dense(), rows, cols);
+    return { ...at, x: f32(at['at.value'].shape, x(at['at.value'].shape[0])) };
+  };
+  return [
     {
-      kernel: 'scatterRows',
+      kernel: 'countPositiveAt',
       name,
-      tensors: () => ({ ...rowsSpec('a', dense(), rows, cols), out: f32([rows, cols], null) }),
-      call: (kernels, t) => kernels.scatterRows(t.rows('a', rows, cols), t.float('out')),
-      outputs: { out: 'equal' },
+      tensors: () => ({ ...lists(), start: i32([rows + 1], null) }),
+      call: (kernels, t) => kernels.countPositiveAt(t.rows('at', rows, cols), t.float('x'), t.int('start')),
+      outputs: { start: 'equal' },
+    },
+    {
+      kernel: 'gatherPositiveAt',
+      name,
+      tensors() {
+        const specs = lists();
+        const [starts, values] = [specs['at.start'].values!, specs.x.values!];
+        const start = Array.from(
+          starts,
+          (end) =>
+            Array.from(values)
+              .slice(0, end)
+              .filter((value) => !(value <= 0)).length,
+        );
+        const out = emptyRowsSpec('out', rows, start[rows]);
+        return { ...specs, ...out, 'out.start': i32([rows + 1], start), outX: f32([start[rows]], null) };
+      },
+      call: (kernels, t) =>
+        kernels.gatherPositiveAt(t.rows('at', rows, cols), t.float('x'), t.rows('out', rows, cols), t.float('outX')),
+      outputs: { 'out.index': 'equal', 'out.value': 'equal', outX: 'equal' },
     },
   ];
 }

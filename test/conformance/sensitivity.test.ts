@@ -100,6 +100,27 @@ const MUTANTS: Record<string, Mutant> = {
       }
     },
   },
+  'a block that takes one from its neighbour': {
+    selectBlockTopK(x, kept, blockSize, out) {
+      const double = 2 * blockSize;
+      const pairs = x.shape[1] % double === 0 && double <= 256;
+      kernels.selectBlockTopK(x, pairs ? 2 * kept : kept, pairs ? double : blockSize, out);
+    },
+  },
+  'what equals the threshold dropped': {
+    gatherNonZeros(x, out, threshold) {
+      const above = threshold && threshold * (1 + 2 ** -20);
+      kernels.gatherNonZeros(x, out, above);
+    },
+  },
+  'a count that takes 0 for positive': {
+    countPositiveAt: (at, x, start) =>
+      kernels.countPositiveAt(at, { ...x, data: x.data.map((v) => (v === 0 ? 1 : v)) } as typeof x, start),
+  },
+  'a list that forgets NaN': {
+    gatherPositiveAt: (at, x, out, outX) =>
+      kernels.gatherPositiveAt(at, { ...x, data: x.data.map((v) => v || 0) } as typeof x, out, outX),
+  },
   '-0 counted as a value': {
     countNonZeros(x, start) {
       const marked = { ...x, data: x.data.map((v) => (Object.is(v, -0) ? 1 : v)) } as typeof x;

@@ -13,7 +13,14 @@ import { weightsOfParameters } from '../../src/model/weights.ts';
 import { type GoldenBackend, goldenBackends } from './golden-backends.ts';
 import { difference, missing, readArrays, readJson, sharedPath } from './golden-file.ts';
 
-const VARIANTS = ['dense-swiglu', 'dense-swiglu-tied', 'topk50-swiglu', 'topk40-relu2', 'topk60-relu2-rescale'];
+const VARIANTS = [
+  'dense-swiglu',
+  'dense-swiglu-tied',
+  'topk50-swiglu',
+  'topk40-relu2',
+  'topk60-relu2-rescale',
+  'block16of32-relu2',
+];
 const SEQ_LEN = 16;
 const VOCAB = 97;
 /** Two independent float32 programs differ by at most 2e-6 on these logits. */
@@ -63,7 +70,7 @@ function compare({ backend, dtype }: GoldenBackend, variant: string): void {
 }
 
 function configOf(config: Record<string, never>): ModelConfig {
-  const { act, sparsity, rescale, tiedEmbeddings } = config;
+  const { act, sparsity, block, rescale, tiedEmbeddings } = config;
   const { a, b, c, d } = sparsity as Record<string, number>;
   const fields = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'vocabSize', 'ropeTheta', 'normEps'] as const;
   return resolveConfig({
@@ -71,6 +78,7 @@ function configOf(config: Record<string, never>): ModelConfig {
     tiedEmbeddings,
     seqLen: SEQ_LEN,
     activation: act === 'swiglu' ? 'silu' : 'relu2',
+    ...(block > 0 && { sparsifier: 'block', blockSize: block }),
     sparsity: { qkv: a, o: b, gateUp: c, down: d },
     rescale: rescale ? 'l2' : 'none',
   });

@@ -24,13 +24,20 @@ const VARIANTS = [
   'nosTE-topk50-swiglu',
   'topk40-relu2',
   'topk60-relu2-rescale',
+  'block16of32-relu2',
 ];
 const SHAPE = { batch: 2, seqLen: 16 };
 /** The golden points by their letters. */
 const LETTERS: Record<Point, string> = { qkv: 'a', o: 'b', gateUp: 'c', down: 'd' };
 
 interface GoldenJson {
-  config: Record<string, never> & { act: string; sparsity: Record<string, number>; rescale: boolean; ste: boolean };
+  config: Record<string, never> & {
+    act: string;
+    sparsity: Record<string, number>;
+    block: number;
+    rescale: boolean;
+    ste: boolean;
+  };
   loss: number;
   adamw?: {
     lr: number;
@@ -99,13 +106,14 @@ function expectTenSteps(
 }
 
 function configOf({ config }: GoldenJson): ModelConfig {
-  const { act, sparsity, rescale, ste } = config;
+  const { act, sparsity, block, rescale, ste } = config;
   const fields = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'vocabSize', 'ropeTheta', 'normEps'] as const;
   return resolveConfig({
     ...(Object.fromEntries(fields.map((field) => [field, config[field]])) as never as ModelConfig),
     tiedEmbeddings: config.tiedEmbeddings,
     seqLen: SHAPE.seqLen,
     activation: act === 'swiglu' ? 'silu' : 'relu2',
+    ...(block > 0 && { sparsifier: 'block', blockSize: block }),
     sparsity: { qkv: sparsity.a, o: sparsity.b, gateUp: sparsity.c, down: sparsity.d },
     gradient: ste ? 'straight-through' : 'masked',
     rescale: rescale ? 'l2' : 'none',

@@ -121,6 +121,55 @@ for (const { name, missing, create } of PROPERTY_BACKENDS) {
       );
     });
 
+    it('in blocks is the selection of each block alone, by rank', () => {
+      const aBlock = fc.integer({ min: 2, max: 70 });
+      const blocked = fc
+        .record({ rows: fc.integer({ min: 1, max: 3 }), blocks: fc.integer({ min: 1, max: 4 }), blockSize: aBlock })
+        .chain(({ rows, blocks, blockSize }) =>
+          fc.record({
+            ...{ rows: fc.constant(rows), blocks: fc.constant(blocks), blockSize: fc.constant(blockSize) },
+            kept: fc.integer({ min: 1, max: blockSize }),
+            x: fc.array(anyFloat, { minLength: rows * blocks * blockSize, maxLength: rows * blocks * blockSize }),
+          }),
+        );
+      fc.assert(
+        fc.property(blocked, ({ rows, blocks, blockSize, kept, x }) => {
+          withArena(backend, (arena) => {
+            const cols = blocks * blockSize;
+            const out = arena.rows(rows, cols, rows * blocks * kept);
+            backend.kernels.selectBlockTopK(arena.float([rows, cols], Float32Array.from(x)), kept, blockSize, out);
+            for (let r = 0; r < rows; r++) {
+              const expected = Array.from({ length: blocks }, (_, block) => {
+                const first = block * blockSize;
+                const own = Float32Array.from(x.slice(r * cols + first, r * cols + first + blockSize));
+                return byRank(own, kept).map((i) => first + i);
+              }).flat();
+              expect(rowOf(out, r).index).toEqual(expected);
+              expect(rowOf(out, r).value).toEqual(expected.map((c) => Math.fround(x[r * cols + c])));
+            }
+          });
+        }),
+        RUNS,
+      );
+    });
+
+    it('by a threshold keeps what is not below it', () => {
+      check((arena, rows, cols, kept, x) => {
+        const threshold = Math.abs(x[kept - 1]) || 0.5;
+        if (!Number.isFinite(threshold)) return;
+        const start = arena.int([rows + 1]);
+        backend.kernels.countNonZeros(arena.float([rows, cols], x), start, threshold);
+        const out = arena.rows(rows, cols, start.data[rows]);
+        out.start.data.set(start.data);
+        backend.kernels.gatherNonZeros(arena.float([rows, cols], x), out, threshold);
+        for (let r = 0; r < rows; r++) {
+          const row = [...x.subarray(r * cols, (r + 1) * cols)];
+          const expected = [...row.keys()].filter((c) => !(Math.abs(row[c]) < threshold));
+          expect(rowOf(out, r)).toEqual({ index: expected, value: expected.map((c) => row[c]) });
+        }
+      });
+    });
+
     it('gathering and scattering give the matrix back, -0 as 0', () => {
       check((arena, rows, cols, _, x) => {
         const gathered = arena.gathered(arena.float([rows, cols], x));

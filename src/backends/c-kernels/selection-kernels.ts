@@ -6,8 +6,11 @@ import { type Call, ONE_THREAD } from './call.ts';
 
 type Selection =
   | 'selectTopK'
+  | 'selectBlockTopK'
   | 'countNonZeros'
   | 'gatherNonZeros'
+  | 'countPositiveAt'
+  | 'gatherPositiveAt'
   | 'transposeRows'
   | 'scatterRows'
   | 'gatherAt'
@@ -21,13 +24,28 @@ export function selectionKernels(call: Call): Pick<Kernels, Selection> {
       const work = 8 * rows * cols;
       call('select_top_k', work, x.address, start.address, index.address, value.address, rows, cols, kept);
     },
-    countNonZeros(x, start) {
+    selectBlockTopK(x, kept, blockSize, { start, index, value, rows, cols }) {
+      const work = 16 * rows * cols;
+      const to = [start.address, index.address, value.address] as const;
+      call('select_block_top_k', work, x.address, ...to, rows, cols, kept, blockSize);
+    },
+    countNonZeros(x, start, threshold = 0) {
       const [rows, cols] = x.shape;
-      call('count_non_zeros', 4 * rows * cols, x.address, start.address, rows, cols);
+      call('count_non_zeros', 4 * rows * cols, x.address, start.address, rows, cols, threshold);
       call('prefix_sum', ONE_THREAD, start.address, rows, 0);
     },
-    gatherNonZeros(x, { start, index, value, rows, cols }) {
-      call('gather_non_zeros', 4 * rows * cols, x.address, start.address, index.address, value.address, rows, cols);
+    gatherNonZeros(x, { start, index, value, rows, cols }, threshold = 0) {
+      const to = [start.address, index.address, value.address] as const;
+      call('gather_non_zeros', 4 * rows * cols, x.address, ...to, rows, cols, threshold);
+    },
+    countPositiveAt(at, x, start) {
+      call('count_positive_at', 4 * nonZeros(at), at.start.address, x.address, start.address, at.rows);
+      call('prefix_sum', ONE_THREAD, start.address, at.rows, 0);
+    },
+    gatherPositiveAt(at, x, { start, index, value }, outX) {
+      const from = [at.start.address, at.index.address, at.value.address, x.address] as const;
+      const to = [start.address, index.address, value.address, outX.address] as const;
+      call('gather_positive_at', 8 * nonZeros(at), ...from, ...to, at.rows);
     },
     transposeRows(a, out) {
       const { start, index, value, rows, cols } = a;

@@ -11,6 +11,7 @@ import { newData } from '../../tensor/view-of.ts';
 import { checkKernels } from '../check-kernels.ts';
 import { adamw } from './adamw.ts';
 import { attention, attentionBackward } from './attention.ts';
+import { selectBlockTopK } from './block-top-k.ts';
 import { softmaxCrossEntropy } from './cross-entropy.ts';
 import { embedding, embeddingBackward } from './embedding.ts';
 import { countOpenGates, gatherOpenGates, glu, gluBackward, gluRows, gluRowsBackward } from './glu.ts';
@@ -21,8 +22,10 @@ import { rmsNorm, rmsNormBackward } from './rms-norm.ts';
 import { rope } from './rope.ts';
 import {
   countNonZeros,
+  countPositiveAt,
   gatherAt,
   gatherNonZeros,
+  gatherPositiveAt,
   maskRows,
   rescaleRows,
   rescaleRowsBackward,
@@ -39,7 +42,8 @@ import { quantizeRows, weightDots, weightMatmul, weightMatvec } from './weights.
 const REFERENCE_KERNELS: Kernels = {
   ...{ matmul, sparseMatmul, sampledMatmul },
   ...{ weightMatvec, weightMatmul, weightDots, weightRows, quantizeRows },
-  ...{ selectTopK, countNonZeros, gatherNonZeros, transposeRows, scatterRows, gatherAt, maskRows },
+  ...{ selectTopK, selectBlockTopK, countNonZeros, gatherNonZeros, countPositiveAt, gatherPositiveAt },
+  ...{ transposeRows, scatterRows, gatherAt, maskRows },
   ...{ rescaleRows, rescaleRowsBackward },
   ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, storeKv, attentionCached },
   ...{ glu, gluBackward, countOpenGates, gatherOpenGates, gluRows, gluRowsBackward },

@@ -7,27 +7,52 @@ import { columnsOf, rowsOf } from '../matrix-shape.ts';
 /** Keeps the division defined for a row of zeros; far below the norm of any row that is not. */
 const RESCALE_EPS = 1e-6;
 
-export function countNonZeros(x: FloatTensor, start: IntTensor): void {
+export function countNonZeros(x: FloatTensor, start: IntTensor, threshold = 0): void {
   const cols = columnsOf(x);
   let count = 0;
   start.data[0] = 0;
   for (let r = 0; r < rowsOf(x); r++) {
-    for (let c = 0; c < cols; c++) if (x.data[r * cols + c] !== 0) count++;
+    for (let c = 0; c < cols; c++) if (reaches(x.data[r * cols + c], threshold)) count++;
     start.data[r + 1] = count;
   }
 }
 
-export function gatherNonZeros(x: FloatTensor, out: SparseRows): void {
+/** Neither 0 nor below the threshold; NaN is neither. */
+function reaches(value: number, threshold: number): boolean {
+  return value !== 0 && !(Math.abs(value) < Math.fround(threshold));
+}
+
+export function gatherNonZeros(x: FloatTensor, out: SparseRows, threshold = 0): void {
   const cols = columnsOf(x);
   let e = 0;
   for (let r = 0; r < rowsOf(x); r++) {
     for (let c = 0; c < cols; c++) {
       const value = x.data[r * cols + c];
-      if (value === 0) continue;
+      if (!reaches(value, threshold)) continue;
       out.index.data[e] = c;
       out.value.data[e] = value;
       e++;
     }
+  }
+}
+
+export function countPositiveAt(at: SparseRows, x: FloatTensor, start: IntTensor): void {
+  let count = 0;
+  start.data[0] = 0;
+  for (let r = 0; r < at.rows; r++) {
+    for (let e = at.start.data[r]; e < at.start.data[r + 1]; e++) if (!(x.data[e] <= 0)) count++;
+    start.data[r + 1] = count;
+  }
+}
+
+export function gatherPositiveAt(at: SparseRows, x: FloatTensor, out: SparseRows, outX: FloatTensor): void {
+  let to = 0;
+  for (let e = 0; e < nonZeros(at); e++) {
+    if (x.data[e] <= 0) continue;
+    out.index.data[to] = at.index.data[e];
+    out.value.data[to] = at.value.data[e];
+    outX.data[to] = x.data[e];
+    to++;
   }
 }
 
