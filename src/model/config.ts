@@ -45,6 +45,12 @@ export interface ModelConfig {
   gradient: 'straight-through' | 'masked';
   /** After the mask: x / (||x||_2 + 1e-6) * sqrt(D) per token. */
   rescale: 'none' | 'l2';
+  /** 'int8': what a projection multiplies is rounded to 8 bits, with a scale a token (Q-Sparse eq. 5 - 7); straight-through. */
+  activationFormat: 'float' | 'int8';
+  /** 'ternary': projections multiply -alpha, 0 or alpha, made anew of latent f32 weights (BitNet b1.58, eq. 8 - 10); straight-through. */
+  weightFormat: 'float' | 'ternary';
+  /** RMSNorms in front of o and down too, before their selection: BitNet's attn_sub_norm and ffn_sub_norm. */
+  subNorms: boolean;
   /** Coefficient of the L1 term on the hidden activations (sum over features, mean over tokens and layers). */
   hiddenL1: number;
 }
@@ -92,12 +98,14 @@ const KNOWN_FIELDS: readonly string[] = [
     'gradient',
     'rescale',
     'hiddenL1',
+    ...['activationFormat', 'weightFormat', 'subNorms'],
   ],
 ];
 
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
- * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2, sparsity 0, straight-through, no re-scale, no L1.
+ * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2, sparsity 0, straight-through, no re-scale, no L1, float
+ * activations and weights, no sub-norms.
  * Throws UsageError that names the field, what it must be and what it is.
  */
 export function resolveConfig(input: ModelConfigInput): ModelConfig {
@@ -129,6 +137,9 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     gradient: input.gradient ?? 'straight-through',
     rescale: input.rescale ?? 'none',
     hiddenL1: input.hiddenL1 ?? 0,
+    activationFormat: input.activationFormat ?? 'float',
+    weightFormat: input.weightFormat ?? 'float',
+    subNorms: input.subNorms ?? false,
   };
   check(config);
   return config;
@@ -168,6 +179,13 @@ function check(config: ModelConfig): void {
     fail(`gradient must be straight-through or masked, got "${config.gradient}".`);
   }
   if (!['none', 'l2'].includes(config.rescale)) fail(`rescale must be none or l2, got "${config.rescale}".`);
+  if (!['float', 'int8'].includes(config.activationFormat)) {
+    fail(`activationFormat must be float or int8, got "${config.activationFormat}".`);
+  }
+  if (!['float', 'ternary'].includes(config.weightFormat)) {
+    fail(`weightFormat must be float or ternary, got "${config.weightFormat}".`);
+  }
+  if (typeof config.subNorms !== 'boolean') fail(`subNorms must be true or false, got ${config.subNorms}.`);
   for (const field of ['ropeTheta', 'normEps'] as const) {
     if (!(config[field] > 0)) fail(`${field} must be above 0, got ${config[field]}.`);
   }

@@ -8,7 +8,10 @@ import { linear } from './linear.ts';
 import { topK } from './top-k.ts';
 
 const backend = createReferenceBackend();
-const plain: Selection = { point: 'qkv', kept: 10, naturalZeros: false, gradient: 'straight-through', rescale: 'none' };
+const plain: Selection = {
+  ...{ point: 'qkv', kept: 10, naturalZeros: false, gradient: 'straight-through', rescale: 'none' },
+  activationFormat: 'float',
+};
 const [nTokens, features, outputs] = [6, 10, 4];
 const x = randomTensor(backend, 'f64', [nTokens, features], 1);
 const dOut = randomTensor(backend, 'f64', [nTokens, outputs], 2);
