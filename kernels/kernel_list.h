@@ -15,6 +15,8 @@
   X(weight_dots)                                                                                                       \
   X(weight_rows)                                                                                                       \
   X(quantize_rows)                                                                                                     \
+  X(fake_quantize_rows)                                                                                                \
+  X(ternarize)                                                                                                         \
   X(select_top_k)                                                                                                      \
   X(select_block_top_k)                                                                                                \
   X(count_non_zeros)                                                                                                   \

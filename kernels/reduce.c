@@ -4,7 +4,7 @@
  * adds the rows in order, so that the total does not depend on the number of parts.
  *
  * sum_squares: x, partial (f64), rows, cols, first, count     of columns first .. first + count     rows are shared
- * sum_abs:     x, partial (f64), rows, cols                                                         rows are shared
+ * sum_abs:     the same
  * add:         a, b, out, size           out may be a or b                                          elements are shared
  * transpose:   x, out, rows, cols, stride, accumulate   out [cols, rows] (+)= x^T, rows of x `stride` apart   columns are shared
  * scale:       x, size, factor                                                                      elements are shared
@@ -13,7 +13,7 @@
  */
 #include "vector_math.h"
 
-/* Eight f64 sums side by side, in the shape that compilers turn into vectors of any width. */
+/* Eight f64 sums side by side, in the shape that compilers turn into vectors of any width. The order is part of sumAbs' contract. */
 #define REDUCE_STREAMS 8
 
 INLINE double reduce_row(const float *x, int64_t count, int squares) {
@@ -42,10 +42,10 @@ static void sum_squares(const double *args, work w) {
 static void sum_abs(const double *args, work w) {
   const float *x = PF(0);
   double *partial = PD(1);
-  const int64_t rows = INT(2), cols = INT(3);
+  const int64_t rows = INT(2), cols = INT(3), from = INT(4), count = INT(5);
   int64_t first, last;
   share(rows, 1, w, &first, &last);
-  for (int64_t r = first; r < last; r++) partial[r] = reduce_row(x + r * cols, cols, 0);
+  for (int64_t r = first; r < last; r++) partial[r] = reduce_row(x + r * cols + from, count, 0);
 }
 
 static void add(const double *args, work w) {

@@ -14,6 +14,7 @@ import type { KvItems, KvSlots } from './tensor/kv-slots.ts';
 import type { QuantizedRows } from './tensor/quantized-rows.ts';
 import type { SparseRows } from './tensor/sparse-rows.ts';
 import type { DataOf, DType, FloatTensor, IntTensor, Tensor } from './tensor/tensor.ts';
+import type { TernaryScale } from './tensor/ternary.ts';
 import type { WeightMatrix } from './tensor/weight-matrix.ts';
 
 /** The gate of the feed-forward: relu(g)^2 * u, relu(g) * u, silu(g) * u. */
@@ -106,8 +107,9 @@ export interface Kernels {
   /** out [N, n] = the rows of w (scaleAxis 'rows' or no scales) at ids [N], as f32: the embedding of stored weights. */
   weightRows(ids: IntTensor, w: WeightMatrix, out: Tensor<'f32'>): void;
   /**
-   * 8-bit activations: scale = (max |x| + 1e-5) / 127 of each row, value = x * (127 / (max |x| + 1e-5)) rounded to nearest, ties to even, in
-   * f32. A list stays a list (out shares its start and index). Source: Q-Sparse (arXiv 2407.10969) eq. 5 - 7.
+   * 8-bit activations: value = x * (127 / (max |x| + 1e-5)) rounded to nearest, ties to even, scale = max |x| / 127 of each row, in f32. A
+   * list stays a list (out shares its start and index). A row with NaN or infinity has a scale of NaN, its values are undefined.
+   * Source: Q-Sparse (arXiv 2407.10969) eq. 5 - 7; the scale: BitNet a4.8 (arXiv 2411.04965) eq. 3.
    */
   quantizeRows(x: Tensor<'f32'> | SparseRows, out: QuantizedRows): void;
 
@@ -147,6 +149,13 @@ export interface Kernels {
    * Source: Q-Sparse section 2.1 ("re-scale the tensor by its L2 norm"), with sqrt(cols) for unit RMS.
    */
   rescaleRows(a: SparseRows, norm: FloatTensor): void;
+  /**
+   * out = value * scale of quantizeRows for each element of x [N, D], or of a list in its order (out [nonZeros(x) or more]): rounded to 8 bits
+   * and still floats, as training multiplies them. out may be x or the values of the list. NaN stays NaN; beside an infinity all are NaN.
+   */
+  fakeQuantizeRows(x: FloatTensor | SparseRows, out: FloatTensor): void;
+  /** out = alpha * (1, -1 or 0), by w > threshold, w < -threshold or neither, in these columns of w and out [in, out]; others stay. */
+  ternarize(w: FloatTensor, columns: ColumnRange, scale: TernaryScale, out: FloatTensor): void;
   /**
    * The true derivative of rescaleRows: gradient [rows, cols] of the re-scaled rows becomes, in place, that of the
    * masked rows. a holds the re-scaled values, norm what rescaleRows wrote. Columns without an element: only the factor.
@@ -242,8 +251,8 @@ export interface Kernels {
   adamw(p: FloatTensor, g: FloatTensor, m: FloatTensor, v: FloatTensor, options: AdamWStep): void;
   /** partial [rows] (f64) = sum of squares of columns first .. first + count of each row of x [rows, cols]. */
   sumSquares(x: FloatTensor, partial: Tensor<'f64'>, first: number, count: number): void;
-  /** partial [rows] (f64) = sum of |x| of each row of x [rows, cols]. */
-  sumAbs(x: FloatTensor, partial: Tensor<'f64'>): void;
+  /** The same of |x|, in the order of `sumOfMagnitudes` (tensor/ternary.ts): the same bits on every backend. */
+  sumAbs(x: FloatTensor, partial: Tensor<'f64'>, first: number, count: number): void;
   /** out = a + b, element by element; out may be a or b. */
   add(a: FloatTensor, b: FloatTensor, out: FloatTensor): void;
   /** out [count, rows] = (with accumulate: +=) the transpose of columns first .. first + count of x [rows, cols]; all by default. */

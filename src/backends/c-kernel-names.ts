@@ -13,6 +13,8 @@ export const C_KERNEL_NAMES = [
   'weight_dots',
   'weight_rows',
   'quantize_rows',
+  'fake_quantize_rows',
+  'ternarize',
   'select_top_k',
   'select_block_top_k',
   'count_non_zeros',

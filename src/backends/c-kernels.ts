@@ -16,6 +16,7 @@ import { feedForwardKernels } from './c-kernels/feed-forward-kernels.ts';
 import { inferenceKernels } from './c-kernels/inference-kernels.ts';
 import { normKernels } from './c-kernels/norm-kernels.ts';
 import { productKernels } from './c-kernels/product-kernels.ts';
+import { quantizeKernels } from './c-kernels/quantize-kernels.ts';
 import { selectionKernels } from './c-kernels/selection-kernels.ts';
 import { trainingKernels } from './c-kernels/training-kernels.ts';
 import { weightKernels } from './c-kernels/weight-kernels.ts';
@@ -40,6 +41,7 @@ export function createCKernels(host: CKernelHost): Kernels {
   return {
     ...productKernels(call),
     ...weightKernels(call),
+    ...quantizeKernels(call),
     ...selectionKernels(call),
     ...normKernels(call),
     ...attentionKernels(call),

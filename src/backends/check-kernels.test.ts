@@ -179,7 +179,7 @@ describe('checkKernels', () => {
     expect(refusal(() => kernels.scale(x, 2), BackendError)).toContain('no f64 kernel on this backend');
     reached.length = 0;
     kernels.scale(tensor('f64', [4]), 2);
-    kernels.sumAbs(f32([2, 3]), { ...tensor('f64', [2]), address: 4096 });
+    kernels.sumAbs(f32([2, 3]), { ...tensor('f64', [2]), address: 4096 }, 0, 3);
     expect(reached).toEqual(['scale', 'sumAbs']);
   });
 });

@@ -10,12 +10,15 @@ import type { Activation, AttentionShape, ColumnRange, Kernels, WeightInput } fr
 import { nonZeros } from '../tensor/sparse-rows.ts';
 import type { FloatTensor, FloatType, Tensor } from '../tensor/tensor.ts';
 import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
+import { checkQuantizers } from './check-quantizers.ts';
 import { expectInReach, expectKvCall } from './expect-kv.ts';
 import {
   expectApart,
+  expectCapacity,
   expectIds,
   expectListable,
   expectMatrix,
+  expectRange,
   expectRoom,
   expectRows,
   expectSize,
@@ -39,6 +42,7 @@ export function checkKernels(kernels: Kernels, options: CheckOptions = {}): Kern
   return {
     ...checkProducts(inner),
     ...checkWeights(inner),
+    ...checkQuantizers(inner),
     ...checkRows(inner),
     ...checkNormAndPosition(inner),
     ...checkAttention(inner),
@@ -138,32 +142,12 @@ function checkWeights(inner: Kernels) {
       expectIds(op, 'ids', ids, 0, w.rows);
       inner.weightRows(ids, w, out);
     },
-    quantizeRows(x, out) {
-      const op = 'quantizeRows';
-      if ('value' in x) {
-        expectRows(op, 'x', x, 'f32', out.rows, out.cols);
-        if (out.start !== x.start || out.index !== x.index) mismatch(op, 'list of out', 'that of x', 'another one');
-      } else {
-        expectMatrix(op, 'x', x, 'f32', out.rows, out.cols);
-        if (out.start !== null) mismatch(op, 'out', 'dense rows', 'a list');
-      }
-      const count = 'value' in x ? nonZeros(x) : out.rows * out.cols;
-      expectCapacity(op, 'out.value', out.value, 'i8', count);
-      expectCapacity(op, 'out.scale', out.scale, 'f32', out.rows);
-      inner.quantizeRows(x, out);
-    },
   } satisfies Partial<Kernels>;
 }
 
-/** Memory for `count` elements or more, under any shape. */
 /** Of a magnitude; undefined and 0 are none. */
 function expectThreshold(op: string, threshold = 0): void {
   if (!(threshold >= 0)) mismatch(op, 'threshold', '0 or more', threshold);
-}
-
-function expectCapacity(op: string, name: string, tensor: Tensor, dtype: Tensor['dtype'], count: number): void {
-  if (tensor.dtype !== dtype) mismatch(op, `dtype of ${name}`, dtype, tensor.dtype);
-  if (tensor.data.length < count) mismatch(op, `elements of ${name}`, `at least ${count}`, tensor.data.length);
 }
 
 function expectWeights(op: string, w: WeightMatrix, axis: WeightMatrix['scaleAxis']): void {
@@ -524,15 +508,16 @@ function checkElementwise(inner: Kernels) {
       const type = floatTypeOf(op, 'x', x);
       expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
       expectSize(op, 'partial', partial, 'f64', rowsOf(x));
-      const inside = first >= 0 && count >= 0 && first + count <= columnsOf(x);
-      if (!inside) mismatch(op, 'columns', `a range of 0 .. ${columnsOf(x)}`, `${first} .. ${first + count}`);
+      expectRange(op, { first, count }, columnsOf(x));
       inner.sumSquares(x, partial, first, count);
     },
-    sumAbs(x, partial) {
-      const type = floatTypeOf('sumAbs', 'x', x);
-      expectMatrix('sumAbs', 'x', x, type, rowsOf(x), columnsOf(x));
-      expectSize('sumAbs', 'partial', partial, 'f64', rowsOf(x));
-      inner.sumAbs(x, partial);
+    sumAbs(x, partial, first, count) {
+      const op = 'sumAbs';
+      const type = floatTypeOf(op, 'x', x);
+      expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
+      expectSize(op, 'partial', partial, 'f64', rowsOf(x));
+      expectRange(op, { first, count }, columnsOf(x));
+      inner.sumAbs(x, partial, first, count);
     },
     add(a, b, out) {
       const type = floatTypeOf('add', 'a', a);

@@ -3,6 +3,7 @@
  * what came. Constant time, no allocation while everything is right: they run around every kernel call, in decoding too.
  */
 
+import type { ColumnRange } from '../backend.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
 import { BYTES_PER_ELEMENT, type FloatType, shapeText, type Tensor } from '../tensor/tensor.ts';
@@ -63,6 +64,18 @@ export function expectSize(op: string, name: string, tensor: Tensor, dtype: Tens
     const got = `${elementsOf(tensor)} (${shapeText(tensor.shape)})`;
     throw new ShapeError(op, `elements of ${name}: expected ${size}, got ${got}.`);
   }
+}
+
+/** Memory for `count` elements or more, under any shape. */
+export function expectCapacity(op: string, name: string, tensor: Tensor, dtype: Tensor['dtype'], count: number): void {
+  if (tensor.dtype !== dtype) mismatch(op, `dtype of ${name}`, dtype, tensor.dtype);
+  if (tensor.data.length < count) mismatch(op, `elements of ${name}`, `at least ${count}`, tensor.data.length);
+}
+
+/** Columns first .. first + count of `width`, none of them included. */
+export function expectRange(op: string, { first, count }: ColumnRange, width: number): void {
+  const inside = first >= 0 && count >= 0 && first + count <= width;
+  if (!inside) mismatch(op, 'columns', `a range of 0 .. ${width}`, `${first} .. ${first + count}`);
 }
 
 /** Row starts are 32-bit integers, like everything that a list holds. */

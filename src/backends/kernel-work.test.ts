@@ -102,6 +102,9 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['gatherAt', [f32(3, 20), 10, list(3, 10, 7), f32(7)], moved(44 + 56)],
   ['maskRows', [f32(3, 10), list(3, 10, 7), f32(3, 10)], moved(120 + 72 + 120)],
   ['rescaleRows', [list(3, 10, 7), f32(3)], moved(72 + 28 + 12)],
+  ['fakeQuantizeRows', [f32(3, 10), f32(3, 10)], moved(240)],
+  ['fakeQuantizeRows', [list(3, 10, 7), f32(7)], moved(72 + 28)],
+  ['ternarize', [f32(3, 10), { first: 2, count: 4 }, { alpha: 1, threshold: 0.5 }, f32(3, 10)], moved(96)],
   ['rescaleRowsBackward', [list(3, 10, 7), f32(3), f32(3, 10)], moved(72 + 12 + 240)],
 
   ['rmsNorm', [f32(3, 10), f32(10), 1e-5, f32(3, 10), f32(3)], moved(4 * 73)],
@@ -150,7 +153,7 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['softmaxCrossEntropy', [f32(3, 50), ints(3), f32(3), 0.5], moved(4 * 306)],
   ['adamw', [f32(3, 10), f32(3, 10), f32(3, 10), f32(3, 10), {}], moved(4 * 240)],
   ['sumSquares', [f32(3, 10), sums(3), 2, 4], moved(48 + 24)],
-  ['sumAbs', [f32(3, 10), sums(3)], moved(120 + 24)],
+  ['sumAbs', [f32(3, 10), sums(3), 2, 4], moved(48 + 24)],
   ['add', [f32(3, 10), f32(3, 10), f32(3, 10)], moved(4 * 90)],
   ['transpose', [f32(3, 10), f32(10, 3)], moved(4 * 60)],
   ['transpose', [f32(3, 10), f32(4, 3), { columns: { first: 2, count: 4 }, accumulate: true }], moved(4 * 36)],

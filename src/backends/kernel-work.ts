@@ -56,6 +56,8 @@ const WORK: WorkTable = {
   gatherAt: (_x, _first, at, out) => moved(positionBytes(at) + bytesOf(out, out)),
   maskRows: (x, at, out) => moved(bytesOf(x, at, out)),
   rescaleRows: (a, norm) => moved(bytesOf(a, norm) + nonZeros(a) * sizeOf(a.value)),
+  fakeQuantizeRows: (x, out) => moved(bytesOf(x) + ('value' in x ? nonZeros(x) : elementsOf(x)) * sizeOf(out)),
+  ternarize: (w, { count }, _scale, out) => moved(rowsOf(w) * count * (sizeOf(w) + sizeOf(out))),
   rescaleRowsBackward: (a, norm, gradient) => moved(bytesOf(a, norm, gradient, gradient)),
 
   rmsNorm: (x, weight, _eps, out, rstd) => moved(bytesOf(x, weight, out, rstd)),
@@ -87,7 +89,7 @@ const WORK: WorkTable = {
     moved(bytesOf(targets, losses, ...written(logits, { accumulate: scale !== null }))),
   adamw: (p, g, m, v) => moved(2 * bytesOf(p, g, m, v)),
   sumSquares: (x, partial, _first, count) => moved(rowsOf(x) * count * sizeOf(x) + bytesOf(partial)),
-  sumAbs: (x, partial) => moved(bytesOf(x, partial)),
+  sumAbs: (x, partial, _first, count) => moved(rowsOf(x) * count * sizeOf(x) + bytesOf(partial)),
   add: (a, b, out) => moved(bytesOf(a, b, out)),
   transpose: (x, out, options) =>
     moved(rowsOf(x) * widthOf(x, options) * sizeOf(x) + bytesOf(...written(out, options))),

@@ -62,6 +62,12 @@ export interface ModelConfig {
   gradient: 'straight-through' | 'masked';
   /** After the mask: x / (||x||_2 + 1e-6) * sqrt(D) per token. */
   rescale: 'none' | 'l2';
+  /** 'int8': what a projection multiplies is rounded to 8 bits, with a scale a token (Q-Sparse eq. 5 - 7); straight-through. */
+  activationFormat: 'float' | 'int8';
+  /** 'ternary': projections multiply -alpha, 0 or alpha, made anew of latent f32 weights (BitNet b1.58, eq. 8 - 10); straight-through. */
+  weightFormat: 'float' | 'ternary';
+  /** RMSNorms in front of o and down too, before their selection: BitNet's attn_sub_norm and ffn_sub_norm. */
+  subNorms: boolean;
   /** Coefficient of the L1 term on the hidden activations (sum over features, mean over tokens and layers). */
   hiddenL1: number;
 }
@@ -110,6 +116,8 @@ const CHOICES = {
   gradient: ['straight-through', 'masked'],
   rescale: ['none', 'l2'],
   sparsifier: SPARSIFIERS,
+  activationFormat: ['float', 'int8'],
+  weightFormat: ['float', 'ternary'],
 } as const;
 
 /** Places in a block are stored in a byte. */
@@ -118,7 +126,7 @@ const MAX_BLOCK_SIZE = 256;
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
  * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2 (with drelu: relu), topk, sparsity 0, blocks of 32, thresholds 0,
- * straight-through (with relu and drelu: masked), no re-scale, no L1.
+ * straight-through (with relu and drelu: masked), no re-scale, no L1, float activations and weights, no sub-norms.
  * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
 export function resolveConfig(input: ModelConfigInput): ModelConfig {
@@ -146,6 +154,9 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     gradient: input.gradient ?? (isRelu(sparsifier) ? 'masked' : 'straight-through'),
     rescale: input.rescale ?? 'none',
     hiddenL1: input.hiddenL1 ?? 0,
+    activationFormat: input.activationFormat ?? 'float',
+    weightFormat: input.weightFormat ?? 'float',
+    subNorms: input.subNorms ?? false,
   };
   const known = Object.keys(config);
   for (const field of Object.keys(input)) if (!known.includes(field)) problems.addUnknown(field, known);
@@ -218,6 +229,7 @@ function checkMethod(config: ModelConfig, problems: Problems): void {
   problems.whole('slidingWindow', config.slidingWindow, 0, ' (0: none)');
   problems.number('hiddenL1', config.hiddenL1, '0 or more', (value) => value >= 0);
   problems.flag('tiedEmbeddings', config.tiedEmbeddings);
+  problems.flag('subNorms', config.subNorms);
   for (const point of POINTS) {
     checkByLayer(`sparsity.${point}`, config.sparsity[point], config.nLayers, problems, 'in [0, 1)', (x) => x < 1);
     checkByLayer(

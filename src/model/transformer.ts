@@ -31,6 +31,7 @@ import { createParameters, type ModelParameters, type Parameter } from './parame
 import { ropeTables } from './rope-tables.ts';
 import { selectionRule } from './selection-rule.ts';
 import type { StepStatistics } from './statistics.ts';
+import { TernaryWeights } from './ternary-weights.ts';
 
 /** ids and targets are [batch * seqLen], one sequence after the other. */
 export interface BatchShape {
@@ -50,6 +51,11 @@ export interface PassOptions {
   precision?: Precision;
   /** Zeros that are not to be skipped, for measurements. */
   skips?: Partial<ZeroSkips>;
+  /**
+   * The parameters are those of the last pass of this model, so that what is made of them (ternary weights) still holds: for all but the
+   * first of accumulated batches. By default it is made anew.
+   */
+  sameParameters?: boolean;
   /** Is told where the pass is and what it holds. */
   observer?: Observer | undefined;
 }
@@ -81,6 +87,8 @@ export class Transformer {
   readonly parameters: readonly Parameter[];
 
   readonly #weights: ModelParameters;
+  /** null where projections multiply the parameters themselves. */
+  readonly #ternary: TernaryWeights | null;
   readonly #rotation: RotationTables;
 
   /**
@@ -105,6 +113,7 @@ export class Transformer {
     this.dtype = dtype;
     this.#weights = createParameters(config, pool, dtype);
     this.parameters = this.#weights.list;
+    this.#ternary = config.weightFormat === 'ternary' ? new TernaryWeights(this.#weights, pool) : null;
     const tables = ropeTables(config, config.seqLen);
     this.#rotation = {
       cos: pool.take(dtype, [config.seqLen, config.headDim / 2]),
@@ -156,6 +165,7 @@ export class Transformer {
       this.pool.release(value);
       this.pool.release(gradient);
     }
+    this.#ternary?.dispose();
     this.pool.release(this.#rotation.cos);
     this.pool.release(this.#rotation.sin);
   }
@@ -169,7 +179,7 @@ export class Transformer {
     const heads = { batch, seqLen, nHeads, nKvHeads, headDim };
 
     let x = tape.apply(embedding, { ids, table: this.#weights.embedding }); // [N, D]
-    for (const [index, layer] of this.#weights.layers.entries()) {
+    for (const [index, layer] of (this.#ternary ?? this.#weights).layers.entries()) {
       tape.enter('layer', `layer ${index}`);
       const selection = (point: Point) => this.#selection(tape, pass, point, index);
 
@@ -210,6 +220,7 @@ export class Transformer {
       naturalZeros: point === 'down' && hasNaturalZeros(config.activation),
       gradient: config.gradient,
       rescale: config.rescale,
+      activationFormat: config.activationFormat,
       ...(statistics &&
         !tape.recomputing && { observe: (x, selected) => statistics.observe(tape, point, layer, x, selected) }),
     };
@@ -243,6 +254,7 @@ export class Transformer {
       skips = {},
       precision = 'f32',
       recompute = false,
+      sameParameters = false,
       observer,
     } = options;
     const positions = this.#positions(shape);
@@ -257,7 +269,10 @@ export class Transformer {
     });
     const beginMs = performance.now();
     try {
-      const hidden = within(observer, 'phase', 'forward', () => this.#hiddenStates(tape, ids, pass));
+      const hidden = within(observer, 'phase', 'forward', () => {
+        if (!sameParameters) this.#ternary?.update(tape);
+        return this.#hiddenStates(tape, ids, pass);
+      });
       const result = finish(tape, hidden, pass);
       if (statistics) {
         statistics.flops += tape.flops;

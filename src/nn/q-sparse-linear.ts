@@ -1,5 +1,5 @@
 /**
- * The Q-Sparse projection: select the input, re-scale it if asked, multiply: y = (x . M) W.
+ * The Q-Sparse projection: select the input, re-scale it and round it to 8 bits if asked, multiply: y = Q(x . M) W.
  *
  * One call is one point of a layer: the projections that read the same input are one fused matrix and share the selection.
  * Without a selection this is a plain dense product and nothing else: there is no second code path for dense models.
@@ -9,6 +9,7 @@
 import type { Weight } from '../autograd/parameter.ts';
 import type { Tape } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
+import { fakeQuantize } from '../ops/fake-quantize.ts';
 import type { HiddenForm } from '../ops/gated-hidden.ts';
 import { linear } from '../ops/linear.ts';
 import { nonZeros } from '../ops/non-zeros.ts';
@@ -24,7 +25,8 @@ export interface Selection {
   naturalZeros: boolean;
   gradient: SelectionGradient;
   rescale: 'none' | 'l2';
-  /** Sees the input before and after the selection (not yet re-scaled). */
+  activationFormat: 'float' | 'int8';
+  /** Sees the input before and after the selection (not yet re-scaled and rounded). */
   observe?: (x: Value, selected: Value) => void;
 }
 
@@ -36,11 +38,12 @@ export function qSparseLinear(tape: Tape, x: Value, weight: Weight, selection: S
   return y;
 }
 
-/** What the projections at one point multiply: x selected and, if asked, re-scaled. */
+/** What the projections at one point multiply: x selected and, if asked, re-scaled and rounded. */
 export function qSparseInput(tape: Tape, x: Value, selection: Selection): Value {
   const selected = select(tape, x, selection);
   selection.observe?.(x, selected);
-  return rescaled(tape, selected, selection);
+  const scaled = rescaled(tape, selected, selection);
+  return selection.activationFormat === 'int8' ? tape.apply(fakeQuantize, { x: scaled }) : scaled;
 }
 
 /** The form in which a point wants hidden activations: a list is not selected again. */

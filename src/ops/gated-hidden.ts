@@ -98,7 +98,7 @@ export function sumOfMagnitudes(tape: Tape, hidden: Value): number {
   const { dense, rows } = hidden;
   const x = dense ?? view(rows!.value, [1, nonZeros(rows!)]);
   const partial = tape.takeSums(x.shape[0]);
-  tape.kernels.sumAbs(x, partial);
+  tape.kernels.sumAbs(x, partial, 0, x.shape[1]);
   return partial.data.reduce((sum, value) => sum + value, 0);
 }
 

@@ -14,6 +14,7 @@ const plain: Selection = {
   naturalZeros: false,
   gradient: 'straight-through',
   rescale: 'none',
+  activationFormat: 'float',
 };
 const [nTokens, features, outputs] = [6, 10, 4];
 const largest = (kept: number): SelectionRule => (kept < features ? { keeps: 'largest', kept } : { keeps: 'all' });

@@ -14,6 +14,6 @@ export interface QuantizedRows {
   readonly index: IntTensor | null;
   /** [capacity of the list] or [rows, cols] */
   readonly value: Tensor<'i8'>;
-  /** [rows]: (max |x| + 1e-5) / 127. */
+  /** [rows]: max |x| / 127. */
   readonly scale: Tensor<'f32'>;
 }

@@ -250,6 +250,7 @@ export class Trainer {
         precision,
         sparsityScale: sparsityScaleAt(sparsityRampSteps, step),
         ...(statistics && { statistics }),
+        sameParameters: pass > 0,
         observer: this.#hooks.observer,
       },
     );

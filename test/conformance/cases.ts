@@ -5,6 +5,7 @@ import { cacheCases } from './cache-cases.ts';
 import type { Case } from './case.ts';
 import { layerCases } from './layer-cases.ts';
 import { productCases } from './product-cases.ts';
+import { quantizeCases } from './quantize-cases.ts';
 import { selectionCases } from './selection-cases.ts';
 import { trainingCases } from './training-cases.ts';
 import { weightCases } from './weight-cases.ts';
@@ -14,6 +15,7 @@ export function casesByKernel(): Map<keyof Kernels, Case[]> {
   for (const testCase of [
     ...productCases(),
     ...weightCases(),
+    ...quantizeCases(),
     ...selectionCases(),
     ...layerCases(),
     ...cacheCases(),

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Backend, Precision } from '../../src/backend.ts';
 import { roundToBf16 } from '../../src/backends/reference/round-to-bf16.ts';
 import { type KvSlots, kvShapes } from '../../src/tensor/kv-slots.ts';
+import type { QuantizedRows } from '../../src/tensor/quantized-rows.ts';
 import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
 import { type FloatTensor, sizeOf, type Tensor, view } from '../../src/tensor/tensor.ts';
 import { f32Weights } from '../../src/tensor/weight-matrix.ts';
@@ -22,6 +23,9 @@ export function describeLaws(backend: () => Backend): void {
     it('a bf16 product is that of the rounded operands, bit by bit', () => onlyOperandsAreRounded(backend()));
     it('a sequence of a batch attends as it does alone', () => sequencesAreIndependent(backend()));
     it('the GLU over lists is the dense one at open gates', () => listsAreDense(backend()));
+    it('an activation that is not finite makes the 8-bit scale of its row NaN, and of no other', () =>
+      brokenRowsShow(backend()));
+    it('8-bit activations times their scale are the rounded ones', () => integersAreRounded(backend()));
     it('runs that repeat give the same bits', () => repeatsAreEqual(backend()));
   });
 }
@@ -29,14 +33,18 @@ export function describeLaws(backend: () => Backend): void {
 /** Gives `body` a way to make tensors and frees them after. */
 function withTensors(backend: Backend, body: (make: Make) => void): void {
   const blocks: ReturnType<Backend['allocate']>[] = [];
-  const make = <D extends 'f32' | 'i32'>(dtype: D, shape: number[], values?: ArrayLike<number>): Tensor<D> => {
+  const make = <D extends 'f32' | 'i32' | 'i8'>(dtype: D, shape: number[], values?: ArrayLike<number>): Tensor<D> => {
     const block = backend.allocate(dtype, sizeOf(shape));
     blocks.push(block);
     if (values) block.data.set(values);
     return { dtype, shape, ...block };
   };
   try {
-    body({ float: (shape, values) => make('f32', shape, values), int: (shape) => make('i32', shape) });
+    body({
+      float: (shape, values) => make('f32', shape, values),
+      int: (shape) => make('i32', shape),
+      bytes: (shape) => make('i8', shape),
+    });
   } finally {
     for (const block of blocks) backend.free(block);
   }
@@ -45,6 +53,7 @@ function withTensors(backend: Backend, body: (make: Make) => void): void {
 interface Make {
   float(shape: number[], values?: ArrayLike<number>): Tensor<'f32'>;
   int(shape: number[]): Tensor<'i32'>;
+  bytes(shape: number[]): Tensor<'i8'>;
 }
 
 function select(backend: Backend, make: Make, x: FloatTensor, kept: number): SparseRows {
@@ -285,6 +294,38 @@ function sequencesAreIndependent(backend: Backend): void {
 }
 
 /** Scratch memory holds what the kernel before left: it must not show. */
+function quantized(backend: Backend, make: Make, x: Tensor<'f32'>): QuantizedRows {
+  const [rows, cols] = x.shape;
+  const out = { rows, cols, start: null, index: null, value: make.bytes([rows * cols]), scale: make.float([rows]) };
+  backend.kernels.quantizeRows(x, out);
+  return out;
+}
+
+/** At every place of a row: in whole vectors and in what is left of one. */
+function brokenRowsShow(backend: Backend): void {
+  for (const broken of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    withTensors(backend, (make) => {
+      const cols = 37;
+      const x = make.float([cols + 1, cols], new Values('finite').normals((cols + 1) * cols));
+      for (let row = 0; row < cols; row++) x.data[row * cols + row] = broken;
+      const { scale } = quantized(backend, make, x);
+      expect(scale.data.every((value, row) => Number.isNaN(value) === row < cols)).toBe(true);
+    });
+  }
+}
+
+/** What inference multiplies stands for what training multiplies, bit by bit. */
+function integersAreRounded(backend: Backend): void {
+  const [rows, cols] = [20, 300];
+  withTensors(backend, (make) => {
+    const x = make.float([rows, cols], new Values('rounded').normals(rows * cols));
+    const { value, scale } = quantized(backend, make, x);
+    backend.kernels.fakeQuantizeRows(x, x);
+    const products = Float32Array.from(value.data, (code, i) => code * scale.data[Math.floor(i / cols)]);
+    expect(differenceOfBits(products, x.data)).toBeNull();
+  });
+}
+
 function repeatsAreEqual(backend: Backend): void {
   const [m, n, k] = [40, 90, 130];
   withTensors(backend, (make) => {

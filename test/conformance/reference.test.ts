@@ -10,6 +10,7 @@ import { createReferenceBackend } from '../../src/backends/reference/reference-b
 import { KV_DTYPES, type KvSlots, type KvType, kvShapes } from '../../src/tensor/kv-slots.ts';
 import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
 import type { IntTensor, Tensor } from '../../src/tensor/tensor.ts';
+import { ternaryScale } from '../../src/tensor/ternary.ts';
 import { newData } from '../../src/tensor/view-of.ts';
 import type { WeightMatrix } from '../../src/tensor/weight-matrix.ts';
 import { runConformance } from './conformance.ts';
@@ -414,8 +415,10 @@ describe('embedding, loss, optimiser and sums by hand', () => {
     const partial = f64([2]);
     kernels.sumSquares(x, partial, 1, 2);
     expect([...partial.data]).toEqual([13, 61]);
-    kernels.sumAbs(x, partial);
+    kernels.sumAbs(x, partial, 0, 3);
     expect([...partial.data]).toEqual([6, 15]);
+    kernels.sumAbs(x, partial, 1, 2);
+    expect([...partial.data]).toEqual([5, 11]);
     const other = f64([2, 3]);
     kernels.copy(x, other);
     kernels.scale(other, 2);
@@ -500,7 +503,51 @@ describe('products with stored weights, by hand', () => {
     const out = { rows: 1, cols: 4, start: null, index: null, value: i8([0, 0, 0, 0]), scale: f32([1], [0]) };
     kernels.quantizeRows(f32([1, 4], [127 - 1e-5, 0.5, 1.5, -2.5]), out);
     expect([...out.value.data]).toEqual([127, 0, 2, -2]);
-    expect(out.scale.data[0]).toBeCloseTo(1, 6);
+    expect(out.scale.data[0]).toBe(Math.fround(Math.fround(127 - 1e-5) / 127));
+  });
+
+  it('8-bit activations: zeros stay zeros, an outlier takes all codes, the largest may be negative', () => {
+    const out = {
+      rows: 4,
+      cols: 3,
+      start: null,
+      index: null,
+      value: i8(new Array(12).fill(5)),
+      scale: f32([4], [0, 0, 0, 0]),
+    };
+    kernels.quantizeRows(f32([4, 3], [0, -0, 0, 1e6, 3000, -4000, -254, 2, 127, 2 ** -140, 0, 0]), out);
+    expect([...out.value.data]).toEqual([0, 0, 0, 127, 0, -1, -127, 1, 63, 0, 0, 0]);
+    expect([...out.scale.data]).toEqual([0, 1e6 / 127, 2, 2 ** -140 / 127].map(Math.fround));
+  });
+
+  it('8-bit activations: what is not finite makes the scale of its row NaN', () => {
+    for (const broken of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      const out = { rows: 2, cols: 2, start: null, index: null, value: i8([0, 0, 0, 0]), scale: f32([2], [0, 0]) };
+      kernels.quantizeRows(f32([2, 2], [1, broken, 127, 1]), out);
+      expect([...out.scale.data]).toEqual([Number.NaN, 1]);
+      const rounded = f64([2, 2]);
+      kernels.fakeQuantizeRows(f64([2, 2], [1, broken, 127, 1]), rounded);
+      expect(rounded.data[1]).toBeNaN();
+      expect([...rounded.data.slice(2)]).toEqual([127, 1]);
+    }
+  });
+
+  it('rounded to 8 bits and back: a list by its own largest', () => {
+    const list = sparse(2, 4, [0, 2, 3], [0, 3, 1], [254, 2.9, -1]);
+    const out = f64([3]);
+    kernels.fakeQuantizeRows(list, out);
+    // 2.9 * 127 / 254 = 1.45.
+    expectClose(out, [254, 2, -1]);
+  });
+
+  it('ternary weights: alpha is the mean magnitude, codes are rounded to the even side', () => {
+    // alpha = 8 / 8: one half of it (and of epsilon) is the last that goes to 0.
+    const w = f64([2, 4], [3, -1.5, 0.4, -0.4, 0.6, -0.6, 1.5, 0]);
+    const out = f64([2, 4], new Array(8).fill(9));
+    kernels.ternarize(w, { first: 0, count: 4 }, ternaryScale(8, 8), out);
+    expect([...out.data]).toEqual([1, -1, 0, 0, 1, -1, 1, 0]);
+    kernels.ternarize(w, { first: 1, count: 1 }, ternaryScale(4, 2), out);
+    expect([...out.data]).toEqual([1, -2, 0, 0, 1, 0, 1, 0]);
   });
 });
 

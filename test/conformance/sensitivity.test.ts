@@ -88,6 +88,18 @@ const MUTANTS: Record<string, Mutant> = {
       }
     },
   },
+  'a quantiser that takes the largest value for the largest magnitude': {
+    fakeQuantizeRows(x, out) {
+      kernels.fakeQuantizeRows(x, out);
+      if ('value' in x || x.data.length < 2 || Math.max(...x.data.map(Math.abs)) === Math.max(...x.data)) return;
+      out.data[0] = Math.max(...x.data);
+    },
+  },
+  'a threshold that counts as above itself': {
+    ternarize(w, columns, scale, out) {
+      kernels.ternarize(w, columns, { ...scale, threshold: scale.threshold * (1 - 2 ** -24) }, out);
+    },
+  },
   'ties to the higher index': {
     selectTopK(x, kept, out) {
       kernels.selectTopK(x, kept, out);
@@ -250,8 +262,8 @@ describe('the suite finds', () => {
       threads: 2,
       kernels: {
         ...kernels,
-        sumAbs(x, partial) {
-          kernels.sumAbs(x, partial);
+        sumAbs(x, partial, first, count) {
+          kernels.sumAbs(x, partial, first, count);
           partial.data[0] *= 1 + 2 ** -50;
         },
       },

@@ -186,13 +186,15 @@ function sumCases(): Case[] {
           outputs: { partial: { magnitude: 1 } },
         }),
       ),
-      {
-        kernel: 'sumAbs',
-        name,
-        tensors,
-        call: (kernels, t) => kernels.sumAbs(t.float('x'), t.f64('partial')),
-        outputs: { partial: { magnitude: 1 } },
-      },
+      ...ranges.map(
+        ([first, count]): Case => ({
+          kernel: 'sumAbs',
+          name: `${name} columns ${first} .. ${first + count}`,
+          tensors,
+          call: (kernels, t) => kernels.sumAbs(t.float('x'), t.f64('partial'), first, count),
+          outputs: { partial: 'equal' },
+        }),
+      ),
     ];
   });
 }

@@ -30,7 +30,6 @@ export function weightCases(): Case[] {
     ...shapes.map((shape) => productCase('weightMatmul', shape)),
     ...WEIGHT_TYPES.flatMap(dotCases),
     ...WEIGHT_TYPES.flatMap(rowsCases),
-    ...quantizeCases(),
   ];
 }
 
@@ -148,53 +147,6 @@ function rowsCases(dtype: WeightType): Case[] {
   });
 }
 
-function quantizeCases(): Case[] {
-  const contents: [string, (values: Values, count: number) => Float32Array][] = [
-    ['normals', (values, count) => values.normals(count)],
-    ['zeros', (_, count) => new Float32Array(count)],
-    // Products with 127 / 127 that end in one half, which go to the even side.
-    ['halves', (_, count) => Float32Array.from({ length: count }, (_, i) => (i === 0 ? 127 - 1e-5 : (i % 9) - 4.5))],
-    ['tiny', (values, count) => values.normals(count, 1e-30)],
-  ];
-  return contents.flatMap(([name, make]) =>
-    [1, 3, 40].flatMap((rows) =>
-      [1, 31, 300].flatMap((cols): Case[] => {
-        const dense = make(new Values(`${name} ${rows} ${cols}`), rows * cols);
-        const masked = dense.map((x, i) => (i % 3 === 0 ? 0 : x));
-        const count = masked.reduce((sum, x) => sum + (x === 0 ? 0 : 1), 0);
-        const outputs = { 'out.value': 'equal', 'out.scale': { magnitude: 1e-30 } } as const;
-        return [
-          {
-            kernel: 'quantizeRows',
-            name: `${name} [${rows}, ${cols}]`,
-            tensors: () => ({
-              x: f32([rows, cols], dense),
-              'out.value': { dtype: 'i8', shape: [rows * cols], values: null },
-              'out.scale': f32([rows], null),
-            }),
-            call: (kernels, t) => kernels.quantizeRows(t.f32('x'), quantizedOf(t, 'out', rows, cols, null)),
-            outputs,
-          },
-          {
-            kernel: 'quantizeRows',
-            name: `${name} as a list [${rows}, ${cols}]`,
-            tensors: () => ({
-              ...rowsSpec('x', masked, rows, cols),
-              'out.value': { dtype: 'i8', shape: [count], values: null },
-              'out.scale': f32([rows], null),
-            }),
-            call: (kernels, t) => {
-              const x = t.rows('x', rows, cols);
-              kernels.quantizeRows(x as never, quantizedOf(t, 'out', rows, cols, x));
-            },
-            outputs,
-          },
-        ];
-      }),
-    ),
-  );
-}
-
 const isQuantized = (dtype: WeightType) => dtype === 'int8' || dtype === 'ternary';
 
 /** `x`, as f32 or as 8-bit values with a scale a row. */
@@ -226,7 +178,7 @@ function inputOf(t: Tensors, { dtype, tokens, k, zeros }: Shape) {
   return quantizedOf(t, 'x', tokens, k, list);
 }
 
-function quantizedOf(
+export function quantizedOf(
   t: Tensors,
   name: string,
   rows: number,

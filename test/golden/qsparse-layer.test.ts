@@ -25,19 +25,18 @@ const VARIANTS = [
   'topk40-relu2',
   'topk60-relu2-rescale',
   'block16of32-relu2',
+  'topk50-relu2-int8',
+  'bitnet-topk50-relu2',
 ];
 const SHAPE = { batch: 2, seqLen: 16 };
 /** The golden points by their letters. */
 const LETTERS: Record<Point, string> = { qkv: 'a', o: 'b', gateUp: 'c', down: 'd' };
 
 interface GoldenJson {
-  config: Record<string, never> & {
-    act: string;
-    sparsity: Record<string, number>;
-    block: number;
-    rescale: boolean;
-    ste: boolean;
-  };
+  config: Record<string, never> & { act: string; sparsity: Record<string, number>; block: number } & Record<
+      'rescale' | 'ste' | 'int8' | 'ternary',
+      boolean
+    >;
   loss: number;
   adamw?: {
     lr: number;
@@ -106,7 +105,7 @@ function expectTenSteps(
 }
 
 function configOf({ config }: GoldenJson): ModelConfig {
-  const { act, sparsity, block, rescale, ste } = config;
+  const { act, sparsity, block, rescale, ste, int8, ternary } = config;
   const fields = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'vocabSize', 'ropeTheta', 'normEps'] as const;
   return resolveConfig({
     ...(Object.fromEntries(fields.map((field) => [field, config[field]])) as never as ModelConfig),
@@ -117,6 +116,8 @@ function configOf({ config }: GoldenJson): ModelConfig {
     sparsity: { qkv: sparsity.a, o: sparsity.b, gateUp: sparsity.c, down: sparsity.d },
     gradient: ste ? 'straight-through' : 'masked',
     rescale: rescale ? 'l2' : 'none',
+    activationFormat: int8 ? 'int8' : 'float',
+    weightFormat: ternary ? 'ternary' : 'float',
   });
 }
 

@@ -11,9 +11,9 @@ export function elementKernels(
       const [rows, cols] = x.shape;
       call('sum_squares', 4 * rows * count, x.address, partial.address, rows, cols, first, count);
     },
-    sumAbs(x, partial) {
+    sumAbs(x, partial, first, count) {
       const [rows, cols] = x.shape;
-      call('sum_abs', 4 * rows * cols, x.address, partial.address, rows, cols);
+      call('sum_abs', 4 * rows * count, x.address, partial.address, rows, cols, first, count);
     },
     add(a, b, out) {
       const size = out.data.length;

@@ -9,7 +9,7 @@ import { bit, type Call } from './call.ts';
 /** How the C kernels know the layout of a row. */
 export const WEIGHT_CODES: Readonly<Record<WeightType, number>> = { f32: 0, bf16: 1, int8: 2, ternary: 3 };
 
-type Weights = 'weightMatvec' | 'weightMatmul' | 'weightDots' | 'quantizeRows';
+type Weights = 'weightMatvec' | 'weightMatmul' | 'weightDots';
 
 export function weightKernels(call: Call): Pick<Kernels, Weights> {
   const product = (
@@ -63,20 +63,6 @@ export function weightKernels(call: Call): Pick<Kernels, Weights> {
         w.cols,
         at?.start.address ?? 0,
         at?.index.address ?? 0,
-      );
-    },
-    quantizeRows(x, out) {
-      const from = 'data' in x ? x.address : x.value.address;
-      const start = 'data' in x ? 0 : x.start.address;
-      call(
-        'quantize_rows',
-        8 * out.rows * out.cols,
-        from,
-        start,
-        out.value.address,
-        out.scale.address,
-        out.rows,
-        out.cols,
       );
     },
   };

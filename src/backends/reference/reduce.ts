@@ -2,6 +2,7 @@
 
 import type { ColumnRange } from '../../backend.ts';
 import type { FloatTensor, Tensor } from '../../tensor/tensor.ts';
+import { sumOfMagnitudes } from '../../tensor/ternary.ts';
 import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 
 export function sumSquares(x: FloatTensor, partial: Tensor<'f64'>, first: number, count: number): void {
@@ -13,13 +14,9 @@ export function sumSquares(x: FloatTensor, partial: Tensor<'f64'>, first: number
   }
 }
 
-export function sumAbs(x: FloatTensor, partial: Tensor<'f64'>): void {
+export function sumAbs(x: FloatTensor, partial: Tensor<'f64'>, first: number, count: number): void {
   const cols = columnsOf(x);
-  for (let r = 0; r < rowsOf(x); r++) {
-    let sum = 0;
-    for (let c = 0; c < cols; c++) sum += Math.abs(x.data[r * cols + c]);
-    partial.data[r] = sum;
-  }
+  for (let r = 0; r < rowsOf(x); r++) partial.data[r] = sumOfMagnitudes(x.data, r * cols + first, count);
 }
 
 export function add(a: FloatTensor, b: FloatTensor, out: FloatTensor): void {

@@ -17,6 +17,7 @@ import { embedding, embeddingBackward } from './embedding.ts';
 import { countOpenGates, gatherOpenGates, glu, gluBackward, gluRows, gluRowsBackward } from './glu.ts';
 import { attentionCached, storeKv } from './kv-cache.ts';
 import { matmul } from './matmul.ts';
+import { fakeQuantizeRows, quantizeRows, ternarize } from './quantize.ts';
 import { add, copy, fill, scale, sumAbs, sumSquares, transpose } from './reduce.ts';
 import { rmsNorm, rmsNormBackward } from './rms-norm.ts';
 import { rope } from './rope.ts';
@@ -36,7 +37,7 @@ import { sampledMatmul } from './sampled-matmul.ts';
 import { sparseMatmul } from './sparse-matmul.ts';
 import { selectTopK } from './top-k.ts';
 import { weightRows } from './weight-rows.ts';
-import { quantizeRows, weightDots, weightMatmul, weightMatvec } from './weights.ts';
+import { weightDots, weightMatmul, weightMatvec } from './weights.ts';
 
 /** The kernels without any check; `createReferenceBackend` gives them with. */
 const REFERENCE_KERNELS: Kernels = {
@@ -44,7 +45,7 @@ const REFERENCE_KERNELS: Kernels = {
   ...{ weightMatvec, weightMatmul, weightDots, weightRows, quantizeRows },
   ...{ selectTopK, selectBlockTopK, countNonZeros, gatherNonZeros, countPositiveAt, gatherPositiveAt },
   ...{ transposeRows, scatterRows, gatherAt, maskRows },
-  ...{ rescaleRows, rescaleRowsBackward },
+  ...{ rescaleRows, rescaleRowsBackward, fakeQuantizeRows, ternarize },
   ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, storeKv, attentionCached },
   ...{ glu, gluBackward, countOpenGates, gatherOpenGates, gluRows, gluRowsBackward },
   ...{ embedding, embeddingBackward, softmaxCrossEntropy, adamw },

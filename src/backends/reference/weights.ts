@@ -1,7 +1,6 @@
-/** Products with a WeightMatrix, element by element, and the 8-bit activations that they take. Integer sums are exact. */
+/** Products with a WeightMatrix, element by element. Integer sums are exact. */
 
 import type { WeightInput } from '../../backend.ts';
-import type { QuantizedRows } from '../../tensor/quantized-rows.ts';
 import type { SparseRows } from '../../tensor/sparse-rows.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { storedWeights, type WeightMatrix, weightScaleAt } from '../../tensor/weight-matrix.ts';
@@ -53,26 +52,6 @@ export function weightDots(
       for (let row = 0; row < w.rows; row++) out.data[token * w.rows + row] = dot(token, row);
     }
   }
-}
-
-export function quantizeRows(x: Tensor<'f32'> | SparseRows, out: QuantizedRows): void {
-  const values = 'value' in x ? x.value.data : x.data;
-  for (let row = 0; row < out.rows; row++) {
-    const begin = 'value' in x ? x.start.data[row] : row * out.cols;
-    const end = 'value' in x ? x.start.data[row + 1] : begin + out.cols;
-    let largest = 0;
-    for (let i = begin; i < end; i++) largest = Math.max(largest, Math.abs(values[i]));
-    // In f32 as the C kernels compute it: a factor with another last bit would round some values to another integer.
-    const divisor = Math.fround(largest + Math.fround(1e-5));
-    const factor = Math.fround(127 / divisor);
-    out.scale.data[row] = divisor / 127;
-    for (let i = begin; i < end; i++) out.value.data[i] = roundHalfToEven(Math.fround(values[i] * factor));
-  }
-}
-
-function roundHalfToEven(x: number): number {
-  const near = Math.round(x);
-  return Math.abs(x % 1) === 0.5 && near % 2 !== 0 ? near - 1 : near;
 }
 
 /** The values and the list of an input in one form; a dense one has no list. */

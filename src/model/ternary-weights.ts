@@ -1,0 +1,63 @@
+/**
+ * TernaryWeights: what the projections of a BitNet model multiply, made of its latent parameters before each step.
+ *
+ * The latent numbers are the parameters: initialised, updated and saved as f32 like any. The products of a block see -alpha, 0 or alpha in
+ * their place and add their gradients to the latent ones as they are (straight-through, no gradient through alpha). Each projection
+ * of a fused matrix has an alpha of its own. Embedding, head and norms are not touched. The definition: tensor/ternary.ts.
+ */
+
+import type { Weight } from '../autograd/parameter.ts';
+import type { Tape } from '../autograd/tape.ts';
+import { ternaryScale } from '../tensor/ternary.ts';
+import type { TensorPool } from '../tensor-pool.ts';
+import type { LayerParameters, ModelParameters, Parameter } from './parameters.ts';
+
+/** The parameters of a block as its products see them. */
+export type LayerWeights = Readonly<Record<keyof LayerParameters, Weight>>;
+
+interface TernaryMatrix {
+  readonly latent: Parameter;
+  readonly value: Weight['value'];
+}
+
+export class TernaryWeights {
+  readonly layers: readonly LayerWeights[];
+  readonly #matrices: TernaryMatrix[] = [];
+  readonly #pool: TensorPool;
+
+  /** Takes memory for all projections from the pool; nothing is in it before the first `update`. */
+  constructor({ layers }: ModelParameters, pool: TensorPool) {
+    this.#pool = pool;
+    this.layers = layers.map((layer) => {
+      const weights = Object.entries(layer).map(([name, parameter]) => [name, this.#weightOf(parameter)]);
+      return Object.fromEntries(weights) as LayerWeights;
+    });
+  }
+
+  /** Makes all of them anew of the latent parameters as they are now. */
+  update(tape: Tape): void {
+    tape.enter('op', 'ternarize');
+    for (const { latent, value } of this.#matrices) {
+      const rows = latent.value.shape[0];
+      const partial = tape.takeSums(rows);
+      for (const { first, count } of latent.projections) {
+        tape.kernels.sumAbs(latent.value, partial, first, count);
+        const sum = partial.data.reduce((total, ofRow) => total + ofRow, 0);
+        tape.kernels.ternarize(latent.value, { first, count }, ternaryScale(sum, rows * count), value);
+      }
+    }
+    tape.exit();
+  }
+
+  /** Gives the memory back to the pool. */
+  dispose(): void {
+    for (const { value } of this.#matrices) this.#pool.release(value);
+  }
+
+  #weightOf(latent: Parameter): Weight {
+    if (latent.projections.length === 0) return latent;
+    const value = this.#pool.take(latent.value.dtype, latent.value.shape);
+    this.#matrices.push({ latent, value });
+    return { value, gradient: latent.gradient };
+  }
+}
