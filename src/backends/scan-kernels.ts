@@ -48,6 +48,10 @@ export function scanKernels(kernels: Kernels): Kernels {
       scanTensor('selectTopK', 'x', x);
       kernels.selectTopK(x, kept, out);
     },
+    routeTokens(logits, kept, chosen, logSumExp) {
+      scanTensor('routeTokens', 'logits', logits);
+      kernels.routeTokens(logits, kept, chosen, logSumExp);
+    },
     transposeRows(a, out) {
       scanRows('transposeRows', 'a', a);
       kernels.transposeRows(a, out);

@@ -22,7 +22,7 @@ export type Sparsity = number | readonly number[];
 export interface ModelConfig {
   /** Width of the residual stream, D. */
   dim: number;
-  /** Width of the FFN's hidden activations, H. */
+  /** Width of the FFN's hidden activations, H; in a mixture, of one expert's. */
   hiddenDim: number;
   nLayers: number;
   nHeads: number;
@@ -47,6 +47,14 @@ export interface ModelConfig {
   rescale: 'none' | 'l2';
   /** Coefficient of the L1 term on the hidden activations (sum over features, mean over tokens and layers). */
   hiddenL1: number;
+  /** Experts of a mixture, each an FFN of its own; 0: one FFN for all tokens. */
+  nExperts: number;
+  /** Experts that each token is sent to, those with the largest router probabilities; 0 without experts. */
+  nExpertsPerToken: number;
+  /** Coefficient of the load-balance loss, nExperts * sum of (share of the choices * mean probability), mean over layers. */
+  routerLoadBalance: number;
+  /** Coefficient of the router's z-loss, the square of the log of the sum of exponentials, mean over tokens and layers. */
+  routerZLoss: number;
 }
 
 /** A configuration with what may be left out left out: see `resolveConfig` for what then holds. */
@@ -65,6 +73,11 @@ export function keptCount(sparsity: number, features: number): number {
 export function sparsityAt(config: ModelConfig, point: Point, layer: number): number {
   const sparsity = config.sparsity[point];
   return typeof sparsity === 'number' ? sparsity : sparsity[layer];
+}
+
+/** FFNs that one token goes through: the experts that it is sent to, or the only one. */
+export function ffnsPerToken({ nExperts, nExpertsPerToken }: ModelConfig): number {
+  return nExperts > 0 ? nExpertsPerToken : 1;
 }
 
 /** Width of the input at a point: D for qkv and gateUp, nHeads * headDim for o, H for down. */
@@ -92,12 +105,17 @@ const KNOWN_FIELDS: readonly string[] = [
     'gradient',
     'rescale',
     'hiddenL1',
+    'nExperts',
+    'nExpertsPerToken',
+    'routerLoadBalance',
+    'routerZLoss',
   ],
 ];
 
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
- * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2, sparsity 0, straight-through, no re-scale, no L1.
+ * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2, sparsity 0, straight-through, no re-scale, no L1,
+ * no experts.
  * Throws UsageError that names the field, what it must be and what it is.
  */
 export function resolveConfig(input: ModelConfigInput): ModelConfig {
@@ -129,6 +147,10 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     gradient: input.gradient ?? 'straight-through',
     rescale: input.rescale ?? 'none',
     hiddenL1: input.hiddenL1 ?? 0,
+    nExperts: input.nExperts ?? 0,
+    nExpertsPerToken: input.nExpertsPerToken ?? 0,
+    routerLoadBalance: input.routerLoadBalance ?? 0,
+    routerZLoss: input.routerZLoss ?? 0,
   };
   check(config);
   return config;
@@ -175,6 +197,7 @@ function check(config: ModelConfig): void {
     fail(`slidingWindow must be a whole number of at least 0 (0: none), got ${config.slidingWindow}.`);
   }
   if (!(config.hiddenL1 >= 0)) fail(`hiddenL1 must be 0 or more, got ${config.hiddenL1}.`);
+  checkExperts(config);
   for (const point of POINTS) {
     const sparsity = config.sparsity[point];
     const values = typeof sparsity === 'number' ? [sparsity] : sparsity;
@@ -183,6 +206,26 @@ function check(config: ModelConfig): void {
     }
     for (const value of values) {
       if (!(value >= 0 && value < 1)) fail(`sparsity.${point} must be in [0, 1), got ${value}.`);
+    }
+  }
+}
+
+function checkExperts(config: ModelConfig): void {
+  const { nExperts, nExpertsPerToken } = config;
+  if (!(Number.isInteger(nExperts) && nExperts >= 0)) {
+    fail(`nExperts must be a whole number of at least 0 (0: none), got ${nExperts}.`);
+  }
+  if (nExperts === 0 && nExpertsPerToken !== 0) {
+    fail(`nExpertsPerToken must be 0 without experts, got ${nExpertsPerToken}. Give nExperts, or leave it out.`);
+  }
+  const inRange = Number.isInteger(nExpertsPerToken) && nExpertsPerToken >= 1 && nExpertsPerToken <= nExperts;
+  if (nExperts > 0 && !inRange) {
+    fail(`nExpertsPerToken must be a whole number from 1 to nExperts ${nExperts}, got ${nExpertsPerToken}.`);
+  }
+  for (const field of ['routerLoadBalance', 'routerZLoss'] as const) {
+    if (!(config[field] >= 0)) fail(`${field} must be 0 or more, got ${config[field]}.`);
+    if (nExperts === 0 && config[field] > 0) {
+      fail(`${field} must be 0 without experts, got ${config[field]}. Give nExperts, or leave it out.`);
     }
   }
 }

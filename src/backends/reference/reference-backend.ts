@@ -16,6 +16,7 @@ import { embedding, embeddingBackward } from './embedding.ts';
 import { countOpenGates, gatherOpenGates, glu, gluBackward, gluRows, gluRowsBackward } from './glu.ts';
 import { attentionCached, storeKv } from './kv-cache.ts';
 import { matmul } from './matmul.ts';
+import { addRowsAt, routeTokens, routeTokensBackward } from './mixture.ts';
 import { add, copy, fill, scale, sumAbs, sumSquares, transpose } from './reduce.ts';
 import { rmsNorm, rmsNormBackward } from './rms-norm.ts';
 import { rope } from './rope.ts';
@@ -23,6 +24,7 @@ import {
   countNonZeros,
   gatherAt,
   gatherNonZeros,
+  gatherRows,
   maskRows,
   rescaleRows,
   rescaleRowsBackward,
@@ -43,6 +45,7 @@ const REFERENCE_KERNELS: Kernels = {
   ...{ rescaleRows, rescaleRowsBackward },
   ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, storeKv, attentionCached },
   ...{ glu, gluBackward, countOpenGates, gatherOpenGates, gluRows, gluRowsBackward },
+  ...{ routeTokens, routeTokensBackward, gatherRows, addRowsAt },
   ...{ embedding, embeddingBackward, softmaxCrossEntropy, adamw },
   ...{ sumSquares, sumAbs, add, transpose, scale, copy, fill },
 };
