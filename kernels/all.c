@@ -21,6 +21,7 @@
 #include "attention.c"
 #include "kv_cache.c"
 #include "glu.c"
+#include "mixture.c"
 #include "embedding.c"
 #include "cross_entropy.c"
 #include "adamw.c"

@@ -45,6 +45,11 @@
   X(gather_open_gates)                                                                                                 \
   X(glu_rows)                                                                                                          \
   X(glu_rows_backward)                                                                                                 \
+  X(route_tokens)                                                                                                      \
+  X(route_tokens_backward)                                                                                             \
+  X(gather_rows_counts)                                                                                                \
+  X(gather_rows_fill)                                                                                                  \
+  X(add_rows_at)                                                                                                       \
   X(embedding)                                                                                                         \
   X(embedding_backward)                                                                                                \
   X(softmax_cross_entropy)                                                                                             \

@@ -237,6 +237,31 @@ export interface Kernels {
     dGateUp: SparseRows,
   ): void;
 
+  // ---- mixture of experts -------------------------------------------------------------------------------------------
+  /**
+   * Token-choice routing. logits [N, E] become their softmax in place, logSumExp [N] is log of the sum of their exponentials. chosen [N, E]:
+   * the `kept` experts of each row with the largest logits, ties to the lower index, NaN the largest, in ascending order; their values are
+   * the probabilities divided by the sum of the chosen ones. chosen.start is written too.
+   */
+  routeTokens(logits: FloatTensor, kept: number, chosen: SparseRows, logSumExp: FloatTensor): void;
+  /**
+   * dLogits [N, E] of routeTokens, from its outputs, for: dShare, in the order of `chosen`, the gradient of its values; balance [E], that of
+   * the probabilities, the same in each row; and zScale * logSumExp^2 of each row as a term of the loss.
+   */
+  routeTokensBackward(
+    probabilities: FloatTensor,
+    chosen: SparseRows,
+    logSumExp: FloatTensor,
+    dShare: FloatTensor,
+    balance: FloatTensor,
+    zScale: number,
+    dLogits: FloatTensor,
+  ): void;
+  /** out [M, D] = the rows `ids` [M] of a [N, D], as a list; out.start is written too. */
+  gatherRows(a: SparseRows, ids: IntTensor, out: SparseRows): void;
+  /** out [N, D] += scale [M] * x [M, D], row by row, at the rows `ids` [M]; an id may occur again. */
+  addRowsAt(x: FloatTensor, scale: FloatTensor, ids: IntTensor, out: FloatTensor): void;
+
   // ---- embedding, loss, optimiser, reductions -----------------------------------------------------------------------
   /** out [N, D] = table [V, D] at ids [N]. */
   embedding(ids: IntTensor, table: FloatTensor, out: FloatTensor): void;

@@ -14,6 +14,7 @@ import type { Call } from './c-kernels/call.ts';
 import { elementKernels } from './c-kernels/element-kernels.ts';
 import { feedForwardKernels } from './c-kernels/feed-forward-kernels.ts';
 import { inferenceKernels } from './c-kernels/inference-kernels.ts';
+import { mixtureKernels } from './c-kernels/mixture-kernels.ts';
 import { normKernels } from './c-kernels/norm-kernels.ts';
 import { productKernels } from './c-kernels/product-kernels.ts';
 import { quantizeKernels } from './c-kernels/quantize-kernels.ts';
@@ -47,6 +48,7 @@ export function createCKernels(host: CKernelHost): Kernels {
     ...attentionKernels(call),
     ...inferenceKernels(call),
     ...feedForwardKernels(call),
+    ...mixtureKernels(call),
     ...trainingKernels(call),
     ...elementKernels(call),
   };

@@ -145,6 +145,15 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['gluRows', [list(3, 10, 7), f32(7), 'relu2', f32(7)], moved(4 * 21)],
   // The list of both halves: 4 starts, 14 indices, 14 values.
   ['gluRowsBackward', [list(3, 10, 7), f32(7), f32(7), 'relu2', 0, list(3, 20, 14)], moved(72 + 56 + 128)],
+  // Logits read and written; the list of 3 x 2 chosen is 4 starts, 6 indices, 6 values.
+  ['routeTokens', [f32(3, 5), 2, list(3, 5, 6), f32(3)], moved(4 * 33 + 64)],
+  [
+    'routeTokensBackward',
+    [f32(3, 5), list(3, 5, 6), f32(3), f32(6), f32(5), 0.5, f32(3, 5)],
+    moved(4 * (15 + 3 + 6 + 5 + 15) + 64),
+  ],
+  ['gatherRows', [list(3, 10, 7), ints(2), list(2, 10, 4)], moved(8 + 2 * 44)],
+  ['addRowsAt', [f32(2, 10), f32(2), ints(2), f32(3, 10)], moved(4 * 64)],
   ['embedding', [ints(3), f32(50, 10), f32(3, 10)], moved(4 * 63)],
   ['embeddingBackward', [ints(3), f32(3, 10), f32(50, 10)], moved(4 * 93)],
   // Of two rows no more than two can be touched.

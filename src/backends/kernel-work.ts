@@ -82,6 +82,12 @@ const WORK: WorkTable = {
   gluRows: (gate, up) => moved(nonZeros(gate) * (sizeOf(gate.value) + 2 * sizeOf(up))),
   gluRowsBackward: (gate, up, dOut, _activation, _l1, dGateUp) => moved(bytesOf(gate, up, dOut, dGateUp)),
 
+  routeTokens: (logits, _kept, chosen, logSumExp) => moved(bytesOf(logits, logits, chosen, logSumExp)),
+  routeTokensBackward: (probabilities, chosen, logSumExp, dShare, balance, _zScale, dLogits) =>
+    moved(bytesOf(probabilities, chosen, logSumExp, dShare, balance, dLogits)),
+  gatherRows: (_a, ids, out) => moved(bytesOf(ids, out, out)),
+  addRowsAt: (x, scale, ids) => moved(bytesOf(x, x, x, scale, ids)),
+
   embedding: (ids, _table, out) => moved(bytesOf(ids, out, out)),
   embeddingBackward: (ids, dOut, dTable) =>
     moved(bytesOf(ids, dOut) + 2 * Math.min(elementsOf(dOut), elementsOf(dTable)) * sizeOf(dTable)),

@@ -52,6 +52,10 @@ export function scanKernels(kernels: Kernels): Kernels {
       scanTensor('selectBlockTopK', 'x', x);
       kernels.selectBlockTopK(x, kept, blockSize, out);
     },
+    routeTokens(logits, kept, chosen, logSumExp) {
+      scanTensor('routeTokens', 'logits', logits);
+      kernels.routeTokens(logits, kept, chosen, logSumExp);
+    },
     transposeRows(a, out) {
       scanRows('transposeRows', 'a', a);
       kernels.transposeRows(a, out);

@@ -34,7 +34,7 @@ export type Threshold = number | readonly number[];
 export interface ModelConfig {
   /** Width of the residual stream, D. */
   dim: number;
-  /** Width of the FFN's hidden activations, H. */
+  /** Width of the FFN's hidden activations, H; in a mixture, of one expert's. */
   hiddenDim: number;
   nLayers: number;
   nHeads: number;
@@ -70,6 +70,14 @@ export interface ModelConfig {
   subNorms: boolean;
   /** Coefficient of the L1 term on the hidden activations (sum over features, mean over tokens and layers). */
   hiddenL1: number;
+  /** Experts of a mixture, each an FFN of its own; 0: one FFN for all tokens. */
+  nExperts: number;
+  /** Experts that each token is sent to, those with the largest router probabilities; 0 without experts. */
+  nExpertsPerToken: number;
+  /** Coefficient of the load-balance loss, nExperts * sum of (share of the choices * mean probability), mean over layers. */
+  routerLoadBalance: number;
+  /** Coefficient of the router's z-loss, the square of the log of the sum of exponentials, mean over tokens and layers. */
+  routerZLoss: number;
 }
 
 /** A configuration with what may be left out left out: see `resolveConfig` for what then holds. */
@@ -95,6 +103,11 @@ export function sparsityAt(config: ModelConfig, point: Point, layer: number): nu
 export function thresholdAt(config: ModelConfig, point: Point, layer: number): number {
   const threshold = config.thresholds[point];
   return typeof threshold === 'number' ? threshold : threshold[layer];
+}
+
+/** FFNs that one token goes through: the experts that it is sent to, or the only one. */
+export function ffnsPerToken({ nExperts, nExpertsPerToken }: ModelConfig): number {
+  return nExperts > 0 ? nExpertsPerToken : 1;
 }
 
 /** Width of the input at a point: D for qkv and gateUp, nHeads * headDim for o, H for down. */
@@ -126,7 +139,7 @@ const MAX_BLOCK_SIZE = 256;
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
  * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2 (with drelu: relu), topk, sparsity 0, blocks of 32, thresholds 0,
- * straight-through (with relu and drelu: masked), no re-scale, no L1, float activations and weights, no sub-norms.
+ * straight-through (with relu and drelu: masked), no re-scale, no L1, float activations and weights, no sub-norms, no experts.
  * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
 export function resolveConfig(input: ModelConfigInput): ModelConfig {
@@ -157,6 +170,10 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     activationFormat: input.activationFormat ?? 'float',
     weightFormat: input.weightFormat ?? 'float',
     subNorms: input.subNorms ?? false,
+    nExperts: input.nExperts ?? 0,
+    nExpertsPerToken: input.nExpertsPerToken ?? 0,
+    routerLoadBalance: input.routerLoadBalance ?? 0,
+    routerZLoss: input.routerZLoss ?? 0,
   };
   const known = Object.keys(config);
   for (const field of Object.keys(input)) if (!known.includes(field)) problems.addUnknown(field, known);
@@ -241,6 +258,7 @@ function checkMethod(config: ModelConfig, problems: Problems): void {
       Number.isFinite,
     );
   }
+  checkExperts(config, problems);
   checkSparsifier(config, problems);
 }
 
@@ -327,4 +345,25 @@ function isRelu(sparsifier: Sparsifier): boolean {
 
 function isAboveZero(values: number | readonly number[]): boolean {
   return [values].flat().some((value) => value > 0);
+}
+
+function checkExperts(config: ModelConfig, problems: Problems): void {
+  const { nExperts, nExpertsPerToken } = config;
+  problems.whole('nExperts', nExperts, 0, ' (0: none)');
+  for (const field of ['routerLoadBalance', 'routerZLoss'] as const) {
+    problems.number(field, config[field], '0 or more', (value) => value >= 0);
+  }
+  if (problems.has('nExperts')) return;
+  if (nExperts > 0) {
+    const inRange = Number.isInteger(nExpertsPerToken) && nExpertsPerToken >= 1 && nExpertsPerToken <= nExperts;
+    if (!inRange) {
+      const range = `a whole number from 1 to nExperts ${nExperts}`;
+      problems.add('nExpertsPerToken', `must be ${range}, got ${shown(nExpertsPerToken)}.`);
+    }
+    return;
+  }
+  for (const field of ['nExpertsPerToken', 'routerLoadBalance', 'routerZLoss'] as const) {
+    if (problems.has(field) || config[field] === 0) continue;
+    problems.add(field, `must be 0 without experts, got ${shown(config[field])}. Give nExperts, or leave it out.`);
+  }
 }

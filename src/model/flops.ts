@@ -7,21 +7,29 @@
  */
 
 import { attentionFlops } from '../ops/attention.ts';
-import { featuresAt, type ModelConfig, outputsAt, POINTS, type Point, sparsityAt } from './config.ts';
+import { featuresAt, ffnsPerToken, type ModelConfig, outputsAt, POINTS, type Point, sparsityAt } from './config.ts';
 
-/** Entries of the fused matrix at one point of one layer. */
+/** Entries of the fused matrices that one token meets at one point of one layer: in a mixture, those of the experts that it is sent to. */
 export function parametersAt(config: ModelConfig, point: Point): number {
-  return featuresAt(config, point) * outputsAt(config, point);
+  const isFfn = point === 'gateUp' || point === 'down';
+  return featuresAt(config, point) * outputsAt(config, point) * (isFfn ? ffnsPerToken(config) : 1);
 }
 
-/** The projections of all blocks: what the paper calls N (no embedding, no head, no norms). */
+/** Parameters of the experts that one token is not sent to, in all layers: 0 without experts. */
+export function unroutedParameters(config: ModelConfig): number {
+  const { nExperts, nExpertsPerToken, nLayers, dim, hiddenDim } = config;
+  return nLayers * (nExperts - nExpertsPerToken) * 3 * dim * hiddenDim;
+}
+
+/** The projections of all blocks that one token meets: what the paper calls N (no embedding, no head, no norms). */
 export function blockParameters(config: ModelConfig): number {
   return config.nLayers * POINTS.reduce((sum, point) => sum + parametersAt(config, point), 0);
 }
 
-/** The blocks and the output head: every parameter that multiplies a token. */
+/** The blocks, their routers and the output head: every parameter that multiplies a token. */
 export function matmulParameters(config: ModelConfig): number {
-  return blockParameters(config) + config.vocabSize * config.dim;
+  const { dim, nLayers, nExperts, vocabSize } = config;
+  return blockParameters(config) + nLayers * nExperts * dim + vocabSize * dim;
 }
 
 /** Share of zeros by point and layer. */

@@ -1,6 +1,6 @@
 /**
  * Weights under their Hugging Face Llama names, and back: `model.layers.0.self_attn.q_proj.weight` [out, in] instead of
- * columns of `layers.0.qkv` [in, out].
+ * columns of `layers.0.qkv` [in, out]; experts as in Mixtral, `model.layers.0.mlp.experts.2.gate_proj.weight`, and their router `mlp.gate`.
  *
  * Hugging Face's RoPE convention (feature i with i + headDim / 2) is ours, so heads need no permutation.
  */
@@ -86,13 +86,18 @@ interface HfPart {
 }
 
 function hfParts({ name, projections }: Parameter): HfPart[] {
-  const prefix = `model.${name.slice(0, name.lastIndexOf('.'))}`;
+  const [, layer, expert = ''] = /^(layers\.\d+)\.(experts\.\d+\.)?/.exec(name) ?? [];
+  const prefix = `model.${layer}`;
   if (projections.length > 0) {
-    return projections.map((part) => ({ name: `${prefix}.${HF_PROJECTIONS[part.name]}.weight`, columns: part }));
+    return projections.map((part) => {
+      const [block, projection] = HF_PROJECTIONS[part.name].split('.');
+      return { name: `${prefix}.${block}.${expert}${projection}.weight`, columns: part };
+    });
   }
   if (name === 'embedding') return [{ name: 'model.embed_tokens.weight', columns: null }];
   if (name === 'norm') return [{ name: 'model.norm.weight', columns: null }];
   if (name === 'head') return [{ name: 'lm_head.weight', columns: null }];
+  if (name.endsWith('.router')) return [{ name: `${prefix}.mlp.gate.weight`, columns: null }];
   const norm = name.endsWith('.attentionNorm') ? 'input_layernorm' : 'post_attention_layernorm';
   return [{ name: `${prefix}.${norm}.weight`, columns: null }];
 }

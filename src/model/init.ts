@@ -15,7 +15,7 @@ const STD = 0.02;
  *
  * | parameter | values |
  * | --- | --- |
- * | `embedding`, `head`, `qkv`, `gateUp` | normal, standard deviation 0.02 |
+ * | `embedding`, `head`, `qkv`, `gateUp`, `router` | normal, standard deviation 0.02 |
  * | `o`, `down` (they write to the residual stream) | normal, 0.02 / sqrt(2 nLayers), so that the sum of all blocks keeps its size |
  * | norms | 1 |
  *

@@ -119,7 +119,7 @@ describe('initParameters', () => {
     };
     expect(std(parameters.embedding)).toBeCloseTo(0.02, 3);
     expect(std(parameters.layers[7].qkv)).toBeCloseTo(0.02, 3);
-    expect(std(parameters.layers[7].down)).toBeCloseTo(0.005, 3);
+    expect(std(parameters.layers[7].ffns[0].down)).toBeCloseTo(0.005, 3);
     expect(std(parameters.layers[0].o)).toBeCloseTo(0.005, 3);
     expect(std(parameters.norm)).toBe(1);
   });

@@ -3,7 +3,8 @@
  *
  * Projections that read the same input are one matrix, input-major: qkv [D, (nHeads + 2 nKvHeads) headDim], gateUp
  * [D, 2 H]. So they share one selection, and a zero input skips one long run of memory. The list here is in the order of
- * the forward pass; checkpoints, optimiser and reports go by these names.
+ * the forward pass; checkpoints, optimiser and reports go by these names. A mixture has a router [E, D] and experts, `layers.0.experts.2.gateUp`, in
+ * the place of the one FFN `layers.0.gateUp`.
  */
 
 import type { Weight } from '../autograd/parameter.ts';
@@ -33,13 +34,20 @@ export interface ParameterInfo {
 
 export interface Parameter extends Weight, ParameterInfo {}
 
+export interface FfnParameters {
+  readonly gateUp: Parameter;
+  readonly down: Parameter;
+}
+
 export interface LayerParameters {
   readonly attentionNorm: Parameter;
   readonly qkv: Parameter;
   readonly o: Parameter;
   readonly ffnNorm: Parameter;
-  readonly gateUp: Parameter;
-  readonly down: Parameter;
+  /** [E, D]; null without experts. */
+  readonly router: Parameter | null;
+  /** Of each expert, or the only one. */
+  readonly ffns: readonly FfnParameters[];
 }
 
 export interface ModelParameters {
@@ -52,12 +60,18 @@ export interface ModelParameters {
   readonly head: Parameter;
 }
 
+/** What the names of the FFNs of a layer begin with: `layers.0`, or `layers.0.experts.0` and so on. */
+export function ffnNames({ nExperts }: ModelConfig, layer: number): string[] {
+  const at = `layers.${layer}`;
+  return nExperts === 0 ? [at] : Array.from({ length: nExperts }, (_, expert) => `${at}.experts.${expert}`);
+}
+
 /** What a model of this configuration consists of, without any memory. */
 export function describeParameters(config: ModelConfig): ParameterInfo[] {
-  const { dim, vocabSize, nLayers } = config;
+  const { dim, vocabSize, nLayers, nExperts } = config;
   const norm = (name: string) => ({ name, shape: [dim], decay: false, projections: [] });
-  const matrix = (layer: number, point: Point) => ({
-    name: `layers.${layer}.${point}`,
+  const matrix = (layer: number, point: Point, at = `layers.${layer}`) => ({
+    name: `${at}.${point}`,
     shape: [featuresAt(config, point), outputsAt(config, point)],
     decay: true,
     projections: projectionsAt(config, point, layer),
@@ -65,7 +79,11 @@ export function describeParameters(config: ModelConfig): ParameterInfo[] {
   const list: ParameterInfo[] = [{ name: 'embedding', shape: [vocabSize, dim], decay: false, projections: [] }];
   for (let layer = 0; layer < nLayers; layer++) {
     list.push(norm(`layers.${layer}.attentionNorm`), matrix(layer, 'qkv'), matrix(layer, 'o'));
-    list.push(norm(`layers.${layer}.ffnNorm`), matrix(layer, 'gateUp'), matrix(layer, 'down'));
+    list.push(norm(`layers.${layer}.ffnNorm`));
+    if (nExperts > 0) {
+      list.push({ name: `layers.${layer}.router`, shape: [nExperts, dim], decay: true, projections: [] });
+    }
+    for (const at of ffnNames(config, layer)) list.push(matrix(layer, 'gateUp', at), matrix(layer, 'down', at));
   }
   list.push(norm('norm'));
   if (!config.tiedEmbeddings) list.push({ name: 'head', shape: [vocabSize, dim], decay: true, projections: [] });
@@ -92,8 +110,11 @@ export function createParameters(config: ModelConfig, pool: TensorPool, dtype: F
       qkv: get('qkv'),
       o: get('o'),
       ffnNorm: get('ffnNorm'),
-      gateUp: get('gateUp'),
-      down: get('down'),
+      router: byName.get(`layers.${layer}.router`) ?? null,
+      ffns: ffnNames(config, layer).map((at) => ({
+        gateUp: byName.get(`${at}.gateUp`)!,
+        down: byName.get(`${at}.down`)!,
+      })),
     };
   });
   const embedding = byName.get('embedding')!;

@@ -2,12 +2,13 @@
  * StepStatistics: what a step really did, counted at the four points of every layer.
  *
  * Zeros are counted always (the lists know them), energy and dead channels only with `detail`, because they cost a pass.
- * Several calls of the model (gradient accumulation) add up in one object.
+ * Several calls of the model (gradient accumulation) add up in one object. In a mixture of experts `down` is counted over all of them.
  */
 
 import type { Tape } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
 import { hasNaturalZeros } from '../ops/gated-hidden.ts';
+import type { Routing } from '../ops/route-tokens.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
 import { type FloatTensor, sizeOf, view } from '../tensor/tensor.ts';
 import { type ModelConfig, POINTS, type Point } from './config.ts';
@@ -30,8 +31,10 @@ export class StepStatistics {
 
   readonly #config: ModelConfig;
   readonly #counts: Record<Point, Counts[]>;
-  /** By layer: 1 for each hidden channel that was open for some token. */
+  /** By layer: 1 for each hidden channel, expert by expert, that was open for some token. */
   readonly #open: Uint8Array[];
+  /** By layer, the passes of this step. */
+  readonly #routings: Routing[][];
 
   constructor(config: ModelConfig, options: { detail?: boolean } = {}) {
     this.detail = options.detail ?? false;
@@ -39,11 +42,13 @@ export class StepStatistics {
     const layers = () =>
       Array.from({ length: config.nLayers }, () => ({ zeros: 0, elements: 0, energyKept: 0, energy: 0 }));
     this.#counts = { qkv: layers(), o: layers(), gateUp: layers(), down: layers() };
-    this.#open = Array.from({ length: config.nLayers }, () => new Uint8Array(config.hiddenDim));
+    const channels = Math.max(1, config.nExperts) * config.hiddenDim;
+    this.#open = Array.from({ length: config.nLayers }, () => new Uint8Array(channels));
+    this.#routings = Array.from({ length: config.nLayers }, () => []);
   }
 
-  /** Counts the input of one point before (`x`) and after its selection. */
-  observe(tape: Tape, point: Point, layer: number, x: Value, selected: Value): void {
+  /** Counts the input of one point, of one expert in a mixture, before (`x`) and after its selection. */
+  observe(tape: Tape, point: Point, layer: number, x: Value, selected: Value, expert = 0): void {
     const counts = this.#counts[point][layer];
     counts.zeros += sizeOf(x.shape) - this.#nonZerosOf(tape, point, x, selected);
     counts.elements += sizeOf(x.shape);
@@ -53,7 +58,13 @@ export class StepStatistics {
     const energy = x.dense && sumOfSquares(tape, x.dense);
     counts.energy += energy ?? energyKept!;
     counts.energyKept += energyKept ?? energy!;
-    if (point === 'down') markOpen(selected, this.#open[layer]);
+    const { hiddenDim } = this.#config;
+    if (point === 'down') markOpen(selected, this.#open[layer].subarray(expert * hiddenDim, (expert + 1) * hiddenDim));
+  }
+
+  /** Takes what the router of a layer did in a pass. */
+  observeRouting(layer: number, routing: Routing): void {
+    this.#routings[layer].push(routing);
   }
 
   /** Share of zeros by point and layer. */
@@ -70,6 +81,20 @@ export class StepStatistics {
   /** Share of hidden channels that no token opened, by layer; needs `detail`. */
   deadChannels(): number[] {
     return this.#open.map((open) => 1 - open.reduce((sum, mark) => sum + mark, 0) / open.length);
+  }
+
+  /** Share of all choices that fell on each expert, by layer; no experts where there are none. */
+  expertLoad(): number[][] {
+    const { nExperts } = this.#config;
+    return this.#routings.map((passes) =>
+      Array.from({ length: nExperts }, (_, expert) => mean(passes.map(({ load }) => load[expert]))),
+    );
+  }
+
+  /** Means over layers and passes, without coefficients: the load balance (1: all experts chosen alike) and z; 0 without experts. */
+  routerTerms(): { loadBalance: number; z: number } {
+    const passes = this.#routings.flat();
+    return { loadBalance: mean(passes.map(({ loadBalance }) => loadBalance)), z: mean(passes.map(({ z }) => z)) };
   }
 
   /** The parameter-weighted overall share of zero inputs. */
@@ -98,6 +123,11 @@ export class StepStatistics {
     for (const point of POINTS) table[point] = this.#counts[point].map(of);
     return table;
   }
+}
+
+/** 0 of nothing. */
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / Math.max(values.length, 1);
 }
 
 function sumOfSquares(tape: Tape, x: FloatTensor): number {

@@ -12,8 +12,18 @@ import { ternaryScale } from '../tensor/ternary.ts';
 import type { TensorPool } from '../tensor-pool.ts';
 import type { LayerParameters, ModelParameters, Parameter } from './parameters.ts';
 
+/** The parameters of an FFN, or of one expert, as its products see them. */
+export interface FfnWeights {
+  readonly gateUp: Weight;
+  readonly down: Weight;
+}
+
 /** The parameters of a block as its products see them. */
-export type LayerWeights = Readonly<Record<keyof LayerParameters, Weight>>;
+export interface LayerWeights extends Omit<LayerParameters, 'qkv' | 'o' | 'ffns'> {
+  readonly qkv: Weight;
+  readonly o: Weight;
+  readonly ffns: readonly FfnWeights[];
+}
 
 interface TernaryMatrix {
   readonly latent: Parameter;
@@ -28,10 +38,12 @@ export class TernaryWeights {
   /** Takes memory for all projections from the pool; nothing is in it before the first `update`. */
   constructor({ layers }: ModelParameters, pool: TensorPool) {
     this.#pool = pool;
-    this.layers = layers.map((layer) => {
-      const weights = Object.entries(layer).map(([name, parameter]) => [name, this.#weightOf(parameter)]);
-      return Object.fromEntries(weights) as LayerWeights;
-    });
+    this.layers = layers.map((layer) => ({
+      ...layer,
+      qkv: this.#weightOf(layer.qkv),
+      o: this.#weightOf(layer.o),
+      ffns: layer.ffns.map(({ gateUp, down }) => ({ gateUp: this.#weightOf(gateUp), down: this.#weightOf(down) })),
+    }));
   }
 
   /** Makes all of them anew of the latent parameters as they are now. */
@@ -55,7 +67,6 @@ export class TernaryWeights {
   }
 
   #weightOf(latent: Parameter): Weight {
-    if (latent.projections.length === 0) return latent;
     const value = this.#pool.take(latent.value.dtype, latent.value.shape);
     this.#matrices.push({ latent, value });
     return { value, gradient: latent.gradient };

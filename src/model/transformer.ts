@@ -10,10 +10,12 @@
  */
 
 import { type Observer, within } from '../autograd/observer.ts';
+import type { Weight } from '../autograd/parameter.ts';
 import { Tape } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
 import type { ZeroSkips } from '../autograd/zero-skips.ts';
 import type { Backend, Precision } from '../backend.ts';
+import { type MixtureOptions, mixture } from '../nn/mixture.ts';
 import { qSparseInput, qSparseLinear, type Selection, wantedForm } from '../nn/q-sparse-linear.ts';
 import { add } from '../ops/add.ts';
 import { attention } from '../ops/attention.ts';
@@ -22,6 +24,7 @@ import { embedding } from '../ops/embedding.ts';
 import { gatedHidden, hasNaturalZeros, sumOfMagnitudes } from '../ops/gated-hidden.ts';
 import { rmsNorm } from '../ops/rms-norm.ts';
 import { type RotationTables, rope } from '../ops/rope.ts';
+import type { Routing } from '../ops/route-tokens.ts';
 import type { FloatTensor, FloatType, IntTensor } from '../tensor/tensor.ts';
 import { TensorPool } from '../tensor-pool.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
@@ -31,7 +34,7 @@ import { createParameters, type ModelParameters, type Parameter } from './parame
 import { ropeTables } from './rope-tables.ts';
 import { selectionRule } from './selection-rule.ts';
 import type { StepStatistics } from './statistics.ts';
-import { TernaryWeights } from './ternary-weights.ts';
+import { type FfnWeights, TernaryWeights } from './ternary-weights.ts';
 
 /** ids and targets are [batch * seqLen], one sequence after the other. */
 export interface BatchShape {
@@ -61,7 +64,7 @@ export interface PassOptions {
 }
 
 export interface StepOptions extends PassOptions {
-  /** The gradients are those of gradientScale * (loss + l1): 1 / n for n accumulated batches. */
+  /** The gradients are those of gradientScale * (loss + l1 + router): 1 / n for n accumulated batches. */
   gradientScale?: number;
   /** Keep only the input of each half of a block and run it forward again for the gradients: less memory, more time. */
   recompute?: boolean;
@@ -75,7 +78,18 @@ interface Pass extends BatchShape {
   sparsityScale: number;
   statistics: StepStatistics | null;
   l1: number;
+  router: number;
   backwardMs: number;
+}
+
+/** The terms of the loss that is differentiated. */
+export interface LossTerms {
+  /** Mean cross-entropy, nats. */
+  loss: number;
+  /** hiddenL1 times the L1 term. */
+  l1: number;
+  /** Load balance and z-loss of the routers, times their coefficients. */
+  router: number;
 }
 
 export class Transformer {
@@ -124,15 +138,10 @@ export class Transformer {
   }
 
   /**
-   * One forward and backward pass. The gradients of the mean cross-entropy (nats, over targets other than -1) and of the
-   * L1 term are ADDED to those of the parameters. Returns both terms, unscaled. Throws ShapeError.
+   * One forward and backward pass. The gradients of the mean cross-entropy (nats, over targets other than -1), of the L1 term and of
+   * the routers' terms are ADDED to those of the parameters. Returns all of them without gradientScale. Throws ShapeError.
    */
-  lossAndGradients(
-    ids: IntTensor,
-    targets: IntTensor,
-    shape: BatchShape,
-    options: StepOptions = {},
-  ): { loss: number; l1: number } {
+  lossAndGradients(ids: IntTensor, targets: IntTensor, shape: BatchShape, options: StepOptions = {}): LossTerms {
     return this.#run(true, ids, shape, options, (tape, hidden, pass) => {
       const loss = within(options.observer, 'phase', 'loss', () =>
         this.#crossEntropy(tape, hidden, targets, pass.gradientScale),
@@ -140,7 +149,7 @@ export class Transformer {
       const beginMs = performance.now();
       within(options.observer, 'phase', 'backward', () => tape.backward());
       pass.backwardMs = performance.now() - beginMs;
-      return { loss, l1: pass.l1 };
+      return { loss, l1: pass.l1, router: pass.router };
     });
   }
 
@@ -173,7 +182,7 @@ export class Transformer {
   /** ids [N] -> hidden states [N, D] after the final norm: the forward pass, in the order in which it happens. */
   #hiddenStates(tape: Tape, ids: IntTensor, pass: Pass): Value {
     const { config } = this;
-    const { nHeads, nKvHeads, headDim, activation, normEps: eps } = config;
+    const { nHeads, nKvHeads, headDim, normEps: eps } = config;
     const { batch, seqLen } = pass;
     const rotation = { nRotatedHeads: nHeads + nKvHeads, headDim };
     const heads = { batch, seqLen, nHeads, nKvHeads, headDim };
@@ -196,13 +205,12 @@ export class Transformer {
         const normed = tape.apply(rmsNorm, { x, weight: layer.ffnNorm, eps });
         tape.enter('point', 'gateUp');
         const input = qSparseInput(tape, normed, selection('gateUp'));
-        const atDown = selection('down');
-        const form = wantedForm(atDown);
-        const l1 = this.#l1Weight(pass) * pass.gradientScale;
-        const hidden = tape.apply(gatedHidden, { x: input, weight: layer.gateUp, activation, l1, form }); // [N, H]
         tape.exit();
-        if (config.hiddenL1 > 0 && !tape.recomputing) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
-        const out = qSparseLinear(tape, hidden, layer.down, atDown);
+        const ffn = (input: Value, expert: number) =>
+          this.#feedForward(tape, pass, input, layer.ffns[expert], this.#selection(tape, pass, 'down', index, expert));
+        const out = layer.router
+          ? mixture(tape, normed, input, this.#mixtureOptions(tape, pass, index, layer.router, ffn))
+          : ffn(input, 0);
         return tape.apply(add, { a: x, b: out });
       });
       tape.exit();
@@ -210,8 +218,42 @@ export class Transformer {
     return tape.scope(x, (x) => tape.apply(rmsNorm, { x, weight: this.#weights.norm, eps }));
   }
 
-  /** What happens to the input of one point of one layer. */
-  #selection(tape: Tape, pass: Pass, point: Point, layer: number): Selection {
+  /** The gated FFN, or one expert, on its selected input: out [N, D]. */
+  #feedForward(tape: Tape, pass: Pass, input: Value, { gateUp, down }: FfnWeights, atDown: Selection): Value {
+    const { activation, hiddenL1 } = this.config;
+    const form = wantedForm(atDown);
+    const l1 = this.#l1Weight(pass) * pass.gradientScale;
+    tape.enter('point', 'gateUp');
+    const hidden = tape.apply(gatedHidden, { x: input, weight: gateUp, activation, l1, form }); // [N, H]
+    tape.exit();
+    if (hiddenL1 > 0 && !tape.recomputing) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
+    return qSparseLinear(tape, hidden, down, atDown);
+  }
+
+  #mixtureOptions(
+    tape: Tape,
+    pass: Pass,
+    layer: number,
+    router: Weight,
+    ffn: (input: Value, expert: number) => Value,
+  ): MixtureOptions {
+    const { nLayers, nExpertsPerToken, routerLoadBalance, routerZLoss } = this.config;
+    const observe = (routing: Routing) => {
+      pass.router += (routerLoadBalance * routing.loadBalance + routerZLoss * routing.z) / nLayers;
+      pass.statistics?.observeRouting(layer, routing);
+    };
+    return {
+      ...{ router, chosen: nExpertsPerToken, ffn },
+      weights: {
+        loadBalance: (pass.gradientScale * routerLoadBalance) / nLayers,
+        z: (pass.gradientScale * routerZLoss) / nLayers,
+      },
+      ...(!tape.recomputing && { observe }),
+    };
+  }
+
+  /** What happens to the input of one point of one layer, of one expert in a mixture. */
+  #selection(tape: Tape, pass: Pass, point: Point, layer: number, expert = 0): Selection {
     const { config } = this;
     const { statistics } = pass;
     return {
@@ -222,7 +264,7 @@ export class Transformer {
       rescale: config.rescale,
       activationFormat: config.activationFormat,
       ...(statistics &&
-        !tape.recomputing && { observe: (x, selected) => statistics.observe(tape, point, layer, x, selected) }),
+        !tape.recomputing && { observe: (x, selected) => statistics.observe(tape, point, layer, x, selected, expert) }),
     };
   }
 
@@ -258,7 +300,16 @@ export class Transformer {
       observer,
     } = options;
     const positions = this.#positions(shape);
-    const pass: Pass = { ...shape, positions, gradientScale, sparsityScale, statistics, l1: 0, backwardMs: 0 };
+    const pass: Pass = {
+      ...shape,
+      positions,
+      gradientScale,
+      sparsityScale,
+      statistics,
+      l1: 0,
+      router: 0,
+      backwardMs: 0,
+    };
     const tape = new Tape(this.backend.kernels, this.pool, {
       dtype: this.dtype,
       recording,

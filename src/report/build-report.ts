@@ -106,6 +106,6 @@ function heatSection(heatMaps: readonly HeatMap[]): string {
   });
   return `<h2>Inside the layers</h2>
 <p class="dim">Inputs of the projections by layer: zeros in them, the share of their squares that the selection kept, the
-gradient of each projection, and the hidden channels that stayed closed. The slider goes through the run.</p>
+gradient of each projection, the hidden channels that stayed closed, and in a mixture how often each expert was chosen. The slider goes through the run.</p>
 ${cards.join('\n')}`;
 }

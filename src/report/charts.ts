@@ -101,6 +101,7 @@ export function buildCharts(runs: readonly ChartRun[]): Chart[] {
         ? overSteps(runs, [{ label: '', value: (s) => s.l1, smoothed: true }])
         : [],
     }),
+    ...mixtureCharts(runs),
   ];
   return charts.filter(({ series }) => series.some(({ values }) => values.some((value) => value !== null)));
 }
@@ -138,6 +139,24 @@ function detailCharts(runs: readonly ChartRun[]): Chart[] {
         runs,
         projections.map((name) => ({ label: name, value: (detail) => mean(detail.gradNorm?.[name] ?? []) })),
       ),
+    }),
+  ];
+}
+
+/** Without values where no run is a mixture of experts. */
+function mixtureCharts(runs: readonly ChartRun[]): Chart[] {
+  const router = (label: string, field: 'largestShare' | 'deadExperts' | 'loadBalance') => ({
+    label,
+    value: (step: StepRecord) => step.router?.[field] ?? Number.NaN,
+    smoothed: true,
+  });
+  return [
+    chart('Load of the experts', 'share', 'The most loaded expert of any layer, and experts that no token chose.', {
+      percent: true,
+      series: overSteps(runs, [router('largest share', 'largestShare'), router('dead experts', 'deadExperts')]),
+    }),
+    chart('Load balance', '1 is even', 'Experts times the sum of share and mean probability, mean over the layers.', {
+      series: overSteps(runs, [router('', 'loadBalance')]),
     }),
   ];
 }

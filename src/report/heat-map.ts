@@ -44,6 +44,15 @@ function groupsOf(detail: DetailRecord): HeatGroup[] {
     { title: 'energy kept, %', columns: [...POINTS], scale: 'kept' },
     { title: 'gradient norm', columns: Object.keys(detail.gradNorm ?? {}), scale: 'size' },
     { title: 'dead, %', columns: ['hidden'], scale: 'share' },
+    ...(detail.expertLoad?.length
+      ? [
+          {
+            title: 'choices of each expert, %',
+            columns: detail.expertLoad[0].map((_, e) => `${e}`),
+            scale: 'share',
+          } as const,
+        ]
+      : []),
   ];
 }
 
@@ -54,5 +63,6 @@ function columnsOf(detail: DetailRecord, projections: readonly string[]): (reado
     ...POINTS.map((point) => detail.energyKept?.[point] ?? []),
     ...projections.map((name) => detail.gradNorm?.[name] ?? []),
     detail.deadChannels ?? [],
+    ...(detail.expertLoad?.[0] ?? []).map((_, expert) => detail.expertLoad!.map((load) => load[expert])),
   ];
 }

@@ -106,10 +106,12 @@ function fixed(value: number, decimals: number): string {
 /** `dim 256, 8 layers, 8 heads (4 for keys), hidden 704, context 256, vocabulary 4,096, relu2`. */
 function modelText(model: ModelConfig): string {
   const keys = model.nKvHeads === model.nHeads ? '' : ` (${model.nKvHeads} for keys and values)`;
+  const experts = model.nExperts > 0 ? [`${model.nExpertsPerToken} of ${model.nExperts} experts`] : [];
   return [
     `dim ${model.dim}`,
     `${model.nLayers} layers`,
     `${model.nHeads} heads${keys}`,
+    ...experts,
     `hidden ${model.hiddenDim}`,
     `context ${model.seqLen}`,
     `vocabulary ${model.vocabSize}`,

@@ -58,13 +58,13 @@ export class AdamW {
     return Math.sqrt(sum);
   }
 
-  /** L2 norms of the gradients of the projections of blocks: `q k v o gate up down`, each by layer. */
+  /** L2 norms of the gradients of the projections of blocks: `q k v o gate up down`, each by layer, all experts together. */
   projectionNorms(): Record<string, number[]> {
     const norms: Record<string, number[]> = {};
     for (const { parameter } of this.moments) {
       for (const { name, layer, first, count } of parameter.projections) {
         norms[name] ??= [];
-        norms[name][layer] = Math.sqrt(this.#squares(parameter, first, count));
+        norms[name][layer] = Math.hypot(norms[name][layer] ?? 0, Math.sqrt(this.#squares(parameter, first, count)));
       }
     }
     return norms;

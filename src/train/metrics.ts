@@ -45,6 +45,22 @@ export interface StepRecord {
   partsMs: { data: number; select: number; forward: number; backward: number; optimizer: number };
   /** Parameter-weighted share of zero inputs over the four points, from real counts. */
   modelSparsity: number;
+  /** Of a mixture of experts. */
+  router?: RouterRecord;
+}
+
+/** What the routers of a mixture did in a step. */
+export interface RouterRecord {
+  /** Their two terms with their coefficients, as part of the loss that is differentiated. */
+  loss: number;
+  /** nExperts * sum of (share of the choices * mean probability), mean over layers: 1 where all experts are chosen alike. */
+  loadBalance: number;
+  /** (log sum exp of the logits)^2, mean over tokens and layers. */
+  z: number;
+  /** The largest share of a layer's choices that fell on one expert. */
+  largestShare: number;
+  /** Share of all experts that no token of the step chose. */
+  deadExperts: number;
 }
 
 /** Per-layer observations, every `detailEvery` steps. */
@@ -59,6 +75,8 @@ export interface DetailRecord {
   gradNorm: Record<string, number[]>;
   /** Share of hidden channels that were open for no token of the step, by layer. */
   deadChannels: number[];
+  /** Of a mixture: share of the choices by layer and expert. */
+  expertLoad?: number[][];
   /** The most memory that tensors took at once so far. */
   peakBytes?: number;
 }

@@ -16,14 +16,21 @@ import { withKernels } from '../backends/time-kernels.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { denseTrainingFlops } from '../model/flops.ts';
 import { StepStatistics } from '../model/statistics.ts';
-import { Transformer } from '../model/transformer.ts';
+import { type LossTerms, Transformer } from '../model/transformer.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
 import { TrainingError } from '../util/errors.ts';
 import { AdamW } from './adamw.ts';
 import { checkPrecision } from './check-precision.ts';
 import { findOrigin, firstBrokenParameter } from './diagnose.ts';
 import { LossWatch } from './loss-watch.ts';
-import type { DetailRecord, MetricsRecord, SampleRecord, StepRecord, ValidationRecord } from './metrics.ts';
+import type {
+  DetailRecord,
+  MetricsRecord,
+  RouterRecord,
+  SampleRecord,
+  StepRecord,
+  ValidationRecord,
+} from './metrics.ts';
 import { learningRateAt, sparsityScaleAt } from './schedule.ts';
 import { StepClock } from './step-clock.ts';
 import type { TokenData } from './token-data.ts';
@@ -207,7 +214,7 @@ export class Trainer {
     this.#clock.begin();
     const detailed = isDue(this.config.detailEvery, step);
     const statistics = new StepStatistics(this.model.config, { detail: detailed });
-    const { loss, l1 } = this.#accumulate(step, statistics);
+    const { loss, l1, router } = this.#accumulate(step, statistics);
     const lr = learningRateAt(this.config, step);
     const gradNorm = this.#clock.measure('optimizer', () => this.optimizer.globalNorm());
     this.#check(step, loss, gradNorm);
@@ -219,23 +226,24 @@ export class Trainer {
     this.#tokens += this.tokensPerStep;
     this.#seconds += stepSeconds;
     if (step % this.config.logEvery === 0 || step === this.config.steps) {
-      this.#emit(this.#stepRecord({ loss, l1, lr, gradNorm }, statistics, stepSeconds));
+      this.#emit(this.#stepRecord({ loss, l1, router, lr, gradNorm }, statistics, stepSeconds));
     }
     if (detailed) this.#emit(this.#detailRecord(statistics, projectionNorms));
   }
 
   /** The passes of one step: their gradients are added up in the parameters; the mean of their losses. */
-  #accumulate(step: number, statistics: StepStatistics): { loss: number; l1: number } {
-    const mean = { loss: 0, l1: 0 };
+  #accumulate(step: number, statistics: StepStatistics): LossTerms {
+    const mean = { loss: 0, l1: 0, router: 0 };
     for (let pass = 0; pass < this.config.accumulate; pass++) {
       const result = this.#clock.pass(() => this.#pass(step, pass, statistics));
       mean.loss += result.loss / this.config.accumulate;
       mean.l1 += result.l1 / this.config.accumulate;
+      mean.router += result.router / this.config.accumulate;
     }
     return mean;
   }
 
-  #pass(step: number, pass: number, statistics?: StepStatistics): { loss: number; l1: number } {
+  #pass(step: number, pass: number, statistics?: StepStatistics): LossTerms {
     const { batchSize, accumulate, sparsityRampSteps, recompute, precision } = this.config;
     const { seqLen } = this.model.config;
     const index = (step - 1) * accumulate + pass;
@@ -320,7 +328,7 @@ export class Trainer {
   }
 
   #stepRecord(
-    values: Pick<StepRecord, 'loss' | 'l1' | 'lr' | 'gradNorm'>,
+    { router, ...values }: LossTerms & Pick<StepRecord, 'lr' | 'gradNorm'>,
     statistics: StepStatistics,
     stepSeconds: number,
   ): StepRecord {
@@ -336,6 +344,7 @@ export class Trainer {
       gflopsDenseEquivalent: denseTrainingFlops(this.model.config, shape) / stepSeconds / 1e9,
       partsMs: this.#clock.parts(statistics),
       modelSparsity: statistics.modelSparsity(),
+      ...(this.model.config.nExperts > 0 && { router: routerRecord(router, statistics) }),
     };
   }
 
@@ -347,9 +356,16 @@ export class Trainer {
       energyKept: statistics.energyKept(),
       gradNorm,
       deadChannels: statistics.deadChannels(),
+      ...(this.model.config.nExperts > 0 && { expertLoad: statistics.expertLoad() }),
       peakBytes: this.model.pool.peakBytes,
     };
   }
+}
+
+function routerRecord(loss: number, statistics: StepStatistics): RouterRecord {
+  const load = statistics.expertLoad().flat();
+  const deadExperts = load.filter((share) => share === 0).length / load.length;
+  return { loss, ...statistics.routerTerms(), largestShare: Math.max(...load), deadExperts };
 }
 
 /** True at every multiple of `every`; 0 is never. */

@@ -4,6 +4,7 @@ import type { Kernels } from '../../src/backend.ts';
 import { cacheCases } from './cache-cases.ts';
 import type { Case } from './case.ts';
 import { layerCases } from './layer-cases.ts';
+import { mixtureCases } from './mixture-cases.ts';
 import { productCases } from './product-cases.ts';
 import { quantizeCases } from './quantize-cases.ts';
 import { selectionCases } from './selection-cases.ts';
@@ -19,6 +20,7 @@ export function casesByKernel(): Map<keyof Kernels, Case[]> {
     ...selectionCases(),
     ...layerCases(),
     ...cacheCases(),
+    ...mixtureCases(),
     ...trainingCases(),
   ]) {
     const cases = byKernel.get(testCase.kernel);

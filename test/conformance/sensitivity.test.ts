@@ -228,6 +228,40 @@ const MUTANTS: Record<string, Mutant> = {
     attention: (qkv, out, logSumExp, shape) =>
       kernels.attention(qkv, out, logSumExp, { ...shape, seqLen: 1, batch: shape.batch * shape.seqLen }),
   },
+  'equal logits that go to the higher expert': {
+    routeTokens(logits, kept, chosen, logSumExp) {
+      const reversed = {
+        ...logits,
+        data: logits.data.map((x, i) => x + 1e-6 * (i % logits.shape[1])),
+      } as typeof logits;
+      kernels.routeTokens(reversed, kept, chosen, logSumExp);
+      logits.data.set(reversed.data);
+    },
+  },
+  'shares that are probabilities of all experts': {
+    routeTokens(logits, kept, chosen, logSumExp) {
+      kernels.routeTokens(logits, kept, chosen, logSumExp);
+      const experts = logits.shape[1];
+      chosen.value.data.forEach((_, i) => {
+        chosen.value.data[i] = logits.data[Math.floor(i / kept) * experts + chosen.index.data[i]];
+      });
+    },
+  },
+  'a load balance that is not the gradient of a softmax': {
+    routeTokensBackward(probabilities, chosen, logSumExp, dShare, balance, zScale, dLogits) {
+      kernels.routeTokensBackward(probabilities, chosen, logSumExp, dShare, balance, zScale, dLogits);
+      dLogits.data.forEach((_, i) => {
+        dLogits.data[i] += balance.data[i % balance.data.length] * 1e-3;
+      });
+    },
+  },
+  'rows of a list in the order of the tokens': {
+    gatherRows: (a, ids, out) => kernels.gatherRows(a, { ...ids, data: ids.data.toSorted() }, out),
+  },
+  'rows that are added with the scale of their neighbour': {
+    addRowsAt: (x, scale, ids, out) =>
+      kernels.addRowsAt(x, { ...scale, data: scale.data.toReversed() } as never, ids, out),
+  },
   'no bias correction': {
     adamw: (p, g, m, v, options) => kernels.adamw(p, g, m, v, { ...options, step: 1_000_000 }),
   },

@@ -27,6 +27,7 @@ const VARIANTS = [
   'block16of32-relu2',
   'topk50-relu2-int8',
   'bitnet-topk50-relu2',
+  'moe-topk50',
 ];
 const SHAPE = { batch: 2, seqLen: 16 };
 /** The golden points by their letters. */
@@ -38,6 +39,8 @@ interface GoldenJson {
       boolean
     >;
   loss: number;
+  /** Of a mixture, by layer; not part of the loss. `f` is the share of the choices by expert. */
+  loadBalance?: { layers: { f: number[]; value: number }[]; meanOverLayers: number };
   adamw?: {
     lr: number;
     weightDecay: number;
@@ -73,6 +76,11 @@ function compare({ backend, dtype }: GoldenBackend, variant: string): void {
   expect(Math.abs(loss - json.loss), 'loss').toBeLessThan(2e-6);
   expect(Math.abs(model.loss(ids, targets, SHAPE) - json.loss), 'loss without gradients').toBeLessThan(2e-6);
   masks.expectEqual(arrays);
+  if (json.loadBalance) {
+    const { layers, meanOverLayers } = json.loadBalance;
+    expect(masks.expertLoad()).toEqual(layers.map(({ f }) => f.map((share) => expect.closeTo(share, 12))));
+    expect(Math.abs(masks.routerTerms().loadBalance - meanOverLayers), 'load balance').toBeLessThan(1e-6);
+  }
   expectGradients(model, arrays, 1e-5);
   if (json.adamw) expectTenSteps(model, ids, targets, json.adamw, arrays);
 }
@@ -107,8 +115,10 @@ function expectTenSteps(
 function configOf({ config }: GoldenJson): ModelConfig {
   const { act, sparsity, block, rescale, ste, int8, ternary } = config;
   const fields = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'vocabSize', 'ropeTheta', 'normEps'] as const;
+  const { nExperts, nExpertsPerToken, expertHiddenDim } = config;
   return resolveConfig({
     ...(Object.fromEntries(fields.map((field) => [field, config[field]])) as never as ModelConfig),
+    ...(nExperts > 0 && { nExperts, nExpertsPerToken, hiddenDim: expertHiddenDim }),
     tiedEmbeddings: config.tiedEmbeddings,
     seqLen: SHAPE.seqLen,
     activation: act === 'swiglu' ? 'silu' : 'relu2',
@@ -124,26 +134,43 @@ function configOf({ config }: GoldenJson): ModelConfig {
 /** Remembers which features were selected at every point. */
 class MaskStatistics extends StepStatistics {
   readonly #masks = new Map<string, Uint8Array>();
+  readonly #nExperts: number;
 
-  override observe(tape: Tape, point: Point, layer: number, x: Value, selected: Value): void {
-    super.observe(tape, point, layer, x, selected);
+  constructor(config: ModelConfig) {
+    super(config);
+    this.#nExperts = config.nExperts;
+  }
+
+  override observe(tape: Tape, point: Point, layer: number, x: Value, selected: Value, expert = 0): void {
+    super.observe(tape, point, layer, x, selected, expert);
     if (selected.rows === null) return;
     const { rows, cols, start, index } = selected.rows;
     const mask = new Uint8Array(rows * cols);
     for (let row = 0; row < rows; row++) {
       for (let i = start.data[row]; i < start.data[row + 1]; i++) mask[row * cols + index.data[i]] = 1;
     }
-    this.#masks.set(`mask.layers.${layer}.${LETTERS[point]}`, mask);
+    const ofExpert = point === 'down' && this.#nExperts > 0 ? `expert${expert}.` : '';
+    this.#masks.set(`mask.layers.${layer}.${ofExpert}${LETTERS[point]}`, mask);
   }
 
-  /** Code 2 of the golden masks means: so small that it does not matter. */
+  /** Code 2 of the golden masks means: so small that it does not matter. The choice of experts shows in theirs: one row for each of its tokens. */
   expectEqual(arrays: Map<string, GoldenArray>): void {
-    for (const [name, { data }] of arrays) {
-      if (!name.startsWith('mask.')) continue;
+    for (const [name, golden] of arrays) {
+      if (!name.startsWith('mask.') || name.endsWith('.router')) continue;
+      const data = name.includes('.expert') ? rowsOfExpert(name, golden, arrays) : golden.data;
       const got = this.#masks.get(name);
       expect(got, name).toBeDefined();
+      expect(got!.length, name).toBe(data.length);
       const wrong = [...data].filter((code, i) => code !== 2 && code !== got![i]).length;
       expect(wrong, `${name}: features selected differently`).toBe(0);
     }
   }
+}
+
+/** The rows of the tokens that chose the expert of a mask. */
+function rowsOfExpert(name: string, { shape, data }: GoldenArray, arrays: Map<string, GoldenArray>): number[] {
+  const [, layer, expert] = /^(mask\.layers\.\d+)\.expert(\d+)\.d$/.exec(name)!;
+  const router = arrays.get(`${layer}.router`)!;
+  const [nExperts, hiddenDim] = [router.shape.at(-1)!, shape.at(-1)!];
+  return [...data].filter((_, i) => router.data[Math.floor(i / hiddenDim) * nExperts + Number(expert)] === 1);
 }

@@ -17,6 +17,7 @@ import { embedding, embeddingBackward } from './embedding.ts';
 import { countOpenGates, gatherOpenGates, glu, gluBackward, gluRows, gluRowsBackward } from './glu.ts';
 import { attentionCached, storeKv } from './kv-cache.ts';
 import { matmul } from './matmul.ts';
+import { addRowsAt, routeTokens, routeTokensBackward } from './mixture.ts';
 import { fakeQuantizeRows, quantizeRows, ternarize } from './quantize.ts';
 import { add, copy, fill, scale, sumAbs, sumSquares, transpose } from './reduce.ts';
 import { rmsNorm, rmsNormBackward } from './rms-norm.ts';
@@ -27,6 +28,7 @@ import {
   gatherAt,
   gatherNonZeros,
   gatherPositiveAt,
+  gatherRows,
   maskRows,
   rescaleRows,
   rescaleRowsBackward,
@@ -48,6 +50,7 @@ const REFERENCE_KERNELS: Kernels = {
   ...{ rescaleRows, rescaleRowsBackward, fakeQuantizeRows, ternarize },
   ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, storeKv, attentionCached },
   ...{ glu, gluBackward, countOpenGates, gatherOpenGates, gluRows, gluRowsBackward },
+  ...{ routeTokens, routeTokensBackward, gatherRows, addRowsAt },
   ...{ embedding, embeddingBackward, softmaxCrossEntropy, adamw },
   ...{ sumSquares, sumAbs, add, transpose, scale, copy, fill },
 };

@@ -2,7 +2,7 @@
 
 import { nonZeros, type SparseRows } from '../../tensor/sparse-rows.ts';
 import type { FloatTensor, IntTensor } from '../../tensor/tensor.ts';
-import { columnsOf, rowsOf } from '../matrix-shape.ts';
+import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 
 /** Keeps the division defined for a row of zeros; far below the norm of any row that is not. */
 const RESCALE_EPS = 1e-6;
@@ -110,6 +110,18 @@ export function rescaleRows(a: SparseRows, norm: FloatTensor): void {
     for (let e = a.start.data[r]; e < a.start.data[r + 1]; e++) {
       a.value.data[e] = (a.value.data[e] / (length + RESCALE_EPS)) * Math.sqrt(a.cols);
     }
+  }
+}
+
+export function gatherRows(a: SparseRows, ids: IntTensor, out: SparseRows): void {
+  let e = 0;
+  out.start.data[0] = 0;
+  for (let r = 0; r < elementsOf(ids); r++) {
+    for (let from = a.start.data[ids.data[r]]; from < a.start.data[ids.data[r] + 1]; from++, e++) {
+      out.index.data[e] = a.index.data[from];
+      out.value.data[e] = a.value.data[from];
+    }
+    out.start.data[r + 1] = e;
   }
 }
 

@@ -4,7 +4,7 @@
  *
  * Defaults of this command beyond those of the configurations: the shape `quickstart`, 60 % of every dense projection
  * input set to zero, and a small L1 term that keeps the gates of the feed-forward closed. `--sparsity 0` drops both
- * and gives the dense twin: the same shape, data and seed.
+ * and gives the dense twin: the same shape, data and seed. `--experts 0` drops all that a recipe says of a mixture.
  */
 
 import { type ModelConfig, type ModelConfigInput, POINTS, resolveConfig, type Sparsity } from '../../model/config.ts';
@@ -58,6 +58,9 @@ function mergedModel(options: TrainCommandOptions, recipe: Recipe): ModelConfigI
   if (given.dim !== undefined) delete shape.hiddenDim;
   if (given.dim !== undefined || given.nHeads !== undefined) delete shape.headDim;
   if (given.nHeads !== undefined) delete shape.nKvHeads;
+  if (given.nExperts === 0) {
+    for (const field of ['nExpertsPerToken', 'routerLoadBalance', 'routerZLoss'] as const) delete shape[field];
+  }
   return { ...shape, ...given } as ModelConfigInput;
 }
 

@@ -43,6 +43,10 @@ export interface TrainCommandOptions extends CommonOptions {
   gradient?: ModelConfig['gradient'];
   rescale?: ModelConfig['rescale'];
   hiddenL1?: number;
+  experts?: number;
+  expertsPerToken?: number;
+  routerLoadBalance?: number;
+  routerZLoss?: number;
 
   steps?: number;
   tokens?: number;
@@ -117,6 +121,10 @@ function addModelOptions(command: Command): void {
     .addOption(choice('--gradient <name>', 'gradient through the selection', GRADIENTS))
     .addOption(choice('--rescale <name>', 're-scale what is kept by its norm', RESCALES));
   real(command, '--hidden-l1 <x>', 'coefficient of the L1 term on hidden activations');
+  whole(command, '--experts <n>', 'experts, each a feed-forward of its own; 0 for one feed-forward', 0);
+  count('--experts-per-token <n>', 'experts that each token goes through');
+  real(command, '--router-load-balance <x>', 'coefficient of the load-balance loss, such as 0.01');
+  real(command, '--router-z-loss <x>', "coefficient of the router's z-loss, such as 0.001");
 }
 
 function addOptimizerOptions(command: Command): void {
@@ -202,6 +210,10 @@ export function modelFieldsOf(options: TrainCommandOptions): Partial<ModelConfig
     gradient: options.gradient,
     rescale: options.rescale,
     hiddenL1: options.hiddenL1,
+    nExperts: options.experts,
+    nExpertsPerToken: options.expertsPerToken,
+    routerLoadBalance: options.routerLoadBalance,
+    routerZLoss: options.routerZLoss,
   });
 }
 

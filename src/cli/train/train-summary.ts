@@ -43,9 +43,11 @@ export function printStart(
   const { model, config, tokensPerStep } = run.trainer;
   const { dim, nLayers, seqLen, activation } = model.config;
   const shares = POINTS.map((point) => `${point} ${formatPercent(sparsityAt(model.config, point, 0), 0)}`);
+  const { nExperts, nExpertsPerToken } = model.config;
   const parameters = formatCount(countParameters(model.config));
+  const experts = nExperts > 0 ? `, ${nExpertsPerToken} of ${nExperts} experts a token` : '';
   output.line(
-    `model    ${parameters} parameters, dim ${dim}, ${nLayers} layers, ${activation}; top-K zeros: ${shares.join(', ')}`,
+    `model    ${parameters} parameters, dim ${dim}, ${nLayers} layers, ${activation}${experts}; top-K zeros: ${shares.join(', ')}`,
   );
   const epochs = (config.steps * tokensPerStep) / data.trainTokens;
   output.line(
