@@ -12,7 +12,7 @@
 
 import type { KvItems, KvSlots } from './tensor/kv-slots.ts';
 import type { QuantizedRows } from './tensor/quantized-rows.ts';
-import type { SparseRows } from './tensor/sparse-rows.ts';
+import type { BlockRows, SparseRows } from './tensor/sparse-rows.ts';
 import type { DataOf, DType, FloatTensor, IntTensor, Tensor } from './tensor/tensor.ts';
 import type { WeightMatrix } from './tensor/weight-matrix.ts';
 
@@ -82,7 +82,10 @@ export interface Kernels {
   // ---- products -----------------------------------------------------------------------------------------------------
   /** out [m, n] = a [m, k] b [k, n]; dense. */
   matmul(a: FloatTensor, b: FloatTensor, out: FloatTensor, options?: MatmulOptions): void;
-  /** out [m, n] = a [m, k] b [k, n] (or b stored [n, k]); only the non-zeros of a are multiplied. */
+  /**
+   * out [m, n] = a [m, k] b [k, n] (or b stored [n, k]); only the non-zeros of a are multiplied. A list that comes out even in blocks gives the
+   * same bits as without them, faster.
+   */
   sparseMatmul(a: SparseRows, b: FloatTensor, out: FloatTensor, options?: Omit<MatmulOptions, 'transposeA'>): void;
   /**
    * The elements of a [m, k] b^T (b stored [n, k]) at the positions of `at` [m, n], in its order: out [nonZeros(at)]. The
@@ -119,10 +122,10 @@ export interface Kernels {
    */
   selectTopK(x: FloatTensor, kept: number, out: SparseRows): void;
   /**
-   * The `kept` largest |x| of each block of `blockSize` (2 .. 256, divides D) consecutive features of x [N, D], by the rules of selectTopK.
-   * `out.index` and `out.value` hold N * D / blockSize * kept; out.start is written too. Source: Q-Sparse, Block Q-Sparse (N:M).
+   * The `out.blocks.kept` largest |x| of each block of `out.blocks.size` (2 .. 256, divides D) consecutive features of x [N, D], by the rules of
+   * selectTopK. Index, value and place of out hold N * D / size * kept; out.start is written too. Source: Q-Sparse, Block Q-Sparse (N:M).
    */
-  selectBlockTopK(x: FloatTensor, kept: number, blockSize: number, out: SparseRows): void;
+  selectBlockTopK(x: FloatTensor, out: BlockRows): void;
   /**
    * start [N + 1] = running count of the values of x [N, D] that are not 0 (NaN is not 0; -0 is), or with a threshold above 0, rounded to
    * f32, of those with |x| not below it.

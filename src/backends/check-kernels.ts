@@ -223,16 +223,19 @@ function checkRows(inner: Kernels) {
       expectRoom(op, 'out', out, type, rows, cols, rows * kept);
       inner.selectTopK(x, kept, out);
     },
-    selectBlockTopK(x, kept, blockSize, out) {
+    selectBlockTopK(x, out) {
       const op = 'selectBlockTopK';
       const type = floatTypeOf(op, 'x', x);
       const [rows, cols] = [rowsOf(x), columnsOf(x)];
       expectMatrix(op, 'x', x, type, rows, cols);
-      const fits = Number.isInteger(blockSize) && blockSize >= 2 && blockSize <= 256 && cols % blockSize === 0;
-      if (!fits) mismatch(op, 'blockSize', `2 .. 256 that divides ${cols}`, blockSize);
-      if (!(Number.isInteger(kept) && kept >= 1 && kept <= blockSize)) mismatch(op, 'kept', `1 .. ${blockSize}`, kept);
-      expectRoom(op, 'out', out, type, rows, cols, rows * (cols / blockSize) * kept);
-      inner.selectBlockTopK(x, kept, blockSize, out);
+      const { size, kept, place } = out.blocks;
+      const fits = Number.isInteger(size) && size >= 2 && size <= 256 && cols % size === 0;
+      if (!fits) mismatch(op, 'size of a block', `2 .. 256 that divides ${cols}`, size);
+      if (!(Number.isInteger(kept) && kept >= 1 && kept <= size)) mismatch(op, 'kept', `1 .. ${size}`, kept);
+      const count = rows * (cols / size) * kept;
+      expectRoom(op, 'out', out, type, rows, cols, count);
+      expectCapacity(op, 'places', place, 'u8', count);
+      inner.selectBlockTopK(x, out);
     },
     countNonZeros(x, start, threshold) {
       const op = 'countNonZeros';

@@ -6,7 +6,7 @@ import type { SelectionRule } from '../ops/sparsify.ts';
 import { UsageError } from '../util/errors.ts';
 import { featuresAt, keptCount, type ModelConfig, type Point, sparsityAt, thresholdAt } from './config.ts';
 
-const ALL = { keeps: 'all' } as const;
+export const ALL = { keeps: 'all' } as const;
 const POSITIVE = { keeps: 'positive' } as const;
 
 /**

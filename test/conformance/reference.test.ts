@@ -528,14 +528,12 @@ describe('golden unit cases', () => {
   it.skipIf(!there)(there ? 'selections in blocks' : 'blocks: golden/qsparse_layer/unit_cases.json is missing', () => {
     const { block: unit } = JSON.parse(readFileSync(golden, 'utf8')) as { block: GoldenSelection & { block: number } };
     const { x, block, kept, keptIndices } = unit;
-    const out = sparse(
-      1,
-      x.length,
-      [0, 0],
-      keptIndices.map(() => -1),
-      keptIndices.map(() => -1),
-    );
-    kernels.selectBlockTopK(f64([1, x.length], x), kept, block, out);
+    const count = keptIndices.length;
+    const place = { dtype: 'u8', shape: [count], data: new Uint8Array(count), address: 0 } as const;
+    const list = sparse(1, x.length, [0, 0], new Array(count).fill(-1), new Array(count).fill(-1));
+    const out = { ...list, blocks: { size: block, kept, place } };
+    kernels.selectBlockTopK(f64([1, x.length], x), out);
+    expect([...place.data]).toEqual(keptIndices.map((index) => index % block));
     expect([...out.index.data]).toEqual(keptIndices);
     expect([...out.value.data]).toEqual(keptIndices.map((index) => x[index]));
   });

@@ -101,10 +101,10 @@ const MUTANTS: Record<string, Mutant> = {
     },
   },
   'a block that takes one from its neighbour': {
-    selectBlockTopK(x, kept, blockSize, out) {
-      const double = 2 * blockSize;
-      const pairs = x.shape[1] % double === 0 && double <= 256;
-      kernels.selectBlockTopK(x, pairs ? 2 * kept : kept, pairs ? double : blockSize, out);
+    selectBlockTopK(x, out) {
+      const { size, kept, place } = out.blocks;
+      const pairs = x.shape[1] % (2 * size) === 0 && size <= 128;
+      kernels.selectBlockTopK(x, pairs ? { ...out, blocks: { size: 2 * size, kept: 2 * kept, place } } : out);
     },
   },
   'what equals the threshold dropped': {
