@@ -5,6 +5,7 @@ import type { Backend } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import {
   type Checkpoint,
+  checkDerivedTarget,
   findCheckpoint,
   readCheckpoint,
   writeDerivedCheckpoint,
@@ -12,6 +13,7 @@ import {
 import { holdsPackedModel } from '../formats/packed-directory.ts';
 import { configOf } from '../model/checkpoint-parameters.ts';
 import { type ModelConfig, POINTS, type Point, resolveConfig } from '../model/config.ts';
+import { loadParameters } from '../model/load-model.ts';
 import { ThresholdCalibration, withoutSparsifier } from '../model/threshold-calibration.ts';
 import { Transformer } from '../model/transformer.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -66,6 +68,7 @@ async function calibrate(path: string, options: CalibrateOptions): Promise<void>
   const output = new Output(options);
   const text = textOrSample(options.text);
   const shares = sharesOf(options.sparsity);
+  checkDerivedTarget(options.out);
   const directory = findCheckpoint(path, 'best');
   if (holdsPackedModel(directory)) {
     const advice = 'Name the run or checkpoint that it was made of';
@@ -112,8 +115,10 @@ async function measured(
   output: Output,
   signal: AbortSignal,
 ): Promise<Record<Point, number[]>> {
+  const loaded = loadParameters(checkpoint.path, backend);
   const model = Transformer.create(withoutSparsifier(config), backend, { seed: 0 });
-  for (const { name, value } of model.parameters) value.data.set(checkpoint.model.tensor(name).data as Float32Array);
+  for (const { name, value } of model.parameters) value.data.set(loaded.parameters.get(name)!.data);
+  loaded.dispose();
   const calibration = new ThresholdCalibration(config);
   const progress = output.progress();
   try {

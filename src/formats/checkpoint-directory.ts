@@ -133,14 +133,19 @@ export function readCheckpoint(path: string): Checkpoint {
   return { path, step, config, state, tokenizer, model, optimizer, close };
 }
 
+/** Throws FormatError where `path` holds anything: to be asked before something takes its time. */
+export function checkDerivedTarget(path: string): void {
+  if (!existsSync(path)) return;
+  if (statSync(path).isDirectory() && readdirSync(path).length === 0) return;
+  fail(path, 'holds something already; nothing was written. Choose another directory.');
+}
+
 /**
  * Writes a checkpoint that has the weights and the tokenizer of another one and its own configuration, without the optimiser's state. Throws
  * FormatError where `path` holds anything.
  */
 export async function writeDerivedCheckpoint(path: string, from: Checkpoint, config: object): Promise<void> {
-  if (existsSync(path) && readdirSync(path).length > 0) {
-    fail(path, 'holds something already; nothing was written. Choose another directory.');
-  }
+  checkDerivedTarget(path);
   const fill = async (directory: string): Promise<void> => {
     writeConfigFile(directory, config);
     for (const name of [TOKENIZER_FILE, MODEL_FILE]) await copyFile(join(from.path, name), join(directory, name));
