@@ -202,13 +202,23 @@ export interface Kernels {
   attentionCached(qkv: Tensor<'f32'>, items: KvItems, kv: KvSlots, window: number, out: Tensor<'f32'>): void;
 
   // ---- feed-forward -------------------------------------------------------------------------------------------------
-  /** out [N, H] = act(gateUp[:, :H]) * gateUp[:, H:]; gateUp [N, 2 H]. Closed ReLU gates give exactly +0. */
-  glu(gateUp: FloatTensor, activation: Activation, out: FloatTensor): void;
+  /**
+   * out [N, H] = act(gateUp[:, :H]) * gateUp[:, H:]; gateUp [N, 2 H]. Closed ReLU gates give exactly +0, and with a threshold (rounded to f32) so
+   * do those with |act| below it. Source of that: CATS (arXiv 2404.08763).
+   */
+  glu(gateUp: FloatTensor, activation: Activation, out: FloatTensor, threshold?: number): void;
   /**
    * dGateUp [N, 2 H] of glu. `l1` is added to the gradient of the hidden activations as l1 * sign(hidden) (the derivative
-   * of l1 * sum |hidden|; 0 at 0). Closed ReLU gates give exactly 0 in both halves.
+   * of l1 * sum |hidden|; 0 at 0). Closed ReLU gates, and those below the threshold, give exactly 0 in both halves.
    */
-  gluBackward(gateUp: FloatTensor, dOut: FloatTensor, activation: Activation, l1: number, dGateUp: FloatTensor): void;
+  gluBackward(
+    gateUp: FloatTensor,
+    dOut: FloatTensor,
+    activation: Activation,
+    l1: number,
+    dGateUp: FloatTensor,
+    threshold?: number,
+  ): void;
   /**
    * start [N + 1] = running count of the open ReLU gates, which are the first `hiddenDim` columns of `gates`, [N, H] or [N, 2 H]: gates that
    * are not <= 0, NaN included.

@@ -413,20 +413,22 @@ function checkAttention(inner: Kernels) {
 
 function checkFeedForward(inner: Kernels) {
   return {
-    glu(gateUp, activation, out) {
+    glu(gateUp, activation, out, threshold) {
       const op = 'glu';
+      expectThreshold(op, threshold);
       const type = floatTypeOf(op, 'out', out);
       expectMatrix(op, 'out', out, type, rowsOf(out), columnsOf(out));
       expectMatrix(op, 'gateUp', gateUp, type, rowsOf(out), 2 * columnsOf(out));
-      inner.glu(gateUp, activation, out);
+      inner.glu(gateUp, activation, out, threshold);
     },
-    gluBackward(gateUp, dOut, activation, l1, dGateUp) {
+    gluBackward(gateUp, dOut, activation, l1, dGateUp, threshold) {
       const op = 'gluBackward';
+      expectThreshold(op, threshold);
       const type = floatTypeOf(op, 'dOut', dOut);
       expectMatrix(op, 'dOut', dOut, type, rowsOf(dOut), columnsOf(dOut));
       expectMatrix(op, 'gateUp', gateUp, type, rowsOf(dOut), 2 * columnsOf(dOut));
       expectMatrix(op, 'dGateUp', dGateUp, type, rowsOf(dOut), 2 * columnsOf(dOut));
-      inner.gluBackward(gateUp, dOut, activation, l1, dGateUp);
+      inner.gluBackward(gateUp, dOut, activation, l1, dGateUp, threshold);
     },
     countOpenGates(gates, hiddenDim, start) {
       const op = 'countOpenGates';

@@ -12,7 +12,7 @@ import {
 } from '../formats/checkpoint-directory.ts';
 import { holdsPackedModel } from '../formats/packed-directory.ts';
 import { configOf } from '../model/checkpoint-parameters.ts';
-import { type ModelConfig, POINTS, type Point, resolveConfig } from '../model/config.ts';
+import { type ModelConfig, POINTS, resolveConfig, THRESHOLD_PLACES, type ThresholdPlace } from '../model/config.ts';
 import { loadParameters } from '../model/load-model.ts';
 import { ThresholdCalibration, withoutSparsifier } from '../model/threshold-calibration.ts';
 import { Transformer } from '../model/transformer.ts';
@@ -23,12 +23,12 @@ import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './sh
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
-import { parseSparsity } from './shared/sparsity-option.ts';
+import { parseShares } from './shared/sparsity-option.ts';
 import type { Column } from './shared/table.ts';
 
 interface CalibrateOptions extends CommonOptions {
   text?: string;
-  sparsity: number | Partial<Record<Point, number>>;
+  sparsity: number | Partial<Record<ThresholdPlace, number>>;
   maxTokens: number;
   out: string;
 }
@@ -36,15 +36,17 @@ interface CalibrateOptions extends CommonOptions {
 const HELP = `
 MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint. Its inputs are measured with nothing dropped; OUT
 becomes a checkpoint with the same weights, sparsifier threshold and the thresholds in config.json. Nothing is overwritten.
+One share is that of the inputs of all projections (TEAL); gate is the activation of the gate in front of up (CATS).
 Thresholds are fixed: other text may have more zeros or fewer, which qsparse inspect counts.
 
 Examples:
   $ qsparse calibrate runs/dense --text chapter.txt --sparsity 0.4 --out dense-teal40
-  $ qsparse calibrate runs/dense --text chapter.txt --sparsity qkv=0.4,o=0.4,gateUp=0.4,down=0.6 --out dense-teal`;
+  $ qsparse calibrate runs/dense --text chapter.txt --sparsity qkv=0.4,o=0.4,gateUp=0.4,down=0.6 --out dense-teal
+  $ qsparse calibrate runs/dense --text chapter.txt --sparsity gate=0.5 --out dense-cats50`;
 
 const COLUMNS: readonly Column[] = [
   { key: 'layer' },
-  ...POINTS.map((point) => ({ key: point, format: (value: number) => formatNumber(value) })),
+  ...THRESHOLD_PLACES.map((place) => ({ key: place, format: (value: number) => formatNumber(value) })),
 ];
 
 export function register(program: Command): void {
@@ -55,7 +57,7 @@ export function register(program: Command): void {
     .requiredOption(
       '--sparsity <shares>',
       'wanted share of zeros: 0.4, or qkv=0.4,down=0.6',
-      parseSparsity('--sparsity'),
+      parseShares('--sparsity', THRESHOLD_PLACES),
     )
     .requiredOption('--out <dir>', 'checkpoint directory to write')
     .option('--text <file>', 'text to measure on (default: a page of English prose)')
@@ -87,7 +89,9 @@ async function calibrate(path: string, options: CalibrateOptions): Promise<void>
       backend.dispose(),
     );
     const none = { qkv: 0, o: 0, gateUp: 0, down: 0 };
-    const calibrated = resolveConfig({ ...config, sparsifier: 'threshold', sparsity: none, thresholds });
+    // The one gradient that a threshold on gates has; nothing is trained here.
+    const gradient = shares.gate ? 'masked' : config.gradient;
+    const calibrated = resolveConfig({ ...config, sparsifier: 'threshold', sparsity: none, thresholds, gradient });
     await writeDerivedCheckpoint(options.out, checkpoint, calibrated);
     reportTo(output, options.out, directory, ids.length, thresholds);
   } catch (error) {
@@ -100,21 +104,21 @@ async function calibrate(path: string, options: CalibrateOptions): Promise<void>
   }
 }
 
-/** One number: all four points alike. */
-function sharesOf(sparsity: CalibrateOptions['sparsity']): Partial<Record<Point, number>> {
+/** One number: all four points alike (TEAL); the gate where it is named (CATS). */
+function sharesOf(sparsity: CalibrateOptions['sparsity']): Partial<Record<ThresholdPlace, number>> {
   if (typeof sparsity !== 'number') return sparsity;
-  return Object.fromEntries(POINTS.map((point) => [point, sparsity])) as Record<Point, number>;
+  return Object.fromEntries(POINTS.map((point) => [point, sparsity])) as Record<ThresholdPlace, number>;
 }
 
 async function measured(
   checkpoint: Checkpoint,
   config: ModelConfig,
   ids: readonly number[],
-  shares: Partial<Record<Point, number>>,
+  shares: Partial<Record<ThresholdPlace, number>>,
   backend: Backend,
   output: Output,
   signal: AbortSignal,
-): Promise<Record<Point, number[]>> {
+): Promise<Record<ThresholdPlace, number[]>> {
   const loaded = loadParameters(checkpoint.path, backend);
   const model = Transformer.create(withoutSparsifier(config), backend, { seed: 0 });
   for (const { name, value } of model.parameters) value.data.set(loaded.parameters.get(name)!.data);
@@ -138,7 +142,7 @@ function runOver(model: Transformer, window: readonly number[], statistics: Thre
   const shape = { batch: 1, seqLen: window.length };
   const ids = model.pool.take('i32', [window.length]);
   ids.data.set(window);
-  model.pool.release(model.logits(ids, shape, { statistics, skips: { forward: false } }));
+  model.pool.release(model.logits(ids, shape, { statistics }));
   model.pool.release(ids);
 }
 
@@ -147,10 +151,10 @@ function reportTo(
   out: string,
   model: string,
   tokens: number,
-  thresholds: Record<Point, number[]>,
+  thresholds: Record<ThresholdPlace, number[]>,
 ): void {
   const layers = thresholds.qkv.map((_, layer) => {
-    const row = Object.fromEntries(POINTS.map((point) => [point, thresholds[point][layer]])) as Record<Point, number>;
+    const row = Object.fromEntries(THRESHOLD_PLACES.map((place) => [place, thresholds[place][layer]]));
     return { layer, ...row };
   });
   output.line(`${out}: ${model} with thresholds, measured on ${formatInteger(tokens)} tokens\n`);

@@ -101,6 +101,17 @@ const VARIANTS: Record<string, Partial<ModelConfigInput>> = {
     sparsifier: 'threshold',
     thresholds: { qkv: 0.6, o: 0.2, gateUp: [0, 0.7], down: 0.1 },
   },
+  'thresholds at the gates of SwiGLU': {
+    activation: 'silu',
+    sparsifier: 'threshold',
+    thresholds: { gate: [0.1, 0.3] },
+    gradient: 'masked',
+  },
+  'thresholds at ReLU^2 gates and at all points': {
+    sparsifier: 'threshold',
+    thresholds: { qkv: 0.5, o: 0.1, gateUp: 0.5, down: 0.1, gate: 0.2 },
+    gradient: 'masked',
+  },
   'by layer': { sparsity: { qkv: [0, 0.5], o: [0.5, 0], gateUp: [0.8, 0.1], down: [0, 0.6] } },
 };
 
@@ -109,7 +120,9 @@ describe('Engine', () => {
     it(`is the model that trains: ${name}`, () => {
       const model = modelOf(input);
       const layouts = [single(engineOf(model))];
-      if (input.activation !== 'silu') layouts.push(single(engineWith(model, { type: 'f32', layout: 'channels' })));
+      const byChannel = () => single(engineWith(model, { type: 'f32', layout: 'channels' }));
+      if (input.thresholds?.gate !== undefined) expect(byChannel).toThrow(UsageError);
+      else if (input.activation !== 'silu') layouts.push(byChannel());
       const ids = idsOf(SHAPE.seqLen as number);
       const expected = expectedRows(model, ids);
       for (const sequence of layouts) {

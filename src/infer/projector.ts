@@ -8,7 +8,7 @@
  */
 
 import type { Kernels } from '../backend.ts';
-import type { ModelConfig, Point } from '../model/config.ts';
+import { hasGateThresholds, type ModelConfig, type Point } from '../model/config.ts';
 import { mostKept } from '../model/selection-rule.ts';
 import type { SelectionRule } from '../ops/sparsify.ts';
 import { density, nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
@@ -32,7 +32,7 @@ export class Projector {
   constructor(config: ModelConfig, kernels: Kernels, statistics: ZeroCounts, skipNaturalZeros: boolean) {
     this.#kernels = kernels;
     this.#statistics = statistics;
-    this.#gated = config.activation !== 'silu';
+    this.#gated = config.activation !== 'silu' || hasGateThresholds(config);
     this.#rescaled = config.rescale === 'l2';
     this.#skipNaturalZeros = skipNaturalZeros;
   }

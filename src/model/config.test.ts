@@ -51,7 +51,7 @@ describe('resolveConfig', () => {
     [{ sparsity: 'most' }, /sparsity must be a number or an object with qkv, o, gateUp, down, got "most"/],
     [{ sparsity: { o: null, qkv: [0.5, '0.5'] } }, /sparsity\.qkv must be in \[0, 1\), got "0\.5"/],
     [{ sparsity: { o: [0.5] } }, /sparsity\.o must have one value per layer: expected 2, got 1/],
-    [{ sparsity: { out: 0.5 } }, /sparsity\.out is no point: expected one of qkv, o, gateUp, down/],
+    [{ sparsity: { out: 0.5 } }, /sparsity\.out is no place for it: expected one of qkv, o, gateUp, down\./],
     [{ sparsifier: 'topK' }, /sparsifier must be topk, block, .* or none, got "topK"\. Did you mean "topk"/],
     [{ blockSize: 1 }, /blockSize must be a whole number from 2 to 256, got 1/],
     [{ sparsifier: 'block', sparsity: 0.5, blockSize: 24 }, /blockSize must divide .* got 24 for 64 at qkv, 64 at o/],
@@ -64,6 +64,8 @@ describe('resolveConfig', () => {
     [{ sparsifier: 'threshold', thresholds: { o: -1 } }, /thresholds\.o must be 0 or more, got -1/],
     [{ sparsifier: 'threshold', thresholds: { o: '1' } }, /thresholds\.o must be 0 or more, got "1"/],
     [{ sparsifier: 'threshold', thresholds: [1] }, /thresholds must be an object with qkv, .* got a list/],
+    [{ sparsifier: 'threshold', thresholds: { gate: 0.5 } }, /gradient must be masked with thresholds\.gate/],
+    [{ sparsifier: 'threshold', thresholds: { gates: 0.5 } }, /thresholds\.gates is no place .* Did you mean "gate"/],
     [{ thresholds: { qkv: 0.5 } }, /thresholds\.qkv must be 0 with sparsifier topk/],
     [{ nKVheads: 2 }, /unknown field "nKVheads"\. Did you mean "nKvHeads"/],
   ])('refuses %j', (fields, message) => {

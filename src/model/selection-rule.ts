@@ -45,6 +45,11 @@ export function selectionRule(
   }
 }
 
+/** What |act(gate)| must reach in a layer for its channel to stay; 0: anything. `scale` as above. */
+export function gateThreshold(config: ModelConfig, layer: number, scale = 1): number {
+  return config.sparsifier === 'threshold' ? scale * thresholdAt(config, 'gate', layer) : 0;
+}
+
 /** The most features that stay of `features`: all where no rule counts them. */
 export function mostKept(rule: SelectionRule, features: number): number {
   if (rule.keeps === 'largest') return rule.kept;

@@ -56,6 +56,9 @@ export class StepStatistics {
     if (point === 'down') markOpen(selected, this.#open[layer]);
   }
 
+  /** For those who want them: gate | up [N, 2 H], which are computed whole then. */
+  observeGates?(layer: number, gateUp: FloatTensor): void;
+
   /** Share of zeros by point and layer. */
   sparsity(): Record<Point, number[]> {
     return this.#table(({ zeros, elements }) => zeros / Math.max(elements, 1));

@@ -66,7 +66,7 @@ describe('ThresholdCalibration', () => {
 
   it('has zeros of ReLU gates before down, which may be enough', () => {
     const thresholds = calibration.thresholds({ down: 0.3 });
-    expect(thresholds).toEqual({ qkv: [0, 0], o: [0, 0], gateUp: [0, 0], down: [0, 0] });
+    expect(thresholds).toEqual({ qkv: [0, 0], o: [0, 0], gateUp: [0, 0], down: [0, 0], gate: [0, 0] });
   });
 
   it('gives a model with that share of zeros, exactly where nothing is dropped before', () => {
@@ -79,6 +79,24 @@ describe('ThresholdCalibration', () => {
     expect(Math.abs(qkv[0] - 0.5)).toBeLessThan(0.01);
     for (const share of [qkv[1], ...o, ...gateUp]) expect(Math.abs(share - 0.5)).toBeLessThan(0.15);
     for (const share of down) expect(share).toBeGreaterThan(0.55);
+  });
+
+  it('finds the same of the activations of gates', () => {
+    const silu = resolveConfig({ ...config, activation: 'silu' });
+    const model = modelOf(withoutSparsifier(silu));
+    const gates: number[] = [];
+    const [own, plain] = [new ThresholdCalibration(silu), new StepStatistics(silu)];
+    plain.observeGates = (layer, gateUp) => {
+      for (let i = 0; layer === 1 && i < gateUp.data.length; i++) {
+        if (i % 128 < 64) gates.push(Math.abs(gateUp.data[i] / (1 + Math.exp(-gateUp.data[i]))));
+      }
+    };
+    for (const statistics of [own, plain]) model.loss(ids, ids, shape, { statistics });
+    const sorted = gates.toSorted((a, b) => a - b);
+    expect(sorted.length).toBe(40 * 64);
+    const { gate, qkv } = own.thresholds({ gate: 0.6 });
+    expect(qkv).toEqual([0, 0]);
+    expect(Math.abs(gate[1] / sorted[0.6 * 40 * 64 - 1] - 1)).toBeLessThan(0.004);
   });
 
   it('adds texts up', () => {
@@ -94,7 +112,7 @@ describe('ThresholdCalibration', () => {
     const statistics = new ThresholdCalibration(config);
     broken.loss(ids, ids, shape, { statistics });
     expect(() => statistics.thresholds({ qkv: 0.5, gateUp: 0.5 })).toThrow(
-      'the input of gateUp of layer 1 is not finite',
+      'what is measured at gateUp of layer 1 is not finite',
     );
     expect(statistics.thresholds({ qkv: 0.5 }).qkv).toEqual(calibration.thresholds({ qkv: 0.5 }).qkv);
   });

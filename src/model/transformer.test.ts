@@ -80,6 +80,14 @@ describe('gradients against finite differences (f64)', () => {
         gradient: 'masked',
       },
     ],
+    [
+      'thresholds at the gates, SwiGLU',
+      { activation: 'silu', sparsifier: 'threshold', thresholds: { gate: [0.2, 0.4] }, gradient: 'masked' },
+    ],
+    [
+      'thresholds at gates and inputs, ReLU^2, L1',
+      { sparsifier: 'threshold', thresholds: { gate: 0.2, qkv: 0.3 }, gradient: 'masked', hiddenL1: 0.3 },
+    ],
     ['ReLU before every projection, L1', { sparsifier: 'relu', hiddenL1: 0.3 }],
     ['ReLU before every projection, re-scaled', { sparsifier: 'relu', activation: 'relu', rescale: 'l2' }],
     ['dReLU, L1, tied', { sparsifier: 'drelu', hiddenL1: 0.3, tiedEmbeddings: true }],
@@ -174,6 +182,7 @@ describe('Transformer', () => {
   it.each<Partial<ModelConfigInput>>([
     { sparsifier: 'block', blockSize: 4, sparsity: 0.5 },
     { sparsifier: 'threshold', thresholds: { qkv: 0.5, o: 0.2, gateUp: 0.5, down: 0.1 } },
+    { sparsifier: 'threshold', thresholds: { gate: 0.2 }, gradient: 'masked', activation: 'silu' },
     { sparsifier: 'relu', hiddenL1: 0.1 },
     { sparsifier: 'drelu', hiddenL1: 0.1 },
     { sparsifier: 'none' },
@@ -217,6 +226,14 @@ describe('Transformer', () => {
     for (const [layer, share] of drelu.down.entries()) expect(share).toBeGreaterThan(natural.down[layer] + 0.1);
     const relu = zerosOf({ sparsifier: 'relu' });
     for (const share of [relu.qkv, relu.o, relu.gateUp].flat()) expect(share > 0.2 && share < 0.8).toBe(true);
+    const gates = { sparsifier: 'threshold', thresholds: { gate: 0.3 }, gradient: 'masked' } as const;
+    const cats = zerosOf({ ...gates, activation: 'silu' });
+    expect([cats.qkv, cats.o, cats.gateUp]).toEqual([
+      [0, 0],
+      [0, 0],
+      [0, 0],
+    ]);
+    for (const share of cats.down) expect(share > 0.1 && share < 0.9).toBe(true);
     expect(zerosOf({ sparsifier: 'none' })).toEqual(natural);
   });
 

@@ -29,7 +29,7 @@ import type { ModelConfig, Point } from './config.ts';
 import { initParameters } from './init.ts';
 import { createParameters, type ModelParameters, type Parameter } from './parameters.ts';
 import { ropeTables } from './rope-tables.ts';
-import { selectionRule } from './selection-rule.ts';
+import { gateThreshold, selectionRule } from './selection-rule.ts';
 import type { StepStatistics } from './statistics.ts';
 
 /** ids and targets are [batch * seqLen], one sequence after the other. */
@@ -172,6 +172,7 @@ export class Transformer {
     for (const [index, layer] of this.#weights.layers.entries()) {
       tape.enter('layer', `layer ${index}`);
       const selection = (point: Point) => this.#selection(tape, pass, point, index);
+      const gates = this.#gates(tape, pass, index);
 
       x = tape.scope(x, (x) => {
         const normed = tape.apply(rmsNorm, { x, weight: layer.attentionNorm, eps });
@@ -189,7 +190,7 @@ export class Transformer {
         const atDown = selection('down');
         const form = wantedForm(atDown);
         const l1 = this.#l1Weight(pass) * pass.gradientScale;
-        const hidden = tape.apply(gatedHidden, { x: input, weight: layer.gateUp, activation, l1, form }); // [N, H]
+        const hidden = tape.apply(gatedHidden, { x: input, weight: layer.gateUp, activation, l1, form, ...gates }); // [N, H]
         tape.exit();
         if (config.hiddenL1 > 0 && !tape.recomputing) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
         const out = qSparseLinear(tape, hidden, layer.down, atDown);
@@ -207,12 +208,26 @@ export class Transformer {
     return {
       point,
       rule: selectionRule(config, point, layer, { scale: pass.sparsityScale }),
-      naturalZeros: point === 'down' && hasNaturalZeros(config.activation),
+      naturalZeros: point === 'down' && (hasNaturalZeros(config.activation) || this.#threshold(pass, layer) > 0),
       gradient: config.gradient,
       rescale: config.rescale,
       ...(statistics &&
         !tape.recomputing && { observe: (x, selected) => statistics.observe(tape, point, layer, x, selected) }),
     };
+  }
+
+  /** What the gates of a layer are held against, and who looks at them. */
+  #gates(tape: Tape, pass: Pass, layer: number) {
+    const { statistics } = pass;
+    const observeGates =
+      statistics?.observeGates && !tape.recomputing
+        ? (gateUp: FloatTensor) => statistics.observeGates!(layer, gateUp)
+        : undefined;
+    return { threshold: this.#threshold(pass, layer), observeGates };
+  }
+
+  #threshold({ sparsityScale }: Pass, layer: number): number {
+    return gateThreshold(this.config, layer, sparsityScale);
   }
 
   #crossEntropy(tape: Tape, hidden: Value, targets: IntTensor, gradientScale: number): number {

@@ -21,7 +21,7 @@ function weight(closed: number) {
 
 function run(closed: number, form: HiddenForm, l1 = 0) {
   const w = weight(closed);
-  const input = { weight: w, activation: 'relu2', l1, form } as const;
+  const input = { weight: w, activation: 'relu2', l1, form, threshold: 0 } as const;
   const result = runBackward(backend, x, dOut, (tape, x) => tape.apply(gatedHidden, { x, ...input }));
   return { ...result, w };
 }
@@ -77,7 +77,14 @@ describe('gatedHidden', () => {
         Array.from(dOut.data, (d) => d + 0.3),
       );
       const whole = runBackward(backend, x, withL1, (tape, x) => {
-        const dense = tape.apply(gatedHidden, { x, weight: w, activation: 'relu2', l1: 0, form: 'dense' });
+        const dense = tape.apply(gatedHidden, {
+          x,
+          weight: w,
+          activation: 'relu2',
+          l1: 0,
+          form: 'dense',
+          threshold: 0,
+        });
         return tape.apply(sparsify, { x: dense, rule: { keeps: 'positive' }, gradient: 'masked' });
       });
       expect(list.output.every((value) => value >= 0)).toBe(true);

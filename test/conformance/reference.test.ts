@@ -340,19 +340,29 @@ describe('feed-forward by hand', () => {
     expect([...out.data]).toEqual([6, 0, -2]);
     kernels.glu(gateUp, 'silu', out);
     expectClose(out, [6 / (1 + Math.exp(-2)), -5 / (1 + Math.E), -2 / (1 + Math.exp(-0.5))]);
+    // Activations 1.76, -0.27, 0.31; of ReLU^2 4, 0, 0.25.
+    kernels.glu(gateUp, 'silu', out, 0.3);
+    expectClose(out, [6 / (1 + Math.exp(-2)), 0, -2 / (1 + Math.exp(-0.5))]);
+    kernels.glu(gateUp, 'relu2', out, 0.25);
+    expect([...out.data]).toEqual([12, 0, -1]);
+    kernels.glu(gateUp, 'relu2', out, 0.3);
+    expect([...out.data]).toEqual([12, 0, 0]);
   });
 
   it('gluBackward is the derivative of glu plus l1 * sum |hidden|', () => {
-    for (const activation of ['relu2', 'relu', 'silu'] as const) {
+    for (const [activation, threshold] of [
+      ...(['relu2', 'relu', 'silu'] as const).map((activation) => [activation, 0] as const),
+      ...(['relu2', 'relu', 'silu'] as const).map((activation) => [activation, 0.3] as const),
+    ]) {
       const [out, dOut, dGateUp] = [f64([1, 3]), f64([1, 3], [0.5, -2, 1.5]), f64([1, 6])];
       const l1 = 0.25;
       // The L1 term is one more output, the sum of |hidden|, of gradient l1.
       const extended = f64([4]);
       const expected = finiteDifferences(gateUp, extended, f64([4], [...dOut.data, l1]), () => {
-        kernels.glu(gateUp, activation, out);
+        kernels.glu(gateUp, activation, out, threshold);
         extended.data.set([...out.data, out.data.reduce((sum, h) => sum + Math.abs(h), 0)]);
       });
-      kernels.gluBackward(gateUp, dOut, activation, l1, dGateUp);
+      kernels.gluBackward(gateUp, dOut, activation, l1, dGateUp, threshold);
       expectClose(dGateUp, expected, 7);
     }
   });

@@ -140,9 +140,12 @@ const MUTANTS: Record<string, Mutant> = {
       x.data[0] += 1;
     },
   },
+  'gradients of gates that a threshold closed': {
+    gluBackward: (gateUp, dOut, activation, l1, dGateUp) => kernels.gluBackward(gateUp, dOut, activation, l1, dGateUp),
+  },
   'a closed gate that gives -0': {
-    glu(gateUp, activation, out) {
-      kernels.glu(gateUp, activation, out);
+    glu(gateUp, activation, out, threshold) {
+      kernels.glu(gateUp, activation, out, threshold);
       out.data.forEach((x, i) => {
         if (x === 0) out.data[i] = -0;
       });

@@ -29,15 +29,16 @@ describe.skipIf(mainMissing !== null)(`calibrate${mainMissing ? ` (${mainMissing
   it('writes a checkpoint with thresholds, which inspect, convert and generate take', async () => {
     const out = join(directory, 'teal');
     const { code, stdout, stderr } = await calibrate(out, '--sparsity', '0.5');
-    expect(stderr).toBe('');
-    expect(code).toBe(0);
+    expect(code, stderr).toBe(0);
     expect(stdout).toContain(`${out}: ${run.directory}`);
     expect(readdirSync(out).sort()).toEqual(['config.json', 'model.safetensors', 'state.json', 'tokenizer.json']);
     const weights = (path: string) => readFileSync(join(path, 'model.safetensors'));
     expect(weights(out).equals(weights(join(run.directory, 'checkpoints/step-000007')))).toBe(true);
     const config = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')) as Record<string, never>;
     expect(config).toMatchObject({ sparsifier: 'threshold', sparsity: { qkv: 0, o: 0, gateUp: 0, down: 0 } });
-    for (const layers of Object.values<number[]>(config.thresholds)) {
+    const { gate, ...points } = config.thresholds as Record<string, number[]>;
+    expect(gate).toEqual([0, 0]);
+    for (const layers of Object.values(points)) {
       expect(layers.length).toBe(2);
       for (const threshold of layers) expect(threshold).toBeGreaterThan(0);
     }
@@ -76,6 +77,19 @@ describe.skipIf(mainMissing !== null)(`calibrate${mainMissing ? ` (${mainMissing
       [0, 0],
     ]);
     expect(Math.min(...thresholds.down)).toBeGreaterThan(0);
+  });
+
+  it('finds thresholds for gates, whose zeros are those before down', async () => {
+    const out = join(directory, 'cats');
+    expect((await calibrate(out, '--sparsity', 'gate=0.5')).code).toBe(0);
+    const inspected = await runCommand(['inspect', out, '--text', text, '--json', ...COMMON]);
+    const { layers } = JSON.parse(inspected.stdout) as { layers: { qkv: number; gateUp: number; down: number }[] };
+    for (const { qkv, gateUp, down } of layers) {
+      expect([qkv, gateUp]).toEqual([0, 0]);
+      expect(Math.abs(down - 0.5)).toBeLessThan(0.1);
+    }
+    const refused = await runCommand(['convert', out, `${out}-packed`, '--dtype', 'f32', '--layout', 'channels']);
+    expect(refused.stderr).toMatch(/thresholds\.gate closes others/);
   });
 
   it('overwrites nothing, and refuses what makes no sense', async () => {

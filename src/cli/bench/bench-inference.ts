@@ -223,7 +223,7 @@ function overrideOf(sparsity: number | null, { closedGates, trained }: BenchWeig
 function denseConfig(config: ModelConfig, dense: boolean): ModelConfig {
   if (!dense) return config;
   const none = Object.fromEntries(POINTS.map((point) => [point, 0])) as Record<Point, number>;
-  return { ...config, sparsifier: 'topk', sparsity: none, thresholds: none };
+  return { ...config, sparsifier: 'topk', sparsity: none, thresholds: { ...none, gate: 0 } };
 }
 
 /** Weights and cache that a token decoded alone reads. */

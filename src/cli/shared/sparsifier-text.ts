@@ -15,7 +15,7 @@ export function sparsifierText(config: ModelConfig): string {
     block: `in blocks of ${blockSize}: ${points(sparsity)}`,
     relu: 'ReLU before every projection',
     drelu: 'dReLU: relu(gate) relu(up) before down',
-    threshold: `thresholds: ${points(thresholds)}`,
+    threshold: `thresholds: ${points(thresholds)}${thresholds.gate === 0 ? '' : `, gate ${valueText(thresholds.gate)}`}`,
     none: `nothing selected, down ${natural}`,
   };
   return `${texts[sparsifier]}${rescale === 'l2' ? '; re-scaled' : ''}`;

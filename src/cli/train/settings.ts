@@ -7,7 +7,14 @@
  * and gives the dense twin: the same shape, data and seed.
  */
 
-import { type ModelConfig, type ModelConfigInput, POINTS, resolveConfig, type Sparsity } from '../../model/config.ts';
+import {
+  type ModelConfig,
+  type ModelConfigInput,
+  POINTS,
+  resolveConfig,
+  type Sparsity,
+  THRESHOLD_PLACES,
+} from '../../model/config.ts';
 import { preset } from '../../model/presets.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
@@ -103,12 +110,15 @@ function refuseOtherModel(saved: ModelConfig, wanted: Partial<ModelConfigInput>,
     if (field === 'sparsity' || field === 'thresholds') continue;
     if (model[field] !== saved[field]) refuse(path, field, saved[field], model[field]);
   }
-  for (const field of ['sparsity', 'thresholds'] as const) {
-    for (const point of POINTS) {
-      const [before, now] = [saved[field][point], model[field][point]].map((value) => JSON.stringify(value));
-      if (before !== now) refuse(path, `${field}.${point}`, before, now);
-    }
+  for (const point of POINTS) refuseOther(path, `sparsity.${point}`, saved.sparsity[point], model.sparsity[point]);
+  for (const place of THRESHOLD_PLACES) {
+    refuseOther(path, `thresholds.${place}`, saved.thresholds[place], model.thresholds[place]);
   }
+}
+
+function refuseOther(path: string, field: string, ...values: readonly [saved: unknown, wanted: unknown]): void {
+  const [before, now] = values.map((value) => JSON.stringify(value));
+  if (before !== now) refuse(path, field, before, now);
 }
 
 function refuse(path: string, field: string, expected: unknown, got: unknown): never {
