@@ -11,8 +11,11 @@
  * a time: their two rows of the tile are mixed in registers into pairs (bf16.h). Pairs begin anew in each tile, and tiles depend
  * on sizes only, so that a sum is the same whatever the parts. The text around the inner loop has a constant `as`.
  *
- * sparse_matmul: start, index, value, b, out, m, n, k, transposeB, accumulate, stride, bf16     stride: from one row of out to the
- * next, and, not transposed, of b
+ * Where a list comes out even in blocks of columns (block_top_k.c), tiles are whole blocks: a row has as many non-zeros in every one, so that it
+ * needs no cursor and no look at where its list ends, and a place is a byte. The sums are the same, bit by bit.
+ *
+ * sparse_matmul: start, index, value, b, out, m, n, k, transposeB, accumulate, stride, bf16, place, kept, blockSize
+ * stride: from one row of out to the next, and, not transposed, of b; place: 0 for any list
  */
 #include "bf16.h"
 #include "transpose_block.h"
@@ -223,6 +226,52 @@ INLINE void sm_rows(int as, const int32_t *start, const int32_t *index, const fl
   }
 }
 
+/* Places in blocks of `size` columns, `kept` in each; place is NULL for any list. */
+typedef struct {
+  const uint8_t *place;
+  int64_t kept, size;
+} sm_blocks;
+
+/* One row's non-zeros in the `count` blocks of a tile, added to out [SM_COLS]. */
+INLINE void sm_row_of_blocks(sm_blocks blocks, const float *value, int64_t count, const float *tile, float *out, int add) {
+  const uint8_t *place = blocks.place;
+  vf acc[SM_VECTORS];
+#pragma GCC unroll 16
+  for (int j = 0; j < SM_VECTORS; j++) acc[j] = add ? load(out + j * VL) : (vf){0};
+  for (int64_t block = 0; block < count; block++, tile += blocks.size * SM_COLS)
+    for (int64_t e = 0; e < blocks.kept; e++) {
+      const float *row = tile + (int64_t)*place++ * SM_COLS;
+      const vf v = splat(*value++);
+#pragma GCC unroll 16
+      for (int j = 0; j < SM_VECTORS; j++) acc[j] += v * *(const vf *)(row + j * VL);
+    }
+#pragma GCC unroll 16
+  for (int j = 0; j < SM_VECTORS; j++) store(out + j * VL, acc[j]);
+}
+
+/* All rows over one tile; the places and values of the next row lie `perRow` behind. */
+INLINE void sm_tile_of_blocks(sm_blocks blocks, const float *value, int64_t perRow, int64_t rows, int64_t count,
+                              const float *tile, float *out, int64_t ld, int add, int64_t cols) {
+  float padded[SM_COLS] __attribute__((aligned(64)));
+  for (int64_t c = 0; c < SM_COLS; c++) padded[c] = 0;
+  for (int64_t r = 0; r < rows; r++, out += ld, blocks.place += perRow, value += perRow) {
+    const int64_t next = SM_AHEAD * perRow;
+    __builtin_prefetch(blocks.place + next);
+    __builtin_prefetch(value + next);
+    __builtin_prefetch(value + next + 16);
+    __builtin_prefetch(value + next + 32);
+#pragma GCC unroll 16
+    for (int j = 0; j < SM_COLS; j += 16) __builtin_prefetch(out + SM_AHEAD * ld + j, 1);
+    if (cols == SM_COLS) {
+      sm_row_of_blocks(blocks, value, count, tile, out, add);
+    } else {
+      for (int64_t c = 0; c < cols; c++) padded[c] = out[c];
+      sm_row_of_blocks(blocks, value, count, tile, padded, add);
+      for (int64_t c = 0; c < cols; c++) out[c] = padded[c];
+    }
+  }
+}
+
 #define SM_ROW_COST 4 /* non-zeros: one way of a row's sums to memory and back */
 
 /* Rows of a tile for a density: 12 non-zeros of a row should fall into it at least, within L1 for the denser half. */
@@ -242,7 +291,26 @@ typedef struct {
   float *out;
   int64_t m, n, k, bRow, bCol, stride; /* bRow, bCol: between the elements of b */
   int accumulate;
+  sm_blocks blocks;
 } sm_product;
+
+/* sm_rows for lists in blocks. */
+INLINE void sm_rows_of_blocks(int as, sm_product p, int64_t r0, int64_t r1, int64_t n0, int64_t n1, int64_t tileRows,
+                              float *tile) {
+  const sm_blocks all = p.blocks;
+  const int64_t perRow = p.k / all.size * all.kept, tileBlocks = tileRows / all.size;
+  for (int64_t block = r0; block < r1; block += SM_ROW_BLOCK)
+    for (int64_t c = n0; c < n1; c += SM_COLS) {
+      const int64_t cols = MIN(SM_COLS, n1 - c);
+      for (int64_t k0 = 0; k0 < p.k; k0 += tileBlocks * all.size) {
+        const int64_t count = MIN(tileBlocks, (p.k - k0) / all.size), at = block * perRow + k0 / all.size * all.kept;
+        const void *b = (const char *)p.b + (k0 * p.bRow + c * p.bCol) * (as == AS_STORED ? 2 : 4);
+        sm_pack_as(as, b, p.bRow, p.bCol, count * all.size, cols, tile);
+        sm_tile_of_blocks((sm_blocks){all.place + at, all.kept, all.size}, p.value + at, perRow, MIN(SM_ROW_BLOCK, r1 - block),
+                          count, tile, p.out + block * p.stride + c, p.stride, p.accumulate || k0 > 0, cols);
+      }
+    }
+}
 
 /* The share of a part. */
 INLINE void sm_part(int as, sm_product p, work w) {
@@ -258,14 +326,21 @@ INLINE void sm_part(int as, sm_product p, work w) {
   } else {
     share(p.n, VL, w, &n0, &n1);
   }
-  if (r0 < r1 && n0 < n1)
+  if (r0 >= r1 || n0 >= n1) return;
+  if (as != AS_ROUNDED && p.blocks.place && p.blocks.size <= tileRows)
+    sm_rows_of_blocks(as, p, r0, r1, n0, n1, tileRows, w.scratch);
+  else
     sm_rows(as, p.start, p.index, p.value, p.b, p.bRow, p.bCol, p.out, p.stride, p.k, p.start[p.m], r0, r1, n0, n1, p.accumulate,
             tileRows, w.scratch);
 }
 
+/* Of the slots place, kept, blockSize. */
+INLINE sm_blocks sm_blocks_of(const double *args) { return (sm_blocks){(const uint8_t *)PI(0), INT(1), INT(2)}; }
+
 INLINE sm_product sm_product_of(const double *args) {
   const int64_t k = INT(7), stride = INT(10), transposed = INT(8);
-  return (sm_product){PI(0), PI(1), PF(2), PF(3), PF(4), INT(5), INT(6), k, transposed ? 1 : stride, transposed ? k : 1, stride, INT(9)};
+  return (sm_product){PI(0), PI(1), PF(2), PF(3), PF(4), INT(5), INT(6), k, transposed ? 1 : stride, transposed ? k : 1, stride, INT(9),
+                      sm_blocks_of(args + 12)};
 }
 
 /* One function for each precision: neither takes registers from the other. */

@@ -12,7 +12,7 @@
 
 import type { KvItems, KvSlots } from './tensor/kv-slots.ts';
 import type { QuantizedRows } from './tensor/quantized-rows.ts';
-import type { SparseRows } from './tensor/sparse-rows.ts';
+import type { BlockRows, SparseRows } from './tensor/sparse-rows.ts';
 import type { DataOf, DType, FloatTensor, IntTensor, Tensor } from './tensor/tensor.ts';
 import type { TernaryScale } from './tensor/ternary.ts';
 import type { WeightMatrix } from './tensor/weight-matrix.ts';
@@ -83,7 +83,10 @@ export interface Kernels {
   // ---- products -----------------------------------------------------------------------------------------------------
   /** out [m, n] = a [m, k] b [k, n]; dense. */
   matmul(a: FloatTensor, b: FloatTensor, out: FloatTensor, options?: MatmulOptions): void;
-  /** out [m, n] = a [m, k] b [k, n] (or b stored [n, k]); only the non-zeros of a are multiplied. */
+  /**
+   * out [m, n] = a [m, k] b [k, n] (or b stored [n, k]); only the non-zeros of a are multiplied. A list that comes out even in blocks gives the
+   * same bits as without them, faster.
+   */
   sparseMatmul(a: SparseRows, b: FloatTensor, out: FloatTensor, options?: Omit<MatmulOptions, 'transposeA'>): void;
   /**
    * The elements of a [m, k] b^T (b stored [n, k]) at the positions of `at` [m, n], in its order: out [nonZeros(at)]. The
@@ -121,10 +124,10 @@ export interface Kernels {
    */
   selectTopK(x: FloatTensor, kept: number, out: SparseRows): void;
   /**
-   * The `kept` largest |x| of each block of `blockSize` (2 .. 256, divides D) consecutive features of x [N, D], by the rules of selectTopK.
-   * `out.index` and `out.value` hold N * D / blockSize * kept; out.start is written too. Source: Q-Sparse, Block Q-Sparse (N:M).
+   * The `out.blocks.kept` largest |x| of each block of `out.blocks.size` (2 .. 256, divides D) consecutive features of x [N, D], by the rules of
+   * selectTopK. Index, value and place of out hold N * D / size * kept; out.start is written too. Source: Q-Sparse, Block Q-Sparse (N:M).
    */
-  selectBlockTopK(x: FloatTensor, kept: number, blockSize: number, out: SparseRows): void;
+  selectBlockTopK(x: FloatTensor, out: BlockRows): void;
   /**
    * start [N + 1] = running count of the values of x [N, D] that are not 0 (NaN is not 0; -0 is), or with a threshold above 0, rounded to
    * f32, of those with |x| not below it.
@@ -208,13 +211,23 @@ export interface Kernels {
   attentionCached(qkv: Tensor<'f32'>, items: KvItems, kv: KvSlots, window: number, out: Tensor<'f32'>): void;
 
   // ---- feed-forward -------------------------------------------------------------------------------------------------
-  /** out [N, H] = act(gateUp[:, :H]) * gateUp[:, H:]; gateUp [N, 2 H]. Closed ReLU gates give exactly +0. */
-  glu(gateUp: FloatTensor, activation: Activation, out: FloatTensor): void;
+  /**
+   * out [N, H] = act(gateUp[:, :H]) * gateUp[:, H:]; gateUp [N, 2 H]. Closed ReLU gates give exactly +0, and with a threshold (rounded to f32) so
+   * do those with |act| below it. Source of that: CATS (arXiv 2404.08763).
+   */
+  glu(gateUp: FloatTensor, activation: Activation, out: FloatTensor, threshold?: number): void;
   /**
    * dGateUp [N, 2 H] of glu. `l1` is added to the gradient of the hidden activations as l1 * sign(hidden) (the derivative
-   * of l1 * sum |hidden|; 0 at 0). Closed ReLU gates give exactly 0 in both halves.
+   * of l1 * sum |hidden|; 0 at 0). Closed ReLU gates, and those below the threshold, give exactly 0 in both halves.
    */
-  gluBackward(gateUp: FloatTensor, dOut: FloatTensor, activation: Activation, l1: number, dGateUp: FloatTensor): void;
+  gluBackward(
+    gateUp: FloatTensor,
+    dOut: FloatTensor,
+    activation: Activation,
+    l1: number,
+    dGateUp: FloatTensor,
+    threshold?: number,
+  ): void;
   /**
    * start [N + 1] = running count of the open ReLU gates, which are the first `hiddenDim` columns of `gates`, [N, H] or [N, 2 H]: gates that
    * are not <= 0, NaN included.

@@ -13,7 +13,7 @@
  */
 
 import type { Kernels, Precision } from '../backend.ts';
-import type { SparseRows } from '../tensor/sparse-rows.ts';
+import type { BlockRows, SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor, FloatType, IntTensor, Tensor } from '../tensor/tensor.ts';
 import type { TensorPool } from '../tensor-pool.ts';
 import { type Holder, holdingsOf } from './holdings.ts';
@@ -193,6 +193,13 @@ export class Tape {
   /** Room for `capacity` non-zeros of a matrix [rows, cols]; `start` may be given where it is already counted. */
   takeRows(rows: number, cols: number, capacity: number, start = this.takeInts(rows + 1)): SparseRows {
     return { rows, cols, start, index: this.takeInts(capacity), value: this.take([capacity]) };
+  }
+
+  /** Room for `kept` elements of each block of `size` columns. */
+  takeBlockRows(rows: number, cols: number, kept: number, size: number): BlockRows {
+    const capacity = rows * (cols / size) * kept;
+    const place = this.#own(this.#pool.take('u8', [capacity]));
+    return { ...this.takeRows(rows, cols, capacity), blocks: { size, kept, place } };
   }
 
   /** The tensor itself where nobody else holds it, else a copy: for changing a gradient in place. */

@@ -41,5 +41,6 @@ export class Value {
 /** The buffers of an activation or a gradient. */
 export function buffersOf(form: { dense: FloatTensor | null; rows: SparseRows | null }): Tensor[] {
   const { dense, rows } = form;
-  return [...(dense ? [dense] : []), ...(rows ? [rows.start, rows.index, rows.value] : [])];
+  const list = rows ? [rows.start, rows.index, rows.value, ...(rows.blocks ? [rows.blocks.place] : [])] : [];
+  return dense ? [dense, ...list] : list;
 }

@@ -54,7 +54,7 @@ export function createCKernels(host: CKernelHost): Kernels {
   };
 }
 
-/** Fifteen parameters instead of a rest array, which would be allocated at each call. */
+/** Seventeen parameters instead of a rest array, which would be allocated at each call. */
 function createCall(host: CKernelHost): Call {
   return (
     kernel,
@@ -74,6 +74,8 @@ function createCall(host: CKernelHost): Call {
     s12 = 0,
     s13 = 0,
     s14 = 0,
+    s15 = 0,
+    s16 = 0,
   ) => {
     const args = host.args;
     args[0] = s0;
@@ -91,6 +93,8 @@ function createCall(host: CKernelHost): Call {
     args[12] = s12;
     args[13] = s13;
     args[14] = s14;
+    args[15] = s15;
+    args[16] = s16;
     host.run(kernel, work < SMALL_WORK ? 1 : undefined);
   };
 }

@@ -94,11 +94,15 @@ describe('checkKernels', () => {
         `[selectTopK] kept: expected 1 .. 4, got ${kept}.`,
       );
     }
-    expect(refusal(() => kernels.selectBlockTopK(f32([2, 4]), 1, 3, out))).toBe(
-      '[selectBlockTopK] blockSize: expected 2 .. 256 that divides 4, got 3.',
+    const blocks = (size: number, kept: number) => ({ ...out, blocks: { size, kept, place: tensor('u8', [4]) } });
+    expect(refusal(() => kernels.selectBlockTopK(f32([2, 4]), blocks(3, 1)))).toBe(
+      '[selectBlockTopK] size of a block: expected 2 .. 256 that divides 4, got 3.',
     );
-    expect(refusal(() => kernels.selectBlockTopK(f32([2, 4]), 3, 2, out))).toBe(
+    expect(refusal(() => kernels.selectBlockTopK(f32([2, 4]), blocks(2, 3)))).toBe(
       '[selectBlockTopK] kept: expected 1 .. 2, got 3.',
+    );
+    expect(refusal(() => kernels.sparseMatmul(blocks(2, 1), f32([4, 5]), f32([2, 5])))).toBe(
+      '[sparseMatmul] blocks of a: expected 1 of 2 columns each, got 0 elements in 2 rows of 4 columns.',
     );
     expect(refusal(() => kernels.countNonZeros(f32([2, 4]), tensor('i32', [3]), -1))).toBe(
       '[countNonZeros] threshold: expected 0 or more, got -1.',

@@ -208,16 +208,19 @@ function checkRows(inner: Kernels) {
       expectRoom(op, 'out', out, type, rows, cols, rows * kept);
       inner.selectTopK(x, kept, out);
     },
-    selectBlockTopK(x, kept, blockSize, out) {
+    selectBlockTopK(x, out) {
       const op = 'selectBlockTopK';
       const type = floatTypeOf(op, 'x', x);
       const [rows, cols] = [rowsOf(x), columnsOf(x)];
       expectMatrix(op, 'x', x, type, rows, cols);
-      const fits = Number.isInteger(blockSize) && blockSize >= 2 && blockSize <= 256 && cols % blockSize === 0;
-      if (!fits) mismatch(op, 'blockSize', `2 .. 256 that divides ${cols}`, blockSize);
-      if (!(Number.isInteger(kept) && kept >= 1 && kept <= blockSize)) mismatch(op, 'kept', `1 .. ${blockSize}`, kept);
-      expectRoom(op, 'out', out, type, rows, cols, rows * (cols / blockSize) * kept);
-      inner.selectBlockTopK(x, kept, blockSize, out);
+      const { size, kept, place } = out.blocks;
+      const fits = Number.isInteger(size) && size >= 2 && size <= 256 && cols % size === 0;
+      if (!fits) mismatch(op, 'size of a block', `2 .. 256 that divides ${cols}`, size);
+      if (!(Number.isInteger(kept) && kept >= 1 && kept <= size)) mismatch(op, 'kept', `1 .. ${size}`, kept);
+      const count = rows * (cols / size) * kept;
+      expectRoom(op, 'out', out, type, rows, cols, count);
+      expectCapacity(op, 'places', place, 'u8', count);
+      inner.selectBlockTopK(x, out);
     },
     countNonZeros(x, start, threshold) {
       const op = 'countNonZeros';
@@ -395,20 +398,22 @@ function checkAttention(inner: Kernels) {
 
 function checkFeedForward(inner: Kernels) {
   return {
-    glu(gateUp, activation, out) {
+    glu(gateUp, activation, out, threshold) {
       const op = 'glu';
+      expectThreshold(op, threshold);
       const type = floatTypeOf(op, 'out', out);
       expectMatrix(op, 'out', out, type, rowsOf(out), columnsOf(out));
       expectMatrix(op, 'gateUp', gateUp, type, rowsOf(out), 2 * columnsOf(out));
-      inner.glu(gateUp, activation, out);
+      inner.glu(gateUp, activation, out, threshold);
     },
-    gluBackward(gateUp, dOut, activation, l1, dGateUp) {
+    gluBackward(gateUp, dOut, activation, l1, dGateUp, threshold) {
       const op = 'gluBackward';
+      expectThreshold(op, threshold);
       const type = floatTypeOf(op, 'dOut', dOut);
       expectMatrix(op, 'dOut', dOut, type, rowsOf(dOut), columnsOf(dOut));
       expectMatrix(op, 'gateUp', gateUp, type, rowsOf(dOut), 2 * columnsOf(dOut));
       expectMatrix(op, 'dGateUp', dGateUp, type, rowsOf(dOut), 2 * columnsOf(dOut));
-      inner.gluBackward(gateUp, dOut, activation, l1, dGateUp);
+      inner.gluBackward(gateUp, dOut, activation, l1, dGateUp, threshold);
     },
     countOpenGates(gates, hiddenDim, start) {
       const op = 'countOpenGates';

@@ -4,7 +4,7 @@
  */
 
 import type { ColumnRange } from '../backend.ts';
-import type { SparseRows } from '../tensor/sparse-rows.ts';
+import type { BlockPlaces, SparseRows } from '../tensor/sparse-rows.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
 import { BYTES_PER_ELEMENT, type FloatType, shapeText, type Tensor } from '../tensor/tensor.ts';
 import { BackendError, ShapeError } from '../util/errors.ts';
@@ -129,6 +129,21 @@ export function expectRows(
   if (matrix.start.data[0] !== 0 || count < 0 || count > capacity) {
     const got = `${matrix.start.data[0]} .. ${count}`;
     throw new ShapeError(op, `row starts of ${name}: expected 0 .. at most ${capacity} (its capacity), got ${got}.`);
+  }
+  if (matrix.blocks) expectBlocks(op, name, matrix, matrix.blocks);
+}
+
+/** What the fixed count of a block promises. */
+function expectBlocks(op: string, name: string, { rows, cols, start }: SparseRows, blocks: BlockPlaces): void {
+  const { size, kept, place } = blocks;
+  const count = rows * (cols / size) * kept;
+  if (!(kept >= 1 && kept <= size && cols % size === 0 && start.data[rows] === count)) {
+    const got = `${start.data[rows]} elements in ${rows} rows of ${cols} columns`;
+    throw new ShapeError(op, `blocks of ${name}: expected ${kept} of ${size} columns each, got ${got}.`);
+  }
+  expectStored(op, name, place, 'u8', '.place');
+  if (place.data.length < count) {
+    throw new ShapeError(op, `elements of ${name}.place: expected ${count}, got ${place.data.length}.`);
   }
 }
 

@@ -93,7 +93,7 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['selectTopK', [f32(3, 10), 2, list(3, 10, 6)], moved(120 + 64)],
   ['countNonZeros', [f32(3, 10), ints(4)], moved(120 + 16)],
   ['gatherNonZeros', [f32(3, 10), list(3, 10, 7)], moved(120 + 72)],
-  ['selectBlockTopK', [f32(3, 10), 1, 5, list(3, 10, 6)], moved(120 + 64)],
+  ['selectBlockTopK', [f32(3, 10), { ...list(3, 10, 6), blocks: { size: 5, kept: 1 } }], moved(120 + 64 + 6)],
   // Two row starts of 16 bytes, 7 elements of x; then two lists of 72 and 56 bytes, x and its 5 that stay.
   ['countPositiveAt', [list(3, 10, 7), f32(9), ints(4)], moved(32 + 28)],
   ['gatherPositiveAt', [list(3, 10, 7), f32(9), list(3, 10, 5), f32(5)], moved(72 + 56 + 48)],

@@ -46,7 +46,7 @@ const WORK: WorkTable = {
   quantizeRows: (x, out) => moved(inputBytes(x) + inputBytes(out)),
 
   selectTopK: (x, _kept, out) => moved(bytesOf(x, out)),
-  selectBlockTopK: (x, _kept, _blockSize, out) => moved(bytesOf(x, out)),
+  selectBlockTopK: (x, out) => moved(bytesOf(x, out) + nonZeros(out)),
   countNonZeros: (x, start) => moved(bytesOf(x, start)),
   gatherNonZeros: (x, out) => moved(bytesOf(x, out)),
   countPositiveAt: (at, x, start) => moved(nonZeros(at) * sizeOf(x) + bytesOf(at.start, start)),

@@ -48,9 +48,9 @@ export function scanKernels(kernels: Kernels): Kernels {
       scanTensor('selectTopK', 'x', x);
       kernels.selectTopK(x, kept, out);
     },
-    selectBlockTopK(x, kept, blockSize, out) {
+    selectBlockTopK(x, out) {
       scanTensor('selectBlockTopK', 'x', x);
-      kernels.selectBlockTopK(x, kept, blockSize, out);
+      kernels.selectBlockTopK(x, out);
     },
     routeTokens(logits, kept, chosen, logSumExp) {
       scanTensor('routeTokens', 'logits', logits);

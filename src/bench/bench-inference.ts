@@ -10,7 +10,7 @@ import type { Backend } from '../backend.ts';
 import { type KernelTimer, timeBackend } from '../backends/time-kernels.ts';
 import { Engine } from '../infer/engine.ts';
 import type { TokenSequence } from '../infer/token-model.ts';
-import { type ModelConfig, POINTS } from '../model/config.ts';
+import { type ModelConfig, POINTS, type Point } from '../model/config.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
 import type { ModelWeights } from '../model/weights.ts';
 import type { KvType } from '../tensor/kv-slots.ts';
@@ -207,8 +207,8 @@ function overrideOf(sparsity: number | null, { closedGates, trained }: BenchWeig
 /** The dense twin selects nothing, whatever the model was trained with. */
 function denseConfig(config: ModelConfig, dense: boolean): ModelConfig {
   if (!dense) return config;
-  const sparsity = Object.fromEntries(POINTS.map((point) => [point, 0])) as ModelConfig['sparsity'];
-  return { ...config, sparsity };
+  const none = Object.fromEntries(POINTS.map((point) => [point, 0])) as Record<Point, number>;
+  return { ...config, sparsifier: 'topk', sparsity: none, thresholds: { ...none, gate: 0 } };
 }
 
 /** Weights and cache that a token decoded alone reads. */

@@ -15,6 +15,7 @@ import { checkChoice, denseFirst, shapeConfig } from './bench/bench-choice.ts';
 import { benchProduct, PRODUCT_COLUMNS, PRODUCT_SHAPES, type ProductRow } from './bench/bench-product.ts';
 import { checkResultPath, reportRows } from './bench/bench-report.ts';
 import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts';
+import { BENCH_SPARSIFIERS, type BenchSparsifier } from './bench/bench-sparsifiers.ts';
 import { benchStoredProduct, STORED_PRODUCT_COLUMNS, type StoredProductRow } from './bench/bench-stored-product.ts';
 import { benchTrain, trainColumns } from './bench/bench-train.ts';
 import { INFERENCE_COLUMNS } from './bench/inference-columns.ts';
@@ -59,6 +60,7 @@ Examples:
   $ qsparse bench batch --shape smollm2-135m --dtype int8 --batch 1,4,16
   $ qsparse bench train --shape d512-l8 --batch-size 8 --repeat 5
   $ qsparse bench train runs/book --sparsity 0.6 --skips
+  $ qsparse bench product --sparsity 0.5 --sparsifier topk,block
   $ qsparse bench select --json --out select.json`;
 
 export function register(program: Command): void {
@@ -66,8 +68,11 @@ export function register(program: Command): void {
     .command('bench')
     .description('measure selection, inference and training, dense against sparse')
     .addHelpText('after', HELP);
-  addBenchOptions(bench.command('select'), 'what the top-K selection costs, in ns per token').action(runSelect);
-  addBenchOptions(bench.command('product'), 'many tokens times one matrix, top-K against the dense GEMM')
+  addBenchOptions(bench.command('select'), 'what the selection costs, in ns per token')
+    .option('--sparsifier <list>', SPARSIFIER_HELP, parseSparsifiers)
+    .action(runSelect);
+  addBenchOptions(bench.command('product'), 'many tokens times one matrix, sparse against the dense GEMM')
+    .option('--sparsifier <list>', SPARSIFIER_HELP, parseSparsifiers)
     .option('--dtype <list>', 'matrices as inference stores them instead: f32, bf16, int8, ternary', parseDtypes)
     .option('--tokens <list>', 'with --dtype: numbers of tokens (default: 1,2,4,8,16,32,192)', parseTokenCounts)
     .action(runProduct);
@@ -95,6 +100,8 @@ export function register(program: Command): void {
     .action(runTrain);
 }
 
+const SPARSIFIER_HELP = 'topk, block (of 32) or both (default: topk)';
+const parseSparsifiers = parseList('--sparsifier', parseChoice('--sparsifier', BENCH_SPARSIFIERS));
 const TOKEN_COUNTS = [1, 2, 4, 8, 16, 32, 192];
 const parseDtypes = parseList('--dtype', parseChoice('--dtype', WEIGHT_TYPES));
 const parseTokenCounts = parseList('--tokens', parsePositiveInteger('--tokens'));
@@ -112,12 +119,13 @@ function addBenchOptions(command: Command, description: string): Command {
   return addCommonOptions(command);
 }
 
-async function runSelect(model: string | undefined, options: BenchOptions): Promise<void> {
+async function runSelect(model: string | undefined, options: SelectBenchOptions): Promise<void> {
   checkChoice({ model, shape: options.shape });
   await withBackend(options, async (backend, output, rounds) => {
     const config = model === undefined ? options.shape && shapeConfig(options.shape) : configOf(model, backend);
-    const sparsities = options.sparsity ?? [0.4, 0.6, 0.8];
-    const rows = await benchSelect(backend, selectDims(config || undefined), sparsities, options.seed ?? 0, rounds);
+    const { sparsity: sparsities = [0.4, 0.6, 0.8], sparsifier = ['topk'], seed = 0 } = options;
+    const dims = selectDims(config || undefined);
+    const rows = await benchSelect(backend, dims, sparsities, sparsifier, seed, rounds);
     reportRows('select', rows, { output, columns: SELECT_COLUMNS, backend, out: options.out });
   });
 }
@@ -131,7 +139,11 @@ function runInference(bench: InferenceBench) {
   };
 }
 
-interface ProductBenchOptions extends BenchOptions {
+interface SelectBenchOptions extends BenchOptions {
+  sparsifier?: BenchSparsifier[];
+}
+
+interface ProductBenchOptions extends SelectBenchOptions {
   dtype?: WeightType[];
   tokens?: number[];
 }
@@ -143,6 +155,9 @@ async function runProduct(model: string | undefined, options: ProductBenchOption
   await withBackend(options, async (backend, output, rounds) => {
     const seed = options.seed ?? 0;
     if (options.dtype !== undefined) {
+      if (options.sparsifier !== undefined) {
+        throw new UsageError('--sparsifier', 'products with --dtype select by top-K. Leave one of them out.');
+      }
       const rows: StoredProductRow[] = [];
       const sparsities = denseFirst(options.sparsity ?? [0.6]);
       for (const dtype of options.dtype) {
@@ -154,10 +169,15 @@ async function runProduct(model: string | undefined, options: ProductBenchOption
       reportRows('product', rows, { output, columns: STORED_PRODUCT_COLUMNS, backend, out: options.out });
       return;
     }
-    const sparsities = denseFirst(options.sparsity ?? [0.5, 0.6, 0.8, 0.9, 0.95]);
+    const [dense, ...sparsities] = denseFirst(options.sparsity ?? [0.5, 0.6, 0.8, 0.9, 0.95]);
+    const sparsifiers = options.sparsifier ?? ['topk'];
+    const variants = [
+      { sparsifier: sparsifiers[0], sparsity: dense },
+      ...sparsities.flatMap((sparsity) => sparsifiers.map((sparsifier) => ({ sparsifier, sparsity }))),
+    ];
     const rows: ProductRow[] = [];
     for (const shape of PRODUCT_SHAPES) {
-      if (!rounds.signal.aborted) rows.push(...(await benchProduct(backend, shape, sparsities, seed, rounds)));
+      if (!rounds.signal.aborted) rows.push(...(await benchProduct(backend, shape, variants, seed, rounds)));
     }
     reportRows('product', rows, { output, columns: PRODUCT_COLUMNS, backend, out: options.out });
   });

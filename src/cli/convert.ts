@@ -8,7 +8,7 @@ import { loadBackend } from '../backends/load-backend.ts';
 import { type Checkpoint, findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
 import { checkPackedTarget, holdsPackedModel } from '../formats/packed-directory.ts';
 import { configOf } from '../model/checkpoint-parameters.ts';
-import type { ModelConfig } from '../model/config.ts';
+import { hasGateThresholds, type ModelConfig } from '../model/config.ts';
 import { type PackOptions, planPacking } from '../model/pack-plan.ts';
 import { FEED_FORWARD_LAYOUTS, type FeedForwardLayout } from '../model/packed-matrices.ts';
 import { type PackReport, writePackedModel } from '../model/write-packed-model.ts';
@@ -175,8 +175,9 @@ async function gatesOf(
   signal: AbortSignal,
 ): Promise<number[] | null> {
   if (options.text === undefined) return null;
-  if (config.activation === 'silu') {
-    output.note('SiLU gates are never closed: nothing to measure, the layout is fused');
+  if (config.activation === 'silu' || hasGateThresholds(config)) {
+    const why = hasGateThresholds(config) ? 'gates are closed by thresholds' : 'SiLU gates are never closed';
+    output.note(`${why}: nothing to measure, the layout is fused`);
     return null;
   }
   const text = textOrSample(options.text);

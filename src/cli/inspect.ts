@@ -18,6 +18,7 @@ import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './sh
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
+import { sparsifierText } from './shared/sparsifier-text.ts';
 import { parseSparsity } from './shared/sparsity-option.ts';
 import type { Column } from './shared/table.ts';
 
@@ -29,9 +30,10 @@ interface InspectOptions extends CommonOptions {
 }
 
 const HELP = `
-Zeros are counted, not taken from the configuration: those of the top-K selection and the natural ones of ReLU gates.
+Zeros are counted, not taken from the configuration: those of the selection and the natural ones of ReLU gates.
 A zero input skips one row of its matrix; what is left of the weights is "activated". --sparsity selects with other shares than the
-model was trained with, at all points or by point; natural zeros before down stay unless it is named.
+model was trained with, at all points or by point; natural zeros before down stay unless it is named. Models with ReLUs or thresholds
+in front of their projections take no other shares.
 
 Examples:
   $ qsparse inspect runs/book
@@ -155,17 +157,14 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
 
 function shapeLines(config: ModelConfig, { bytes, dtypes }: LoadedModel): [string, string][] {
   const { dim, hiddenDim, nLayers, nHeads, nKvHeads, headDim, vocabSize, seqLen } = config;
-  const { activation, sparsity, tiedEmbeddings, rescale } = config;
-  const share = (value: number | readonly number[]) => (typeof value === 'number' ? String(value) : 'by layer');
-  const points = `qkv ${share(sparsity.qkv)}, o ${share(sparsity.o)}, gate/up ${share(sparsity.gateUp)}`;
-  const down = share(sparsity.down) === '0' && activation !== 'silu' ? 'natural zeros' : share(sparsity.down);
+  const { activation, tiedEmbeddings } = config;
   return [
     ['layers', `${nLayers} of dim ${dim}, hiddenDim ${hiddenDim}`],
     ['heads', `${nHeads} of headDim ${headDim}, ${nKvHeads} for keys and values`],
     ['vocabulary', `${formatInteger(vocabSize)}, ${tiedEmbeddings ? 'head tied to the embedding' : 'head of its own'}`],
     ['context', `${formatInteger(seqLen)} tokens`],
     ['gate', activation],
-    ['sparsity', `${points}, down ${down}${rescale === 'l2' ? '; re-scaled' : ''}`],
+    ['sparsity', sparsifierText(config)],
     ['weights', `${formatBytes(bytes)}: projections ${dtypes.projections.join(', ')}, head ${dtypes.head}`],
   ];
 }

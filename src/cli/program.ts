@@ -34,6 +34,11 @@ const COMMANDS: readonly CommandEntry[] = [
     summary: 'pack a trained model for inference: f32, bf16, int8 or ternary',
     load: () => import('./convert.ts'),
   },
+  {
+    name: 'calibrate',
+    summary: 'thresholds from text that make a dense model sparse',
+    load: () => import('./calibrate.ts'),
+  },
   { name: 'report', summary: 'make one HTML page of the metrics of runs', load: () => import('./report.ts') },
   { name: 'doctor', summary: 'what this machine can do and what is missing', load: () => import('./doctor.ts') },
   {

@@ -9,9 +9,16 @@
  */
 
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError } from '../util/errors.ts';
-import { OLD_PREFIX, resolveDirectory, writeDirectoryAtomically, writeFileAtomically } from './atomic-write.ts';
+import {
+  OLD_PREFIX,
+  resolveDirectory,
+  writeDirectoryAtomically,
+  writeDirectoryInSteps,
+  writeFileAtomically,
+} from './atomic-write.ts';
 import {
   CONFIG_FILE,
   checkVersion,
@@ -126,6 +133,27 @@ export function readCheckpoint(path: string): Checkpoint {
   return { path, step, config, state, tokenizer, model, optimizer, close };
 }
 
+/** Throws FormatError where `path` holds anything: to be asked before something takes its time. */
+export function checkDerivedTarget(path: string): void {
+  if (!existsSync(path)) return;
+  if (statSync(path).isDirectory() && readdirSync(path).length === 0) return;
+  fail(path, 'holds something already; nothing was written. Choose another directory.');
+}
+
+/**
+ * Writes a checkpoint that has the weights and the tokenizer of another one and its own configuration, without the optimiser's state. Throws
+ * FormatError where `path` holds anything.
+ */
+export async function writeDerivedCheckpoint(path: string, from: Checkpoint, config: object): Promise<void> {
+  checkDerivedTarget(path);
+  const fill = async (directory: string): Promise<void> => {
+    writeConfigFile(directory, config);
+    for (const name of [TOKENIZER_FILE, MODEL_FILE]) await copyFile(join(from.path, name), join(directory, name));
+    writeStateFile(directory, from.step, from.state);
+  };
+  await writeDirectoryInSteps(path, fill, { replace: false });
+}
+
 function writeCheckpointFiles(directory: string, step: number, files: CheckpointFiles): void {
   const { config, tokenizer, state, model, optimizer } = files;
   mkdirSync(directory, { recursive: true });
@@ -133,7 +161,12 @@ function writeCheckpointFiles(directory: string, step: number, files: Checkpoint
   writeTokenizerFile(directory, tokenizer);
   writeSafetensors(join(directory, MODEL_FILE), model, { format: 'qsparse' });
   writeSafetensors(join(directory, OPTIONAL_FILE), optimizer, { format: 'qsparse' });
-  const sizes = SIZED_FILES.map((name) => [name, statSync(join(directory, name)).size]);
+  writeStateFile(directory, step, state);
+}
+
+function writeStateFile(directory: string, step: number, state: object): void {
+  const there = SIZED_FILES.filter((name) => existsSync(join(directory, name)));
+  const sizes = there.map((name) => [name, statSync(join(directory, name)).size]);
   const record = { formatVersion: FORMAT_VERSION, step, fileBytes: Object.fromEntries(sizes), state };
   writeJsonFile(join(directory, STATE_FILE), record);
 }

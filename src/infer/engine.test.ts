@@ -79,6 +79,39 @@ const VARIANTS: Record<string, Partial<ModelConfigInput>> = {
   'ReLU re-scaled, down by natural zeros': { activation: 'relu', sparsity: 0.4, rescale: 'l2' },
   'nothing selected but re-scaled': { activation: 'silu', rescale: 'l2' },
   'few zeros: the products run dense': { sparsity: 0.1 },
+  'blocks at all four points': {
+    sparsifier: 'block',
+    blockSize: 16,
+    sparsity: { qkv: 0.5, o: [0.75, 0], gateUp: 0.6, down: 0.5 },
+  },
+  'blocks that keep more than are open': { sparsifier: 'block', blockSize: 8, sparsity: { qkv: 0.25, down: 0.1 } },
+  'blocks before SwiGLU, re-scaled': {
+    activation: 'silu',
+    sparsifier: 'block',
+    blockSize: 16,
+    sparsity: 0.6,
+    rescale: 'l2',
+  },
+  'ReLU before every projection': { sparsifier: 'relu' },
+  'ReLU before every projection, re-scaled': { sparsifier: 'relu', activation: 'relu', rescale: 'l2' },
+  dReLU: { sparsifier: 'drelu' },
+  thresholds: { sparsifier: 'threshold', thresholds: { qkv: 0.6, o: [0.1, 0.3], gateUp: 0.7, down: 0.2 } },
+  'thresholds before SwiGLU': {
+    activation: 'silu',
+    sparsifier: 'threshold',
+    thresholds: { qkv: 0.6, o: 0.2, gateUp: [0, 0.7], down: 0.1 },
+  },
+  'thresholds at the gates of SwiGLU': {
+    activation: 'silu',
+    sparsifier: 'threshold',
+    thresholds: { gate: [0.1, 0.3] },
+    gradient: 'masked',
+  },
+  'thresholds at ReLU^2 gates and at all points': {
+    sparsifier: 'threshold',
+    thresholds: { qkv: 0.5, o: 0.1, gateUp: 0.5, down: 0.1, gate: 0.2 },
+    gradient: 'masked',
+  },
   'by layer': { sparsity: { qkv: [0, 0.5], o: [0.5, 0], gateUp: [0.8, 0.1], down: [0, 0.6] } },
 };
 
@@ -87,7 +120,9 @@ describe('Engine', () => {
     it(`is the model that trains: ${name}`, () => {
       const model = modelOf(input);
       const layouts = [single(engineOf(model))];
-      if (input.activation !== 'silu') layouts.push(single(engineWith(model, { type: 'f32', layout: 'channels' })));
+      const byChannel = () => single(engineWith(model, { type: 'f32', layout: 'channels' }));
+      if (input.thresholds?.gate !== undefined) expect(byChannel).toThrow(UsageError);
+      else if (input.activation !== 'silu') layouts.push(byChannel());
       const ids = idsOf(SHAPE.seqLen as number);
       const expected = expectedRows(model, ids);
       for (const sequence of layouts) {
@@ -154,6 +189,21 @@ describe('Engine', () => {
     const half = single(engineOf(modelOf({ sparsity: 0.6 }), { sparsityScale: 0.5 }));
     const direct = single(engineOf(modelOf({ sparsity: 0.3 })));
     expect([...half.prefill([3, 1, 4])]).toEqual([...direct.prefill([3, 1, 4])]);
+  });
+
+  it('counts what is really zero, and leaves hidden activations alone where that is asked for', () => {
+    const blocks = { sparsifier: 'block', blockSize: 16, sparsity: { qkv: 0.5, down: 0.5 } } as const;
+    const zerosOf = (input: Partial<ModelConfigInput>, options: EngineOptions = {}) => {
+      const engine = engineOf(modelOf({ ...input, nLayers: 1 }), options);
+      single(engine).prefill(idsOf(20));
+      return engine.statistics.sparsity();
+    };
+    const natural = zerosOf({ sparsifier: 'block', blockSize: 16, sparsity: { qkv: 0.5 } }).down[0];
+    const selected = zerosOf(blocks);
+    expect(selected.qkv).toEqual([0.5]);
+    expect(selected.down[0]).toBeGreaterThan(0.5);
+    expect(zerosOf(blocks, { selectHidden: false }).down[0]).toBe(natural);
+    expect(zerosOf({ sparsifier: 'drelu' }).down[0]).toBeGreaterThan(0.6);
   });
 
   it('multiplies natural zeros like any number where that is asked for', () => {
@@ -225,6 +275,28 @@ describe('a batch', () => {
     });
   }
 
+  for (const input of [
+    { sparsifier: 'block', blockSize: 16, sparsity: { qkv: 0.5, o: 0.5, gateUp: 0.75, down: 0.5 } },
+    { sparsifier: 'threshold', thresholds: { qkv: 0.6, o: 0.2, gateUp: 0.7, down: 0.1 } },
+    { sparsifier: 'relu' },
+    { sparsifier: 'drelu' },
+  ] as const satisfies Partial<ModelConfigInput>[]) {
+    it.each(['fused', 'channels'] as const)(`gives each row what it gets alone: ${input.sparsifier}, %s`, (layout) => {
+      const model = modelOf(input);
+      const choice = { type: 'int8', layout } as const;
+      const expected = alone(model, choice, [undefined, undefined]);
+      const engine = engineWith(model, choice, { maxSequences: 2 });
+      const items = [0, 1].map((s) => ({
+        sequence: engine.createSequence(),
+        ids: idsOf(9 + s, s),
+        logits: 'all' as const,
+      }));
+      engine.run(items).forEach((logits, s) => {
+        expect(expected[s].flat()).toEqual([...logits]);
+      });
+    });
+  }
+
   it('gives the logits that are asked for, in the order of the batch', () => {
     const model = modelOf({ sparsity: 0.5 });
     const engine = engineOf(model, { maxSequences: 3 });
@@ -254,6 +326,27 @@ describe('a batch', () => {
     own.prefill(idsOf(5));
     expect([...other.prefill(idsOf(8))]).toEqual(expected);
     expect(() => engine.createSequence({ sparsity: 1 })).toThrow(UsageError);
+  });
+
+  it('replaces the sparsity of blocks, and of no sparsifier that takes no share', () => {
+    const blocks = { sparsifier: 'block', blockSize: 16 } as const;
+    const engine = engineOf(modelOf({ ...blocks, sparsity: 0.5 }));
+    const expected = single(engineOf(modelOf({ ...blocks, sparsity: { qkv: 0.75, o: 0.5, gateUp: 0.5, down: 0.25 } })));
+    const got = single(engine, { qkv: 0.75, down: 0.25 });
+    expect([...got.prefill(idsOf(8))]).toEqual([...expected.prefill(idsOf(8))]);
+    const uneven = engineOf(modelOf({ ...blocks, hiddenDim: 88, sparsity: 0.5 }));
+    expect(() => uneven.createSequence({ sparsity: { down: 0.5 } })).toThrow(
+      'down has 88 features, which blocks of 16 do not divide',
+    );
+    for (const sparsifier of ['relu', 'drelu', 'none'] as const) {
+      const fixed = engineOf(modelOf({ sparsifier }));
+      expect(() => fixed.createSequence({ sparsity: 0.5 })).toThrow(
+        `[sparsity] a model with sparsifier ${sparsifier} `,
+      );
+      expect(() => fixed.createSequence({ sparsity: 0.5 })).toThrow(
+        'no share can be chosen at run time. Leave the sparsity out.',
+      );
+    }
   });
 });
 

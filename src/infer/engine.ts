@@ -14,7 +14,7 @@ import { Arena } from '../arena.ts';
 import type { Backend, Kernels } from '../backend.ts';
 import { type ModelConfig, POINTS, type Point } from '../model/config.ts';
 import { ropeTables } from '../model/rope-tables.ts';
-import { isSameRule } from '../model/selection-rule.ts';
+import { ALL, gateThreshold, isSameRule } from '../model/selection-rule.ts';
 import { selectionRules } from '../model/sparsity-override.ts';
 import { checkWeights, type FeedForwardWeights, type ModelWeights } from '../model/weights.ts';
 import type { KvType } from '../tensor/kv-slots.ts';
@@ -47,6 +47,8 @@ export interface EngineOptions {
   sparsityScale?: number;
   /** false: the zeros behind closed ReLU gates are multiplied like any number, as a dense program does. Default true. */
   skipNaturalZeros?: boolean;
+  /** false: all hidden activations go into down, whatever the model selects there; for counting open gates. Default true. */
+  selectHidden?: boolean;
 }
 
 export class Engine implements TokenModel {
@@ -66,6 +68,8 @@ export class Engine implements TokenModel {
   readonly #sin: Tensor<'f32'>;
   readonly #sparsityScale: number;
   readonly #kept: KeptTable;
+  /** By layer; 0 for none. */
+  readonly #gateThresholds: readonly number[];
   /** By slot. */
   readonly #sequences: (EngineSequence | null)[];
 
@@ -90,7 +94,9 @@ export class Engine implements TokenModel {
     this.#kernels = backend.kernels;
     this.#projector = new Projector(config, backend.kernels, this.statistics, skipNaturalZeros);
     this.#sparsityScale = sparsityScale;
-    this.#kept = selectionRules(config, undefined, sparsityScale);
+    const rules = selectionRules(config, undefined, sparsityScale);
+    this.#kept = options.selectHidden === false ? { ...rules, down: rules.down.map(() => ALL) } : rules;
+    this.#gateThresholds = rules.down.map((_, layer) => gateThreshold(config, layer, sparsityScale));
     this.#sequences = new Array<null>(maxSequences).fill(null);
 
     this.#arena = new Arena(backend);
@@ -179,7 +185,7 @@ export class Engine implements TokenModel {
       kernels.rmsNorm(w.x, ffnNorm, normEps, w.normed, w.rstd);
       if (feedForward.layout === 'fused') {
         this.#project(groups, layer, 'gateUp', 'normed', feedForward.gateUp, 'gateUp', OVERWRITE); // [N, 2 H]
-        kernels.glu(w.gateUp, config.activation, w.hidden); // [N, H]
+        kernels.glu(w.gateUp, config.activation, w.hidden, this.#gateThresholds[layer]); // [N, H]
         this.#project(groups, layer, 'down', 'hidden', feedForward.down, 'x', ADD); // x += hidden Wdown
       } else {
         this.#feedForwardByChannel(groups, layer, feedForward);

@@ -8,7 +8,7 @@
  */
 
 import type { Kernels } from '../backend.ts';
-import type { ModelConfig, Point } from '../model/config.ts';
+import { hasGateThresholds, type ModelConfig, type Point } from '../model/config.ts';
 import { mostKept } from '../model/selection-rule.ts';
 import type { SelectionRule } from '../ops/sparsify.ts';
 import { density, nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
@@ -32,7 +32,7 @@ export class Projector {
   constructor(config: ModelConfig, kernels: Kernels, statistics: ZeroCounts, skipNaturalZeros: boolean) {
     this.#kernels = kernels;
     this.#statistics = statistics;
-    this.#gated = config.activation !== 'silu';
+    this.#gated = config.activation !== 'silu' || hasGateThresholds(config);
     this.#rescaled = config.rescale === 'l2';
     this.#skipNaturalZeros = skipNaturalZeros;
   }
@@ -58,40 +58,44 @@ export class Projector {
     if (behindGates && (rule.keeps === 'all' || rule.keeps === 'largest')) {
       return this.#selectBehindGates(rows, layer, mostKept(rule, list.cols), x, dtype);
     }
-    this.#list(rule, x, list);
+    const selected = this.#list(rule, x, rows.inputs[point]);
     // Of a block of hidden activations fewer may be open than it keeps.
-    if (behindGates && rule.keeps === 'largestOfBlocks') this.#dropZeros(list, x);
-    this.#statistics.add(point, layer, nonZeros(list));
-    return this.#rescale(rows, list);
+    const left = behindGates && rule.keeps === 'largestOfBlocks' ? this.#withoutZeros(list, x) : selected;
+    this.#statistics.add(point, layer, nonZeros(left));
+    return this.#rescale(rows, left);
   }
 
-  #list(rule: SelectionRule, x: Tensor<'f32'>, list: SparseRows): void {
+  #list(rule: SelectionRule, x: Tensor<'f32'>, { list, listOfBlocks }: PointInput): SparseRows {
     const kernels = this.#kernels;
     switch (rule.keeps) {
       case 'all':
         kernels.selectTopK(x, list.cols, list);
-        break;
+        return list;
       case 'largest':
         kernels.selectTopK(x, rule.kept, list);
-        break;
-      case 'largestOfBlocks':
-        kernels.selectBlockTopK(x, rule.kept, rule.blockSize, list);
-        break;
+        return list;
+      case 'largestOfBlocks': {
+        const blocks = listOfBlocks(rule.blockSize, rule.kept);
+        kernels.selectBlockTopK(x, blocks);
+        return blocks;
+      }
       case 'positive':
         kernels.countOpenGates(x, list.cols, list.start);
         kernels.gatherOpenGates(x, list);
-        break;
+        return list;
       case 'reaching':
         kernels.countNonZeros(x, list.start, rule.threshold);
         kernels.gatherNonZeros(x, list, rule.threshold);
-        break;
+        return list;
     }
   }
 
-  #dropZeros(list: SparseRows, x: Tensor<'f32'>): void {
+  /** The list [N, features] anew, by way of x. */
+  #withoutZeros(list: SparseRows, x: Tensor<'f32'>): SparseRows {
     this.#kernels.scatterRows(list, x);
     this.#kernels.countNonZeros(x, list.start);
     this.#kernels.gatherNonZeros(x, list);
+    return list;
   }
 
   #selectBehindGates(

@@ -11,13 +11,15 @@ import type { Backend } from '../backend.ts';
 import { featuresAt, type ModelConfig, outputsAt, POINTS, type Point } from '../model/config.ts';
 import { KV_ITEM_COLUMNS, type KvItems } from '../tensor/kv-slots.ts';
 import type { QuantizedRows } from '../tensor/quantized-rows.ts';
-import type { SparseRows } from '../tensor/sparse-rows.ts';
+import type { BlockRows, SparseRows } from '../tensor/sparse-rows.ts';
 import { type IntTensor, type Tensor, view } from '../tensor/tensor.ts';
 
 /** The input of a point, with the forms that a product may take it in. */
 export interface PointInput {
   /** The selected or non-zero features. */
   readonly list: SparseRows;
+  /** The same memory for a selection in blocks. */
+  listOfBlocks(size: number, kept: number): BlockRows;
   /** The same in 8 bits, and all features. */
   readonly quantizedList: QuantizedRows;
   readonly quantizedRows: QuantizedRows;
@@ -181,7 +183,21 @@ export class Workspace {
     const { bytes, scale } = this.#memory.quantized;
     const shape = { rows: count, cols, value: view(bytes, [count * cols]), scale: view(scale, [count]) };
     const { start, index } = list;
-    return { list, quantizedList: { ...shape, start, index }, quantizedRows: { ...shape, start: null, index: null } };
+    return {
+      list,
+      listOfBlocks: this.#blockLists(list),
+      quantizedList: { ...shape, start, index },
+      quantizedRows: { ...shape, start: null, index: null },
+    };
+  }
+
+  /** By the number that is kept: a model has blocks of one size. */
+  #blockLists(list: SparseRows): PointInput['listOfBlocks'] {
+    const byKept: BlockRows[] = [];
+    return (size, kept) => {
+      byKept[kept] ??= { ...list, blocks: { size, kept, place: this.#memory.places! } };
+      return byKept[kept];
+    };
   }
 }
 
@@ -210,6 +226,7 @@ function takeMemory(config: ModelConfig, capacity: number, sequences: number, ar
       index: arena.tensor('i32', [widest]),
       value: arena.tensor('f32', [widest]),
     },
+    places: config.sparsifier === 'block' ? arena.tensor('u8', [widest]) : null,
     quantized: { bytes: arena.tensor('i8', [widest]), scale: vector() },
     items: arena.tensor('i32', [sequences, KV_ITEM_COLUMNS]),
     wanted: arena.tensor('i32', [capacity]),

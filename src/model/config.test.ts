@@ -22,6 +22,15 @@ describe('resolveConfig', () => {
     expect(resolveConfig(JSON.parse(JSON.stringify(config)) as ModelConfigInput)).toEqual(config);
   });
 
+  it('takes what a ReLU is as its gradient, and the gate of dReLU', () => {
+    expect(resolveConfig({ ...sizes, sparsifier: 'drelu' })).toMatchObject({ gradient: 'masked', activation: 'relu' });
+    expect(resolveConfig({ ...sizes, sparsifier: 'relu' })).toMatchObject({ gradient: 'masked', activation: 'relu2' });
+    const blocks = { ...sizes, hiddenDim: 100, sparsifier: 'block', sparsity: 0.5 } as const;
+    // down of 100 selects nothing behind ReLU gates.
+    expect(resolveConfig(blocks).blockSize).toBe(32);
+    expect(() => resolveConfig({ ...blocks, activation: 'silu' })).toThrow(/got 32 for 100 at down/);
+  });
+
   it.each<[object, RegExp]>([
     [{ dim: 0 }, /^\[config\] dim must be a whole number of at least 1, got 0\.$/],
     [{ nLayers: '2' }, /nLayers must be .*got "2"/],
@@ -42,7 +51,22 @@ describe('resolveConfig', () => {
     [{ sparsity: 'most' }, /sparsity must be a number or an object with qkv, o, gateUp, down, got "most"/],
     [{ sparsity: { o: null, qkv: [0.5, '0.5'] } }, /sparsity\.qkv must be in \[0, 1\), got "0\.5"/],
     [{ sparsity: { o: [0.5] } }, /sparsity\.o must have one value per layer: expected 2, got 1/],
-    [{ sparsity: { out: 0.5 } }, /sparsity\.out is no point: expected one of qkv, o, gateUp, down/],
+    [{ sparsity: { out: 0.5 } }, /sparsity\.out is no place for it: expected one of qkv, o, gateUp, down\./],
+    [{ sparsifier: 'topK' }, /sparsifier must be topk, block, .* or none, got "topK"\. Did you mean "topk"/],
+    [{ blockSize: 1 }, /blockSize must be a whole number from 2 to 256, got 1/],
+    [{ sparsifier: 'block', sparsity: 0.5, blockSize: 24 }, /blockSize must divide .* got 24 for 64 at qkv, 64 at o/],
+    [{ sparsifier: 'relu', sparsity: { o: [0, 0.5] } }, /sparsity\.o must be 0 with sparsifier relu/],
+    [{ sparsifier: 'relu', gradient: 'straight-through' }, /gradient must be masked with sparsifier relu/],
+    [{ sparsifier: 'relu', activation: 'silu' }, /activation must be relu or relu2 with sparsifier relu/],
+    [{ sparsifier: 'drelu', activation: 'relu2' }, /activation must be relu with sparsifier drelu/],
+    [{ sparsifier: 'threshold' }, /thresholds must be above 0 somewhere .* qsparse calibrate finds them/],
+    [{ sparsifier: 'threshold', thresholds: { o: [1] } }, /thresholds\.o must have one value per layer: expected 2/],
+    [{ sparsifier: 'threshold', thresholds: { o: -1 } }, /thresholds\.o must be 0 or more, got -1/],
+    [{ sparsifier: 'threshold', thresholds: { o: '1' } }, /thresholds\.o must be 0 or more, got "1"/],
+    [{ sparsifier: 'threshold', thresholds: [1] }, /thresholds must be an object with qkv, .* got a list/],
+    [{ sparsifier: 'threshold', thresholds: { gate: 0.5 } }, /gradient must be masked with thresholds\.gate/],
+    [{ sparsifier: 'threshold', thresholds: { gates: 0.5 } }, /thresholds\.gates is no place .* Did you mean "gate"/],
+    [{ thresholds: { qkv: 0.5 } }, /thresholds\.qkv must be 0 with sparsifier topk/],
     [{ nKVheads: 2 }, /unknown field "nKVheads"\. Did you mean "nKvHeads"/],
   ])('refuses %j', (fields, message) => {
     expect(messageFor(fields)).toMatch(message);

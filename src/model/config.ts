@@ -22,11 +22,15 @@ export type Sparsity = number | readonly number[];
 
 /**
  * What decides which inputs of a projection stay: topk - the largest of each token (Q-Sparse); block - the largest of each block of its
- * features (Block Q-Sparse, N:M); threshold - those that reach a fixed magnitude (TEAL); relu - the positive ones, at every point
+ * features (Block Q-Sparse, N:M); threshold - those that reach a fixed magnitude (TEAL), or gates that do (CATS); relu - the positive ones, at every point
  * (ReLUfication, stage 2); drelu - the positive ones before down, so that hidden = relu(gate) relu(up) (ProSparse, TurboSparse); none - all.
  */
 export const SPARSIFIERS = ['topk', 'block', 'relu', 'drelu', 'threshold', 'none'] as const;
 export type Sparsifier = (typeof SPARSIFIERS)[number];
+
+/** Where a threshold may stand: at the inputs of projections, and at the activation of the gate, act(gate), before up is multiplied (CATS). */
+export const THRESHOLD_PLACES = [...POINTS, 'gate'] as const;
+export type ThresholdPlace = (typeof THRESHOLD_PLACES)[number];
 
 /** |x| below it is set to zero: one number for all layers or one per layer; 0 drops nothing. */
 export type Threshold = number | readonly number[];
@@ -56,8 +60,8 @@ export interface ModelConfig {
   sparsity: Record<Point, Sparsity>;
   /** Features of a block of `block`, of which keptCount(sparsity, blockSize) stay. */
   blockSize: number;
-  /** Of `threshold`, by projection point. */
-  thresholds: Record<Point, Threshold>;
+  /** Of `threshold`, by projection point, and of act(gate). */
+  thresholds: Record<ThresholdPlace, Threshold>;
   /** Straight-through ignores the mask in dX; masked is the ablation (Q-Sparse eq. 12), and what a ReLU does. */
   gradient: 'straight-through' | 'masked';
   /** After the mask: x / (||x||_2 + 1e-6) * sqrt(D) per token. */
@@ -85,7 +89,7 @@ export type ModelConfigInput = Partial<Omit<ModelConfig, 'sparsity' | 'threshold
   Pick<ModelConfig, 'dim' | 'nLayers' | 'nHeads' | 'vocabSize'> & {
     /** One number: the three dense points and, with a SiLU gate, down. */
     sparsity?: number | Partial<Record<Point, Sparsity>>;
-    thresholds?: Partial<Record<Point, Threshold>>;
+    thresholds?: Partial<Record<ThresholdPlace, Threshold>>;
   };
 
 /** kept = D - floor(sparsity * D), the product in f64 (Q-Sparse's K; never below 1). */
@@ -99,9 +103,9 @@ export function sparsityAt(config: ModelConfig, point: Point, layer: number): nu
   return typeof sparsity === 'number' ? sparsity : sparsity[layer];
 }
 
-/** The threshold of one point in one layer. */
-export function thresholdAt(config: ModelConfig, point: Point, layer: number): number {
-  const threshold = config.thresholds[point];
+/** The threshold of one place in one layer. */
+export function thresholdAt(config: ModelConfig, place: ThresholdPlace, layer: number): number {
+  const threshold = config.thresholds[place];
   return typeof threshold === 'number' ? threshold : threshold[layer];
 }
 
@@ -163,7 +167,7 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     sparsifier,
     sparsity: resolveSparsity(input.sparsity ?? 0, activation, problems),
     blockSize: input.blockSize ?? 32,
-    thresholds: byPoint('thresholds', input.thresholds ?? {}, problems),
+    thresholds: byPlace('thresholds', THRESHOLD_PLACES, input.thresholds ?? {}, problems),
     gradient: input.gradient ?? (isRelu(sparsifier) ? 'masked' : 'straight-through'),
     rescale: input.rescale ?? 'none',
     hiddenL1: input.hiddenL1 ?? 0,
@@ -191,27 +195,27 @@ function resolveSparsity(
   if (typeof input === 'number') {
     return { qkv: input, o: input, gateUp: input, down: activation === 'silu' ? input : 0 };
   }
-  return byPoint('sparsity', input, problems, 'a number or ');
+  return byPlace('sparsity', POINTS, input, problems, 'a number or ');
 }
 
-/** An object by point with 0 for what is left out. */
-function byPoint(
+/** An object by place with 0 for what is left out. */
+function byPlace<Place extends string>(
   field: 'sparsity' | 'thresholds',
-  input: Partial<Record<Point, number | readonly number[]>>,
+  places: readonly Place[],
+  input: Partial<Record<Place, number | readonly number[]>>,
   problems: Problems,
   orElse = '',
-): Record<Point, number | readonly number[]> {
-  if (typeof input !== 'object' || Array.isArray(input)) {
-    problems.add(field, `must be ${orElse}an object with ${POINTS.join(', ')}, got ${shown(input)}.`);
-    return { qkv: 0, o: 0, gateUp: 0, down: 0 };
-  }
-  for (const point of Object.keys(input)) {
-    if ((POINTS as readonly string[]).includes(point)) continue;
-    const near = nearestName(point, POINTS);
+): Record<Place, number | readonly number[]> {
+  const isByPlace = typeof input === 'object' && !Array.isArray(input);
+  if (!isByPlace) problems.add(field, `must be ${orElse}an object with ${places.join(', ')}, got ${shown(input)}.`);
+  const given: Partial<Record<string, number | readonly number[]>> = isByPlace ? input : {};
+  for (const name of Object.keys(given)) {
+    if ((places as readonly string[]).includes(name)) continue;
+    const near = nearestName(name, places);
     const hint = near ? ` Did you mean "${near}"?` : '';
-    problems.add(`${field}.${point}`, `is no point: expected one of ${POINTS.join(', ')}.${hint}`);
+    problems.add(`${field}.${name}`, `is no place for it: expected one of ${places.join(', ')}.${hint}`);
   }
-  return { qkv: input.qkv ?? 0, o: input.o ?? 0, gateUp: input.gateUp ?? 0, down: input.down ?? 0 };
+  return Object.fromEntries(places.map((place) => [place, given[place] ?? 0])) as Record<Place, number>;
 }
 
 /** Sizes, and what has to divide what. */
@@ -249,6 +253,8 @@ function checkMethod(config: ModelConfig, problems: Problems): void {
   problems.flag('subNorms', config.subNorms);
   for (const point of POINTS) {
     checkByLayer(`sparsity.${point}`, config.sparsity[point], config.nLayers, problems, 'in [0, 1)', (x) => x < 1);
+  }
+  for (const point of THRESHOLD_PLACES) {
     checkByLayer(
       `thresholds.${point}`,
       config.thresholds[point],
@@ -284,38 +290,29 @@ function checkByLayer(
 function checkSparsifier(config: ModelConfig, problems: Problems): void {
   const { sparsifier, sparsity, thresholds, blockSize, gradient, activation } = config;
   if (problems.has('sparsifier')) return;
-  const takesShares = sparsifier === 'topk' || sparsifier === 'block';
-  for (const point of POINTS) {
-    if (!takesShares && isAboveZero(sparsity[point])) {
-      problems.add(
-        `sparsity.${point}`,
-        `must be 0 with sparsifier ${sparsifier}, which takes no share. Leave one out.`,
-      );
-    }
-    if (sparsifier !== 'threshold' && isAboveZero(thresholds[point])) {
-      problems.add(`thresholds.${point}`, `must be 0 with sparsifier ${sparsifier}. Leave it out, or take threshold.`);
-    }
+  for (const point of sparsifier === 'topk' || sparsifier === 'block' ? [] : POINTS) {
+    if (!isAboveZero(sparsity[point])) continue;
+    const what = `must be 0 with sparsifier ${sparsifier}, which takes no share. Leave one out.`;
+    problems.add(`sparsity.${point}`, what);
   }
-  if (sparsifier === 'threshold' && !POINTS.some((point) => isAboveZero(thresholds[point]))) {
+  const places = THRESHOLD_PLACES.filter((place) => isAboveZero(thresholds[place]));
+  for (const place of sparsifier === 'threshold' ? [] : places) {
+    problems.add(`thresholds.${place}`, `must be 0 with sparsifier ${sparsifier}. Leave it out, or take threshold.`);
+  }
+  if (sparsifier === 'threshold' && places.length === 0) {
     problems.add('thresholds', 'must be above 0 somewhere with sparsifier threshold. qsparse calibrate finds them.');
   }
-  if (isRelu(sparsifier) && gradient === 'straight-through') {
-    problems.add(
-      'gradient',
-      `must be masked with sparsifier ${sparsifier}: a ReLU has a gradient of its own. Leave it out.`,
-    );
+  if (gradient === 'straight-through' && (isRelu(sparsifier) || places.includes('gate'))) {
+    const why = isRelu(sparsifier) ? `sparsifier ${sparsifier}: a ReLU has a gradient of its own` : 'thresholds.gate';
+    problems.add('gradient', `must be masked with ${why}. Give masked.`);
   }
   if (sparsifier === 'relu' && activation === 'silu') {
-    problems.add(
-      'activation',
-      'must be relu or relu2 with sparsifier relu, which begins by replacing the SiLU, got "silu".',
-    );
+    const why = 'with sparsifier relu, which begins by replacing the SiLU';
+    problems.add('activation', `must be relu or relu2 ${why}, got "silu".`);
   }
   if (sparsifier === 'drelu' && !problems.has('activation') && activation !== 'relu') {
-    problems.add(
-      'activation',
-      `must be relu with sparsifier drelu, which is relu(gate) relu(up), got "${activation}".`,
-    );
+    const why = 'with sparsifier drelu, which is relu(gate) relu(up)';
+    problems.add('activation', `must be relu ${why}, got "${activation}".`);
   }
   if (!(Number.isInteger(blockSize) && blockSize >= 2 && blockSize <= MAX_BLOCK_SIZE)) {
     problems.add('blockSize', `must be a whole number from 2 to ${MAX_BLOCK_SIZE}, got ${shown(blockSize)}.`);
@@ -336,6 +333,11 @@ function checkBlocks(config: ModelConfig, problems: Problems): void {
     'blockSize',
     `must divide the features of every point that selects: got ${config.blockSize} for ${widths}.`,
   );
+}
+
+/** Are gates closed by a threshold in some layer? */
+export function hasGateThresholds({ sparsifier, thresholds }: ModelConfig): boolean {
+  return sparsifier === 'threshold' && isAboveZero(thresholds.gate);
 }
 
 /** Is it the true derivative of this sparsifier to mask the gradient? */

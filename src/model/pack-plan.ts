@@ -6,7 +6,7 @@ import { rowStride, wholeLines } from '../tensor/row-stride.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type WeightMatrix, type WeightType, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { UsageError } from '../util/errors.ts';
-import type { ModelConfig } from './config.ts';
+import { hasGateThresholds, type ModelConfig } from './config.ts';
 import { describeMatrices, type FeedForwardLayout, type MatrixRole } from './packed-matrices.ts';
 
 export interface PackOptions {
@@ -114,6 +114,10 @@ function checkOptions(config: ModelConfig, { dtype, groupRows, layout }: PackOpt
   const layouts = layoutsOf(config, layout);
   if (layouts.length !== config.nLayers) {
     throw new UsageError('pack', `expected a layout for each of ${config.nLayers} layers, got ${layouts.length}.`);
+  }
+  if (hasGateThresholds(config) && layouts.includes('channels')) {
+    const why = 'the layout "channels" is read by open ReLU gates, and thresholds.gate closes others';
+    throw new UsageError('pack', `${why}: expected "fused" for this model. Leave the layout out.`);
   }
   if (config.activation === 'silu' && layouts.includes('channels')) {
     const why = 'the layout "channels" is read by open gates, and a SiLU gate is never closed';

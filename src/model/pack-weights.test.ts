@@ -238,6 +238,12 @@ describe('planPacking', () => {
       { activation: 'silu' },
       /a SiLU gate is never closed/,
     ],
+    [
+      'channels behind gates with a threshold',
+      { dtype: 'f32', layout: 'channels' },
+      { sparsity: 0, sparsifier: 'threshold', thresholds: { gate: 0.1 }, gradient: 'masked' },
+      /thresholds\.gate closes others/,
+    ],
   ])('refuses %s', (_, options, changes, message) => {
     const plan = () => planPacking(resolveConfig({ ...config, ...changes }), options);
     expect(plan).toThrow(UsageError);

@@ -6,7 +6,7 @@ import type { SelectionRule } from '../ops/sparsify.ts';
 import { UsageError } from '../util/errors.ts';
 import { featuresAt, keptCount, type ModelConfig, type Point, sparsityAt, thresholdAt } from './config.ts';
 
-const ALL = { keeps: 'all' } as const;
+export const ALL = { keeps: 'all' } as const;
 const POSITIVE = { keeps: 'positive' } as const;
 
 /**
@@ -43,6 +43,11 @@ export function selectionRule(
     case 'none':
       return ALL;
   }
+}
+
+/** What |act(gate)| must reach in a layer for its channel to stay; 0: anything. `scale` as above. */
+export function gateThreshold(config: ModelConfig, layer: number, scale = 1): number {
+  return config.sparsifier === 'threshold' ? scale * thresholdAt(config, 'gate', layer) : 0;
 }
 
 /** The most features that stay of `features`: all where no rule counts them. */

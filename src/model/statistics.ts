@@ -67,6 +67,9 @@ export class StepStatistics {
     this.#routings[layer].push(routing);
   }
 
+  /** For those who want them: gate | up [N, 2 H], which are computed whole then. */
+  observeGates?(layer: number, gateUp: FloatTensor): void;
+
   /** Share of zeros by point and layer. */
   sparsity(): Record<Point, number[]> {
     return this.#table(({ zeros, elements }) => zeros / Math.max(elements, 1));

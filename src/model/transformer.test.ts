@@ -67,6 +67,30 @@ describe('gradients against finite differences (f64)', () => {
       },
     ],
     ['natural zeros, re-scaled', { activation: 'relu', rescale: 'l2' }],
+    [
+      'masked blocks',
+      { sparsifier: 'block', blockSize: 4, sparsity: { qkv: 0.5, o: 0.25, down: 0.5 }, gradient: 'masked' },
+    ],
+    [
+      'masked thresholds, SwiGLU',
+      {
+        activation: 'silu',
+        sparsifier: 'threshold',
+        thresholds: { qkv: [0.5, 0.3], o: 0.2, gateUp: 0.6, down: 0.1 },
+        gradient: 'masked',
+      },
+    ],
+    [
+      'thresholds at the gates, SwiGLU',
+      { activation: 'silu', sparsifier: 'threshold', thresholds: { gate: [0.2, 0.4] }, gradient: 'masked' },
+    ],
+    [
+      'thresholds at gates and inputs, ReLU^2, L1',
+      { sparsifier: 'threshold', thresholds: { gate: 0.2, qkv: 0.3 }, gradient: 'masked', hiddenL1: 0.3 },
+    ],
+    ['ReLU before every projection, L1', { sparsifier: 'relu', hiddenL1: 0.3 }],
+    ['ReLU before every projection, re-scaled', { sparsifier: 'relu', activation: 'relu', rescale: 'l2' }],
+    ['dReLU, L1, tied', { sparsifier: 'drelu', hiddenL1: 0.3, tiedEmbeddings: true }],
   ];
 
   it.each(variants)('%s', (_name, input) => {
@@ -154,6 +178,73 @@ describe('Transformer', () => {
       expectEqual(none.gradients, all.gradients);
     },
   );
+
+  it.each<Partial<ModelConfigInput>>([
+    { sparsifier: 'block', blockSize: 4, sparsity: 0.5 },
+    { sparsifier: 'threshold', thresholds: { qkv: 0.5, o: 0.2, gateUp: 0.5, down: 0.1 } },
+    { sparsifier: 'threshold', thresholds: { gate: 0.2 }, gradient: 'masked', activation: 'silu' },
+    { sparsifier: 'relu', hiddenL1: 0.1 },
+    { sparsifier: 'drelu', hiddenL1: 0.1 },
+    { sparsifier: 'none' },
+  ])('with %j recomputes the same bits, skips change nothing, and no memory is lost', (input) => {
+    const model = build(input);
+    const bytes = model.pool.liveBytes;
+    const statistics = new StepStatistics(model.config, { detail: true });
+    const all = gradientsOf(model, { statistics });
+    expect(gradientsOf(model, { recompute: true })).toEqual(all);
+    const none = gradientsOf(model, { skips: NO_SKIPS });
+    expect(none.l1).toBeCloseTo(all.l1, 12);
+    expectEqual(none.gradients, all.gradients);
+    expect(model.pool.liveBytes).toBe(bytes);
+    for (const shares of Object.values(statistics.sparsity())) {
+      for (const share of shares) expect(share >= 0 && share < 1).toBe(true);
+    }
+  });
+
+  it('has as many zeros at each point as its sparsifier makes', () => {
+    const zerosOf = (input: Partial<ModelConfigInput>) => {
+      const model = build(input);
+      const statistics = new StepStatistics(model.config);
+      gradientsOf(model, { statistics });
+      return statistics.sparsity();
+    };
+    const blocks = zerosOf({ sparsifier: 'block', blockSize: 4, sparsity: { qkv: 0.5, o: 0.75, down: 0.25 } });
+    expect([blocks.qkv, blocks.o, blocks.gateUp]).toEqual([
+      [0.5, 0.5],
+      [0.75, 0.75],
+      [0, 0],
+    ]);
+    // Natural zeros on top of the quarter that is dropped.
+    for (const share of blocks.down) expect(share).toBeGreaterThan(0.3);
+    const natural = zerosOf({});
+    const drelu = zerosOf({ sparsifier: 'drelu' });
+    expect([drelu.qkv, drelu.o, drelu.gateUp]).toEqual([
+      [0, 0],
+      [0, 0],
+      [0, 0],
+    ]);
+    for (const [layer, share] of drelu.down.entries()) expect(share).toBeGreaterThan(natural.down[layer] + 0.1);
+    const relu = zerosOf({ sparsifier: 'relu' });
+    for (const share of [relu.qkv, relu.o, relu.gateUp].flat()) expect(share > 0.2 && share < 0.8).toBe(true);
+    const gates = { sparsifier: 'threshold', thresholds: { gate: 0.3 }, gradient: 'masked' } as const;
+    const cats = zerosOf({ ...gates, activation: 'silu' });
+    expect([cats.qkv, cats.o, cats.gateUp]).toEqual([
+      [0, 0],
+      [0, 0],
+      [0, 0],
+    ]);
+    for (const share of cats.down) expect(share > 0.1 && share < 0.9).toBe(true);
+    expect(zerosOf({ sparsifier: 'none' })).toEqual(natural);
+  });
+
+  it('scales thresholds like shares, and a ReLU not at all', () => {
+    const thresholds = { qkv: 0.5, o: 0.2, gateUp: 0.5, down: 0.1 };
+    const half = { qkv: 0.25, o: 0.1, gateUp: 0.25, down: 0.05 };
+    const scaled = gradientsOf(build({ sparsifier: 'threshold', thresholds }), { sparsityScale: 0.5 });
+    expect(scaled).toEqual(gradientsOf(build({ sparsifier: 'threshold', thresholds: half })));
+    const relu = build({ sparsifier: 'relu' });
+    expect(gradientsOf(relu, { sparsityScale: 0.5 })).toEqual(gradientsOf(relu));
+  });
 
   it('recomputes the same bits in less memory', () => {
     const model = build({ ...sparse, nLayers: 6 });

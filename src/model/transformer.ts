@@ -32,7 +32,7 @@ import type { ModelConfig, Point } from './config.ts';
 import { initParameters } from './init.ts';
 import { createParameters, type ModelParameters, type Parameter } from './parameters.ts';
 import { ropeTables } from './rope-tables.ts';
-import { selectionRule } from './selection-rule.ts';
+import { gateThreshold, selectionRule } from './selection-rule.ts';
 import type { StepStatistics } from './statistics.ts';
 import { type FfnWeights, TernaryWeights } from './ternary-weights.ts';
 
@@ -207,7 +207,7 @@ export class Transformer {
         const input = qSparseInput(tape, normed, selection('gateUp'));
         tape.exit();
         const ffn = (input: Value, expert: number) =>
-          this.#feedForward(tape, pass, input, layer.ffns[expert], this.#selection(tape, pass, 'down', index, expert));
+          this.#feedForward(tape, pass, input, layer.ffns[expert], { layer: index, expert });
         const out = layer.router
           ? mixture(tape, normed, input, this.#mixtureOptions(tape, pass, index, layer.router, ffn))
           : ffn(input, 0);
@@ -219,12 +219,20 @@ export class Transformer {
   }
 
   /** The gated FFN, or one expert, on its selected input: out [N, D]. */
-  #feedForward(tape: Tape, pass: Pass, input: Value, { gateUp, down }: FfnWeights, atDown: Selection): Value {
+  #feedForward(
+    tape: Tape,
+    pass: Pass,
+    input: Value,
+    { gateUp, down }: FfnWeights,
+    { layer, expert }: { layer: number; expert: number },
+  ): Value {
     const { activation, hiddenL1 } = this.config;
+    const atDown = this.#selection(tape, pass, 'down', layer, expert);
     const form = wantedForm(atDown);
     const l1 = this.#l1Weight(pass) * pass.gradientScale;
+    const gates = this.#gates(tape, pass, layer);
     tape.enter('point', 'gateUp');
-    const hidden = tape.apply(gatedHidden, { x: input, weight: gateUp, activation, l1, form }); // [N, H]
+    const hidden = tape.apply(gatedHidden, { x: input, weight: gateUp, activation, l1, form, ...gates }); // [N, H]
     tape.exit();
     if (hiddenL1 > 0 && !tape.recomputing) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
     return qSparseLinear(tape, hidden, down, atDown);
@@ -259,13 +267,27 @@ export class Transformer {
     return {
       point,
       rule: selectionRule(config, point, layer, { scale: pass.sparsityScale }),
-      naturalZeros: point === 'down' && hasNaturalZeros(config.activation),
+      naturalZeros: point === 'down' && (hasNaturalZeros(config.activation) || this.#threshold(pass, layer) > 0),
       gradient: config.gradient,
       rescale: config.rescale,
       activationFormat: config.activationFormat,
       ...(statistics &&
         !tape.recomputing && { observe: (x, selected) => statistics.observe(tape, point, layer, x, selected, expert) }),
     };
+  }
+
+  /** What the gates of a layer are held against, and who looks at them. */
+  #gates(tape: Tape, pass: Pass, layer: number) {
+    const { statistics } = pass;
+    const observeGates =
+      statistics?.observeGates && !tape.recomputing
+        ? (gateUp: FloatTensor) => statistics.observeGates!(layer, gateUp)
+        : undefined;
+    return { threshold: this.#threshold(pass, layer), observeGates };
+  }
+
+  #threshold({ sparsityScale }: Pass, layer: number): number {
+    return gateThreshold(this.config, layer, sparsityScale);
   }
 
   #crossEntropy(tape: Tape, hidden: Value, targets: IntTensor, gradientScale: number): number {

@@ -9,7 +9,7 @@
 import { type FloatTensor, shapeText, type Tensor } from '../tensor/tensor.ts';
 import { f32Weights, type WeightMatrix } from '../tensor/weight-matrix.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
-import { featuresAt, type ModelConfig, outputsAt } from './config.ts';
+import { featuresAt, hasGateThresholds, type ModelConfig, outputsAt } from './config.ts';
 import { describeParameters } from './parameters.ts';
 
 export type FeedForwardWeights =
@@ -66,6 +66,12 @@ export function checkWeights(config: ModelConfig, weights: ModelWeights): void {
     expectMatrix(`${at}.up`, feedForward.up, hiddenDim, dim, 'rows');
     if (config.activation === 'silu') {
       throw new UsageError('engine', `${at}: a ${config.activation} gate never closes. Store gate and up fused.`);
+    }
+    if (hasGateThresholds(config)) {
+      throw new UsageError(
+        'engine',
+        `${at}: channels are closed by ReLUs, not by thresholds.gate. Store gate and up fused.`,
+      );
     }
   }
 }

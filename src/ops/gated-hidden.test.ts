@@ -3,6 +3,7 @@ import { runBackward } from '../../test/support/run-backward.ts';
 import { floatTensor, randomTensor } from '../../test/support/tensors.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { gatedHidden, type HiddenForm } from './gated-hidden.ts';
+import { sparsify } from './sparsify.ts';
 
 const backend = createReferenceBackend();
 const [features, hidden] = [10, 4];
@@ -20,7 +21,7 @@ function weight(closed: number) {
 
 function run(closed: number, form: HiddenForm, l1 = 0) {
   const w = weight(closed);
-  const input = { weight: w, activation: 'relu2', l1, form } as const;
+  const input = { weight: w, activation: 'relu2', l1, form, threshold: 0 } as const;
   const result = runBackward(backend, x, dOut, (tape, x) => tape.apply(gatedHidden, { x, ...input }));
   return { ...result, w };
 }
@@ -62,4 +63,35 @@ describe('gatedHidden', () => {
     expectClose(list.dX, whole.dX);
     expectClose(list.w.gradient.data, whole.w.gradient.data);
   });
+
+  it.each([0, 2, 3, 4])(
+    'as a list of what is positive is the ReLU of the whole, with %i of 4 gates closed',
+    (closed) => {
+      const list = run(closed, 'positive', 0.3);
+      // The L1 term of the ReLU: its derivative stands with the gradient from behind, where the ReLU lets it through.
+      const w = weight(closed);
+      const withL1 = floatTensor(
+        backend,
+        'f64',
+        [1, hidden],
+        Array.from(dOut.data, (d) => d + 0.3),
+      );
+      const whole = runBackward(backend, x, withL1, (tape, x) => {
+        const dense = tape.apply(gatedHidden, {
+          x,
+          weight: w,
+          activation: 'relu2',
+          l1: 0,
+          form: 'dense',
+          threshold: 0,
+        });
+        return tape.apply(sparsify, { x: dense, rule: { keeps: 'positive' }, gradient: 'masked' });
+      });
+      expect(list.output.every((value) => value >= 0)).toBe(true);
+      expectClose(list.output, whole.output);
+      expectClose(list.dX, whole.dX);
+      expectClose(list.w.gradient.data, w.gradient.data);
+      expect(list.leakedBytes).toBe(0);
+    },
+  );
 });

@@ -8,7 +8,8 @@
  * behind SiLU, both halves are computed whole.
  * With a ReLU behind hidden (dReLU: relu(g) relu(u)) a channel is closed by up as well, and the lists are those of the channels where both are
  * open. The optional L1 term l1 * sum |hidden| puts its derivative straight into the backward.
- * Source: Primer (arXiv 2109.08668) for relu^2; GLU Variants (arXiv 2002.05202).
+ * With a threshold on the gate's activation both halves are computed whole, and what it closes is zero as behind a ReLU.
+ * Source: Primer (arXiv 2109.08668) for relu^2; GLU Variants (arXiv 2002.05202); CATS (arXiv 2404.08763) for the threshold.
  */
 
 import type { Op } from '../autograd/op.ts';
@@ -35,9 +36,13 @@ interface Input {
   /** Weight of sum |hidden| in the loss that is differentiated; 0 for none. */
   l1: number;
   form: HiddenForm;
+  /** A channel is closed where |act(gate)| is below it; 0: by a ReLU alone. */
+  threshold: number;
+  /** Sees gate | up [N, 2 H], which are then computed whole. */
+  observeGates?: ((gateUp: FloatTensor) => void) | undefined;
 }
 
-interface Saved extends Omit<Input, 'form'> {
+interface Saved extends Omit<Input, 'form' | 'observeGates'> {
   operand: Operand;
   /** Of all gates, or of the open ones: their list and the values of up behind them. */
   halves: { gateUp: FloatTensor } | { gate: SparseRows; up: FloatTensor };
@@ -46,15 +51,16 @@ interface Saved extends Omit<Input, 'form'> {
 export const gatedHidden: Op<Input, Saved> = {
   name: 'gatedHidden',
 
-  forward(tape, { form, ...input }) {
-    const { x, weight, activation } = input;
+  forward(tape, { form, observeGates, ...input }) {
+    const { x, weight, activation, threshold } = input;
     const shape = [x.shape[0], weight.value.shape[1] / 2] as const;
     const [gates, ups] = halvesOf(weight);
     const operand = operandOf(tape, x);
     const gateUp = tape.take([shape[0], 2 * shape[1]]);
     multiply(tape, operand, weight, gateUp, { columns: gates });
 
-    const gate = form !== 'dense' && hasNaturalZeros(activation) ? openGates(tape, gateUp, form) : null;
+    const wantsAll = form === 'dense' || threshold > 0 || observeGates !== undefined;
+    const gate = wantsAll || !hasNaturalZeros(activation) ? null : openGates(tape, gateUp, form);
     if (gate !== null) {
       const behind = { gate, up: upBehind(tape, gate, operand, weight, gateUp) };
       const halves = form === 'positive' ? bothOpen(tape, behind) : behind;
@@ -65,13 +71,14 @@ export const gatedHidden: Op<Input, Saved> = {
     }
     multiply(tape, operand, weight, gateUp, { columns: ups });
     const dense = tape.take(shape);
-    tape.kernels.glu(gateUp, activation, dense);
+    tape.kernels.glu(gateUp, activation, dense, threshold);
+    observeGates?.(gateUp);
     const output = new Value(shape, { dense });
     return { output, saved: { ...input, operand, halves: { gateUp } }, keep: [operand, gateUp] };
   },
 
   backward(tape, saved, dOut) {
-    const { activation, l1, halves } = saved;
+    const { activation, l1, threshold, halves } = saved;
     const gradient = { dense: null as FloatTensor | null, rows: null as SparseRows | null };
     if ('gate' in halves) {
       const { gate, up } = halves;
@@ -79,8 +86,8 @@ export const gatedHidden: Op<Input, Saved> = {
       tape.kernels.gluRowsBackward(gate, up, gradientBehind(tape, gate, dOut), activation, l1, gradient.rows);
     } else {
       gradient.dense = tape.take(halves.gateUp.shape);
-      tape.kernels.gluBackward(halves.gateUp, tape.denseForm(dOut), activation, l1, gradient.dense);
-      if (hasNaturalZeros(activation) && tape.skips.inputGradient) {
+      tape.kernels.gluBackward(halves.gateUp, tape.denseForm(dOut), activation, l1, gradient.dense, threshold);
+      if ((threshold > 0 || hasNaturalZeros(activation)) && tape.skips.inputGradient) {
         gradient.rows = gatherIfSparse(tape, gradient.dense).rows;
       }
     }

@@ -62,9 +62,8 @@ function listOf(tape: Tape, x: FloatTensor, rule: Input['rule']): SparseRows {
       return rows;
     }
     case 'largestOfBlocks': {
-      const { kept, blockSize } = rule;
-      const rows = tape.takeRows(nTokens, features, nTokens * kept * (features / blockSize));
-      kernels.selectBlockTopK(x, kept, blockSize, rows);
+      const rows = tape.takeBlockRows(nTokens, features, rule.kept, rule.blockSize);
+      kernels.selectBlockTopK(x, rows);
       return rows;
     }
     case 'positive':

@@ -120,9 +120,19 @@ function modelText(model: ModelConfig): string {
 }
 
 function sparsityText(model: ModelConfig): string {
-  const points = Object.entries(model.sparsity ?? {}).map(([point, value]) => {
+  // Files of older versions have no sparsifier: top-K.
+  const chosen: Partial<Record<ModelConfig['sparsifier'], string[]>> = {
+    block: [`in blocks of ${model.blockSize}`],
+    relu: ['ReLU before every projection'],
+    drelu: ['dReLU before down'],
+    threshold: ['fixed thresholds'],
+    none: ['nothing selected'],
+  };
+  const shares = Object.entries(model.sparsity ?? {}).map(([point, value]) => {
     return `${point} ${typeof value === 'number' ? formatPercent(value, 0).replace(' ', '\u00a0') : 'by layer'}`;
   });
+  const takesShares = ['topk', 'block'].includes(model.sparsifier ?? 'topk');
+  const points = [...(chosen[model.sparsifier] ?? []), ...(takesShares ? shares : [])];
   const gradient = model.gradient === 'masked' ? ['masked gradient'] : [];
   const rescale = model.rescale === 'l2' ? ['re-scaled'] : [];
   const l1 = model.hiddenL1 > 0 ? [`L1 ${model.hiddenL1}`] : [];

@@ -3,10 +3,10 @@
  *
  * The one format of every zero that is skipped: top-K selections (the same count in each row), natural zeros of ReLU^2
  * (ragged), their transposes for dW, and the sparse gradients behind closed gates. Inside a row the column indices
- * ascend, so that every product adds in the same order on every backend.
+ * ascend, so that every product adds in the same order on every backend. Selections in blocks (N:M) say so in `blocks`.
  */
 
-import type { FloatTensor, IntTensor } from './tensor.ts';
+import type { FloatTensor, IntTensor, Tensor } from './tensor.ts';
 
 export interface SparseRows {
   readonly rows: number;
@@ -17,6 +17,20 @@ export interface SparseRows {
   readonly index: IntTensor;
   /** [capacity] */
   readonly value: FloatTensor;
+  /** Where the list comes out even in blocks of columns: a product then knows how many elements it meets. */
+  readonly blocks?: BlockPlaces | undefined;
+}
+
+/** Each block of `size` consecutive columns has `kept` elements in every row. */
+export interface BlockPlaces {
+  readonly size: number;
+  readonly kept: number;
+  /** [capacity] place of each element in its block: its column modulo size. */
+  readonly place: Tensor<'u8'>;
+}
+
+export interface BlockRows extends SparseRows {
+  readonly blocks: BlockPlaces;
 }
 
 /** How many non-zeros are stored. */

@@ -18,7 +18,7 @@ import { denseTrainingFlops } from '../model/flops.ts';
 import { StepStatistics } from '../model/statistics.ts';
 import { type LossTerms, Transformer } from '../model/transformer.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
-import { TrainingError } from '../util/errors.ts';
+import { TrainingError, UsageError } from '../util/errors.ts';
 import { AdamW } from './adamw.ts';
 import { checkPrecision } from './check-precision.ts';
 import { findOrigin, firstBrokenParameter } from './diagnose.ts';
@@ -111,11 +111,12 @@ export class Trainer {
 
   /**
    * Allocates the model, its gradients and moments on `backend`; a fresh model unless it is restored afterwards. Throws BackendError
-   * for bf16 on a backend that has no instruction for it.
+   * for bf16 on a backend that has no instruction for it, UsageError for a ramp of a sparsity that the model does not have.
    */
   constructor(options: TrainerOptions) {
     const { train, data, progress = START } = options;
     checkPrecision(train.precision, options.backend);
+    checkRamp(options.model, train);
     this.#clock = new StepClock(options.backend.kernels, options.observer);
     this.#kernels = this.#clock.kernels;
     this.#backend = options.backend;
@@ -371,4 +372,13 @@ function routerRecord(loss: number, statistics: StepStatistics): RouterRecord {
 /** True at every multiple of `every`; 0 is never. */
 function isDue(every: number, step: number): boolean {
   return every > 0 && step % every === 0;
+}
+
+/** Shares and thresholds can grow from 0; a ReLU is there or not. */
+function checkRamp({ sparsifier }: ModelConfig, { sparsityRampSteps }: TrainConfig): void {
+  if (sparsityRampSteps === 0 || ['topk', 'block', 'threshold'].includes(sparsifier)) return;
+  throw new UsageError(
+    'train',
+    `sparsityRampSteps must be 0 with sparsifier ${sparsifier}, which has no share that could grow, got ${sparsityRampSteps}.`,
+  );
 }

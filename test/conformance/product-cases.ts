@@ -38,6 +38,7 @@ function allInF32(): Case[] {
     ...sparseSpecials(),
     ...largeCases(),
     ...columnCases(),
+    ...blockCases(),
     ...sampledCases(),
   ];
 }
@@ -77,6 +78,50 @@ function columnCases(): Case[] {
           outputs: { out: { magnitude: Math.sqrt(k) } },
         },
       ];
+    }),
+  );
+}
+
+/** Lists that come out even in blocks: tiles of whole blocks, blocks taller than a tile, a last tile that is shorter, columns at the edge. */
+function blockCases(): Case[] {
+  const shapes = [
+    [1, 5, 1, 2, 1],
+    [7, 64, 3, 32, 16],
+    [33, 97, 10, 32, 16],
+    [70, 264, 7, 16, 3],
+    [33, 200, 40, 32, 1],
+    [5, 40, 3, 256, 100],
+    [257, 130, 5, 48, 47],
+  ] as const;
+  return shapes.flatMap(([m, n, blocks, size, kept]) =>
+    [false, true].map((transposeB): Case => {
+      const k = blocks * size;
+      const name = `[${m}, ${k}] in blocks, ${kept} of ${size}, [${k}, ${n}]${transposeB ? ' transposed' : ''}`;
+      const columns = { first: Math.min(3, n - 1), count: n - Math.min(3, n - 1) };
+      const options = transposeB ? { transposeB } : { columns, accumulate: true };
+      return {
+        kernel: 'sparseMatmul',
+        name,
+        tensors() {
+          const values = new Values(name);
+          // The same places in all blocks of a row, others in each row; `kept` of them.
+          const isKept = (r: number, c: number) => ((((c % size) + 7 * r) % size) * kept) % size < kept;
+          const dense = values.normals(m * k).map((x, i) => (isKept(Math.floor(i / k), i % k) ? x || 1 : 0));
+          const a = rowsSpec('a', dense, m, k);
+          const place = Array.from(a['a.index'].values!, (c) => c % size);
+          return {
+            ...a,
+            place: { dtype: 'u8', shape: [place.length], values: place },
+            b: f32(transposeB ? [n, k] : [k, n], values.normals(k * n)),
+            out: f32([m, n], values.normals(m * n)),
+          };
+        },
+        call(kernels, t) {
+          const list = { ...t.rows('a', m, k), blocks: { size, kept, place: t.u8('place') } };
+          kernels.sparseMatmul(list, t.float('b'), t.float('out'), options);
+        },
+        outputs: { out: { magnitude: Math.sqrt(k) } },
+      };
     }),
   );
 }

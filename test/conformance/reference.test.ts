@@ -341,19 +341,29 @@ describe('feed-forward by hand', () => {
     expect([...out.data]).toEqual([6, 0, -2]);
     kernels.glu(gateUp, 'silu', out);
     expectClose(out, [6 / (1 + Math.exp(-2)), -5 / (1 + Math.E), -2 / (1 + Math.exp(-0.5))]);
+    // Activations 1.76, -0.27, 0.31; of ReLU^2 4, 0, 0.25.
+    kernels.glu(gateUp, 'silu', out, 0.3);
+    expectClose(out, [6 / (1 + Math.exp(-2)), 0, -2 / (1 + Math.exp(-0.5))]);
+    kernels.glu(gateUp, 'relu2', out, 0.25);
+    expect([...out.data]).toEqual([12, 0, -1]);
+    kernels.glu(gateUp, 'relu2', out, 0.3);
+    expect([...out.data]).toEqual([12, 0, 0]);
   });
 
   it('gluBackward is the derivative of glu plus l1 * sum |hidden|', () => {
-    for (const activation of ['relu2', 'relu', 'silu'] as const) {
+    for (const [activation, threshold] of [
+      ...(['relu2', 'relu', 'silu'] as const).map((activation) => [activation, 0] as const),
+      ...(['relu2', 'relu', 'silu'] as const).map((activation) => [activation, 0.3] as const),
+    ]) {
       const [out, dOut, dGateUp] = [f64([1, 3]), f64([1, 3], [0.5, -2, 1.5]), f64([1, 6])];
       const l1 = 0.25;
       // The L1 term is one more output, the sum of |hidden|, of gradient l1.
       const extended = f64([4]);
       const expected = finiteDifferences(gateUp, extended, f64([4], [...dOut.data, l1]), () => {
-        kernels.glu(gateUp, activation, out);
+        kernels.glu(gateUp, activation, out, threshold);
         extended.data.set([...out.data, out.data.reduce((sum, h) => sum + Math.abs(h), 0)]);
       });
-      kernels.gluBackward(gateUp, dOut, activation, l1, dGateUp);
+      kernels.gluBackward(gateUp, dOut, activation, l1, dGateUp, threshold);
       expectClose(dGateUp, expected, 7);
     }
   });
@@ -575,14 +585,12 @@ describe('golden unit cases', () => {
   it.skipIf(!there)(there ? 'selections in blocks' : 'blocks: golden/qsparse_layer/unit_cases.json is missing', () => {
     const { block: unit } = JSON.parse(readFileSync(golden, 'utf8')) as { block: GoldenSelection & { block: number } };
     const { x, block, kept, keptIndices } = unit;
-    const out = sparse(
-      1,
-      x.length,
-      [0, 0],
-      keptIndices.map(() => -1),
-      keptIndices.map(() => -1),
-    );
-    kernels.selectBlockTopK(f64([1, x.length], x), kept, block, out);
+    const count = keptIndices.length;
+    const place = { dtype: 'u8', shape: [count], data: new Uint8Array(count), address: 0 } as const;
+    const list = sparse(1, x.length, [0, 0], new Array(count).fill(-1), new Array(count).fill(-1));
+    const out = { ...list, blocks: { size: block, kept, place } };
+    kernels.selectBlockTopK(f64([1, x.length], x), out);
+    expect([...place.data]).toEqual(keptIndices.map((index) => index % block));
     expect([...out.index.data]).toEqual(keptIndices);
     expect([...out.value.data]).toEqual(keptIndices.map((index) => x[index]));
   });

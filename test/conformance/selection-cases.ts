@@ -66,9 +66,16 @@ function blockCase(
   return {
     kernel: 'selectBlockTopK',
     name,
-    tensors: () => ({ x: f32([N, D], contents(new Values(name))), ...emptyRowsSpec('out', N, N * blocks * kept) }),
-    call: (kernels, t) => kernels.selectBlockTopK(t.float('x'), kept, blockSize, t.rows('out', N, D)),
-    outputs: { 'out.start': 'equal', 'out.index': 'equal', 'out.value': 'equal' },
+    tensors: () => ({
+      x: f32([N, D], contents(new Values(name))),
+      ...emptyRowsSpec('out', N, N * blocks * kept),
+      place: { dtype: 'u8', shape: [N * blocks * kept], values: null },
+    }),
+    call(kernels, t) {
+      const places = { size: blockSize, kept, place: t.u8('place') };
+      kernels.selectBlockTopK(t.float('x'), { ...t.rows('out', N, D), blocks: places });
+    },
+    outputs: { 'out.start': 'equal', 'out.index': 'equal', 'out.value': 'equal', place: 'equal' },
   };
 }
 

@@ -113,10 +113,10 @@ const MUTANTS: Record<string, Mutant> = {
     },
   },
   'a block that takes one from its neighbour': {
-    selectBlockTopK(x, kept, blockSize, out) {
-      const double = 2 * blockSize;
-      const pairs = x.shape[1] % double === 0 && double <= 256;
-      kernels.selectBlockTopK(x, pairs ? 2 * kept : kept, pairs ? double : blockSize, out);
+    selectBlockTopK(x, out) {
+      const { size, kept, place } = out.blocks;
+      const pairs = x.shape[1] % (2 * size) === 0 && size <= 128;
+      kernels.selectBlockTopK(x, pairs ? { ...out, blocks: { size: 2 * size, kept: 2 * kept, place } } : out);
     },
   },
   'what equals the threshold dropped': {
@@ -152,9 +152,12 @@ const MUTANTS: Record<string, Mutant> = {
       x.data[0] += 1;
     },
   },
+  'gradients of gates that a threshold closed': {
+    gluBackward: (gateUp, dOut, activation, l1, dGateUp) => kernels.gluBackward(gateUp, dOut, activation, l1, dGateUp),
+  },
   'a closed gate that gives -0': {
-    glu(gateUp, activation, out) {
-      kernels.glu(gateUp, activation, out);
+    glu(gateUp, activation, out, threshold) {
+      kernels.glu(gateUp, activation, out, threshold);
       out.data.forEach((x, i) => {
         if (x === 0) out.data[i] = -0;
       });

@@ -2,7 +2,7 @@
 
 import type { Backend } from '../../src/backend.ts';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
-import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
+import type { BlockRows, SparseRows } from '../../src/tensor/sparse-rows.ts';
 import {
   type DataOf,
   type DType,
@@ -57,6 +57,17 @@ export class Arena {
   /** An empty matrix with room for `capacity` elements. */
   rows(rows: number, cols: number, capacity: number): SparseRows {
     return { rows, cols, start: this.int([rows + 1]), index: this.int([capacity]), value: this.float([capacity]) };
+  }
+
+  /** The same for a selection in blocks. */
+  blockRows(rows: number, cols: number, size: number, kept: number): BlockRows {
+    const capacity = rows * (cols / size) * kept;
+    const block = this.backend.allocate('u8', capacity);
+    this.blocks.push(block);
+    return {
+      ...this.rows(rows, cols, capacity),
+      blocks: { size, kept, place: { dtype: 'u8', shape: [capacity], ...block } },
+    };
   }
 
   /** The non-zeros of x, by the backend's own kernels. */

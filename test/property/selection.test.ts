@@ -136,16 +136,19 @@ for (const { name, missing, create } of PROPERTY_BACKENDS) {
         fc.property(blocked, ({ rows, blocks, blockSize, kept, x }) => {
           withArena(backend, (arena) => {
             const cols = blocks * blockSize;
-            const out = arena.rows(rows, cols, rows * blocks * kept);
-            backend.kernels.selectBlockTopK(arena.float([rows, cols], Float32Array.from(x)), kept, blockSize, out);
+            const out = arena.blockRows(rows, cols, blockSize, kept);
+            backend.kernels.selectBlockTopK(arena.float([rows, cols], Float32Array.from(x)), out);
             for (let r = 0; r < rows; r++) {
               const expected = Array.from({ length: blocks }, (_, block) => {
                 const first = block * blockSize;
                 const own = Float32Array.from(x.slice(r * cols + first, r * cols + first + blockSize));
                 return byRank(own, kept).map((i) => first + i);
               }).flat();
-              expect(rowOf(out, r).index).toEqual(expected);
-              expect(rowOf(out, r).value).toEqual(expected.map((c) => Math.fround(x[r * cols + c])));
+              const { index, value } = rowOf(out, r);
+              const places = out.blocks.place.data.slice(r * index.length, (r + 1) * index.length);
+              expect(index).toEqual(expected);
+              expect(value).toEqual(expected.map((c) => Math.fround(x[r * cols + c])));
+              expect([...places]).toEqual(expected.map((c) => c % blockSize));
             }
           });
         }),

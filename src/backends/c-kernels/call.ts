@@ -21,6 +21,8 @@ export type Call = (
   s12?: number,
   s13?: number,
   s14?: number,
+  s15?: number,
+  s16?: number,
 ) => void;
 
 /** For kernels that run on the calling thread whatever their size. */

@@ -10,17 +10,17 @@ type FeedForward = 'glu' | 'gluBackward' | 'countOpenGates' | 'gatherOpenGates' 
 
 export function feedForwardKernels(call: Call): Pick<Kernels, FeedForward> {
   return {
-    glu(gateUp, activation, out) {
+    glu(gateUp, activation, out, threshold = 0) {
       const [rows, twoHidden] = gateUp.shape;
       const work = 6 * rows * twoHidden;
-      call('glu', work, gateUp.address, out.address, rows, twoHidden / 2, ACTIVATION_CODES[activation]);
+      call('glu', work, gateUp.address, out.address, rows, twoHidden / 2, ACTIVATION_CODES[activation], threshold);
     },
-    gluBackward(gateUp, dOut, activation, l1, dGateUp) {
+    gluBackward(gateUp, dOut, activation, l1, dGateUp, threshold = 0) {
       const [rows, twoHidden] = gateUp.shape;
       const hidden = twoHidden / 2;
       const work = 10 * rows * twoHidden;
       const code = ACTIVATION_CODES[activation];
-      call('glu_backward', work, gateUp.address, dOut.address, dGateUp.address, rows, hidden, code, l1);
+      call('glu_backward', work, gateUp.address, dOut.address, dGateUp.address, rows, hidden, code, l1, threshold);
     },
     countOpenGates(gates, hiddenDim, start) {
       const [rows, stride] = gates.shape;

@@ -30,7 +30,7 @@ export function productKernels(call: Call): Pick<Kernels, 'matmul' | 'sparseMatm
       );
     },
     sparseMatmul(a, b, out, options) {
-      const { start, index, value, rows, cols } = a;
+      const { start, index, value, rows, cols, blocks } = a;
       const stride = out.shape[1];
       const { first, count: n } = options?.columns ?? { first: 0, count: stride };
       const transposeB = bit(options?.transposeB);
@@ -51,6 +51,9 @@ export function productKernels(call: Call): Pick<Kernels, 'matmul' | 'sparseMatm
         accumulate,
         stride,
         bit(options?.precision === 'bf16'),
+        blocks?.place.address ?? 0,
+        blocks?.kept ?? 0,
+        blocks?.size ?? 0,
       );
     },
     sampledMatmul(a, b, { start, index, rows, cols }, out) {

@@ -24,10 +24,9 @@ export function selectionKernels(call: Call): Pick<Kernels, Selection> {
       const work = 8 * rows * cols;
       call('select_top_k', work, x.address, start.address, index.address, value.address, rows, cols, kept);
     },
-    selectBlockTopK(x, kept, blockSize, { start, index, value, rows, cols }) {
-      const work = 16 * rows * cols;
-      const to = [start.address, index.address, value.address] as const;
-      call('select_block_top_k', work, x.address, ...to, rows, cols, kept, blockSize);
+    selectBlockTopK(x, { start, index, value, blocks: { place, kept, size }, rows, cols }) {
+      const to = [start.address, index.address, value.address, place.address] as const;
+      call('select_block_top_k', 8 * rows * cols, x.address, ...to, rows, cols, kept, size);
     },
     countNonZeros(x, start, threshold = 0) {
       const [rows, cols] = x.shape;

@@ -20,6 +20,7 @@ export function weightKernels(call: Call): Pick<Kernels, Weights> {
     accumulate: boolean | undefined,
   ) => {
     const list = 'data' in x ? null : x;
+    const blocks = list !== null && 'blocks' in list ? list.blocks : undefined;
     const value = 'data' in x ? x : x.value;
     const tokens = 'data' in x ? x.data.length / w.rows : x.rows;
     call(
@@ -39,6 +40,9 @@ export function weightKernels(call: Call): Pick<Kernels, Weights> {
       w.rows,
       w.cols,
       bit(accumulate),
+      blocks?.place.address ?? 0,
+      blocks?.kept ?? 0,
+      blocks?.size ?? 0,
     );
   };
   return {

@@ -11,13 +11,13 @@ import { nonZeros, type SparseRows } from '../../tensor/sparse-rows.ts';
 import type { FloatTensor, IntTensor } from '../../tensor/tensor.ts';
 import { columnsOf, rowsOf } from '../matrix-shape.ts';
 
-export function glu(gateUp: FloatTensor, activation: Activation, out: FloatTensor): void {
+export function glu(gateUp: FloatTensor, activation: Activation, out: FloatTensor, threshold = 0): void {
   const hidden = columnsOf(out);
   for (let r = 0; r < rowsOf(out); r++) {
     for (let c = 0; c < hidden; c++) {
       const g = gateUp.data[r * 2 * hidden + c];
       const u = gateUp.data[r * 2 * hidden + hidden + c];
-      out.data[r * hidden + c] = isClosed(g, activation) ? 0 : act(g, activation) * u;
+      out.data[r * hidden + c] = isClosed(g, activation, threshold) ? 0 : act(g, activation) * u;
     }
   }
 }
@@ -28,6 +28,7 @@ export function gluBackward(
   activation: Activation,
   l1: number,
   dGateUp: FloatTensor,
+  threshold = 0,
 ): void {
   const hidden = columnsOf(dOut);
   for (let r = 0; r < rowsOf(dOut); r++) {
@@ -35,7 +36,7 @@ export function gluBackward(
       const gAt = r * 2 * hidden + c;
       const uAt = gAt + hidden;
       const [g, u] = [gateUp.data[gAt], gateUp.data[uAt]];
-      if (isClosed(g, activation)) {
+      if (isClosed(g, activation, threshold)) {
         dGateUp.data[gAt] = 0;
         dGateUp.data[uAt] = 0;
         continue;
@@ -99,8 +100,9 @@ export function gluRowsBackward(
 }
 
 /** NaN is not closed: it must be seen in the output. */
-function isClosed(g: number, activation: Activation): boolean {
-  return activation !== 'silu' && g <= 0;
+function isClosed(g: number, activation: Activation, threshold = 0): boolean {
+  if (activation !== 'silu' && g <= 0) return true;
+  return Math.abs(act(g, activation)) < Math.fround(threshold);
 }
 
 function act(g: number, activation: Activation): number {

@@ -1,5 +1,5 @@
 /**
- * `bench product`: the product of many tokens with one matrix, dense against top-K, the kernel below training and prefill.
+ * `bench product`: the product of many tokens with one matrix, dense against top-K and blocks, the kernel below training and prefill.
  *
  * Every token has its own mask. The yardstick is the project's own dense GEMM on the same matrices in the same round, and the
  * ratio is given with and without the selection, because in a model one selection serves several products.
@@ -8,10 +8,10 @@
 import { Arena } from '../../arena.ts';
 import type { Backend } from '../../backend.ts';
 import { measureRounds, type RoundsOptions, speedup, spread } from '../../bench/rounds.ts';
-import { keptCount } from '../../model/config.ts';
 import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
+import { BenchSelection, type BenchSparsifier, keptBy } from './bench-sparsifiers.ts';
 import { msPerCall } from './ms-per-call.ts';
 
 export interface ProductShape {
@@ -23,6 +23,7 @@ export interface ProductShape {
 export interface ProductRow extends Record<string, unknown> {
   shape: string;
   dtype: 'f32';
+  sparsifier: BenchSparsifier;
   sparsity: number;
   msPerCall: number;
   /** Multiply-adds really done, two operations each, 1e9 per second. */
@@ -36,6 +37,7 @@ export interface ProductRow extends Record<string, unknown> {
 
 export const PRODUCT_COLUMNS: readonly Column[] = [
   { key: 'shape' },
+  { key: 'sparsifier' },
   { key: 'sparsity', format: (sparsity: number) => sparsity.toString() },
   { key: 'msPerCall', title: 'ms' },
   { key: 'gflops', title: 'GFLOP/s done' },
@@ -51,11 +53,16 @@ export const PRODUCT_SHAPES: readonly ProductShape[] = [
   { tokens: 2048, inputs: 512, outputs: 1408 },
 ];
 
-/** The rows in the order of `sparsities`, whose first is 0: dense. */
+export interface ProductVariant {
+  sparsifier: BenchSparsifier;
+  sparsity: number;
+}
+
+/** The rows in the order of `variants`, whose first has sparsity 0: dense. */
 export async function benchProduct(
   backend: Backend,
   shape: ProductShape,
-  sparsities: readonly number[],
+  variants: readonly ProductVariant[],
   seed: number,
   rounds: RoundsOptions,
 ): Promise<ProductRow[]> {
@@ -64,17 +71,18 @@ export async function benchProduct(
   const measure = measurer(backend, arena, shape, seed);
   const dense = 2 * tokens * inputs * outputs;
   try {
-    const values = await measureRounds(sparsities, measure, rounds);
+    const values = await measureRounds(variants, measure, rounds);
     const product = values.map((round) => round.map(({ productMs }) => productMs));
     const both = values.map((round) => round.map(({ productMs, selectMs }) => productMs + selectMs));
-    return sparsities.map((sparsity, s) => {
+    return variants.map(({ sparsifier, sparsity }, s) => {
       const msPerCall = median(product[s]);
       return {
         shape: `${tokens} x ${inputs} x ${outputs}`,
         dtype: 'f32',
+        sparsifier,
         sparsity,
         msPerCall,
-        gflops: ((dense / inputs) * keptCount(sparsity, inputs)) / msPerCall / 1e6,
+        gflops: ((dense / inputs) * keptBy(sparsifier, sparsity, inputs)) / msPerCall / 1e6,
         gflopsDenseEquivalent: dense / msPerCall / 1e6,
         speedupOverDense: speedup(product[0], product[s]),
         speedupWithSelection: speedup(product[0], both[s]),
@@ -95,12 +103,11 @@ function measurer(backend: Backend, arena: Arena, { tokens, inputs, outputs }: P
     return tensor;
   };
   const [x, w, out] = [normals(tokens, inputs), normals(inputs, outputs), arena.tensor('f32', [tokens, outputs])];
-  const [start, index] = [arena.tensor('i32', [tokens + 1]), arena.tensor('i32', [tokens * inputs])];
-  const rows = { rows: tokens, cols: inputs, start, index, value: arena.tensor('f32', [tokens * inputs]) };
-  return (sparsity: number): { productMs: number; selectMs: number } => {
+  const selection = new BenchSelection(arena, tokens, inputs);
+  return ({ sparsifier, sparsity }: ProductVariant): { productMs: number; selectMs: number } => {
     if (sparsity === 0) return { productMs: msPerCall(() => kernels.matmul(x, w, out)), selectMs: 0 };
-    const select = () => kernels.selectTopK(x, keptCount(sparsity, inputs), rows);
-    const selectMs = msPerCall(select);
-    return { selectMs, productMs: msPerCall(() => kernels.sparseMatmul(rows, w, out)) };
+    const { list, run } = selection.of(kernels, x, sparsifier, keptBy(sparsifier, sparsity, inputs));
+    const selectMs = msPerCall(run);
+    return { selectMs, productMs: msPerCall(() => kernels.sparseMatmul(list, w, out)) };
   };
 }

@@ -1,5 +1,5 @@
 /**
- * `bench select`: what the top-K selection costs, in nanoseconds per token, by width and by how many stay.
+ * `bench select`: what a selection costs, over whole rows or in blocks, in nanoseconds per token, by width and by how many stay.
  *
  * One token alone (decoding) and many (training, prefill: all threads busy) are different numbers and both are given.
  */
@@ -7,12 +7,14 @@
 import { Arena } from '../../arena.ts';
 import type { Backend } from '../../backend.ts';
 import { measureRounds, type RoundsOptions, spread } from '../../bench/rounds.ts';
-import { featuresAt, keptCount, type ModelConfig, POINTS } from '../../model/config.ts';
+import { featuresAt, type ModelConfig, POINTS } from '../../model/config.ts';
 import { median } from '../../util/median.ts';
 import { Prng } from '../../util/prng.ts';
 import type { Column } from '../shared/table.ts';
+import { BenchSelection, type BenchSparsifier, keptBy } from './bench-sparsifiers.ts';
 
 export interface SelectRow extends Record<string, unknown> {
+  sparsifier: BenchSparsifier;
   dim: number;
   kept: number;
   /** Tokens per call. */
@@ -23,6 +25,7 @@ export interface SelectRow extends Record<string, unknown> {
 }
 
 export const SELECT_COLUMNS: readonly Column[] = [
+  { key: 'sparsifier' },
   { key: 'dim' },
   { key: 'kept' },
   { key: 'batch' },
@@ -37,6 +40,7 @@ const BATCHES = [1, 256];
 const MEASURE_MS = 15;
 
 interface Variant {
+  sparsifier: BenchSparsifier;
   dim: number;
   kept: number;
   batch: number;
@@ -54,19 +58,25 @@ export async function benchSelect(
   backend: Backend,
   dims: readonly number[],
   sparsities: readonly number[],
+  sparsifiers: readonly BenchSparsifier[],
   seed: number,
   rounds: RoundsOptions,
 ): Promise<SelectRow[]> {
   const arena = new Arena(backend);
   const variants = dims.flatMap((dim) =>
     sparsities.flatMap((sparsity) =>
-      BATCHES.map((batch): Variant => ({ dim, kept: keptCount(sparsity, dim), batch, calls: 1 })),
+      sparsifiers.flatMap((sparsifier) =>
+        BATCHES.map(
+          (batch): Variant => ({ sparsifier, dim, kept: keptBy(sparsifier, sparsity, dim), batch, calls: 1 }),
+        ),
+      ),
     ),
   );
   const measure = measurer(backend, arena, dims, seed);
   try {
     const values = await measureRounds(variants, measure, rounds);
-    return variants.map(({ dim, kept, batch }, v) => ({
+    return variants.map(({ sparsifier, dim, kept, batch }, v) => ({
+      sparsifier,
       dim,
       kept,
       batch,
@@ -86,16 +96,13 @@ function measurer(backend: Backend, arena: Arena, dims: readonly number[], seed:
   const prng = new Prng(seed);
   const x = arena.tensor('f32', [batch * widest]);
   for (let i = 0; i < x.data.length; i++) x.data[i] = prng.normal();
-  const start = arena.tensor('i32', [batch + 1]);
-  const index = arena.tensor('i32', [batch * widest]);
-  const value = arena.tensor('f32', [batch * widest]);
+  const selection = new BenchSelection(arena, batch, widest);
   return (variant) => {
-    const { dim, kept, batch } = variant;
-    const input = { ...x, shape: [batch, dim] };
-    const out = { rows: batch, cols: dim, start, index, value };
+    const { sparsifier, dim, kept, batch } = variant;
+    const { run } = selection.of(backend.kernels, { ...x, shape: [batch, dim] }, sparsifier, kept);
     for (;;) {
       const begin = performance.now();
-      for (let call = 0; call < variant.calls; call++) backend.kernels.selectTopK(input, kept, out);
+      for (let call = 0; call < variant.calls; call++) run();
       const ms = performance.now() - begin;
       if (ms >= MEASURE_MS) return (ms * 1e6) / (variant.calls * batch);
       variant.calls = Math.ceil(variant.calls * Math.min(100, (1.3 * MEASURE_MS) / Math.max(ms, 1e-3)));

@@ -12,7 +12,7 @@ import type { StatusLine } from '../shared/status-line.ts';
 const MEASURED_TOKENS = 2048;
 
 /**
- * 0 .. 1 by layer. The top-K in front of down is switched off: a gate that is open counts although its channel would be dropped, because up
+ * 0 .. 1 by layer. The selection in front of down is switched off: a gate that is open counts although its channel would be dropped, because up
  * is computed there. Throws UsageError for text without a token; the reason of `signal` where it is aborted.
  */
 export async function measureOpenGates(
@@ -22,8 +22,7 @@ export async function measureOpenGates(
   { progress, signal }: { progress: StatusLine; signal: AbortSignal },
 ): Promise<number[]> {
   const model = loadModel(path, backend);
-  const config = { ...model.config, sparsity: { ...model.config.sparsity, down: 0 } };
-  const engine = new Engine(config, model.weights, backend);
+  const engine = new Engine(model.config, model.weights, backend, { selectHidden: false });
   const sequence = new SingleSequence(engine);
   try {
     const ids = Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`)

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../model/config.ts';
+import { keptCount, resolveConfig } from '../../model/config.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
 import { resolveTrainConfig } from '../../train/train-config.ts';
@@ -26,6 +26,16 @@ describe('settings of a new run', () => {
     expect(dense.model).toEqual({ ...sparse.model, sparsity: { qkv: 0, o: 0, gateUp: 0, down: 0 }, hiddenL1: 0 });
     expect(dense.train).toEqual(sparse.train);
     expect(settings(['--activation', 'silu']).model).toMatchObject({ hiddenL1: 0, sparsity: { down: 0.6 } });
+  });
+
+  it('have no share by default where the sparsifier takes none', () => {
+    const { model } = settings(['--sparsifier', 'drelu']);
+    expect(model).toMatchObject({ sparsifier: 'drelu', activation: 'relu', gradient: 'masked', hiddenL1: 0 });
+    expect(model.sparsity).toEqual({ qkv: 0, o: 0, gateUp: 0, down: 0 });
+    expect(() => settings(['--sparsifier', 'relu', '--sparsity', '0.5'])).toThrow(
+      /sparsity\.qkv must be 0 with .* relu/,
+    );
+    expect(() => settings(['--sparsifier', 'relus'])).toThrow(/Did you mean "relu"/);
   });
 
   it('options override the recipe, the recipe the preset', () => {
@@ -96,11 +106,52 @@ describe('settings of a new run', () => {
 
 describe('--sparsity', () => {
   it('is one share or shares by point', () => {
-    expect(parseSparsity('60%')).toBe(0.6);
-    expect(parseSparsity('qkv=0.5, down=0')).toEqual({ qkv: 0.5, down: 0 });
+    expect(parseSparsity('60%')).toEqual({ shares: 0.6 });
+    expect(parseSparsity('qkv=0.5, down=0')).toEqual({ shares: { qkv: 0.5, down: 0 } });
   });
 
-  it.each(['1', 'qkv=1', 'qkv', 'qkv=', 'qkv=0.5=0.6', '=0.5', '-0.1', 'NaN', 'qkv=0.5,'])('refuses %s', (text) => {
+  it('in blocks keeps exactly what it says, for every kept of every size', () => {
+    expect(parseSparsity('16:32')).toEqual({ shares: 0.5, blockSize: 32 });
+    for (let size = 2; size <= 256; size++) {
+      for (let kept = 1; kept <= size; kept++) {
+        const { shares } = parseSparsity(`${kept}:${size}`);
+        expect(keptCount(shares as number, size)).toBe(kept);
+      }
+    }
+  });
+
+  it('in blocks says which sparsifier is meant', () => {
+    const fields = { sparsifier: 'block', blockSize: 64, sparsity: { qkv: 0.75, o: 0.75, gateUp: 0.75, down: 0 } };
+    expect(settings(['--sparsity', '16:64']).model).toMatchObject(fields);
+    expect(settings(['--sparsity', '0.75', '--sparsifier', 'block', '--block-size', '64']).model).toMatchObject(fields);
+    expect(() => settings(['--sparsity', '16:32', '--sparsifier', 'topk'])).toThrow(
+      /KEPT:BLOCK is for --sparsifier block/,
+    );
+    expect(() => settings(['--sparsity', '16:32', '--block-size', '64'])).toThrow(
+      /blocks of 32 against --block-size 64/,
+    );
+    expect(() => settings(['--sparsity', '3:7'])).toThrow(
+      /blockSize must divide .*256 at qkv, 256 at o, 256 at gateUp/,
+    );
+  });
+
+  it.each([
+    '1',
+    '0:32',
+    '33:32',
+    '16:',
+    ':32',
+    '1.5:3',
+    'qkv=16:32',
+    'qkv=1',
+    'qkv',
+    'qkv=',
+    'qkv=0.5=0.6',
+    '=0.5',
+    '-0.1',
+    'NaN',
+    'qkv=0.5,',
+  ])('refuses %s', (text) => {
     expect(() => parseSparsity(text)).toThrow(UsageError);
   });
 });
@@ -133,6 +184,8 @@ describe('settings of a resumed run', () => {
 
   it.each<[string[], RegExp]>([
     [['--dim', '128'], /dim cannot change inside a run: run\/run\.json has 64, got 128/],
+    [['--sparsifier', 'relu'], /sparsifier cannot change .* has topk, got relu/],
+    [['--sparsity', '16:32'], /sparsifier cannot change .* has topk, got block/],
     [['--sparsity', 'o=0.4'], /sparsity\.o .* has 0\.5, got 0\.4/],
     [['--hidden-l1', '0.1'], /hiddenL1/],
     [['--batch-size', '4'], /batchSize .* has 8, got 4/],

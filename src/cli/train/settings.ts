@@ -3,11 +3,18 @@
  * settings of the run.
  *
  * Defaults of this command beyond those of the configurations: the shape `quickstart`, 60 % of every dense projection
- * input set to zero, and a small L1 term that keeps the gates of the feed-forward closed. `--sparsity 0` drops both
+ * input set to zero (by top-K or blocks), and a small L1 term that keeps the gates of the feed-forward closed. `--sparsity 0` drops both
  * and gives the dense twin: the same shape, data and seed. `--experts 0` drops all that a recipe says of a mixture.
  */
 
-import { type ModelConfig, type ModelConfigInput, POINTS, resolveConfig, type Sparsity } from '../../model/config.ts';
+import {
+  type ModelConfig,
+  type ModelConfigInput,
+  POINTS,
+  resolveConfig,
+  type Sparsity,
+  THRESHOLD_PLACES,
+} from '../../model/config.ts';
 import { preset } from '../../model/presets.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
@@ -65,7 +72,9 @@ function mergedModel(options: TrainCommandOptions, recipe: Recipe): ModelConfigI
 }
 
 function withSparseDefaults(model: ModelConfigInput): ModelConfigInput {
-  const sparsity = model.sparsity ?? DEFAULT_SPARSITY;
+  const { sparsifier = 'topk' } = model;
+  const takesShares = sparsifier === 'topk' || sparsifier === 'block';
+  const sparsity = model.sparsity ?? (takesShares ? DEFAULT_SPARSITY : 0);
   const relu = model.activation !== 'silu';
   const hiddenL1 = model.hiddenL1 ?? (relu && !isDense(sparsity) ? DEFAULT_HIDDEN_L1 : 0);
   return { ...model, sparsity, hiddenL1 };
@@ -94,16 +103,25 @@ function presetOf(options: TrainCommandOptions, recipe: Recipe): Partial<ModelCo
 
 function refuseOtherModel(saved: ModelConfig, wanted: Partial<ModelConfigInput>, path: string): void {
   if (Object.keys(wanted).length === 0) return;
+  // Before its fields are checked against each other.
+  const { sparsifier = saved.sparsifier } = wanted;
+  if (sparsifier !== saved.sparsifier) refuse(path, 'sparsifier', saved.sparsifier, sparsifier);
   const sparsity = typeof wanted.sparsity === 'number' ? wanted.sparsity : { ...saved.sparsity, ...wanted.sparsity };
-  const model = resolveConfig({ ...saved, ...wanted, sparsity });
+  const thresholds = { ...saved.thresholds, ...wanted.thresholds };
+  const model = resolveConfig({ ...saved, ...wanted, sparsity, thresholds });
   for (const field of Object.keys(saved) as (keyof ModelConfig)[]) {
-    if (field === 'sparsity') continue;
+    if (field === 'sparsity' || field === 'thresholds') continue;
     if (model[field] !== saved[field]) refuse(path, field, saved[field], model[field]);
   }
-  for (const point of POINTS) {
-    const [before, now] = [saved.sparsity[point], model.sparsity[point]].map((value) => JSON.stringify(value));
-    if (before !== now) refuse(path, `sparsity.${point}`, before, now);
+  for (const point of POINTS) refuseOther(path, `sparsity.${point}`, saved.sparsity[point], model.sparsity[point]);
+  for (const place of THRESHOLD_PLACES) {
+    refuseOther(path, `thresholds.${place}`, saved.thresholds[place], model.thresholds[place]);
   }
+}
+
+function refuseOther(path: string, field: string, ...values: readonly [saved: unknown, wanted: unknown]): void {
+  const [before, now] = values.map((value) => JSON.stringify(value));
+  if (before !== now) refuse(path, field, before, now);
 }
 
 function refuse(path: string, field: string, expected: unknown, got: unknown): never {

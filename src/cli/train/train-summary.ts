@@ -3,13 +3,13 @@
  */
 
 import type { Backend } from '../../backend.ts';
-import { POINTS, sparsityAt } from '../../model/config.ts';
 import { countParameters } from '../../model/parameters.ts';
 import type { TokenData } from '../../train/token-data.ts';
 import type { RunOutcome } from '../../train/trainer.ts';
 import type { TrainingRun } from '../../train/training-run.ts';
 import { formatBytes, formatCount, formatDuration, formatPercent, formatRate } from '../../util/format.ts';
 import type { Output } from '../shared/output.ts';
+import { sparsifierText } from '../shared/sparsifier-text.ts';
 import type { ProgressPrinter } from './progress-printer.ts';
 
 export interface TrainSummary {
@@ -42,12 +42,11 @@ export function printStart(
 ): void {
   const { model, config, tokensPerStep } = run.trainer;
   const { dim, nLayers, seqLen, activation } = model.config;
-  const shares = POINTS.map((point) => `${point} ${formatPercent(sparsityAt(model.config, point, 0), 0)}`);
   const { nExperts, nExpertsPerToken } = model.config;
   const parameters = formatCount(countParameters(model.config));
   const experts = nExperts > 0 ? `, ${nExpertsPerToken} of ${nExperts} experts a token` : '';
   output.line(
-    `model    ${parameters} parameters, dim ${dim}, ${nLayers} layers, ${activation}${experts}; top-K zeros: ${shares.join(', ')}`,
+    `model    ${parameters} parameters, dim ${dim}, ${nLayers} layers, ${activation}${experts}; zeros: ${sparsifierText(model.config)}`,
   );
   const epochs = (config.steps * tokensPerStep) / data.trainTokens;
   output.line(

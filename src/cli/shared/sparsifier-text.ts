@@ -1,0 +1,26 @@
+/** One line for people about what a model does to the inputs of its projections. */
+
+import type { ModelConfig, Point, Sparsity } from '../../model/config.ts';
+
+/** Such as `qkv 0.6, o 0.6, gate/up 0.6, down natural zeros`. */
+export function sparsifierText(config: ModelConfig): string {
+  const { sparsifier, sparsity, thresholds, blockSize, activation, rescale } = config;
+  const natural = activation === 'silu' ? '0' : 'natural zeros';
+  const points = (values: Record<Point, Sparsity>) => {
+    const [qkv, o, gateUp, down] = [values.qkv, values.o, values.gateUp, values.down].map(valueText);
+    return `qkv ${qkv}, o ${o}, gate/up ${gateUp}, down ${down === '0' ? natural : down}`;
+  };
+  const texts = {
+    topk: points(sparsity),
+    block: `in blocks of ${blockSize}: ${points(sparsity)}`,
+    relu: 'ReLU before every projection',
+    drelu: 'dReLU: relu(gate) relu(up) before down',
+    threshold: `thresholds: ${points(thresholds)}${thresholds.gate === 0 ? '' : `, gate ${valueText(thresholds.gate)}`}`,
+    none: `nothing selected, down ${natural}`,
+  };
+  return `${texts[sparsifier]}${rescale === 'l2' ? '; re-scaled' : ''}`;
+}
+
+function valueText(value: Sparsity): string {
+  return typeof value === 'number' ? String(value) : 'by layer';
+}
