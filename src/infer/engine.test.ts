@@ -79,6 +79,12 @@ const VARIANTS: Record<string, Partial<ModelConfigInput>> = {
   'ReLU re-scaled, down by natural zeros': { activation: 'relu', sparsity: 0.4, rescale: 'l2' },
   'nothing selected but re-scaled': { activation: 'silu', rescale: 'l2' },
   'few zeros: the products run dense': { sparsity: 0.1 },
+  'two of four experts, SwiGLU, all four points': {
+    ...{ nExperts: 4, nExpertsPerToken: 2, activation: 'silu', tiedEmbeddings: false },
+    sparsity: { qkv: 0.5, o: 0.4, gateUp: 0.6, down: 0.5 },
+  },
+  'one of eight experts, natural zeros': { nExperts: 8, nExpertsPerToken: 1, sparsity: 0.5 },
+  'three of three experts, dense, re-scaled': { nExperts: 3, nExpertsPerToken: 3, rescale: 'l2' },
   'by layer': { sparsity: { qkv: [0, 0.5], o: [0.5, 0], gateUp: [0.8, 0.1], down: [0, 0.6] } },
 };
 
@@ -184,14 +190,19 @@ describe('a batch', () => {
     });
   }
 
-  for (const choice of [
+  for (const { experts = 0, ...choice } of [
     { type: 'f32' },
     { type: 'int8' },
     { type: 'ternary', tables: 'bf16' },
     { type: 'int8', layout: 'channels' },
-  ] as const satisfies WeightChoice[]) {
-    it(`gives each row what it gets alone: ${Object.values(choice).join(', ')}`, () => {
-      const model = modelOf({ sparsity: { qkv: 0.5, o: 0.4, gateUp: 0.6, down: 0.5 } });
+    { type: 'f32', experts: 4 },
+    { type: 'int8', layout: 'channels', experts: 4 },
+    { type: 'ternary', experts: 4 },
+  ] as const satisfies (WeightChoice & { experts?: number })[]) {
+    const name = `${Object.values(choice).join(', ')}${experts > 0 ? `, ${experts} experts` : ''}`;
+    it(`gives each row what it gets alone: ${name}`, () => {
+      const mixture = experts > 0 ? { nExperts: experts, nExpertsPerToken: 2 } : {};
+      const model = modelOf({ ...mixture, sparsity: { qkv: 0.5, o: 0.4, gateUp: 0.6, down: 0.5 } });
       const overrides = [undefined, { qkv: 0.7, down: 0.8 }, undefined];
       const expected = alone(model, choice, overrides);
       const engine = engineWith(model, choice, { maxSequences: 3 });
@@ -402,9 +413,15 @@ describe('memory', () => {
     return { state, backend: watching };
   }
 
-  for (const layout of ['fused', 'channels'] as const) {
-    it(`is neither allocated nor viewed anew for a decoded token: ${layout}`, () => {
+  for (const [layout, nExperts] of [
+    ['fused', 0],
+    ['channels', 0],
+    ['fused', 4],
+    ['channels', 4],
+  ] as const) {
+    it(`is neither allocated nor viewed anew for a decoded token: ${layout}, ${nExperts} experts`, () => {
       const { state, backend: watching } = watched();
+      const model = modelOf({ sparsity: 0.5, nExperts, nExpertsPerToken: nExperts / 2 });
       const weights = modelWeights(model, backend, { type: 'int8', layout });
       const engine = new Engine(model.config, weights, watching, { maxSequences: 2 });
       const sequences = [engine.createSequence(), engine.createSequence()];

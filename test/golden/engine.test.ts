@@ -13,7 +13,10 @@ import { weightsOfParameters } from '../../src/model/weights.ts';
 import { type GoldenBackend, goldenBackends } from './golden-backends.ts';
 import { difference, missing, readArrays, readJson, sharedPath } from './golden-file.ts';
 
-const VARIANTS = ['dense-swiglu', 'dense-swiglu-tied', 'topk50-swiglu', 'topk40-relu2', 'topk60-relu2-rescale'];
+const VARIANTS = [
+  ...['dense-swiglu', 'dense-swiglu-tied', 'topk50-swiglu', 'topk40-relu2', 'topk60-relu2-rescale'],
+  'moe-topk50',
+];
 const SEQ_LEN = 16;
 const VOCAB = 97;
 /** Two independent float32 programs differ by at most 2e-6 on these logits. */
@@ -66,8 +69,10 @@ function configOf(config: Record<string, never>): ModelConfig {
   const { act, sparsity, rescale, tiedEmbeddings } = config;
   const { a, b, c, d } = sparsity as Record<string, number>;
   const fields = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'vocabSize', 'ropeTheta', 'normEps'] as const;
+  const { nExperts, nExpertsPerToken, expertHiddenDim } = config;
   return resolveConfig({
     ...(Object.fromEntries(fields.map((field) => [field, config[field]])) as never as ModelConfig),
+    ...(nExperts > 0 && { nExperts, nExpertsPerToken, hiddenDim: expertHiddenDim }),
     tiedEmbeddings,
     seqLen: SEQ_LEN,
     activation: act === 'swiglu' ? 'silu' : 'relu2',

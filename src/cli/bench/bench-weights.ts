@@ -9,11 +9,11 @@
 import { Arena } from '../../arena.ts';
 import type { Backend } from '../../backend.ts';
 import { Engine } from '../../infer/engine.ts';
-import { type ModelConfig, resolveConfig } from '../../model/config.ts';
+import { ffnsPerToken, type ModelConfig, resolveConfig } from '../../model/config.ts';
 import { loadModel } from '../../model/load-model.ts';
 import { packWeights } from '../../model/pack-weights.ts';
 import { preset } from '../../model/presets.ts';
-import type { ModelWeights } from '../../model/weights.ts';
+import { ffnsOf, type ModelWeights } from '../../model/weights.ts';
 import { type WeightMatrix, type WeightType, weightRowBytes } from '../../tensor/weight-matrix.ts';
 import { UsageError } from '../../util/errors.ts';
 import { Prng } from '../../util/prng.ts';
@@ -48,7 +48,7 @@ export function openBenchWeights(path: string, backend: Backend): BenchWeights {
     trained: true,
     closedGates: null,
     bytes,
-    blockBytes: blockBytes(weights),
+    blockBytes: blockBytes(config, weights),
     dispose,
   };
 }
@@ -88,7 +88,7 @@ export function randomBenchWeights(
       trained: false,
       closedGates: measured,
       bytes,
-      blockBytes: blockBytes(dense),
+      blockBytes: blockBytes(config, dense),
       dispose,
     };
   } catch (error) {
@@ -109,7 +109,7 @@ function closeGates(config: ModelConfig, models: readonly ModelWeights[], share:
       for (let col = 0; col < PUSHING_FEATURES; col++) setByte(embedding, row, col, 127);
     }
     for (const { o, feedForward } of layers)
-      for (const w of [o, feedForward.down])
+      for (const w of [o, ...ffnsOf(feedForward).map(({ down }) => down)])
         w.scale?.data.forEach((x, i, all) => {
           all[i] = x * QUIET;
         });
@@ -117,8 +117,8 @@ function closeGates(config: ModelConfig, models: readonly ModelWeights[], share:
   let [low, high] = [0, 127];
   const push = (by: number) => {
     for (const { layers } of models) {
-      for (const { feedForward } of layers) {
-        const gate = feedForward.layout === 'fused' ? feedForward.gateUp : feedForward.gate;
+      for (const ffn of layers.flatMap(({ feedForward }) => ffnsOf(feedForward))) {
+        const gate = ffn.layout === 'fused' ? ffn.gateUp : ffn.gate;
         for (let row = 0; row < PUSHING_FEATURES; row++) {
           for (let col = 0; col < config.hiddenDim; col++) setByte(gate, row, col, -by);
         }
@@ -154,10 +154,12 @@ function setByte(w: WeightMatrix, row: number, col: number, value: number): void
   w.data.data[row * w.rowBytes + col] = value & 0xff;
 }
 
-function blockBytes({ layers }: ModelWeights): number {
+/** Of the matrices that one token meets; experts are of one size. */
+function blockBytes(config: ModelConfig, { layers }: ModelWeights): number {
   const bytesOf = (w: WeightMatrix) => w.rows * weightRowBytes(w.dtype, w.cols);
   return layers.reduce((sum, { qkv, o, feedForward }) => {
-    const inner = feedForward.layout === 'fused' ? [feedForward.gateUp] : [feedForward.gate, feedForward.up];
-    return sum + [qkv, o, feedForward.down, ...inner].reduce((bytes, w) => bytes + bytesOf(w), 0);
+    const ffns = ffnsOf(feedForward).slice(0, ffnsPerToken(config));
+    const inner = ffns.flatMap(({ layout, ...ffn }) => Object.values(ffn));
+    return sum + [qkv, o, ...inner].reduce((bytes, w) => bytes + bytesOf(w), 0);
   }, 0);
 }
