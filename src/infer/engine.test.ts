@@ -458,6 +458,30 @@ describe('memory', () => {
   });
 });
 
+describe('statistics of a mixture', () => {
+  it('are those of the experts that a token is sent to', () => {
+    const experts = { nExperts: 4, nExpertsPerToken: 2, activation: 'silu' } as const;
+    const model = modelOf({ ...experts, sparsity: { qkv: 0.5, o: 0, gateUp: 0.25, down: 0.5 } });
+    for (const { name, value } of model.parameters) if (name.endsWith('router')) value.data.fill(0);
+    const engine = engineOf(model);
+    const sequence = single(engine);
+    sequence.prefill(idsOf(6));
+    sequence.decode(3);
+    const { statistics } = engine;
+    // Routers that say nothing send every token to the first two.
+    expect(statistics.expertLoad()).toEqual([0, 1].map(() => [0.5, 0.5, 0, 0]));
+    expect(statistics.sparsity()).toEqual({ qkv: [0.5, 0.5], o: [0, 0], gateUp: [0.25, 0.25], down: [0.5, 0.5] });
+    const [qkv, o, gateUp, down] = [32 * 64, 32 * 32, 2 * 32 * 160, 2 * 80 * 32];
+    const zeros = 0.5 * qkv + 0.25 * gateUp + 0.5 * down;
+    expect(statistics.modelSparsity()).toBeCloseTo(zeros / (qkv + o + gateUp + down), 12);
+    const perLayer = 4 * (0.5 * qkv + o + 0.75 * gateUp + 0.5 * down + 4 * 32 + 2 * 32); // with router and norms
+    expect(statistics.weightBytesPerToken(engine.weights)).toBe(2 * perLayer + 4 * (32 + 50 * 32 + 32));
+    statistics.clear();
+    sequence.decode(1);
+    expect(statistics.expertLoad()[1]).toEqual([0.5, 0.5, 0, 0]);
+  });
+});
+
 describe('statistics', () => {
   it('counts what was selected, and open gates', () => {
     const engine = engineOf(modelOf({ sparsity: { qkv: 0.5, o: 0.25, gateUp: 0, down: 0 } }));
