@@ -7,10 +7,10 @@
 
 import { Arena } from '../arena.ts';
 import type { Backend } from '../backend.ts';
-import { type ModelConfig, resolveConfig } from '../model/config.ts';
+import { ffnsPerToken, type ModelConfig, resolveConfig } from '../model/config.ts';
 import { packWeights } from '../model/pack-weights.ts';
 import { preset } from '../model/presets.ts';
-import type { ModelWeights } from '../model/weights.ts';
+import { ffnsOf, type ModelWeights } from '../model/weights.ts';
 import { type WeightMatrix, type WeightType, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { gateCloser } from './gate-closer.ts';
 
@@ -58,7 +58,7 @@ export function randomBenchWeights(
       trained: false,
       closedGates: measured,
       bytes: arena.bytes,
-      blockBytes: blockBytes(dense),
+      blockBytes: blockBytes(config, dense),
       dispose: () => arena.free(),
     };
   } catch (error) {
@@ -67,11 +67,12 @@ export function randomBenchWeights(
   }
 }
 
-/** Of the matrices in the blocks, scales left out. */
-export function blockBytes({ layers }: ModelWeights): number {
+/** Of the matrices in the blocks that one token meets, scales left out; experts are of one size. */
+export function blockBytes(config: ModelConfig, { layers }: ModelWeights): number {
   const bytesOf = (w: WeightMatrix) => w.rows * weightRowBytes(w.dtype, w.cols);
   return layers.reduce((sum, { qkv, o, feedForward }) => {
-    const inner = feedForward.layout === 'fused' ? [feedForward.gateUp] : [feedForward.gate, feedForward.up];
-    return sum + [qkv, o, feedForward.down, ...inner].reduce((bytes, w) => bytes + bytesOf(w), 0);
+    const ffns = ffnsOf(feedForward).slice(0, ffnsPerToken(config));
+    const inner = ffns.flatMap(({ layout, ...ffn }) => Object.values(ffn));
+    return sum + [qkv, o, ...inner].reduce((bytes, w) => bytes + bytesOf(w), 0);
   }, 0);
 }

@@ -9,7 +9,7 @@
 import type { Backend } from '../backend.ts';
 import { Engine } from '../infer/engine.ts';
 import type { ModelConfig } from '../model/config.ts';
-import type { ModelWeights } from '../model/weights.ts';
+import { ffnsOf, type ModelWeights } from '../model/weights.ts';
 import { matrixView } from '../tensor/matrix-view.ts';
 import { packMatrix } from '../tensor/pack-matrix.ts';
 import { unpackRow } from '../tensor/unpack-row.ts';
@@ -35,12 +35,14 @@ export function gateCloser(
   for (const { embedding, layers } of models) {
     const set = weightSetter(embedding);
     for (let row = 0; row < embedding.rows; row++) for (let col = 0; col < features; col++) set(row, col, 1);
-    for (const { o, feedForward } of layers) for (const w of [o, feedForward.down]) quieten(w);
+    for (const { o, feedForward } of layers) {
+      for (const w of [o, ...ffnsOf(feedForward).map(({ down }) => down)]) quieten(w);
+    }
   }
   const push = (by: number) => {
     for (const { layers } of models) {
-      for (const { feedForward } of layers) {
-        const set = weightSetter(feedForward.layout === 'fused' ? feedForward.gateUp : feedForward.gate);
+      for (const ffn of layers.flatMap(({ feedForward }) => ffnsOf(feedForward))) {
+        const set = weightSetter(ffn.layout === 'fused' ? ffn.gateUp : ffn.gate);
         for (let row = 0; row < features; row++) for (let col = 0; col < config.hiddenDim; col++) set(row, col, -by);
       }
     }

@@ -7,6 +7,7 @@ import { loadBackend } from '../backends/load-backend.ts';
 import { Engine } from '../infer/engine.ts';
 import { SingleSequence } from '../infer/single-sequence.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { unroutedParameters } from '../model/flops.ts';
 import { type LoadedModel, loadModel } from '../model/load-model.ts';
 import { countParameters } from '../model/parameters.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
@@ -33,7 +34,8 @@ const HELP = `
 Zeros are counted, not taken from the configuration: those of the selection and the natural ones of ReLU gates.
 A zero input skips one row of its matrix; what is left of the weights is "activated". --sparsity selects with other shares than the
 model was trained with, at all points or by point; natural zeros before down stay unless it is named. Models with ReLUs or thresholds
-in front of their projections take no other shares.
+in front of their projections take no other shares. Of a mixture of experts the table
+counts the experts that a token is sent to.
 
 Examples:
   $ qsparse inspect runs/book
@@ -124,11 +126,18 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
   const parameters = countParameters(config);
   // All that is no projection is used by every token, but for the embedding: one row of it, unless it is the head too.
   const unusedRows = config.tiedEmbeddings ? 0 : (config.vocabSize - 1) * config.dim;
-  const activatedParameters = parameters - blocks + activated - unusedRows;
+  const routedParameters = parameters - unroutedParameters(config);
+  const activatedParameters = routedParameters - blocks + activated - unusedRows;
 
   output.line(`${model.path}, step ${formatInteger(model.step)}`);
   for (const [name, value] of shapeLines(config, model)) output.line(`${name.padEnd(22)}${value}`);
   output.line(`${'parameters'.padEnd(22)}${formatCount(parameters)}`);
+  if (config.nExperts > 0) {
+    output.line(
+      `${'of its experts'.padEnd(22)}${formatCount(routedParameters)} parameters with those that a token is sent to`,
+    );
+    output.line(`${'load of the experts'.padEnd(22)}${loadText(statistics.expertLoad())}`);
+  }
   output.line(`${'activated per token'.padEnd(22)}${formatCount(activatedParameters)}, head and norms included`);
   output.line(
     `${'read per token'.padEnd(22)}${formatBytes(weightBytesPerToken)} of weights, decoding alone; ` +
@@ -145,7 +154,9 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
     step: model.step,
     config,
     parameters,
+    routedParameters,
     activatedParameters,
+    ...(config.nExperts > 0 && { expertLoad: statistics.expertLoad() }),
     tokens,
     modelSparsity: statistics.modelSparsity(),
     weightBytesPerToken,
@@ -155,11 +166,24 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
   });
 }
 
+/** Shares of the choices, by layer and expert. */
+function loadText(load: readonly (readonly number[])[]): string {
+  const shares = load.flat();
+  const unused = shares.filter((share) => share === 0).length;
+  return (
+    `${percent(Math.max(...shares))} of a layer's choices on the most loaded one (even: ${percent(1 / load[0].length)}), ` +
+    `${unused} of ${shares.length} never chosen`
+  );
+}
+
 function shapeLines(config: ModelConfig, { bytes, dtypes }: LoadedModel): [string, string][] {
   const { dim, hiddenDim, nLayers, nHeads, nKvHeads, headDim, vocabSize, seqLen } = config;
-  const { activation, tiedEmbeddings } = config;
+  const { activation, tiedEmbeddings, nExperts, nExpertsPerToken } = config;
   return [
     ['layers', `${nLayers} of dim ${dim}, hiddenDim ${hiddenDim}`],
+    ...(nExperts > 0
+      ? [['experts', `${nExperts} of hiddenDim ${hiddenDim}, ${nExpertsPerToken} a token`] satisfies [string, string]]
+      : []),
     ['heads', `${nHeads} of headDim ${headDim}, ${nKvHeads} for keys and values`],
     ['vocabulary', `${formatInteger(vocabSize)}, ${tiedEmbeddings ? 'head tied to the embedding' : 'head of its own'}`],
     ['context', `${formatInteger(seqLen)} tokens`],

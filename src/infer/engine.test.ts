@@ -112,6 +112,12 @@ const VARIANTS: Record<string, Partial<ModelConfigInput>> = {
     thresholds: { qkv: 0.5, o: 0.1, gateUp: 0.5, down: 0.1, gate: 0.2 },
     gradient: 'masked',
   },
+  'two of four experts, SwiGLU, all four points': {
+    ...{ nExperts: 4, nExpertsPerToken: 2, activation: 'silu', tiedEmbeddings: false },
+    sparsity: { qkv: 0.5, o: 0.4, gateUp: 0.6, down: 0.5 },
+  },
+  'one of eight experts, natural zeros': { nExperts: 8, nExpertsPerToken: 1, sparsity: 0.5 },
+  'three of three experts, dense, re-scaled': { nExperts: 3, nExpertsPerToken: 3, rescale: 'l2' },
   'by layer': { sparsity: { qkv: [0, 0.5], o: [0.5, 0], gateUp: [0.8, 0.1], down: [0, 0.6] } },
 };
 
@@ -234,14 +240,19 @@ describe('a batch', () => {
     });
   }
 
-  for (const choice of [
+  for (const { experts = 0, ...choice } of [
     { type: 'f32' },
     { type: 'int8' },
     { type: 'ternary', tables: 'bf16' },
     { type: 'int8', layout: 'channels' },
-  ] as const satisfies WeightChoice[]) {
-    it(`gives each row what it gets alone: ${Object.values(choice).join(', ')}`, () => {
-      const model = modelOf({ sparsity: { qkv: 0.5, o: 0.4, gateUp: 0.6, down: 0.5 } });
+    { type: 'f32', experts: 4 },
+    { type: 'int8', layout: 'channels', experts: 4 },
+    { type: 'ternary', experts: 4 },
+  ] as const satisfies (WeightChoice & { experts?: number })[]) {
+    const name = `${Object.values(choice).join(', ')}${experts > 0 ? `, ${experts} experts` : ''}`;
+    it(`gives each row what it gets alone: ${name}`, () => {
+      const mixture = experts > 0 ? { nExperts: experts, nExpertsPerToken: 2 } : {};
+      const model = modelOf({ ...mixture, sparsity: { qkv: 0.5, o: 0.4, gateUp: 0.6, down: 0.5 } });
       const overrides = [undefined, { qkv: 0.7, down: 0.8 }, undefined];
       const expected = alone(model, choice, overrides);
       const engine = engineWith(model, choice, { maxSequences: 3 });
@@ -495,9 +506,15 @@ describe('memory', () => {
     return { state, backend: watching };
   }
 
-  for (const layout of ['fused', 'channels'] as const) {
-    it(`is neither allocated nor viewed anew for a decoded token: ${layout}`, () => {
+  for (const [layout, nExperts] of [
+    ['fused', 0],
+    ['channels', 0],
+    ['fused', 4],
+    ['channels', 4],
+  ] as const) {
+    it(`is neither allocated nor viewed anew for a decoded token: ${layout}, ${nExperts} experts`, () => {
       const { state, backend: watching } = watched();
+      const model = modelOf({ sparsity: 0.5, nExperts, nExpertsPerToken: nExperts / 2 });
       const weights = modelWeights(model, backend, { type: 'int8', layout });
       const engine = new Engine(model.config, weights, watching, { maxSequences: 2 });
       const sequences = [engine.createSequence(), engine.createSequence()];
@@ -531,6 +548,30 @@ describe('memory', () => {
     expect(state.live).toBeGreaterThan(0);
     engine.dispose();
     expect(state.live).toBe(0);
+  });
+});
+
+describe('statistics of a mixture', () => {
+  it('are those of the experts that a token is sent to', () => {
+    const experts = { nExperts: 4, nExpertsPerToken: 2, activation: 'silu' } as const;
+    const model = modelOf({ ...experts, sparsity: { qkv: 0.5, o: 0, gateUp: 0.25, down: 0.5 } });
+    for (const { name, value } of model.parameters) if (name.endsWith('router')) value.data.fill(0);
+    const engine = engineOf(model);
+    const sequence = single(engine);
+    sequence.prefill(idsOf(6));
+    sequence.decode(3);
+    const { statistics } = engine;
+    // Routers that say nothing send every token to the first two.
+    expect(statistics.expertLoad()).toEqual([0, 1].map(() => [0.5, 0.5, 0, 0]));
+    expect(statistics.sparsity()).toEqual({ qkv: [0.5, 0.5], o: [0, 0], gateUp: [0.25, 0.25], down: [0.5, 0.5] });
+    const [qkv, o, gateUp, down] = [32 * 64, 32 * 32, 2 * 32 * 160, 2 * 80 * 32];
+    const zeros = 0.5 * qkv + 0.25 * gateUp + 0.5 * down;
+    expect(statistics.modelSparsity()).toBeCloseTo(zeros / (qkv + o + gateUp + down), 12);
+    const perLayer = 4 * (0.5 * qkv + o + 0.75 * gateUp + 0.5 * down + 4 * 32 + 2 * 32); // with router and norms
+    expect(statistics.weightBytesPerToken(engine.weights)).toBe(2 * perLayer + 4 * (32 + 50 * 32 + 32));
+    statistics.clear();
+    sequence.decode(1);
+    expect(statistics.expertLoad()[1]).toEqual([0.5, 0.5, 0, 0]);
   });
 });
 

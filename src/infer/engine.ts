@@ -16,9 +16,9 @@ import { type ModelConfig, POINTS, type Point } from '../model/config.ts';
 import { ropeTables } from '../model/rope-tables.ts';
 import { ALL, gateThreshold, isSameRule } from '../model/selection-rule.ts';
 import { selectionRules } from '../model/sparsity-override.ts';
-import { checkWeights, type FeedForwardWeights, type ModelWeights } from '../model/weights.ts';
+import { checkWeights, type FfnWeights, ffnsOf, type MixtureWeights, type ModelWeights } from '../model/weights.ts';
 import type { KvType } from '../tensor/kv-slots.ts';
-import { nonZeros } from '../tensor/sparse-rows.ts';
+import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
 import { UsageError } from '../util/errors.ts';
@@ -28,7 +28,7 @@ import { KvCache } from './kv-cache.ts';
 import { logitsRows, type PlacedBatch, placeBatch, type RowGroup } from './place-batch.ts';
 import { ADD, OVERWRITE, Projector } from './projector.ts';
 import type { BatchItem, SequenceOptions, TokenModel, TokenSequence } from './token-model.ts';
-import { Workspace } from './workspace.ts';
+import { type ExpertRows, Workspace, type WorkspaceRows } from './workspace.ts';
 import { ZeroCounts } from './zero-counts.ts';
 
 /** Enough that a tile of weights serves many tokens of a prompt, and the workspace stays small. */
@@ -187,8 +187,10 @@ export class Engine implements TokenModel {
         this.#project(groups, layer, 'gateUp', 'normed', feedForward.gateUp, 'gateUp', OVERWRITE); // [N, 2 H]
         kernels.glu(w.gateUp, config.activation, w.hidden, this.#gateThresholds[layer]); // [N, H]
         this.#project(groups, layer, 'down', 'hidden', feedForward.down, 'x', ADD); // x += hidden Wdown
-      } else {
+      } else if (feedForward.layout === 'channels') {
         this.#feedForwardByChannel(groups, layer, feedForward);
+      } else {
+        this.#mixture(groups, layer, feedForward);
       }
     }
   }
@@ -217,23 +219,84 @@ export class Engine implements TokenModel {
   #feedForwardByChannel(groups: readonly RowGroup[], layer: number, weights: ByChannel): void {
     for (const { first, end, kept } of groups) {
       const w = this.#workspace.rows(first, end);
-      const projector = this.#projector;
-      const { gate, open, atOpen, up, hidden } = w.channels;
-      const { gateUp: keptInputs, down: keptHidden } = kept;
-
-      const list = projector.select(w, layer, 'gateUp', keptInputs[layer], w.normed, weights.gate.dtype);
-      projector.multiply(w.inputs.gateUp, list, w.normed, weights.gate, gate, OVERWRITE); // [N, H]
-      const inputsEach = list === null ? w.normed.shape[1] : nonZeros(list) / list.rows;
-      if (list !== null) this.#kernels.scatterRows(list, w.normed); // a channel of up meets the whole selected row
-      const channels = projector.listOpenGates(gate, open);
-      this.statistics.addChannels(layer, channels, inputsEach);
-      projector.dots(w.inputs.gateUp, w.normed, weights.up, up, atOpen);
-      this.#kernels.gluRows(open, up, this.config.activation, up);
-
-      const selected = projector.selectListed(w, layer, keptHidden[layer], hidden.list, w.hidden, weights.down.dtype);
-      const input = selected === hidden.list ? hidden : w.inputs.down;
-      projector.multiply(input, selected, w.hidden, weights.down, w.x, ADD);
+      const list = this.#projector.select(w, layer, 'gateUp', kept.gateUp[layer], w.normed, weights.gate.dtype);
+      this.#byChannel(w, layer, kept, list, weights, ADD);
     }
+  }
+
+  /** x = (or +=) hidden Wdown from the normed rows and the list of what is selected of them, which it overwrites. */
+  #byChannel(
+    w: WorkspaceRows,
+    layer: number,
+    kept: KeptTable,
+    list: SparseRows | null,
+    weights: ByChannel,
+    mode: { readonly accumulate: boolean },
+  ): void {
+    const projector = this.#projector;
+    const { gate, open, atOpen, up, hidden } = w.channels;
+    projector.multiply(w.inputs.gateUp, list, w.normed, weights.gate, gate, OVERWRITE); // [N, H]
+    const inputsEach = list === null ? w.normed.shape[1] : nonZeros(list) / list.rows;
+    if (list !== null) this.#kernels.scatterRows(list, w.normed); // a channel of up meets the whole selected row
+    const channels = projector.listOpenGates(gate, open);
+    this.statistics.addChannels(layer, channels, inputsEach);
+    projector.dots(w.inputs.gateUp, w.normed, weights.up, up, atOpen);
+    this.#kernels.gluRows(open, up, this.config.activation, up);
+
+    const selected = projector.selectListed(w, layer, kept.down[layer], hidden.list, w.hidden, weights.down.dtype);
+    const input = selected === hidden.list ? hidden : w.inputs.down;
+    projector.multiply(input, selected, w.hidden, weights.down, w.x, mode);
+  }
+
+  /** x += for each token the sum over the experts that its router chooses of share * expert. An expert runs once for all of its tokens. */
+  #mixture(groups: readonly RowGroup[], layer: number, { router, experts }: MixtureWeights): void {
+    const kernels = this.#kernels;
+    for (const { first, end, kept } of groups) {
+      const w = this.#workspace.rows(first, end);
+      const { logits, logSumExp, chosen, byExpert } = w.routing!;
+      kernels.weightDots(w.normed, router, logits); // [N, E], from what is not selected
+      kernels.routeTokens(logits, this.config.nExpertsPerToken, chosen, logSumExp);
+      kernels.transposeRows(chosen, byExpert); // [E, N]
+
+      const dtype = experts[0].down.dtype;
+      const selected = this.#projector.select(w, layer, 'gateUp', kept.gateUp[layer], w.normed, dtype);
+      for (let expert = 0; expert < experts.length; expert++) {
+        const e = this.#tokensOf(byExpert, expert);
+        if (e === null) continue;
+        this.statistics.addChoices(layer, expert, e.count);
+        const list = selected === null ? null : e.inputs.gateUp.list;
+        if (selected === null || list === null) kernels.embedding(e.tokens, w.normed, e.normed);
+        else kernels.gatherRows(selected, e.tokens, list);
+        this.#expert(e, layer, kept, list, experts[expert]);
+        kernels.addRowsAt(e.x, e.shares, e.tokens, w.x);
+      }
+    }
+  }
+
+  /** The rows of an expert's tokens, their numbers and shares filled in; null where no token chose it. */
+  #tokensOf({ start, index, value }: SparseRows, expert: number): ExpertRows | null {
+    const first = start.data[expert];
+    const count = start.data[expert + 1] - first;
+    if (count === 0) return null;
+    const rows = this.#workspace.expertRows(count);
+    for (let i = 0; i < count; i++) {
+      rows.tokens.data[i] = index.data[first + i];
+      rows.shares.data[i] = value.data[first + i];
+    }
+    return rows;
+  }
+
+  /** x [M, D] = one expert on its normed rows, or on the list of what is selected of them. */
+  #expert(e: ExpertRows, layer: number, kept: KeptTable, list: SparseRows | null, weights: FfnWeights): void {
+    if (weights.layout === 'channels') {
+      this.#byChannel(e, layer, kept, list, weights, OVERWRITE);
+      return;
+    }
+    const projector = this.#projector;
+    projector.multiply(e.inputs.gateUp, list, e.normed, weights.gateUp, e.gateUp, OVERWRITE); // [M, 2 H]
+    this.#kernels.glu(e.gateUp, this.config.activation, e.hidden, this.#gateThresholds[layer]); // [M, H]
+    const hidden = projector.select(e, layer, 'down', kept.down[layer], e.hidden, weights.down.dtype);
+    projector.multiply(e.inputs.down, hidden, e.hidden, weights.down, e.x, OVERWRITE);
   }
 
   /** The logits of the wanted rows, one after the other: the last norm and the head see no others. */
@@ -269,7 +332,7 @@ export class Engine implements TokenModel {
   }
 }
 
-type ByChannel = Extract<FeedForwardWeights, { layout: 'channels' }>;
+type ByChannel = Extract<FfnWeights, { layout: 'channels' }>;
 
 function checkCount(name: string, count: number, limit: number, limitName = ''): void {
   if (Number.isInteger(count) && count >= 1 && count <= limit) return;
@@ -279,7 +342,8 @@ function checkCount(name: string, count: number, limit: number, limitName = ''):
 
 /** Dense is measured against the layout that is best for it. */
 function checkFused({ layers }: ModelWeights): void {
-  if (layers.every(({ feedForward }) => feedForward.layout === 'fused')) return;
+  const ffns = layers.flatMap(({ feedForward }) => ffnsOf(feedForward));
+  if (ffns.every(({ layout }) => layout === 'fused')) return;
   throw new UsageError(
     'engine',
     'weights by channel are stored for skipping closed gates: with skipNaturalZeros false, give gate and up fused.',

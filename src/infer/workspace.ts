@@ -3,7 +3,7 @@
  *
  * `rows(first, end)` gives the memory of some rows in their shape. What has been asked for is kept, so that decoding makes no new
  * views. Lists are the exception: a selection is consumed by the product right behind it, so all points and all rows share one
- * memory, from its beginning.
+ * memory, from its beginning. Experts of a mixture have a second one, because they take their inputs out of the selection of all tokens.
  */
 
 import { Arena } from '../arena.ts';
@@ -49,6 +49,24 @@ export interface WorkspaceRows {
   /** L2 norms before a re-scale, [N]. */
   readonly norm: Tensor<'f32'>;
   readonly channels: ChannelRows;
+  /** Which experts the tokens go to; null without experts. */
+  readonly routing: RoutingRows | null;
+}
+
+export interface RoutingRows {
+  /** [N, E], then the probabilities; [N]. */
+  readonly logits: Tensor<'f32'>;
+  readonly logSumExp: Tensor<'f32'>;
+  /** [N, E]: the chosen experts of each token with their shares, and [E, N], the tokens of each expert. */
+  readonly chosen: SparseRows;
+  readonly byExpert: SparseRows;
+}
+
+/** The M tokens of one expert: `normed` is its input, `x` what it gives back. */
+export interface ExpertRows extends WorkspaceRows {
+  /** [M] their rows among all, and the shares of the expert. */
+  readonly tokens: IntTensor;
+  readonly shares: Tensor<'f32'>;
 }
 
 /** Gates first, then open channels only. Shares memory with gateUp and the lists. */
@@ -74,6 +92,7 @@ export class Workspace {
   readonly #widths: Readonly<Record<Point, number>>;
   readonly #memory: ReturnType<typeof takeMemory>;
   readonly #rows = new Map<number, WorkspaceRows>();
+  readonly #expertRows: ExpertRows[] = [];
   readonly #items: KvItems[] = [];
   readonly #wanted: IntTensor[] = [];
   #logits: Tensor<'f32'>[] = [];
@@ -103,6 +122,12 @@ export class Workspace {
     const rows = this.#viewOf(first, end - first);
     this.#rows.set(key, rows);
     return rows;
+  }
+
+  /** The memory for `count` tokens of one expert. Throws where the model has no experts. */
+  expertRows(count: number): ExpertRows {
+    this.#expertRows[count] ??= this.#expertViewOf(count);
+    return this.#expertRows[count];
   }
 
   /** The table of `count` items. */
@@ -140,7 +165,6 @@ export class Workspace {
       const [, ...rest] = whole.shape;
       return view(whole, [count, ...rest], first * (rest[0] ?? 1)) as T;
     };
-    const inputs = Object.fromEntries(POINTS.map((point) => [point, this.#inputOf(count, this.#widths[point])]));
     return {
       count,
       ids: rowsOf(ids),
@@ -152,35 +176,55 @@ export class Workspace {
       attended: rowsOf(attended),
       gateUp: rowsOf(gateUp),
       hidden: rowsOf(hidden),
-      inputs: inputs as Record<Point, PointInput>,
       norm: rowsOf(norm),
-      channels: this.#channelsOf(count),
+      routing: this.#routingOf(count),
+      ...this.#inputsOf(count, this.#memory.lists),
     };
   }
 
-  #channelsOf(count: number): ChannelRows {
+  #expertViewOf(count: number): ExpertRows {
+    const { normed, x, tokens, shares, lists } = this.#memory.experts!;
+    const rowsOf = (whole: Tensor<'f32'>) => view(whole, [count, whole.shape[1]]);
+    return {
+      ...this.rows(0, count),
+      normed: rowsOf(normed),
+      x: rowsOf(x),
+      tokens: view(tokens, [count]),
+      shares: view(shares, [count]),
+      ...this.#inputsOf(count, lists),
+    };
+  }
+
+  #routingOf(count: number): RoutingRows | null {
+    const { experts } = this.#memory;
+    if (experts === null) return null;
+    const [, nExperts] = experts.logits.shape;
+    return {
+      logits: view(experts.logits, [count, nExperts]),
+      logSumExp: view(experts.logSumExp, [count]),
+      chosen: listOver(experts.chosen, count, nExperts),
+      byExpert: listOver(experts.byExpert, nExperts, count),
+    };
+  }
+
+  /** The forms of the inputs of all points, in one memory. */
+  #inputsOf(count: number, lists: ListMemory): Pick<WorkspaceRows, 'inputs' | 'channels'> {
+    const ofPoint = (point: Point) => [point, this.#inputOf(count, this.#widths[point], lists)];
+    const inputs = Object.fromEntries(POINTS.map(ofPoint)) as Record<Point, PointInput>;
+    return { inputs, channels: this.#channelsOf(count, lists) };
+  }
+
+  #channelsOf(count: number, lists: ListMemory): ChannelRows {
     const { gateUp } = this.#memory;
     const width = this.#widths.down;
-    const open = this.#listOf(count, width);
+    const open = listOver(lists, count, width);
     const up = view(gateUp, [count * width], this.capacity * width);
-    const hidden = this.#inputOf(count, width, { ...open, value: up });
+    const hidden = this.#inputOf(count, width, lists, { ...open, value: up });
     return { gate: view(gateUp, [count, width]), open, atOpen: { at: open }, up, hidden };
   }
 
-  #listOf(count: number, cols: number): SparseRows {
-    const { start, index, value } = this.#memory.list;
-    const [elements, starts] = [[count * cols], [count + 1]];
-    return {
-      rows: count,
-      cols,
-      start: view(start, starts),
-      index: view(index, elements),
-      value: view(value, elements),
-    };
-  }
-
-  #inputOf(count: number, cols: number, list = this.#listOf(count, cols)): PointInput {
-    const { bytes, scale } = this.#memory.quantized;
+  #inputOf(count: number, cols: number, lists: ListMemory, list = listOver(lists, count, cols)): PointInput {
+    const { bytes, scale } = lists.quantized;
     const shape = { rows: count, cols, value: view(bytes, [count * cols]), scale: view(scale, [count]) };
     const { start, index } = list;
     return {
@@ -201,15 +245,23 @@ export class Workspace {
   }
 }
 
+function listOver({ start, index, value }: Omit<ListMemory, 'quantized'>, rows: number, cols: number): SparseRows {
+  const elements = [Math.min(rows * cols, index.data.length)];
+  return { rows, cols, start: view(start, [rows + 1]), index: view(index, elements), value: view(value, elements) };
+}
+
 function widthsOf(config: ModelConfig): Record<Point, number> {
   const widths = POINTS.map((point) => [point, featuresAt(config, point)]);
   return Object.fromEntries(widths) as Record<Point, number>;
 }
 
+function widestOf(config: ModelConfig): number {
+  return Math.max(...Object.values(widthsOf(config)));
+}
+
 function takeMemory(config: ModelConfig, capacity: number, sequences: number, arena: Arena) {
   const matrix = (features: number) => arena.tensor('f32', [capacity, features]);
   const vector = () => arena.tensor('f32', [capacity]);
-  const widest = capacity * Math.max(...Object.values(widthsOf(config)));
   return {
     ids: arena.tensor('i32', [capacity]),
     positions: arena.tensor('i32', [capacity]),
@@ -221,14 +273,51 @@ function takeMemory(config: ModelConfig, capacity: number, sequences: number, ar
     gateUp: matrix(outputsAt(config, 'gateUp')),
     hidden: matrix(config.hiddenDim),
     norm: vector(),
-    list: {
-      start: arena.tensor('i32', [capacity + 1]),
-      index: arena.tensor('i32', [widest]),
-      value: arena.tensor('f32', [widest]),
-    },
-    places: config.sparsifier === 'block' ? arena.tensor('u8', [widest]) : null,
-    quantized: { bytes: arena.tensor('i8', [widest]), scale: vector() },
+    places: config.sparsifier === 'block' ? arena.tensor('u8', [capacity * widestOf(config)]) : null,
+    lists: takeLists(config, capacity, arena),
+    experts: config.nExperts > 0 ? takeExperts(config, capacity, arena) : null,
     items: arena.tensor('i32', [sequences, KV_ITEM_COLUMNS]),
     wanted: arena.tensor('i32', [capacity]),
+  };
+}
+
+/** A list, and what of it or of dense rows is in 8 bits. */
+interface ListMemory {
+  readonly start: IntTensor;
+  readonly index: IntTensor;
+  readonly value: Tensor<'f32'>;
+  readonly quantized: { readonly bytes: Tensor<'i8'>; readonly scale: Tensor<'f32'> };
+}
+
+function takeLists(config: ModelConfig, capacity: number, arena: Arena): ListMemory {
+  const widest = capacity * widestOf(config);
+  return {
+    ...takeList(capacity, widest, arena),
+    quantized: { bytes: arena.tensor('i8', [widest]), scale: arena.tensor('f32', [capacity]) },
+  };
+}
+
+function takeList(rows: number, elements: number, arena: Arena): Omit<ListMemory, 'quantized'> {
+  return {
+    start: arena.tensor('i32', [rows + 1]),
+    index: arena.tensor('i32', [elements]),
+    value: arena.tensor('f32', [elements]),
+  };
+}
+
+/** One expert runs at a time, and no more tokens go to it than there are. */
+function takeExperts(config: ModelConfig, capacity: number, arena: Arena) {
+  const { nExperts, nExpertsPerToken, dim } = config;
+  const choices = capacity * nExpertsPerToken;
+  return {
+    logits: arena.tensor('f32', [capacity, nExperts]),
+    logSumExp: arena.tensor('f32', [capacity]),
+    chosen: takeList(capacity, choices, arena),
+    byExpert: takeList(nExperts, choices, arena),
+    tokens: arena.tensor('i32', [capacity]),
+    shares: arena.tensor('f32', [capacity]),
+    normed: arena.tensor('f32', [capacity, dim]),
+    x: arena.tensor('f32', [capacity, dim]),
+    lists: takeLists(config, capacity, arena),
   };
 }

@@ -3,12 +3,13 @@
  *
  * Counted, not derived from the configuration: natural zeros behind ReLU gates are only known after a pass over real text. What they
  * save follows: a zero input skips its row of the matrix, and where up is stored by channel a closed gate skips the
- * channel. The numbers are those of each token decoded alone, also where it was run in a batch with others.
+ * channel. The numbers are those of each token decoded alone, also where it was run in a batch with others. In a mixture of experts they
+ * are those of the experts that a token is sent to; the others are neither read nor counted.
  */
 
-import { featuresAt, type ModelConfig, POINTS, type Point } from '../model/config.ts';
+import { featuresAt, ffnsPerToken, type ModelConfig, POINTS, type Point } from '../model/config.ts';
 import { blockParameters, parametersAt } from '../model/flops.ts';
-import type { LayerWeights, ModelWeights } from '../model/weights.ts';
+import { ffnsOf, type LayerWeights, type ModelWeights } from '../model/weights.ts';
 import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { planProduct } from './product-plan.ts';
 
@@ -26,6 +27,8 @@ export class ZeroCounts {
   readonly #openChannels: Float64Array;
   readonly #upWeights: Float64Array;
   readonly #byChannel: boolean[] = [];
+  /** By layer and expert: tokens that were sent there. */
+  readonly #choices: Float64Array[];
 
   constructor(config: ModelConfig) {
     this.#config = config;
@@ -33,6 +36,7 @@ export class ZeroCounts {
     this.#inputs = { qkv: counters(), o: counters(), gateUp: counters(), down: counters() };
     this.#openChannels = counters();
     this.#upWeights = counters();
+    this.#choices = Array.from({ length: config.nLayers }, () => new Float64Array(config.nExperts));
   }
 
   /** `nonZeros` inputs of a point, of all tokens of a call together. */
@@ -47,8 +51,14 @@ export class ZeroCounts {
     this.#upWeights[layer] += channels * inputsEach;
   }
 
+  /** `tokens` were sent to an expert. */
+  addChoices(layer: number, expert: number, tokens: number): void {
+    this.#choices[layer][expert] += tokens;
+  }
+
   clear(): void {
     this.tokens = 0;
+    for (const choices of this.#choices) choices.fill(0);
     for (const point of POINTS) this.#inputs[point].fill(0);
     this.#openChannels.fill(0);
     this.#upWeights.fill(0);
@@ -57,18 +67,29 @@ export class ZeroCounts {
   /** Share of zeros by point and layer, 0 .. 1; NaN before the first token. */
   sparsity(): Record<Point, number[]> {
     const at = (point: Point) =>
-      Array.from(this.#inputs[point], (count) => 1 - count / (featuresAt(this.#config, point) * this.tokens));
+      Array.from(this.#inputs[point], (count) => 1 - count / (this.#featuresAt(point) * this.tokens));
     return { qkv: at('qkv'), o: at('o'), gateUp: at('gateUp'), down: at('down') };
   }
 
   /** Share of the weights of each projection and layer that nothing was multiplied with, 0 .. 1; NaN before the first token. */
   projections(): Record<ProjectionPart, number[]> {
     const { qkv, o, gateUp, down } = this.sparsity();
-    const { hiddenDim, dim } = this.#config;
+    const weightsOfUp = this.#featuresAt('down') * this.#config.dim;
     const up = gateUp.map((zeros, layer) =>
-      this.#byChannel[layer] ? 1 - this.#upWeights[layer] / (hiddenDim * dim * this.tokens) : zeros,
+      this.#byChannel[layer] ? 1 - this.#upWeights[layer] / (weightsOfUp * this.tokens) : zeros,
     );
     return { qkv, o, gate: gateUp, up, down };
+  }
+
+  /** Share of all choices that fell on each expert, by layer; NaN before the first token, nothing without experts. */
+  expertLoad(): number[][] {
+    const choices = ffnsPerToken(this.#config) * this.tokens;
+    return this.#choices.map((counts) => Array.from(counts, (count) => count / choices));
+  }
+
+  /** Inputs of one token: in front of down, those of all experts that it is sent to. */
+  #featuresAt(point: Point): number {
+    return featuresAt(this.#config, point) * (point === 'down' ? ffnsPerToken(this.#config) : 1);
   }
 
   /** Zeros weighted by the parameters that they skip: the overall sparsity S, 0 .. 1; NaN before the first token. */
@@ -83,7 +104,7 @@ export class ZeroCounts {
 
   /**
    * Bytes of weights that one of the counted tokens, decoded alone, reads on average: rows at its non-zeros, or all of them where
-   * skipping would not pay; scales; one row of the embedding, the head and the norms whole. NaN before the first token.
+   * skipping would not pay; scales; one row of the embedding, the head, the norms and routers whole. NaN before the first token.
    */
   weightBytesPerToken({ embedding, layers, norm, head }: ModelWeights): number {
     const { dim } = this.#config;
@@ -97,14 +118,20 @@ export class ZeroCounts {
       const density = 1 - sparsity[point][layer];
       return matrixBytes(w, planProduct(w.dtype, 1, density).skipsZeros ? density : 1);
     };
-    const outside = read(qkv, 'qkv') + read(o, 'o') + read(feedForward.down, 'down');
-    if (feedForward.layout === 'fused') return outside + read(feedForward.gateUp, 'gateUp');
-    const open = this.#openChannels[layer] / (this.#config.hiddenDim * this.tokens);
-    return outside + read(feedForward.gate, 'gateUp') + matrixBytes(feedForward.up, open);
+    const router = feedForward.layout === 'mixture' ? matrixBytes(feedForward.router, 1) : 0;
+    const [ffn] = ffnsOf(feedForward); // experts are of one size and layout
+    let inner = read(ffn.down, 'down');
+    if (ffn.layout === 'fused') {
+      inner += read(ffn.gateUp, 'gateUp');
+    } else {
+      const open = this.#openChannels[layer] / (this.#featuresAt('down') * this.tokens);
+      inner += read(ffn.gate, 'gateUp') + matrixBytes(ffn.up, open);
+    }
+    return read(qkv, 'qkv') + read(o, 'o') + router + ffnsPerToken(this.#config) * inner;
   }
 }
 
-/** Weights of one projection in all layers. */
+/** Weights of one projection in all layers, as far as a token meets them. */
 export function projectionParameters(config: ModelConfig, part: ProjectionPart): number {
   if (part !== 'gate' && part !== 'up') return config.nLayers * parametersAt(config, part);
   return (config.nLayers * parametersAt(config, 'gateUp')) / 2;

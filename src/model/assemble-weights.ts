@@ -1,31 +1,34 @@
 /** ModelWeights from matrices and norms by their names (packed-matrices.ts): what packing in memory and reading a file end with. */
 
 import type { Tensor } from '../tensor/tensor.ts';
-import type { WeightMatrix } from '../tensor/weight-matrix.ts';
+import { f32Weights, type WeightMatrix } from '../tensor/weight-matrix.ts';
 import type { ModelConfig } from './config.ts';
-import type { FeedForwardWeights, LayerWeights, ModelWeights } from './weights.ts';
+import { ffnNames } from './parameters.ts';
+import { type FfnWeights, feedForwardOf, type LayerWeights, type ModelWeights } from './weights.ts';
 
-/** Every matrix and norm of the configuration must be there; without a `head` the embedding table is the head. */
+/** Every matrix, norm and router of the configuration must be there; without a `head` the embedding table is the head. `unpacked`: what stays f32. */
 export function assembleWeights(
   config: ModelConfig,
   matrices: ReadonlyMap<string, WeightMatrix>,
-  norms: ReadonlyMap<string, Tensor<'f32'>>,
+  unpacked: ReadonlyMap<string, Tensor<'f32'>>,
 ): ModelWeights {
   const matrix = (name: string) => matrices.get(name)!;
-  const norm = (name: string) => norms.get(name)!;
-  const layers = Array.from({ length: config.nLayers }, (_, layer): LayerWeights => {
-    const at = `layers.${layer}`;
-    const down = matrix(`${at}.down`);
-    const gateUp = matrices.get(`${at}.gateUp`);
-    const feedForward: FeedForwardWeights = gateUp
+  const norm = (name: string) => unpacked.get(name)!;
+  const ffn = (at: string): FfnWeights => {
+    const [gateUp, down] = [matrices.get(`${at}.gateUp`), matrix(`${at}.down`)];
+    return gateUp
       ? { layout: 'fused', gateUp, down }
       : { layout: 'channels', gate: matrix(`${at}.gate`), up: matrix(`${at}.up`), down };
+  };
+  const layers = Array.from({ length: config.nLayers }, (_, layer): LayerWeights => {
+    const at = `layers.${layer}`;
+    const router = unpacked.get(`${at}.router`);
     return {
       attentionNorm: norm(`${at}.attentionNorm`),
       qkv: matrix(`${at}.qkv`),
       o: matrix(`${at}.o`),
       ffnNorm: norm(`${at}.ffnNorm`),
-      feedForward,
+      feedForward: feedForwardOf(router ? f32Weights(router) : null, ffnNames(config, layer).map(ffn)),
     };
   });
   const embedding = matrix('embedding');

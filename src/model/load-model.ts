@@ -17,7 +17,7 @@ import { FormatError } from '../util/errors.ts';
 import { configOf, readParameters } from './checkpoint-parameters.ts';
 import type { ModelConfig } from './config.ts';
 import { readPackedWeights } from './read-packed-weights.ts';
-import { type ModelWeights, weightsOfParameters } from './weights.ts';
+import { ffnsOf, type ModelWeights, weightsOfParameters } from './weights.ts';
 
 export interface LoadModelOptions {
   /** Which checkpoint of a run. Default: best. */
@@ -140,8 +140,8 @@ function noParameters(path: string): FormatError {
 
 function weightTypesOf({ embedding, head, layers }: ModelWeights): WeightTypes {
   const projections = layers.flatMap(({ qkv, o, feedForward }) => {
-    const { layout, ...matrices } = feedForward;
-    return [qkv, o, ...Object.values(matrices)].map(({ dtype }) => dtype);
+    const matrices = ffnsOf(feedForward).flatMap(({ layout, ...ffn }) => Object.values(ffn));
+    return [qkv, o, ...matrices].map(({ dtype }) => dtype);
   });
   return { projections: [...new Set(projections)], embedding: embedding.dtype, head: head.dtype };
 }

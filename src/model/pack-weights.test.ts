@@ -17,7 +17,7 @@ import { type PackOptions, planPacking } from './pack-plan.ts';
 import { packWeights } from './pack-weights.ts';
 import { describeParameters } from './parameters.ts';
 import { preset } from './presets.ts';
-import { type ModelWeights, weightsOfParameters } from './weights.ts';
+import { ffnsOf, type ModelWeights, weightsOfParameters } from './weights.ts';
 
 const backend = createReferenceBackend();
 const arena = new Arena(backend);
@@ -48,7 +48,7 @@ function randomParameters(config: ModelConfig): Map<string, FloatTensor> {
 function matricesOf({ embedding, head, layers }: ModelWeights): Record<string, WeightMatrix> {
   const named: Record<string, WeightMatrix> = { embedding, head };
   for (const [layer, { qkv, o, feedForward }] of layers.entries()) {
-    const { layout, ...matrices } = feedForward;
+    const { layout, ...matrices } = ffnsOf(feedForward)[0];
     for (const [name, matrix] of Object.entries({ qkv, o, ...matrices })) named[`layers.${layer}.${name}`] = matrix;
   }
   return named;
@@ -143,7 +143,7 @@ describe('packWeights from parameters', () => {
     const { embedding, layers } = packWeights(config, parameters, options, arena);
     expect(layers[0].qkv.scale!.shape).toEqual([3, 24]); // 8 + 8 + 4 of 20 rows
     expect(layers[0].qkv.groupRows).toBe(8);
-    const [fused, channels] = layers.map(({ feedForward }) => feedForward);
+    const [fused, channels] = layers.map(({ feedForward }) => ffnsOf(feedForward)[0]);
     expect(fused.down.scale!.shape).toEqual([3, 20]);
     if (channels.layout !== 'channels') throw new Error('the layout is not as asked for');
     expect(channels.up.scale!.shape).toEqual([24]);

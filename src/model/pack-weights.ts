@@ -15,7 +15,7 @@ import { Prng } from '../util/prng.ts';
 import { assembleWeights } from './assemble-weights.ts';
 import type { ModelConfig } from './config.ts';
 import { type MatrixPlan, matrixOver, type PackOptions, planPacking, type StoredTensor } from './pack-plan.ts';
-import { describeNorms, sourceOf } from './packed-matrices.ts';
+import { describeUnpacked, sourceOf } from './packed-matrices.ts';
 import type { ParameterInfo } from './parameters.ts';
 import type { ModelWeights } from './weights.ts';
 
@@ -49,18 +49,18 @@ export function packWeights(
     filler.fill(stored, bytes, planned);
     for (const { plan, matrix } of planned) matrices.set(plan.name, matrix);
   }
-  const norms = new Map<string, Tensor<'f32'>>();
-  for (const info of describeNorms(config)) {
-    const norm = arena.tensor('f32', info.shape);
-    filler.fillNorm(info, norm);
-    norms.set(info.name, norm);
+  const unpacked = new Map<string, Tensor<'f32'>>();
+  for (const info of describeUnpacked(config)) {
+    const tensor = arena.tensor('f32', info.shape);
+    filler.fillUnpacked(info, tensor);
+    unpacked.set(info.name, tensor);
   }
-  return assembleWeights(config, matrices, norms);
+  return assembleWeights(config, matrices, unpacked);
 }
 
 interface Filler {
   fill(stored: StoredTensor, bytes: Tensor<'u8'>, planned: readonly PlannedMatrix[]): void;
-  fillNorm(info: ParameterInfo, norm: Tensor<'f32'>): void;
+  fillUnpacked(info: ParameterInfo, tensor: Tensor<'f32'>): void;
 }
 
 class ParameterFiller implements Filler {
@@ -74,8 +74,8 @@ class ParameterFiller implements Filler {
     for (const { plan, matrix } of planned) packMatrix(sourceOf(plan, this.#numbers(plan.parameter)), matrix, plan);
   }
 
-  fillNorm(info: ParameterInfo, norm: Tensor<'f32'>): void {
-    norm.data.set(this.#numbers(info));
+  fillUnpacked(info: ParameterInfo, tensor: Tensor<'f32'>): void {
+    tensor.data.set(this.#numbers(info));
   }
 
   #numbers({ name, shape }: ParameterInfo): Float32Array {
@@ -111,8 +111,10 @@ class RandomFiller implements Filler {
     repeat(bytes.data, drawn * stored.rowBytes);
   }
 
-  fillNorm(_info: ParameterInfo, norm: Tensor<'f32'>): void {
-    norm.data.fill(1);
+  /** Norms of 1; a router of random numbers spreads the tokens over its experts. */
+  fillUnpacked({ shape }: ParameterInfo, { data }: Tensor<'f32'>): void {
+    if (shape.length === 1) data.fill(1);
+    else for (let i = 0; i < data.length; i++) data[i] = this.#block[i % this.#block.length];
   }
 }
 

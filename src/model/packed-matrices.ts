@@ -8,16 +8,18 @@
  * | --- | --- |
  * | `fused` | `gateUp` [D, 2 H], `down` [H, D] |
  * | `channels` | `gate` [D, H]; `up` [H, D], one row per column of up; `down` [H, D]. Row h of up and row h of down lie in one run of memory |
+ *
+ * In a mixture every expert has these, `experts.N.gateUp` and so on, in the layout of its layer.
  */
 
 import { type MatrixView, matrixView, transposedView, viewColumns } from '../tensor/matrix-view.ts';
 import type { Columns } from '../tensor/pack-matrix.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
 import { featuresAt, type ModelConfig, outputsAt } from './config.ts';
-import { describeParameters, type ParameterInfo } from './parameters.ts';
-import type { FeedForwardWeights } from './weights.ts';
+import { describeParameters, ffnNames, type ParameterInfo } from './parameters.ts';
+import type { FfnWeights } from './weights.ts';
 
-export const FEED_FORWARD_LAYOUTS = ['fused', 'channels'] as const satisfies readonly FeedForwardWeights['layout'][];
+export const FEED_FORWARD_LAYOUTS = ['fused', 'channels'] as const satisfies readonly FfnWeights['layout'][];
 export type FeedForwardLayout = (typeof FEED_FORWARD_LAYOUTS)[number];
 
 export interface MatrixRole {
@@ -52,18 +54,21 @@ export function describeMatrices(
   });
   const roles = [table('embedding')];
   for (const [layer, layout] of layouts.entries()) {
-    const of = (point: string) => parameters.get(`layers.${layer}.${point}`)!;
-    roles.push(whole(of('qkv').name, of('qkv')), whole(of('o').name, of('o')));
-    if (layout === 'fused') roles.push(whole(of('gateUp').name, of('gateUp')), whole(of('down').name, of('down')));
-    else roles.push(...channelRoles(config, layer, of('gateUp'), of('down')));
+    const of = (name: string) => parameters.get(name)!;
+    const wholeOf = (name: string) => whole(name, of(name));
+    roles.push(wholeOf(`layers.${layer}.qkv`), wholeOf(`layers.${layer}.o`));
+    for (const at of ffnNames(config, layer)) {
+      if (layout === 'fused') roles.push(wholeOf(`${at}.gateUp`), wholeOf(`${at}.down`));
+      else roles.push(...channelRoles(config, at, of(`${at}.gateUp`), of(`${at}.down`)));
+    }
   }
   if (ownHead) roles.push(table('head', config.tiedEmbeddings ? 'embedding' : 'head'));
   return roles;
 }
 
-/** The vectors [D] of the norms, which stay f32. */
-export function describeNorms(config: ModelConfig): ParameterInfo[] {
-  return describeParameters(config).filter(({ shape }) => shape.length === 1);
+/** What stays f32: the vectors [D] of the norms, and routers [E, D], whose choice should not hang on rounding. */
+export function describeUnpacked(config: ModelConfig): ParameterInfo[] {
+  return describeParameters(config).filter(({ name, shape }) => shape.length === 1 || name.endsWith('.router'));
 }
 
 /** The f32 numbers of a matrix, from those of its parameter. */
@@ -81,9 +86,8 @@ function whole(name: string, parameter: ParameterInfo): MatrixRole {
   return { name, part: 'projection', parameter, scaleAxis: 'cols', ...place };
 }
 
-function channelRoles(config: ModelConfig, layer: number, gateUp: ParameterInfo, down: ParameterInfo): MatrixRole[] {
+function channelRoles(config: ModelConfig, at: string, gateUp: ParameterInfo, down: ParameterInfo): MatrixRole[] {
   const [dim, hiddenDim] = [config.dim, featuresAt(config, 'down')];
-  const at = `layers.${layer}`;
   const columns = { first: hiddenDim, count: outputsAt(config, 'gateUp') - hiddenDim };
   const gate = { first: 0, count: hiddenDim };
   const row = { first: 0, count: dim };

@@ -3,7 +3,14 @@ import { createReferenceBackend } from '../backends/reference/reference-backend.
 import { TensorPool } from '../tensor-pool.ts';
 import { FormatError, UsageError } from '../util/errors.ts';
 import { resolveConfig } from './config.ts';
-import { activatedParameters, blockParameters, configuredSparsity, matmulParameters, modelSparsity } from './flops.ts';
+import {
+  activatedParameters,
+  blockParameters,
+  configuredSparsity,
+  matmulParameters,
+  modelSparsity,
+  unroutedParameters,
+} from './flops.ts';
 import { fromHfWeights, toHfWeights } from './hf-weights.ts';
 import { initParameters } from './init.ts';
 import { countParameters, createParameters, describeParameters } from './parameters.ts';
@@ -37,6 +44,64 @@ describe('describeParameters', () => {
   });
 });
 
+describe('a mixture of experts', () => {
+  const config = resolveConfig({ ...sizes, nExperts: 3, nExpertsPerToken: 2 });
+  const layer = 8 * 16 + 8 * 8 + 2 * 8;
+  const expert = 8 * 24 + 12 * 8;
+
+  it('has a router and the matrices of each expert in the place of one feed-forward', () => {
+    const { list, layers } = createParameters(config, new TensorPool(createReferenceBackend()), 'f32');
+    const ofLayer = list
+      .filter(({ name }) => name.startsWith('layers.1.'))
+      .map(({ name }) => name.slice('layers.1.'.length));
+    const experts = [0, 1, 2].flatMap((e) => [`experts.${e}.gateUp`, `experts.${e}.down`]);
+    expect(ofLayer).toEqual(['attentionNorm', 'qkv', 'o', 'ffnNorm', 'router', ...experts]);
+    expect(layers[1].router!.shape).toEqual([3, 8]);
+    expect([layers[1].router!.decay, layers[1].ffns.length]).toEqual([true, 3]);
+    expect(layers[1].ffns[2].down.name).toBe('layers.1.experts.2.down');
+  });
+
+  it('counts what there is, what a token is sent to, and what that activates', () => {
+    expect(countParameters(config)).toBe(88 + 8 + 2 * (layer + 3 * 8 + 3 * expert));
+    expect(unroutedParameters(config)).toBe(2 * expert);
+    expect(blockParameters(config)).toBe(2 * (layer - 16 + 2 * expert));
+    expect(matmulParameters(config)).toBe(blockParameters(config) + 2 * 3 * 8 + 88);
+    // Half of the inputs of down are 0: half of the rows of two experts in each of two layers.
+    const half = { qkv: [0, 0], o: [0, 0], gateUp: [0, 0], down: [0.5, 0.5] };
+    expect(activatedParameters(config, half)).toBe(blockParameters(config) - 2 * 2 * 6 * 8);
+  });
+
+  it('has the names of Mixtral, and comes back from them', () => {
+    const [from, to] = [0, 1].map(() => createParameters(config, new TensorPool(createReferenceBackend()), 'f32'));
+    initParameters(from.list, config, 1);
+    const hf = new Map(Array.from(toHfWeights(from.list), (array) => [array.name, array]));
+    expect(hf.get('model.layers.0.mlp.gate.weight')!.shape).toEqual([3, 8]);
+    const up = hf.get('model.layers.1.mlp.experts.2.up_proj.weight')!;
+    expect(up.shape).toEqual([12, 8]);
+    expect(up.data[5 * 8 + 3]).toBe(from.layers[1].ffns[2].gateUp.value.data[3 * 24 + 12 + 5]);
+    fromHfWeights(to.list, (name) => hf.get(name));
+    expect(to.list.map(({ value }) => value.data)).toEqual(from.list.map(({ value }) => value.data));
+    hf.delete('model.layers.1.mlp.experts.2.up_proj.weight');
+    expect(() => fromHfWeights(to.list, (name) => hf.get(name))).toThrow(
+      'model.layers.1.mlp.experts.2.up_proj.weight does not fit: expected [12, 8], got nothing',
+    );
+  });
+
+  it.each([
+    [{ nExperts: 4, nExpertsPerToken: 5 }, 'nExpertsPerToken must be a whole number from 1 to nExperts 4, got 5'],
+    [{ nExperts: 4 }, 'nExpertsPerToken must be a whole number from 1 to nExperts 4, got 0'],
+    [{ nExperts: 4, nExpertsPerToken: 1.5 }, 'got 1.5'],
+    [{ nExpertsPerToken: 2 }, 'nExpertsPerToken must be 0 without experts, got 2. Give nExperts'],
+    [{ nExperts: -1 }, 'nExperts must be a whole number of at least 0'],
+    [{ routerLoadBalance: 0.1 }, 'routerLoadBalance must be 0 without experts, got 0.1'],
+    [{ nExperts: 2, nExpertsPerToken: 1, routerZLoss: -1 }, 'routerZLoss must be 0 or more, got -1'],
+    [{ nExperts: 2, nExpertsPerToken: 1, routerZLoss: Number.NaN }, 'routerZLoss must be 0 or more, got NaN'],
+  ])('is refused where it makes no sense: %o', (fields, message) => {
+    expect(() => resolveConfig({ ...sizes, ...fields })).toThrow(UsageError);
+    expect(() => resolveConfig({ ...sizes, ...fields })).toThrow(message);
+  });
+});
+
 describe('presets', () => {
   it('are valid, and of the sizes that their names say', () => {
     const millions = Object.fromEntries(
@@ -49,6 +114,10 @@ describe('presets', () => {
     // As their publishers count them.
     const counts = ['smollm2-135m', 'tinyllama-1.1b'].map((name) => countParameters(resolveConfig(preset(name))));
     expect(counts).toEqual([134_515_008, 1_100_048_384]);
+    const olmoe = resolveConfig(preset('olmoe-1b-7b'));
+    expect(
+      [countParameters(olmoe), countParameters(olmoe) - unroutedParameters(olmoe)].map((n) => (n / 1e9).toFixed(2)),
+    ).toEqual(['6.92', '1.28']);
   });
 
   it('names the nearest preset', () => {

@@ -27,6 +27,16 @@ export const PRESETS: Readonly<Record<string, ModelConfigInput>> = {
     ...{ dim: 2048, hiddenDim: 5632, nLayers: 22, nHeads: 32, nKvHeads: 4, vocabSize: 32000, seqLen: 2048 },
     tiedEmbeddings: false,
   },
+  /** 10.2 M parameters, 3.7 M of them for each token: `quickstart` with its feed-forward cut into the 2 chosen of 8 experts. */
+  'quickstart-moe': {
+    ...{ dim: 256, hiddenDim: 352, nLayers: 4, nHeads: 4, vocabSize: 2048, seqLen: 256 },
+    ...{ nExperts: 8, nExpertsPerToken: 2 },
+  },
+  /** 6.9 G parameters, 1.3 G of them for each token: the shape of OLMoE-1B-7B. */
+  'olmoe-1b-7b': {
+    ...{ dim: 2048, hiddenDim: 1024, nLayers: 16, nHeads: 16, vocabSize: 50304, seqLen: 4096 },
+    ...{ nExperts: 64, nExpertsPerToken: 8, tiedEmbeddings: false },
+  },
   q300m: paperSize(1024, 2730, 16, 24),
   q700m: paperSize(1536, 4096, 24, 24),
   'q1.3b': paperSize(2048, 5460, 32, 24),

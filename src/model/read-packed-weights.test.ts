@@ -30,9 +30,9 @@ import { type ModelConfig, resolveConfig } from './config.ts';
 import { loadModel } from './load-model.ts';
 import { type PackOptions, planPacking } from './pack-plan.ts';
 import { packWeights } from './pack-weights.ts';
-import { describeNorms } from './packed-matrices.ts';
+import { describeUnpacked } from './packed-matrices.ts';
 import { windowsOf } from './read-packed-weights.ts';
-import type { ModelWeights } from './weights.ts';
+import { ffnsOf, type ModelWeights } from './weights.ts';
 
 let workspace: PackedWorkspace;
 beforeAll(() => {
@@ -44,7 +44,7 @@ afterAll(() => workspace.remove());
 function contentOf({ embedding, head, layers, norm }: ModelWeights): Record<string, unknown> {
   const content: Record<string, unknown> = { embedding: matrix(embedding), head: matrix(head), norm: [...norm.data] };
   for (const [layer, { attentionNorm, ffnNorm, qkv, o, feedForward }] of layers.entries()) {
-    const { layout, ...matrices } = feedForward;
+    const { layout, ...matrices } = ffnsOf(feedForward)[0];
     const named = Object.entries({ qkv, o, ...matrices }).map(([name, w]) => [name, matrix(w)]);
     const norms = { attentionNorm: [...attentionNorm.data], ffnNorm: [...ffnNorm.data] };
     content[layer] = { layout, ...Object.fromEntries(named), ...norms };
@@ -115,7 +115,7 @@ describe.each(TARGETS)('a packed model on %s', (name, missing, create) => {
 
 function tensorsOf({ embedding, layers, norm }: ModelWeights): Tensor[] {
   const { qkv, feedForward, ffnNorm } = layers[0];
-  return [embedding, qkv, feedForward.down]
+  return [embedding, qkv, ...ffnsOf(feedForward).map(({ down }) => down)]
     .flatMap(({ data, scale }) => [data, ...(scale ? [scale] : [])])
     .concat(norm, ffnNorm);
 }
@@ -175,7 +175,7 @@ function writeSparseModel(path: string, config: ModelConfig): void {
       bytes: rows * rowBytes,
     }))
     .concat(
-      describeNorms(config).map(({ name, shape }) => ({
+      describeUnpacked(config).map(({ name, shape }) => ({
         name,
         dtype: 'F32' as never,
         shape: [...shape],

@@ -1,7 +1,7 @@
 /**
  * readPackedWeights: the tensors of a packed model become ModelWeights, mapped where the backend can, else read into its memory.
  *
- * Owns the check that a file is complete for a configuration: every matrix and norm there, of the right shape, and nothing else. That the
+ * Owns the check that a file is complete for a configuration: every matrix, norm and router there, of the right shape, and nothing else. That the
  * file is sound in itself is formats/packed-metadata.ts. Neighbouring tensors are mapped together, in windows: pages at the border
  * of two tensors, huge ones in particular, then serve both.
  */
@@ -16,7 +16,8 @@ import type { WeightMatrix } from '../tensor/weight-matrix.ts';
 import { FormatError } from '../util/errors.ts';
 import { assembleWeights } from './assemble-weights.ts';
 import type { ModelConfig } from './config.ts';
-import { describeMatrices, describeNorms, type FeedForwardLayout } from './packed-matrices.ts';
+import { describeMatrices, describeUnpacked, type FeedForwardLayout } from './packed-matrices.ts';
+import { ffnNames } from './parameters.ts';
 import type { ModelWeights } from './weights.ts';
 
 /** Node 20 holds at most 4 GiB in one array; a matrix that is larger than a window has one of its own. */
@@ -37,8 +38,10 @@ export function readPackedWeights(
   for (const window of windowsOf(file.tensors.values())) readWindow(file, window, arena, mmap, tensors);
   const matrices = new Map<string, WeightMatrix>();
   for (const [name, matrix] of file.matrices) matrices.set(name, matrixOf(matrix, file, tensors));
-  const norms = new Map(describeNorms(config).map(({ name }) => [name, numbersOf(file.tensors.get(name)!, tensors)]));
-  return assembleWeights(config, matrices, norms);
+  const unpacked = new Map(
+    describeUnpacked(config).map(({ name }) => [name, numbersOf(file.tensors.get(name)!, tensors)]),
+  );
+  return assembleWeights(config, matrices, unpacked);
 }
 
 // ---- what there must be -------------------------------------------------------------------------------------------------
@@ -46,7 +49,7 @@ export function readPackedWeights(
 function checkMatrices(file: PackedFile, config: ModelConfig): void {
   const layouts = Array.from(
     { length: config.nLayers },
-    (_, layer): FeedForwardLayout => (file.matrices.has(`layers.${layer}.gate`) ? 'channels' : 'fused'),
+    (_, layer): FeedForwardLayout => (file.matrices.has(`${ffnNames(config, layer)[0]}.gate`) ? 'channels' : 'fused'),
   );
   const ownHead = !config.tiedEmbeddings || file.matrices.has('head');
   const used = new Set<string>();
@@ -71,8 +74,8 @@ function checkMatrices(file: PackedFile, config: ModelConfig): void {
   }
   const foreign = [...file.matrices.keys()].find((name) => !expected.has(name));
   if (foreign !== undefined) fail(file, `at byte 8: the matrix "${foreign}" is none of its config.json. ${BELONGS}`);
-  for (const { name, shape } of describeNorms(config)) {
-    expectNorm(file, name, shape);
+  for (const { name, shape } of describeUnpacked(config)) {
+    expectNumbers(file, name, shape);
     used.add(name);
   }
   const unknown = [...file.tensors.keys()].find((name) => !used.has(name) && !isPadding(name));
@@ -81,7 +84,7 @@ function checkMatrices(file: PackedFile, config: ModelConfig): void {
 
 const BELONGS = 'Does config.json belong to these weights?';
 
-function expectNorm(file: PackedFile, name: string, shape: readonly number[]): void {
+function expectNumbers(file: PackedFile, name: string, shape: readonly number[]): void {
   const info = file.tensors.get(name);
   if (info === undefined) fail(file, `at byte 8: expected the tensor "${name}", found none. ${BELONGS}`);
   if (info.dtype === 'F32' && info.shape.join() === shape.join()) return;

@@ -3,16 +3,18 @@
  *
  * Projections are stored [inputs, outputs]; embedding table and head [V, D]. The feed-forward has two layouts: `fused`, gate and up in
  * one matrix [D, 2 H]; and `channels`, for gates that are mostly closed: gate [D, H], then for each channel its column of up and its row
- * of down ([H, D] each, possibly side by side in memory), of which only the open channels are read.
+ * of down ([H, D] each, possibly side by side in memory), of which only the open channels are read. In a mixture of experts each expert is a
+ * feed-forward of its own in either layout, and the router stays f32.
  */
 
 import { type FloatTensor, shapeText, type Tensor } from '../tensor/tensor.ts';
 import { f32Weights, type WeightMatrix } from '../tensor/weight-matrix.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
 import { featuresAt, hasGateThresholds, type ModelConfig, outputsAt } from './config.ts';
-import { describeParameters } from './parameters.ts';
+import { describeParameters, ffnNames } from './parameters.ts';
 
-export type FeedForwardWeights =
+/** A feed-forward without a router: that of a dense model, or one expert. */
+export type FfnWeights =
   | { readonly layout: 'fused'; readonly gateUp: WeightMatrix; readonly down: WeightMatrix }
   | {
       readonly layout: 'channels';
@@ -23,6 +25,20 @@ export type FeedForwardWeights =
       /** [H, D], scales by column. */
       readonly down: WeightMatrix;
     };
+
+export interface MixtureWeights {
+  readonly layout: 'mixture';
+  /** [E, D], f32. */
+  readonly router: WeightMatrix;
+  readonly experts: readonly FfnWeights[];
+}
+
+export type FeedForwardWeights = FfnWeights | MixtureWeights;
+
+/** Every expert, or the only feed-forward. */
+export function ffnsOf(feedForward: FeedForwardWeights): readonly FfnWeights[] {
+  return feedForward.layout === 'mixture' ? feedForward.experts : [feedForward];
+}
 
 export interface LayerWeights {
   /** [D] */
@@ -46,7 +62,7 @@ export interface ModelWeights {
 
 /** Throws ShapeError that names the first matrix or norm that does not fit the configuration, UsageError for channels behind a gate that never closes. */
 export function checkWeights(config: ModelConfig, weights: ModelWeights): void {
-  const { dim, hiddenDim, vocabSize, nLayers } = config;
+  const { dim, vocabSize, nLayers } = config;
   expectMatrix('embedding', weights.embedding, vocabSize, dim, 'rows');
   expectMatrix('head', weights.head, vocabSize, dim, 'rows');
   expectNorm('norm', weights.norm, dim);
@@ -57,22 +73,38 @@ export function checkWeights(config: ModelConfig, weights: ModelWeights): void {
     expectMatrix(`${at}.qkv`, qkv, dim, outputsAt(config, 'qkv'), 'cols');
     expectMatrix(`${at}.o`, o, featuresAt(config, 'o'), dim, 'cols');
     expectNorm(`${at}.ffnNorm`, ffnNorm, dim);
-    expectMatrix(`${at}.down`, feedForward.down, hiddenDim, dim, 'cols');
-    if (feedForward.layout === 'fused') {
-      expectMatrix(`${at}.gateUp`, feedForward.gateUp, dim, 2 * hiddenDim, 'cols');
-      continue;
-    }
-    expectMatrix(`${at}.gate`, feedForward.gate, dim, hiddenDim, 'cols');
-    expectMatrix(`${at}.up`, feedForward.up, hiddenDim, dim, 'rows');
-    if (config.activation === 'silu') {
-      throw new UsageError('engine', `${at}: a ${config.activation} gate never closes. Store gate and up fused.`);
-    }
-    if (hasGateThresholds(config)) {
-      throw new UsageError(
-        'engine',
-        `${at}: channels are closed by ReLUs, not by thresholds.gate. Store gate and up fused.`,
-      );
-    }
+    checkFeedForward(config, layer, feedForward);
+  }
+}
+
+function checkFeedForward(config: ModelConfig, layer: number, feedForward: FeedForwardWeights): void {
+  const { dim, nExperts } = config;
+  const ffns = ffnsOf(feedForward);
+  const found = feedForward.layout === 'mixture' ? ffns.length : 0;
+  if (found !== nExperts) misfit(`layers.${layer}`, `${nExperts} experts`, String(found));
+  if (feedForward.layout === 'mixture') {
+    const { router } = feedForward;
+    if (router.dtype !== 'f32') misfit(`layers.${layer}.router`, 'f32', router.dtype);
+    expectMatrix(`layers.${layer}.router`, router, nExperts, dim, 'rows');
+  }
+  for (const [i, at] of ffnNames(config, layer).entries()) checkFfn(config, at, ffns[i]);
+}
+
+function checkFfn(config: ModelConfig, at: string, ffn: FfnWeights): void {
+  const { dim, hiddenDim } = config;
+  expectMatrix(`${at}.down`, ffn.down, hiddenDim, dim, 'cols');
+  if (ffn.layout === 'fused') {
+    expectMatrix(`${at}.gateUp`, ffn.gateUp, dim, 2 * hiddenDim, 'cols');
+    return;
+  }
+  expectMatrix(`${at}.gate`, ffn.gate, dim, hiddenDim, 'cols');
+  expectMatrix(`${at}.up`, ffn.up, hiddenDim, dim, 'rows');
+  if (config.activation === 'silu') {
+    throw new UsageError('engine', `${at}: a ${config.activation} gate never closes. Store gate and up fused.`);
+  }
+  if (hasGateThresholds(config)) {
+    const why = 'channels are closed by ReLUs, not by thresholds.gate';
+    throw new UsageError('engine', `${at}: ${why}. Store gate and up fused.`);
   }
 }
 
@@ -100,6 +132,11 @@ function misfit(name: string, expected: string, got: string): never {
   );
 }
 
+/** A mixture where there is a router, else the only feed-forward. */
+export function feedForwardOf(router: WeightMatrix | null, ffns: readonly FfnWeights[]): FeedForwardWeights {
+  return router === null ? ffns[0] : { layout: 'mixture', router, experts: ffns };
+}
+
 /** The f32 parameters of training or of a checkpoint as weights, without a copy. Throws ShapeError for a missing parameter, another shape or dtype. */
 export function weightsOfParameters(config: ModelConfig, parameters: ReadonlyMap<string, FloatTensor>): ModelWeights {
   for (const { name, shape } of describeParameters(config)) {
@@ -112,12 +149,15 @@ export function weightsOfParameters(config: ModelConfig, parameters: ReadonlyMap
   const matrix = (name: string) => f32Weights(tensor(name));
   const layers = Array.from({ length: config.nLayers }, (_, layer): LayerWeights => {
     const at = `layers.${layer}`;
+    const ffns = ffnNames(config, layer).map(
+      (at): FfnWeights => ({ layout: 'fused', gateUp: matrix(`${at}.gateUp`), down: matrix(`${at}.down`) }),
+    );
     return {
       attentionNorm: tensor(`${at}.attentionNorm`),
       qkv: matrix(`${at}.qkv`),
       o: matrix(`${at}.o`),
       ffnNorm: tensor(`${at}.ffnNorm`),
-      feedForward: { layout: 'fused', gateUp: matrix(`${at}.gateUp`), down: matrix(`${at}.down`) },
+      feedForward: feedForwardOf(parameters.has(`${at}.router`) ? matrix(`${at}.router`) : null, ffns),
     };
   });
   const embedding = matrix('embedding');

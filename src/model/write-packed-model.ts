@@ -18,7 +18,7 @@ import { newData } from '../tensor/view-of.ts';
 import type { WeightMatrix, WeightType } from '../tensor/weight-matrix.ts';
 import { configOf, numbersOf } from './checkpoint-parameters.ts';
 import { type MatrixPlan, matrixOver, type PackOptions, planPacking, type StoredTensor } from './pack-plan.ts';
-import { describeNorms, sourceOf } from './packed-matrices.ts';
+import { describeUnpacked, sourceOf } from './packed-matrices.ts';
 import type { ParameterInfo } from './parameters.ts';
 
 export interface WritePackedOptions extends PackOptions {
@@ -45,7 +45,8 @@ export interface PackedMatrixReport {
 
 export interface PackReport {
   readonly matrices: readonly PackedMatrixReport[];
-  readonly normBytes: number;
+  /** Norms and routers. */
+  readonly unpackedBytes: number;
   /** Of model.safetensors. */
   readonly fileBytes: number;
 }
@@ -61,18 +62,18 @@ export async function writePackedModel(
 ): Promise<PackReport> {
   const config = configOf(checkpoint);
   const stored = planPacking(config, options);
-  const norms = describeNorms(config);
+  const unpacked = describeUnpacked(config);
   const { tokenizer, step } = checkpoint;
   let report: PackReport | undefined;
   const writeModel = async (file: string) => {
     const description = { step, matrices: describe(stored) };
-    const writer = createPacked(file, plannedTensors(stored, norms), description);
+    const writer = createPacked(file, plannedTensors(stored, unpacked), description);
     try {
       const matrices = await packAll(checkpoint, stored, writer, options);
-      for (const info of norms) writer.write(info.name, bytesOf(numbersOf(checkpoint.model, info)));
+      for (const info of unpacked) writer.write(info.name, bytesOf(numbersOf(checkpoint.model, info)));
       writer.finish();
-      const normBytes = norms.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
-      report = { matrices, normBytes, fileBytes: writer.fileBytes };
+      const unpackedBytes = unpacked.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+      report = { matrices, unpackedBytes, fileBytes: writer.fileBytes };
     } finally {
       writer.close();
     }
@@ -83,8 +84,8 @@ export async function writePackedModel(
 
 // ---- the plan as the file has it ----------------------------------------------------------------------------------------
 
-/** Matrices, then scales, then norms: what is read as a stream lies together. */
-function plannedTensors(stored: readonly StoredTensor[], norms: readonly ParameterInfo[]): PlannedTensor[] {
+/** Matrices, then scales, then what stays f32: what is read as a stream lies together. */
+function plannedTensors(stored: readonly StoredTensor[], unpacked: readonly ParameterInfo[]): PlannedTensor[] {
   const rows = stored.map(({ name, rows, rowBytes }): PlannedTensor => {
     return { name, dtype: 'U8', shape: [rows, rowBytes], bytes: rows * rowBytes };
   });
@@ -94,7 +95,7 @@ function plannedTensors(stored: readonly StoredTensor[], norms: readonly Paramet
   const scales = stored
     .flatMap(({ matrices }) => matrices)
     .flatMap(({ name, scaleShape }) => (scaleShape ? [numbers(scaleName(name), scaleShape)] : []));
-  return [...rows, ...scales, ...norms.map(({ name, shape }) => numbers(name, shape))];
+  return [...rows, ...scales, ...unpacked.map(({ name, shape }) => numbers(name, shape))];
 }
 
 function describe(stored: readonly StoredTensor[]): Map<string, PackedMatrix> {

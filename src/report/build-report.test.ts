@@ -6,6 +6,7 @@ import { buildReport } from './build-report.ts';
 import { buildCharts, MAX_DETAILS } from './charts.ts';
 import { MAX_POINTS } from './curves.ts';
 import { escapeHtml, jsonForScript } from './escape.ts';
+import { buildHeatMaps } from './heat-map.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { sortRecords, summarise } from './summary.ts';
 
@@ -112,6 +113,32 @@ describe('buildReport', () => {
     );
     const loss = dataOf(buildReport([{ ...run, records }])).charts.find(({ title }) => title === 'Loss');
     expect(loss?.series[0].values[6]).toBeNull();
+  });
+});
+
+describe('a mixture of experts in the report', () => {
+  const dense = fakeRun('dense', 30);
+  const records = dense.records.map((record) => {
+    if (record.type === 'detail') return { ...record, expertLoad: [0, 1, 2].map(() => [0.7, 0.3, 0, 0]) };
+    if (record.type !== 'step') return record;
+    const router = { loss: 0.01, loadBalance: 1.5, z: 2, largestShare: 0.7, deadExperts: 0.5 };
+    return { ...record, router };
+  });
+
+  it('has curves of its load and a column for each expert; a dense run has none', () => {
+    const sorted = { name: 'moe', records: sortRecords(records) };
+    const charts = buildCharts([sorted]);
+    const load = charts.find(({ title }) => title === 'Load of the experts');
+    expect(load?.series.map(({ values }) => values.at(-1))).toEqual([expect.closeTo(0.7), expect.closeTo(0.5)]);
+    expect(charts.find(({ title }) => title === 'Load balance')?.series[0].values.at(-1)).toBeCloseTo(1.5, 5);
+    const [heat] = buildHeatMaps([sorted]);
+    expect(heat.groups.at(-1)).toMatchObject({ columns: ['0', '1', '2', '3'] });
+    const columns = heat.groups.reduce((sum, group) => sum + group.columns.length, 0);
+    expect(heat.values[0].slice(columns - 4, columns)).toEqual([0.7, 0.3, 0, 0]);
+
+    const plain = { name: 'dense', records: sortRecords(dense.records) };
+    expect(buildCharts([plain]).filter(({ title }) => title.startsWith('Load'))).toEqual([]);
+    expect(buildHeatMaps([plain])[0].groups.length).toBe(heat.groups.length - 1);
   });
 });
 

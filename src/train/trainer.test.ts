@@ -72,6 +72,36 @@ function makeTrainer(train: TrainConfigInput, options: Partial<TrainerOptions> =
 
 const parameterBits = (trainer: Trainer) => trainer.model.parameters.map(({ value }) => [...value.data]);
 
+describe('a mixture of experts', () => {
+  const mixture = { ...MODEL, nExperts: 4, nExpertsPerToken: 1 };
+
+  it('writes what its routers did', async () => {
+    const { trainer, records, steps } = makeTrainer({ steps: 10 }, { model: { ...mixture, routerLoadBalance: 0.5 } });
+    await trainer.run();
+    for (const { router } of steps()) {
+      expect(router!.loss).toBeCloseTo(0.5 * router!.loadBalance, 12);
+      expect(router!.loadBalance).toBeGreaterThanOrEqual(0.9);
+      expect(router!.largestShare).toBeGreaterThanOrEqual(0.25);
+      expect(router!.deadExperts).toBeLessThanOrEqual(0.75);
+      expect(router!.z).toBeGreaterThan(0);
+    }
+    const [detail] = records.flatMap((record) => (record.type === 'detail' ? [record] : []));
+    expect(detail.expertLoad!.map((load) => load.reduce((sum, share) => sum + share, 0))).toEqual([
+      expect.closeTo(1, 12),
+      expect.closeTo(1, 12),
+    ]);
+    const largest = Math.max(...detail.expertLoad!.flat());
+    expect(steps().find(({ step }) => step === detail.step)!.router!.largestShare).toBe(largest);
+    expect(detail.gradNorm.down.every((norm) => norm > 0)).toBe(true);
+  });
+
+  it('is absent from the records of a dense model', async () => {
+    const { trainer, records } = makeTrainer({ steps: 5 });
+    await trainer.run();
+    expect(records.some((record) => 'router' in record || 'expertLoad' in record)).toBe(false);
+  });
+});
+
 describe('Trainer', () => {
   it('learns, and its records say what happened', async () => {
     const { trainer, records, steps } = makeTrainer({ steps: 12, sparsityRampSteps: 4 });
@@ -242,27 +272,42 @@ describe('a checkpoint', () => {
   let folder: string;
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('goes on to the same bits as a run that never stopped', async () => {
+  it.each([
+    ['', {}],
+    [' of a mixture of experts', { nExperts: 4, nExpertsPerToken: 2, routerLoadBalance: 0.01, routerZLoss: 0.001 }],
+  ])('goes on to the same bits as a run%s that never stopped', async (_name, fields) => {
     folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
-    const whole = makeTrainer({ steps: 10 });
+    const model = { ...MODEL, ...fields };
+    const whole = makeTrainer({ steps: 10 }, { model });
     await whole.trainer.run();
 
-    const first = makeTrainer({ steps: 10 });
+    const first = makeTrainer({ steps: 10 }, { model });
     await first.trainer.run({ untilStep: 6 });
     saveTrainer(folder, first.trainer, { tokenizer: {}, best: true });
 
     const checkpoint = readCheckpoint(findCheckpoint(folder, 'latest'));
-    const second = makeTrainer({ steps: 10 }, { progress: progressOf(checkpoint) });
+    const second = makeTrainer({ steps: 10 }, { model, progress: progressOf(checkpoint) });
     restoreTrainer(checkpoint, second.trainer);
     checkpoint.close();
     await second.trainer.run();
 
-    const losses = [...first.steps(), ...second.steps()].map(({ loss, gradNorm, tokens }) => [loss, gradNorm, tokens]);
-    expect(losses).toEqual(whole.steps().map(({ loss, gradNorm, tokens }) => [loss, gradNorm, tokens]));
+    const numbers = ({ loss, gradNorm, tokens, router }: StepRecord) => [loss, gradNorm, tokens, router];
+    expect([...first.steps(), ...second.steps()].map(numbers)).toEqual(whole.steps().map(numbers));
     expect(parameterBits(second.trainer)).toEqual(parameterBits(whole.trainer));
     const validations = (records: MetricsRecord[]) =>
       records.flatMap((record) => (record.type === 'validation' ? [[record.step, record.loss, record.best]] : []));
     expect([...validations(first.records), ...validations(second.records)]).toEqual(validations(whole.records));
+  });
+
+  it('of before a field of the configuration existed is taken with its default', async () => {
+    folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
+    saveTrainer(folder, makeTrainer({ steps: 1 }).trainer, { tokenizer: {}, best: false });
+    const checkpoint = readCheckpoint(findCheckpoint(folder, 'latest'));
+    for (const field of ['nExperts', 'nExpertsPerToken', 'routerLoadBalance']) delete checkpoint.config[field];
+    restoreTrainer(checkpoint, makeTrainer({ steps: 1 }).trainer);
+    const other = makeTrainer({ steps: 1 }, { model: { ...MODEL, nExperts: 2, nExpertsPerToken: 1 } });
+    expect(() => restoreTrainer(checkpoint, other.trainer)).toThrow(/nExperts .*expected 2, found 0/);
+    checkpoint.close();
   });
 
   it('of another model is refused with the field', async () => {

@@ -20,6 +20,7 @@ const VARIANTS = [
   'topk40-relu2',
   'topk60-relu2-rescale',
   'block16of32-relu2',
+  'moe-topk50',
 ];
 const SEQ_LEN = 16;
 const VOCAB = 97;
@@ -73,8 +74,10 @@ function configOf(config: Record<string, never>): ModelConfig {
   const { act, sparsity, block, rescale, tiedEmbeddings } = config;
   const { a, b, c, d } = sparsity as Record<string, number>;
   const fields = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'vocabSize', 'ropeTheta', 'normEps'] as const;
+  const { nExperts, nExpertsPerToken, expertHiddenDim } = config;
   return resolveConfig({
     ...(Object.fromEntries(fields.map((field) => [field, config[field]])) as never as ModelConfig),
+    ...(nExperts > 0 && { nExperts, nExpertsPerToken, hiddenDim: expertHiddenDim }),
     tiedEmbeddings,
     seqLen: SEQ_LEN,
     activation: act === 'swiglu' ? 'silu' : 'relu2',

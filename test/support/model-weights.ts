@@ -7,10 +7,12 @@
 
 import type { Backend } from '../../src/backend.ts';
 import { roundToBf16 } from '../../src/backends/reference/round-to-bf16.ts';
+import { ffnNames } from '../../src/model/parameters.ts';
 import type { Transformer } from '../../src/model/transformer.ts';
-import type { FeedForwardWeights, ModelWeights } from '../../src/model/weights.ts';
+import { type FfnWeights, feedForwardOf, ffnsOf, type ModelWeights } from '../../src/model/weights.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import {
+  f32Weights,
   storedWeights,
   type WeightMatrix,
   type WeightType,
@@ -23,7 +25,7 @@ export interface WeightChoice {
   type: WeightType;
   /** Of embedding and head; as the projections where left out. */
   tables?: WeightType;
-  layout?: FeedForwardWeights['layout'];
+  layout?: FfnWeights['layout'];
 }
 
 /** The parameters of `model` in `backend`'s memory, which is never freed: a test's process ends. */
@@ -40,25 +42,26 @@ export function modelWeights(model: Transformer, backend: Backend, choice: Weigh
     ? embedding
     : stored(backend, source('head', config.vocabSize, config.dim), tables, 'rows');
   const { dim, hiddenDim, nHeads, nKvHeads, headDim } = config;
-  const layers = Array.from({ length: config.nLayers }, (_, layer) => {
-    const at = `layers.${layer}`;
+  const ffn = (at: string): FfnWeights => {
     const gateUp = source(`${at}.gateUp`, dim, 2 * hiddenDim);
     const down = byColumn(`${at}.down`, hiddenDim, dim);
-    const feedForward: FeedForwardWeights =
-      layout === 'fused'
-        ? { layout, gateUp: stored(backend, gateUp, type, 'cols'), down }
-        : {
-            layout,
-            gate: stored(backend, columns(gateUp, 0, hiddenDim), type, 'cols'),
-            up: stored(backend, transposed(columns(gateUp, hiddenDim, hiddenDim)), type, 'rows'),
-            down,
-          };
+    if (layout === 'fused') return { layout, gateUp: stored(backend, gateUp, type, 'cols'), down };
+    const gate = stored(backend, columns(gateUp, 0, hiddenDim), type, 'cols');
+    const up = stored(backend, transposed(columns(gateUp, hiddenDim, hiddenDim)), type, 'rows');
+    return { layout, gate, up, down };
+  };
+  const routerOf = (name: string) => {
+    const router = values.get(name);
+    return router ? f32Weights({ ...f32Tensor(backend, router), shape: [config.nExperts, dim] }) : null;
+  };
+  const layers = Array.from({ length: config.nLayers }, (_, layer) => {
+    const at = `layers.${layer}`;
     return {
       attentionNorm: norm(`${at}.attentionNorm`),
       qkv: byColumn(`${at}.qkv`, dim, (nHeads + 2 * nKvHeads) * headDim),
       o: byColumn(`${at}.o`, nHeads * headDim, dim),
       ffnNorm: norm(`${at}.ffnNorm`),
-      feedForward,
+      feedForward: feedForwardOf(routerOf(`${at}.router`), ffnNames(config, layer).map(ffn)),
     };
   });
   return { embedding, layers, norm: norm('norm'), head };
@@ -75,8 +78,11 @@ export function setDequantized(model: Transformer, weights: ModelWeights): void 
   for (const [layer, { qkv, o, feedForward }] of weights.layers.entries()) {
     set(`layers.${layer}.qkv`, qkv);
     set(`layers.${layer}.o`, o);
-    if (feedForward.layout === 'fused') set(`layers.${layer}.gateUp`, feedForward.gateUp);
-    set(`layers.${layer}.down`, feedForward.down);
+    for (const [i, at] of ffnNames(model.config, layer).entries()) {
+      const ffn = ffnsOf(feedForward)[i];
+      if (ffn.layout === 'fused') set(`${at}.gateUp`, ffn.gateUp);
+      set(`${at}.down`, ffn.down);
+    }
   }
 }
 

@@ -17,7 +17,7 @@ export function openBenchWeights(path: string, backend: Backend): BenchWeights {
     trained: true,
     closedGates: null,
     bytes,
-    blockBytes: blockBytes(weights),
+    blockBytes: blockBytes(config, weights),
     dispose,
   };
 }

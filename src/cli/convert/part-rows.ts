@@ -1,4 +1,4 @@
-/** The table that `convert` ends with: what each kind of matrix takes and how far it is from the f32 numbers, all layers together. */
+/** The table that `convert` ends with: what each kind of matrix takes and how far it is from the f32 numbers, all layers and experts together. */
 
 import type { PackedMatrixReport, PackReport } from '../../model/write-packed-model.ts';
 import { formatBytes, formatCount, formatNumber, formatPercent } from '../../util/format.ts';
@@ -28,20 +28,22 @@ export const PART_COLUMNS: readonly Column[] = [
   { key: 'relativeError', title: 'error, RMS', format: (share: number) => formatPercent(share, 2) },
 ];
 
-/** One row for each kind of matrix, for the norms, and for the whole file. */
-export function partRows({ matrices, normBytes, fileBytes }: PackReport): PartRow[] {
+/** One row for each kind of matrix, for what stays f32, and for the whole file. */
+export function partRows({ matrices, unpackedBytes, fileBytes }: PackReport): PartRow[] {
   const parts = new Map<string, PackedMatrixReport[]>();
   for (const matrix of matrices) {
-    const part = matrix.name.replace(/^layers\.\d+\./, '');
+    const part = matrix.name.replace(/^layers\.\d+\.(experts\.\d+\.)?/, '');
     parts.set(part, [...(parts.get(part) ?? []), matrix]);
   }
+  const isMixture = matrices.some(({ name }) => name.includes('.experts.'));
   const rows = [...parts].map(([part, members]) => rowOf(part, members));
-  const norms = { part: 'norms', dtype: 'f32', weights: normBytes / 4, bytes: normBytes, bitsPerWeight: 32 };
+  const part = isMixture ? 'norms, routers' : 'norms';
+  const unpacked = { part, dtype: 'f32', weights: unpackedBytes / 4, bytes: unpackedBytes, bitsPerWeight: 32 };
   const whole = rowOf('all', matrices);
-  const weights = whole.weights + norms.weights;
+  const weights = whole.weights + unpacked.weights;
   return [
     ...rows,
-    { ...norms, largestError: 0, worst: '', relativeError: 0 },
+    { ...unpacked, largestError: 0, worst: '', relativeError: 0 },
     { ...whole, dtype: '', weights, bytes: fileBytes, bitsPerWeight: (8 * fileBytes) / weights },
   ];
 }

@@ -26,6 +26,17 @@ describe('activationTable', () => {
   });
 });
 
+describe('activationTable of a mixture', () => {
+  it('counts the experts that a token is sent to', () => {
+    const mixture = { ...config, nExperts: 8, nExpertsPerToken: 2 };
+    const rows = activationTable(mixture, projections);
+    const of = (name: string) => rows.find(({ projection }) => projection === name);
+    expect(of('Out')).toMatchObject({ parameters: 128 });
+    expect(of('Up')).toMatchObject({ parameters: 768, activated: 192 });
+    expect(of('Down')).toMatchObject({ parameters: 768, activated: 384 });
+  });
+});
+
 describe('layerTable', () => {
   it('has a row for each layer', () => {
     expect(layerTable(config, points)).toEqual([

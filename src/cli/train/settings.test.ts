@@ -156,6 +156,33 @@ describe('--sparsity', () => {
   });
 });
 
+describe('settings of a mixture of experts', () => {
+  const recipe: Recipe = { preset: 'quickstart-moe', model: { routerLoadBalance: 0.01, sparsity: 0.5 } };
+
+  it('come from preset, recipe and options; --experts 0 gives the dense model', () => {
+    expect(settings([], recipe).model).toMatchObject({ nExperts: 8, nExpertsPerToken: 2, routerLoadBalance: 0.01 });
+    const args = [
+      '--experts',
+      '4',
+      '--experts-per-token',
+      '1',
+      '--router-load-balance',
+      '0',
+      '--router-z-loss',
+      '0.001',
+    ];
+    expect(settings(args).model).toMatchObject({
+      ...{ nExperts: 4, nExpertsPerToken: 1, routerLoadBalance: 0, routerZLoss: 0.001, hiddenDim: 704 },
+    });
+    expect(settings(['--experts', '0', '--hidden-dim', '704'], recipe).model).toEqual(
+      settings(['--sparsity', '0.5', '--hidden-l1', '3e-4']).model,
+    );
+    expect(() => settings(['--experts', '2', '--experts-per-token', '3'])).toThrow(
+      /nExpertsPerToken .* 1 to nExperts 2, got 3/,
+    );
+  });
+});
+
 describe('settings of a resumed run', () => {
   const model = resolveConfig({ dim: 64, nLayers: 2, nHeads: 4, vocabSize: 300, sparsity: 0.5 });
   const train = resolveTrainConfig({ steps: 100, lr: 2e-3 }, model.seqLen);
@@ -190,6 +217,7 @@ describe('settings of a resumed run', () => {
     [['--hidden-l1', '0.1'], /hiddenL1/],
     [['--batch-size', '4'], /batchSize .* has 8, got 4/],
     [['--seed', '1'], /seed/],
+    [['--experts', '2', '--experts-per-token', '1'], /nExperts .* has 0, got 2/],
     [['--preset', 'tiny'], /hiddenDim|nKvHeads/],
   ])('refuses %j', (args, message) => {
     expect(() => resume(args)).toThrow(UsageError);
