@@ -3,7 +3,7 @@
  * small batches, and llama.cpp on the same shape and machine.
  *
  *   node bench/inference-speed.mjs --llama-bin FOLDER --llama-models FOLDER [--python python3] | --no-peers
- *     [--only limits,decode,prefill,batch,gates,select,products,wasm,chromium] [--rounds 3] [--repeat 3] [--dtypes f32,bf16,int8,ternary]
+ *     [--only limits,decode,prefill,batch,gates,select,products,wasm,chromium,layout] [--rounds 3] [--repeat 3] [--dtypes f32,bf16,int8,ternary]
  *     [--shape tinyllama-1.1b] [--small-shape smollm2-135m] [--threads 2] [--chromium FILE] [--out FOLDER]
  *
  * --llama-bin holds llama-bench and llama-batched-bench. --llama-models is where GGUF files of the shape are kept, SHAPE-TYPE.gguf; those that

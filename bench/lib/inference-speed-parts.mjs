@@ -16,6 +16,8 @@ const SPARSE = '0,0.6';
 const PROMPT_TOKENS = 512;
 const PEER_TOKENS = 32;
 const BATCHES = [1, 2, 4, 8, 16, 32];
+/** From a model trained with an L1 term to one without. */
+const OPEN_GATES = '0.02,0.05,0.1,0.2,0.3,0.5';
 const PRODUCT_TOKENS = '1,2,4,8,16,32,192';
 /** As after training with an L1 term. */
 const CLOSED_GATES = '0.95';
@@ -74,6 +76,14 @@ export const PARTS = {
     },
   },
   chromium: { peers: false, cases: chromiumCases },
+  layout: {
+    peers: false,
+    cases: (options) =>
+      options.dtypes.map((dtype) => {
+        const asked = ['layout', '--shape', options.shape, '--dtype', dtype, '--sparsity', SPARSE];
+        return benchCase(dtype, [...asked, '--open-gates', OPEN_GATES], null, options);
+      }),
+  },
 };
 
 function decodeArgs(sparsities) {

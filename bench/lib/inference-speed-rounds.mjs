@@ -17,6 +17,8 @@ const IDENTITY = [
   'way',
   'dim',
   'kept',
+  'layout',
+  'openGates',
   'inputs',
   'outputs',
 ];
