@@ -103,6 +103,12 @@ const layoutRows = (open, fused, channels, ratio) => [
   layoutRow('channels', open, channels, ratio),
 ];
 
+const draftRow = (sparsity, drafts, tokensPerRun, msPerToken) => ({
+  ...{ dtype: 'int8', sparsity, temperature: 0, drafts, tokens: 380, zeros: sparsity ?? 0.66, tokensPerRun },
+  ...{ drafted: drafts === 'plain' ? 0 : 1200, acceptedShare: drafts === 'plain' ? null : 0.1, msPerToken },
+  ...{ speedupOverPlain: 5 / msPerToken, cost2: 1.1, cost3: 1.3, cost5: 2, cost9: 3, spread: 0.05, roundSpread: 0 },
+});
+
 const RESULTS = {
   limits: { cases: [oneCase([{ threads: 2, gbPerSecond: 20, gflops: 100 }])] },
   decode: {
@@ -147,6 +153,9 @@ const RESULTS = {
         ...layoutRows(0.3, 2, 2.1, 0.95),
       ]),
     ],
+  },
+  speculation: {
+    cases: [oneCase([draftRow(0, 'plain', 1, 5), draftRow(0, 'always', 1.5, 4), draftRow(null, 'plain', 1, 3)])],
   },
   wasm: { cases: [oneCase([row('int8', 0, 1), row('int8', 0.6, 1.75)])] },
   chromium: { cases: [oneCase([row('int8', 0, 1), row('int8', 0.6, 1.65)])] },
@@ -275,6 +284,13 @@ describe('tables', () => {
       'matvec',
       '2.00',
     ]);
+  });
+
+  it('of speculation: costs of runs, and drafts beside none', () => {
+    expect(blocks.speculation).toContain('| int8 | as trained | 66.0 % | 1.10 | 1.30 | 2.00 | 3.00 |');
+    expect(lineWith(blocks.speculation, 'always')).toBe(
+      '| int8 | dense | 0 | always | 1.50 | 1,200 | 10 % | 4.000 | 1.25 | 5 % |',
+    );
   });
 
   it('of layouts: both beside each other, and where they are as fast', () => {

@@ -19,6 +19,8 @@ const IDENTITY = [
   'kept',
   'layout',
   'openGates',
+  'temperature',
+  'drafts',
   'inputs',
   'outputs',
 ];

@@ -30,6 +30,7 @@ const BLOCKS = {
   wasm: { of: wasmBlock },
   chromium: { of: wasmBlock },
   layout: { of: layoutBlock },
+  speculation: { of: speculationBlock },
 };
 export const PARTS = ['limits', ...Object.keys(BLOCKS)];
 
@@ -274,4 +275,29 @@ function crossingText(lines) {
   const crossing = staysAbove(points, 1);
   if (crossing === null) return `below ${percent(-points.at(-1)[0])}`;
   return crossing === points[0][0] ? `above ${percent(-crossing)}` : percent(-crossing);
+}
+
+/** What a run of several tokens costs, and what came of drafts. */
+function speculationBlock(rows) {
+  const side = { title: 'sparsity', of: (row) => (isDense(row) ? 'dense' : 'as trained') };
+  const plain = rows.filter(({ drafts, temperature }) => drafts === 'plain' && temperature === 0);
+  const costs = table(plain, [
+    DTYPE,
+    side,
+    ZEROS,
+    ...[2, 3, 5, 9].map((count) => ({ title: `${count} tokens, x one`, of: (row) => times(row[`cost${count}`]) })),
+  ]);
+  const results = table(rows, [
+    DTYPE,
+    side,
+    { title: 'temperature', of: ({ temperature }) => temperature },
+    { title: 'drafts', of: ({ drafts }) => drafts, left: true },
+    { title: 'tokens a run', of: ({ tokensPerRun }) => times(tokensPerRun) },
+    { title: 'drafted', of: ({ drafted }) => whole(drafted) },
+    { title: 'accepted', of: ({ acceptedShare }) => (acceptedShare === null ? '-' : percent(acceptedShare)) },
+    MS,
+    { title: 'x plain', of: ({ speedupOverPlain }) => times(speedupOverPlain) },
+    SPREAD,
+  ]);
+  return `${costs}\n\n${results}`;
 }
