@@ -12,7 +12,7 @@ import type { WeightType } from '../../tensor/weight-matrix.ts';
  * `channels` the open one, so that by bytes alone this is 1; but a channel is a short run of memory that the hardware does not see coming, and
  * the shorter its weights are, the more that counts.
  */
-export const OPEN_PER_KEPT: Readonly<Record<WeightType, number>> = { f32: 0.4, bf16: 0.4, int8: 0.4, ternary: 0.1 };
+export const OPEN_PER_KEPT: Readonly<Record<WeightType, number>> = { f32: 0.4, bf16: 0.4, int8: 0.4, ternary: 0.15 };
 
 /** From the share of open gates of each layer. */
 export function chooseLayouts(
