@@ -94,6 +94,21 @@ const product = (way, sparsity, tokens, msPerCall, speedupOverDense) => ({
   roundSpread: 0,
 });
 
+const layoutRow = (layout, openGates, msPerToken, speedupOverFused) => ({
+  ...{ shape: 'a', dtype: 'int8', sparsity: 0.6, openGates, layout, open: openGates },
+  ...{ msPerToken, speedupOverFused, spread: 0.02, roundSpread: 0.1 },
+});
+const layoutRows = (open, fused, channels, ratio) => [
+  layoutRow('fused', open, fused, 1),
+  layoutRow('channels', open, channels, ratio),
+];
+
+const draftRow = (sparsity, drafts, tokensPerRun, msPerToken) => ({
+  ...{ dtype: 'int8', sparsity, temperature: 0, drafts, tokens: 380, zeros: sparsity ?? 0.66, tokensPerRun },
+  ...{ drafted: drafts === 'plain' ? 0 : 1200, acceptedShare: drafts === 'plain' ? null : 0.1, msPerToken },
+  ...{ speedupOverPlain: 5 / msPerToken, cost2: 1.1, cost3: 1.3, cost5: 2, cost9: 3, spread: 0.05, roundSpread: 0 },
+});
+
 const RESULTS = {
   limits: { cases: [oneCase([{ threads: 2, gbPerSecond: 20, gflops: 100 }])] },
   decode: {
@@ -128,6 +143,19 @@ const RESULTS = {
   },
   select: {
     cases: [oneCase([{ dim: 2048, kept: 819, batch: 1, dtype: 'f32', nsPerToken: 1234, spread: 0.1, roundSpread: 0 }])],
+  },
+  layout: {
+    cases: [
+      oneCase([
+        ...layoutRows(0.05, 2, 1.6, 1.25),
+        // As fast where 1.05 .. 0.95 passes 1: in the middle between 10 and 30 %.
+        ...layoutRows(0.1, 2, 1.9, 1.05),
+        ...layoutRows(0.3, 2, 2.1, 0.95),
+      ]),
+    ],
+  },
+  speculation: {
+    cases: [oneCase([draftRow(0, 'plain', 1, 5), draftRow(0, 'always', 1.5, 4), draftRow(null, 'plain', 1, 3)])],
   },
   wasm: { cases: [oneCase([row('int8', 0, 1), row('int8', 0.6, 1.75)])] },
   chromium: { cases: [oneCase([row('int8', 0, 1), row('int8', 0.6, 1.65)])] },
@@ -256,6 +284,18 @@ describe('tables', () => {
       'matvec',
       '2.00',
     ]);
+  });
+
+  it('of speculation: costs of runs, and drafts beside none', () => {
+    expect(blocks.speculation).toContain('| int8 | as trained | 66.0 % | 1.10 | 1.30 | 2.00 | 3.00 |');
+    expect(lineWith(blocks.speculation, 'always')).toBe(
+      '| int8 | dense | 0 | always | 1.50 | 1,200 | 10 % | 4.000 | 1.25 | 5 % |',
+    );
+  });
+
+  it('of layouts: both beside each other, and where they are as fast', () => {
+    expect(lineWith(blocks.layout, '| 10.0 % |')).toBe('| int8 | 60 % | 10.0 % | 2.000 | 1.900 | 1.05 | 10 % |');
+    expect(blocks.layout).toMatch(/is no slower: int8 60 % 20 %\.$/);
   });
 
   it('of the rest: closed gates, selection, wasm, where it was measured', () => {

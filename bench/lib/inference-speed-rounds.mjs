@@ -17,6 +17,10 @@ const IDENTITY = [
   'way',
   'dim',
   'kept',
+  'layout',
+  'openGates',
+  'temperature',
+  'drafts',
   'inputs',
   'outputs',
 ];

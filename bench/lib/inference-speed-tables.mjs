@@ -17,6 +17,7 @@ import { targetsOf } from './inference-speed-targets.mjs';
 import { table } from './markdown.mjs';
 import { memory, percent, times, whole } from './number-text.mjs';
 import { originsText } from './origins.mjs';
+import { staysAbove } from './statistics.mjs';
 
 /** The parts that have a block of their own: how it is made, and what the figure under it shows. */
 const BLOCKS = {
@@ -28,6 +29,8 @@ const BLOCKS = {
   select: { of: selectBlock },
   wasm: { of: wasmBlock },
   chromium: { of: wasmBlock },
+  layout: { of: layoutBlock },
+  speculation: { of: speculationBlock },
 };
 export const PARTS = ['limits', ...Object.keys(BLOCKS)];
 
@@ -236,4 +239,65 @@ function wasmBlock(rows) {
     SELECTION,
     SPREAD,
   ]);
+}
+
+/** One line a type, sparsity and share of open gates; under the table, up to which share `channels` is no slower. */
+function layoutBlock(rows) {
+  const variantOf = (row) => `${row.dtype} ${SPARSITY.of(row)}`;
+  const lines = rows
+    .filter(({ layout }) => layout === 'fused')
+    .map((fused) => {
+      const same = (row) => ['dtype', 'sparsity', 'openGates'].every((key) => row[key] === fused[key]);
+      const channels = rows.find((row) => row.layout === 'channels' && same(row));
+      return { ...fused, channels, open: (fused.open + channels.open) / 2 };
+    });
+  const crossings = [...new Set(lines.map(variantOf))].map(
+    (variant) => `${variant} ${crossingText(lines.filter((line) => variantOf(line) === variant))}`,
+  );
+  const text = table(lines, [
+    DTYPE,
+    SPARSITY,
+    { title: 'open gates', of: ({ open }) => percent(open, 1) },
+    { title: 'fused, ms a token', of: (row) => milliseconds(row.msPerToken) },
+    { title: 'channels, ms a token', of: ({ channels }) => milliseconds(channels.msPerToken) },
+    { title: 'channels, x fused', of: ({ channels }) => times(channels.speedupOverFused) },
+    {
+      title: 'spread',
+      of: (row) => percent(Math.max(...[row, row.channels].flatMap((one) => [one.spread, one.roundSpread]))),
+    },
+  ]);
+  return `${text}\n\nUp to which share of open gates \`channels\` is no slower: ${crossings.join('; ')}.`;
+}
+
+/** Between two measured shares a line. */
+function crossingText(lines) {
+  const points = lines.map(({ open, channels }) => [-open, channels.speedupOverFused]).sort(([a], [b]) => a - b);
+  const crossing = staysAbove(points, 1);
+  if (crossing === null) return `below ${percent(-points.at(-1)[0])}`;
+  return crossing === points[0][0] ? `above ${percent(-crossing)}` : percent(-crossing);
+}
+
+/** What a run of several tokens costs, and what came of drafts. */
+function speculationBlock(rows) {
+  const side = { title: 'sparsity', of: (row) => (isDense(row) ? 'dense' : 'as trained') };
+  const plain = rows.filter(({ drafts, temperature }) => drafts === 'plain' && temperature === 0);
+  const costs = table(plain, [
+    DTYPE,
+    side,
+    ZEROS,
+    ...[2, 3, 5, 9].map((count) => ({ title: `${count} tokens, x one`, of: (row) => times(row[`cost${count}`]) })),
+  ]);
+  const results = table(rows, [
+    DTYPE,
+    side,
+    { title: 'temperature', of: ({ temperature }) => temperature },
+    { title: 'drafts', of: ({ drafts }) => drafts, left: true },
+    { title: 'tokens a run', of: ({ tokensPerRun }) => times(tokensPerRun) },
+    { title: 'drafted', of: ({ drafted }) => whole(drafted) },
+    { title: 'accepted', of: ({ acceptedShare }) => (acceptedShare === null ? '-' : percent(acceptedShare)) },
+    MS,
+    { title: 'x plain', of: ({ speedupOverPlain }) => times(speedupOverPlain) },
+    SPREAD,
+  ]);
+  return `${costs}\n\n${results}`;
 }

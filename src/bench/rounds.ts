@@ -28,7 +28,7 @@ export interface RoundsOptions {
 /** The values of `measure` by variant, one per complete round. Throws QSparseError if stopped before there is one. */
 export async function measureRounds<V, T>(
   variants: readonly V[],
-  measure: (variant: V) => T,
+  measure: (variant: V) => T | Promise<T>,
   { label, repeat, progress, signal }: RoundsOptions,
 ): Promise<T[][]> {
   const rounds: T[][] = [];
@@ -37,7 +37,7 @@ export async function measureRounds<V, T>(
     const values: T[] = [];
     for (const variant of variants) {
       progress.update({ label, done: round * variants.length + values.length, total });
-      values.push(measure(variant));
+      values.push(await measure(variant));
       // The event loop must turn, or Ctrl-C would never arrive.
       await turnEventLoop();
       if (signal.aborted) break;

@@ -1,4 +1,4 @@
-/** `qsparse bench select|product|decode|batch|prefill|train`: dense against sparse in one run. What is measured and how: `bench/`. */
+/** `qsparse bench select|product|layout|decode|batch|prefill|train`: dense against sparse in one run. What is measured and how: `bench/`. */
 
 import type { Command } from 'commander';
 import type { Backend, Precision } from '../backend.ts';
@@ -12,6 +12,7 @@ import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { checkPrecision } from '../train/check-precision.ts';
 import { UsageError } from '../util/errors.ts';
 import { checkChoice, denseFirst, shapeConfig } from './bench/bench-choice.ts';
+import { benchLayout, LAYOUT_COLUMNS, type LayoutRow } from './bench/bench-layout.ts';
 import { benchProduct, PRODUCT_COLUMNS, PRODUCT_SHAPES, type ProductRow } from './bench/bench-product.ts';
 import { checkResultPath, reportRows } from './bench/bench-report.ts';
 import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts';
@@ -76,6 +77,10 @@ export function register(program: Command): void {
     .option('--dtype <list>', 'matrices as inference stores them instead: f32, bf16, int8, ternary', parseDtypes)
     .option('--tokens <list>', 'with --dtype: numbers of tokens (default: 1,2,4,8,16,32,192)', parseTokenCounts)
     .action(runProduct);
+  addBenchOptions(bench.command('layout'), 'the feed-forward fused against by channel, over the share of open gates')
+    .option('--dtype <list>', 'weight types: f32, bf16, int8, ternary (default: int8)', parseDtypes)
+    .option('--open-gates <list>', 'shares (default: 0.02,0.05,0.1,0.2,0.3,0.5)', parseOpenGates)
+    .action(runLayout);
   addInferenceOptions(
     addBenchOptions(bench.command('decode'), 'one sequence, token by token'),
     'tokens of one measurement',
@@ -104,6 +109,8 @@ const SPARSIFIER_HELP = 'topk, block (of 32) or both (default: topk)';
 const parseSparsifiers = parseList('--sparsifier', parseChoice('--sparsifier', BENCH_SPARSIFIERS));
 const TOKEN_COUNTS = [1, 2, 4, 8, 16, 32, 192];
 const parseDtypes = parseList('--dtype', parseChoice('--dtype', WEIGHT_TYPES));
+const OPEN_SHARES = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5];
+const parseOpenGates = parseList('--open-gates', parseShare('--open-gates'));
 const parseTokenCounts = parseList('--tokens', parsePositiveInteger('--tokens'));
 const parsePrecisions = parseList('--precision', parseChoice('--precision', PRECISIONS));
 
@@ -180,6 +187,24 @@ async function runProduct(model: string | undefined, options: ProductBenchOption
       if (!rounds.signal.aborted) rows.push(...(await benchProduct(backend, shape, variants, seed, rounds)));
     }
     reportRows('product', rows, { output, columns: PRODUCT_COLUMNS, backend, out: options.out });
+  });
+}
+
+interface LayoutBenchOptions extends BenchOptions {
+  dtype?: WeightType[];
+  openGates?: number[];
+}
+
+async function runLayout(model: string | undefined, options: LayoutBenchOptions): Promise<void> {
+  if (model !== undefined) throw new UsageError('bench', 'layout closes gates of random weights: leave MODEL out.');
+  const { shape = 'd512-l8', sparsity = [0.6], openGates = OPEN_SHARES, seed = 0 } = options;
+  await withBackend(options, async (backend, output, rounds) => {
+    const rows: LayoutRow[] = [];
+    for (const dtype of options.dtype ?? ['int8']) {
+      if (rounds.signal.aborted) break;
+      rows.push(...(await benchLayout(backend, shape, dtype, sparsity, openGates, { ...rounds, seed })));
+    }
+    reportRows('layout', rows, { output, columns: LAYOUT_COLUMNS, backend, out: options.out });
   });
 }
 

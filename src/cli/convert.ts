@@ -15,7 +15,7 @@ import { type PackReport, writePackedModel } from '../model/write-packed-model.t
 import { WEIGHT_TYPES, type WeightType } from '../tensor/weight-matrix.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatBytes, formatDuration, formatInteger, formatPercent } from '../util/format.ts';
-import { CHANNELS_BELOW_OPEN_SHARE, chooseLayouts } from './convert/choose-layouts.ts';
+import { chooseLayouts, OPEN_PER_KEPT } from './convert/choose-layouts.ts';
 import { measureOpenGates } from './convert/measure-open-gates.ts';
 import { PART_COLUMNS, partRows } from './convert/part-rows.ts';
 import { refuseForeign } from './convert/refuse-foreign.ts';
@@ -46,8 +46,9 @@ model, whole or not at all; what is there already is replaced with --force only,
   int8        8 bits, and a scale for each output; with --group N for each output and N inputs
   ternary     2 bits, and a scale for each projection (BitNet b1.58): for models that were trained with ternary weights
 
---layout channels stores up and down by channel, so that a closed ReLU gate spares both. That pays where fewer than about
-${formatPercent(CHANNELS_BELOW_OPEN_SHARE, 0)} of the gates are open: auto measures them on --text, layer by layer, and is fused without it.
+--layout channels stores up and down by channel, so that a closed ReLU gate spares both. That pays with up to
+${OPEN_PER_KEPT.int8} open gates for each input that is kept (${formatPercent(0.4 * OPEN_PER_KEPT.int8, 0)} of the gates at 60 % sparsity), in ternary weights ${OPEN_PER_KEPT.ternary}: auto measures the open gates on --text,
+layer by layer, and is fused without it.
 
 Other formats (GGUF, Hugging Face) cannot be converted yet.
 
@@ -124,7 +125,7 @@ async function pack(
     // Refuses what does not fit before anything takes its time.
     planPacking(config, { ...sizes, layout: options.layout === 'auto' ? 'fused' : options.layout });
     const openGates = await gatesOf(checkpoint, config, options, output, signal);
-    const layouts = layoutsFor(config, options.layout, openGates);
+    const layouts = layoutsFor(config, sizes.dtype, options.layout, openGates);
     const progress = output.progress();
     const report = await writePackedModel(checkpoint, target, {
       ...sizes,
@@ -191,10 +192,11 @@ async function gatesOf(
 
 function layoutsFor(
   config: ModelConfig,
+  dtype: WeightType,
   layout: ConvertOptions['layout'],
   openGates: number[] | null,
 ): FeedForwardLayout[] {
-  if (openGates !== null) return chooseLayouts(openGates);
+  if (openGates !== null) return chooseLayouts(openGates, config, dtype);
   return Array.from({ length: config.nLayers }, () => (layout === 'auto' ? 'fused' : layout));
 }
 

@@ -36,6 +36,18 @@ describe.skipIf(mainMissing !== null)(`bench${mainMissing ? ` (${mainMissing})` 
     for (const { nsPerToken } of rows) expect(nsPerToken).toBeGreaterThan(0);
   });
 
+  it('layout: fused and by channel at each share of open gates', async () => {
+    const shares = ['--dtype', 'f32,ternary', '--open-gates', '0.1,0.4'];
+    const { rows } = await bench('layout', '--shape', 'tiny', ...shares);
+    expect(rows.map(({ dtype, openGates, layout }) => [dtype, openGates, layout])).toEqual(
+      ['f32', 'ternary'].flatMap((dtype) =>
+        [0.1, 0.4].flatMap((open) => ['fused', 'channels'].map((layout) => [dtype, open, layout])),
+      ),
+    );
+    for (const { open, openGates } of rows) expect(Math.abs(open - openGates)).toBeLessThan(0.12);
+    for (const { speedupOverFused } of rows.filter((_, i) => i % 2 === 0)) expect(speedupOverFused).toBe(1);
+  });
+
   it('decode: dense first, and a file of the same', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'qsparse-bench-'));
     const out = join(directory, 'decode.json');

@@ -1,16 +1,27 @@
 /**
- * Which layout the feed-forward of each layer gets: `channels` where so few gates are open that reading single channels beats streaming whole rows.
+ * Which layout the feed-forward of each layer gets: `channels` where so few gates are open that reading single channels of up beats streaming its
+ * rows at the features that are kept. Measured by `qsparse bench layout`.
  */
 
+import { type ModelConfig, sparsityAt } from '../../model/config.ts';
 import type { FeedForwardLayout } from '../../model/packed-matrices.ts';
+import type { WeightType } from '../../tensor/weight-matrix.ts';
 
 /**
- * A channel costs a start of its own: a run of memory that the hardware does not see coming. With few of them open that is less than the
- * part of up that `fused` reads for closed ones.
+ * The largest share of open gates, for each kept input, with which a token in `channels` is no slower. `fused` reads the kept share of up and
+ * `channels` the open one, so that by bytes alone this is 1; but a channel is a short run of memory that the hardware does not see coming, and
+ * the shorter its weights are, the more that counts.
  */
-export const CHANNELS_BELOW_OPEN_SHARE = 0.15;
+export const OPEN_PER_KEPT: Readonly<Record<WeightType, number>> = { f32: 0.4, bf16: 0.4, int8: 0.4, ternary: 0.15 };
 
 /** From the share of open gates of each layer. */
-export function chooseLayouts(openGates: readonly number[]): FeedForwardLayout[] {
-  return openGates.map((share) => (share < CHANNELS_BELOW_OPEN_SHARE ? 'channels' : 'fused'));
+export function chooseLayouts(
+  openGates: readonly number[],
+  config: ModelConfig,
+  dtype: WeightType,
+): FeedForwardLayout[] {
+  return openGates.map((open, layer) => {
+    const kept = 1 - sparsityAt(config, 'gateUp', layer);
+    return open < OPEN_PER_KEPT[dtype] * kept ? 'channels' : 'fused';
+  });
 }
