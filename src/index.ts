@@ -66,8 +66,14 @@ export {
   POINTS,
   type Point,
   resolveConfig,
+  SPARSIFIERS,
+  type Sparsifier,
   type Sparsity,
   sparsityAt,
+  THRESHOLD_PLACES,
+  type Threshold,
+  type ThresholdPlace,
+  thresholdAt,
 } from './model/config.ts';
 export {
   activatedParameters,
@@ -96,6 +102,7 @@ export { countParameters, describeParameters, type Parameter, type ParameterInfo
 export { PRESETS, preset } from './model/presets.ts';
 export type { SparsityOverride } from './model/sparsity-override.ts';
 export { StepStatistics } from './model/statistics.ts';
+export { ThresholdCalibration, withoutSparsifier } from './model/threshold-calibration.ts';
 export { type BatchShape, type PassOptions, type StepOptions, Transformer } from './model/transformer.ts';
 export { type FeedForwardWeights, type LayerWeights, type ModelWeights, weightsOfParameters } from './model/weights.ts';
 export {
@@ -105,7 +112,7 @@ export {
   writePackedModel,
 } from './model/write-packed-model.ts';
 export type { KvType } from './tensor/kv-slots.ts';
-export { density, nonZeros, type SparseRows } from './tensor/sparse-rows.ts';
+export { type BlockPlaces, type BlockRows, density, nonZeros, type SparseRows } from './tensor/sparse-rows.ts';
 export { type DType, type FloatTensor, type FloatType, type IntTensor, type Tensor, view } from './tensor/tensor.ts';
 export { f32Weights, WEIGHT_TYPES, type WeightMatrix, type WeightType } from './tensor/weight-matrix.ts';
 export { TensorPool } from './tensor-pool.ts';
