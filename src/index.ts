@@ -59,6 +59,7 @@ export type { ProjectionPart, ZeroCounts } from './infer/zero-counts.ts';
 // ---- the model
 export {
   featuresAt,
+  ffnsPerToken,
   keptCount,
   type ModelConfig,
   type ModelConfigInput,
@@ -79,6 +80,7 @@ export {
   modelSparsity,
   parametersAt,
   type SparsityTable,
+  unroutedParameters,
 } from './model/flops.ts';
 export { fromHfWeights, type NamedArray, toHfWeights } from './model/hf-weights.ts';
 export {
@@ -96,8 +98,21 @@ export { countParameters, describeParameters, type Parameter, type ParameterInfo
 export { PRESETS, preset } from './model/presets.ts';
 export type { SparsityOverride } from './model/sparsity-override.ts';
 export { StepStatistics } from './model/statistics.ts';
-export { type BatchShape, type PassOptions, type StepOptions, Transformer } from './model/transformer.ts';
-export { type FeedForwardWeights, type LayerWeights, type ModelWeights, weightsOfParameters } from './model/weights.ts';
+export {
+  type BatchShape,
+  type LossTerms,
+  type PassOptions,
+  type StepOptions,
+  Transformer,
+} from './model/transformer.ts';
+export {
+  type FeedForwardWeights,
+  type FfnWeights,
+  type LayerWeights,
+  type MixtureWeights,
+  type ModelWeights,
+  weightsOfParameters,
+} from './model/weights.ts';
 export {
   type PackedMatrixReport,
   type PackReport,
@@ -119,6 +134,7 @@ export { progressOf, restoreTrainer, saveTrainer } from './train/checkpointing.t
 export type {
   DetailRecord,
   MetricsRecord,
+  RouterRecord,
   RunRecord,
   SampleRecord,
   StepRecord,
