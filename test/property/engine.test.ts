@@ -10,7 +10,7 @@ import { Engine, type EngineOptions } from '../../src/infer/engine.ts';
 import { argmax } from '../../src/infer/sampler.ts';
 import { SingleSequence } from '../../src/infer/single-sequence.ts';
 import type { BatchItem } from '../../src/infer/token-model.ts';
-import { resolveConfig } from '../../src/model/config.ts';
+import { type ModelConfig, resolveConfig } from '../../src/model/config.ts';
 import { Transformer } from '../../src/model/transformer.ts';
 import type { KvType } from '../../src/tensor/kv-slots.ts';
 import { type BuiltName, createBuiltBackend, missingReason } from '../conformance/built-backends.ts';
@@ -27,26 +27,31 @@ const config = resolveConfig({
   seqLen: 160,
   sparsity: { qkv: 0.5, o: 0.4, gateUp: 0.6, down: 0 },
 });
-const model = strengthen(Transformer.create(config, createReferenceBackend(), { seed: 5 }), 5);
+const mixture = { ...config, hiddenDim: 96, nExperts: 5, nExpertsPerToken: 2 };
+const modelOf = (shape: ModelConfig) => strengthen(Transformer.create(shape, createReferenceBackend(), { seed: 5 }), 5);
+const [dense, experts] = [modelOf(config), modelOf(mixture)];
 
 interface Variant {
   choice: WeightChoice;
   kvType: KvType;
+  model: Transformer;
 }
 
 const VARIANTS: readonly Variant[] = [
-  { choice: { type: 'int8' }, kvType: 'f32' },
-  { choice: { type: 'ternary', tables: 'int8' }, kvType: 'f16' },
-  { choice: { type: 'int8', layout: 'channels' }, kvType: 'int8' },
+  { choice: { type: 'int8' }, kvType: 'f32', model: dense },
+  { choice: { type: 'ternary', tables: 'int8' }, kvType: 'f16', model: dense },
+  { choice: { type: 'int8', layout: 'channels' }, kvType: 'int8', model: dense },
+  { choice: { type: 'int8' }, kvType: 'f16', model: experts },
 ];
 
-const nameOf = ({ choice, kvType }: Variant) => `${Object.values(choice).join(', ')}; cache ${kvType}`;
+const nameOf = ({ choice, kvType, model }: Variant) =>
+  `${Object.values(choice).join(', ')}; cache ${kvType}${model === experts ? '; experts' : ''}`;
 const idsOf = (length: number, from: number): number[] => Array.from({ length }, (_, i) => (i * 29 + from) % VOCAB);
 const PROMPT = idsOf(9, 4);
 const NEW_TOKENS = 24;
 
-function engineOf(backend: Backend, { choice, kvType }: Variant, options: EngineOptions = {}): Engine {
-  return new Engine(config, modelWeights(model, backend, choice), backend, { kvType, ...options });
+function engineOf(backend: Backend, { choice, kvType, model }: Variant, options: EngineOptions = {}): Engine {
+  return new Engine(model.config, modelWeights(model, backend, choice), backend, { kvType, ...options });
 }
 
 /** The most probable continuation, and by how much the most probable token led at its closest. */
