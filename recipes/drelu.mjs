@@ -3,6 +3,7 @@
  * TurboSparse, arXiv 2406.05955). The inputs of the other projections stay whole: 1.0 M parameters, context 256.
  *
  * Command: qsparse train drelu --text BOOKS --out runs/drelu
+ * On two cores, with 75 MB of novels as BOOKS: 1.5 minutes behind the tokenizer, validation loss 4.41, 90 % of the inputs of down zero.
  */
 
 export const recipe = {

@@ -182,7 +182,7 @@ describe.skipIf(!isBuilt)('qsparse train', () => {
     const before = readFileSync(path, 'utf8');
     for (const [from, to, message] of [
       ['"paths"', '"pathz"', 'text: expected { paths: [string], field: string }'],
-      ['"lr": 0.003', '"lr": "x"', 'lr must be above 0, got x'],
+      ['"lr": 0.003', '"lr": "x"', 'lr must be above 0, got "x"'],
       ['"nHeads": 2', '"nHeads": 2.5', 'nHeads must be a whole number'],
     ]) {
       writeFileSync(path, before.replace(from, to));

@@ -25,8 +25,10 @@ export function selectionKernels(call: Call): Pick<Kernels, Selection> {
       call('select_top_k', work, x.address, start.address, index.address, value.address, rows, cols, kept);
     },
     selectBlockTopK(x, { start, index, value, blocks: { place, kept, size }, rows, cols }) {
-      const to = [start.address, index.address, value.address, place.address] as const;
-      call('select_block_top_k', 8 * rows * cols, x.address, ...to, rows, cols, kept, size);
+      const work = 8 * rows * cols;
+      const list = value.address;
+      const at = place.address;
+      call('select_block_top_k', work, x.address, start.address, index.address, list, at, rows, cols, kept, size);
     },
     countNonZeros(x, start, threshold = 0) {
       const [rows, cols] = x.shape;
@@ -34,17 +36,28 @@ export function selectionKernels(call: Call): Pick<Kernels, Selection> {
       call('prefix_sum', ONE_THREAD, start.address, rows, 0);
     },
     gatherNonZeros(x, { start, index, value, rows, cols }, threshold = 0) {
-      const to = [start.address, index.address, value.address] as const;
-      call('gather_non_zeros', 4 * rows * cols, x.address, ...to, rows, cols, threshold);
+      const work = 4 * rows * cols;
+      call('gather_non_zeros', work, x.address, start.address, index.address, value.address, rows, cols, threshold);
     },
     countPositiveAt(at, x, start) {
       call('count_positive_at', 4 * nonZeros(at), at.start.address, x.address, start.address, at.rows);
       call('prefix_sum', ONE_THREAD, start.address, at.rows, 0);
     },
     gatherPositiveAt(at, x, { start, index, value }, outX) {
-      const from = [at.start.address, at.index.address, at.value.address, x.address] as const;
-      const to = [start.address, index.address, value.address, outX.address] as const;
-      call('gather_positive_at', 8 * nonZeros(at), ...from, ...to, at.rows);
+      const { start: atStart, index: atIndex, value: atValue, rows } = at;
+      call(
+        'gather_positive_at',
+        8 * nonZeros(at),
+        atStart.address,
+        atIndex.address,
+        atValue.address,
+        x.address,
+        start.address,
+        index.address,
+        value.address,
+        outX.address,
+        rows,
+      );
     },
     transposeRows(a, out) {
       const { start, index, value, rows, cols } = a;
