@@ -6,7 +6,7 @@ import { rowStride, wholeLines } from '../tensor/row-stride.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type WeightMatrix, type WeightType, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { UsageError } from '../util/errors.ts';
-import { hasGateThresholds, type ModelConfig } from './config.ts';
+import { expectFloatFormats, hasGateThresholds, type ModelConfig } from './config.ts';
 import { describeMatrices, type FeedForwardLayout, type MatrixRole } from './packed-matrices.ts';
 
 export interface PackOptions {
@@ -41,6 +41,7 @@ export interface StoredTensor {
 
 /** Every stored tensor in the order of the forward pass. Throws UsageError for options that do not fit each other or the model. */
 export function planPacking(config: ModelConfig, options: PackOptions): StoredTensor[] {
+  expectFloatFormats('pack', config);
   const { dtype, embeddingDtype = tableType(dtype), headDtype = tableType(dtype) } = options;
   checkOptions(config, options);
   const dtypes = { embedding: embeddingDtype, projection: dtype, head: headDtype };

@@ -10,7 +10,7 @@
 import { type FloatTensor, shapeText, type Tensor } from '../tensor/tensor.ts';
 import { f32Weights, type WeightMatrix } from '../tensor/weight-matrix.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
-import { featuresAt, hasGateThresholds, type ModelConfig, outputsAt } from './config.ts';
+import { expectFloatFormats, featuresAt, hasGateThresholds, type ModelConfig, outputsAt } from './config.ts';
 import { describeParameters, ffnNames } from './parameters.ts';
 
 /** A feed-forward without a router: that of a dense model, or one expert. */
@@ -62,6 +62,7 @@ export interface ModelWeights {
 
 /** Throws ShapeError that names the first matrix or norm that does not fit the configuration, UsageError for channels behind a gate that never closes. */
 export function checkWeights(config: ModelConfig, weights: ModelWeights): void {
+  expectFloatFormats('engine', config);
   const { dim, vocabSize, nLayers } = config;
   expectMatrix('embedding', weights.embedding, vocabSize, dim, 'rows');
   expectMatrix('head', weights.head, vocabSize, dim, 'rows');
@@ -139,6 +140,7 @@ export function feedForwardOf(router: WeightMatrix | null, ffns: readonly FfnWei
 
 /** The f32 parameters of training or of a checkpoint as weights, without a copy. Throws ShapeError for a missing parameter, another shape or dtype. */
 export function weightsOfParameters(config: ModelConfig, parameters: ReadonlyMap<string, FloatTensor>): ModelWeights {
+  expectFloatFormats('engine', config);
   for (const { name, shape } of describeParameters(config)) {
     const tensor = parameters.get(name);
     if (tensor?.dtype === 'f32' && shapeText(tensor.shape) === shapeText(shape)) continue;

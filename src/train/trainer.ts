@@ -13,7 +13,7 @@
 import { type Observer, within } from '../autograd/observer.ts';
 import type { Backend, Kernels } from '../backend.ts';
 import { withKernels } from '../backends/time-kernels.ts';
-import type { ModelConfig } from '../model/config.ts';
+import { expectFloatFormats, type ModelConfig } from '../model/config.ts';
 import { denseTrainingFlops } from '../model/flops.ts';
 import { StepStatistics } from '../model/statistics.ts';
 import { type LossTerms, Transformer } from '../model/transformer.ts';
@@ -117,6 +117,7 @@ export class Trainer {
     const { train, data, progress = START } = options;
     checkPrecision(train.precision, options.backend);
     checkRamp(options.model, train);
+    expectFloatFormats('train', options.model);
     this.#clock = new StepClock(options.backend.kernels, options.observer);
     this.#kernels = this.#clock.kernels;
     this.#backend = options.backend;
