@@ -221,7 +221,7 @@ export class Engine implements TokenModel {
       projector.dots(w.inputs.gateUp, w.normed, weights.up, up, atOpen);
       this.#kernels.gluRows(open, up, this.config.activation, up);
 
-      const selected = projector.selectListed(w, layer, keptHidden[layer], hidden.list, w.hidden);
+      const selected = projector.selectListed(w, layer, keptHidden[layer], hidden.list, w.hidden, weights.down.dtype);
       const input = selected === hidden.list ? hidden : w.inputs.down;
       projector.multiply(input, selected, w.hidden, weights.down, w.x, ADD);
     }

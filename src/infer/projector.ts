@@ -3,15 +3,16 @@
  *
  * The rule of the mask is that of training: per token the `kept` largest |x|, no look at other tokens; behind a ReLU gate the natural
  * zeros, and the `kept` largest only where more are left. f32 and bf16 weights take the values, int8 and ternary ones 8 bits of
- * them, quantised after the selection (which keeps the largest, so that the scale is that of the whole row). How a product runs is
- * decided by product-plan.ts.
+ * them, quantised after the selection (which keeps the largest, so that the scale is that of the whole row). A model that was trained
+ * with 8-bit activations gets them in front of f32 and bf16 weights too, as rounded values. How a product runs is decided by
+ * product-plan.ts.
  */
 
 import type { Kernels } from '../backend.ts';
 import type { ModelConfig, Point } from '../model/config.ts';
 import { density, nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { WeightMatrix, WeightType } from '../tensor/weight-matrix.ts';
+import { isQuantized, type WeightMatrix, type WeightType } from '../tensor/weight-matrix.ts';
 import { planProduct } from './product-plan.ts';
 import type { PointInput, WorkspaceRows } from './workspace.ts';
 import type { ZeroCounts } from './zero-counts.ts';
@@ -25,6 +26,7 @@ export class Projector {
   readonly #statistics: ZeroCounts;
   readonly #gated: boolean;
   readonly #rescaled: boolean;
+  readonly #rounded: boolean;
   readonly #skipNaturalZeros: boolean;
 
   constructor(config: ModelConfig, kernels: Kernels, statistics: ZeroCounts, skipNaturalZeros: boolean) {
@@ -32,11 +34,12 @@ export class Projector {
     this.#statistics = statistics;
     this.#gated = config.activation !== 'silu';
     this.#rescaled = config.rescale === 'l2';
+    this.#rounded = config.activationFormat === 'int8';
     this.#skipNaturalZeros = skipNaturalZeros;
   }
 
   /**
-   * The list of what a point keeps of x [N, features], counted and re-scaled where the model does that; null where it keeps x as it is, or
+   * The list of what a point keeps of x [N, features], counted, re-scaled and rounded where the model does that; null where it keeps x as it is, or
    * where listing natural zeros would not pay before weights of this type.
    */
   select(
@@ -51,11 +54,11 @@ export class Projector {
     const { list } = rows.inputs[point];
     if (kept === list.cols && !this.#rescaled) {
       this.#statistics.add(point, layer, rows.count * list.cols);
-      return null;
+      return this.#finish(rows, null, x, dtype);
     }
     this.#kernels.selectTopK(x, kept, list);
     this.#statistics.add(point, layer, rows.count * kept);
-    return this.#rescale(rows, list);
+    return this.#finish(rows, list, x, dtype);
   }
 
   #selectBehindGates(
@@ -68,7 +71,7 @@ export class Projector {
     const { list } = rows.inputs.down;
     if (!this.#skipNaturalZeros && kept === list.cols && !this.#rescaled) {
       this.#statistics.add('down', layer, rows.count * list.cols);
-      return null;
+      return this.#finish(rows, null, x, dtype);
     }
     this.#kernels.countNonZeros(x, list.start);
     const { left, needsTopK } = this.#countLeft(list, kept);
@@ -77,21 +80,28 @@ export class Projector {
       this.#kernels.selectTopK(x, kept, list);
     } else {
       const pays = planProduct(dtype, rows.count, density(list)).skipsZeros;
-      if (!pays && !this.#rescaled) return null;
+      if (!pays && !this.#rescaled) return this.#finish(rows, null, x, dtype);
       this.#kernels.gatherNonZeros(x, list);
     }
-    return this.#rescale(rows, list);
+    return this.#finish(rows, list, x, dtype);
   }
 
   /** The same of hidden activations that are a list already: those of open channels. Takes x [N, H] as scratch. */
-  selectListed(rows: WorkspaceRows, layer: number, kept: number, hidden: SparseRows, x: Tensor<'f32'>): SparseRows {
+  selectListed(
+    rows: WorkspaceRows,
+    layer: number,
+    kept: number,
+    hidden: SparseRows,
+    x: Tensor<'f32'>,
+    dtype: WeightType,
+  ): SparseRows {
     const { left, needsTopK } = this.#countLeft(hidden, kept);
     this.#statistics.add('down', layer, left);
-    if (!needsTopK) return this.#rescale(rows, hidden);
+    if (!needsTopK) return this.#finish(rows, hidden, x, dtype);
     const { list } = rows.inputs.down;
     this.#kernels.scatterRows(hidden, x);
     this.#kernels.selectTopK(x, kept, list);
-    return this.#rescale(rows, list);
+    return this.#finish(rows, list, x, dtype);
   }
 
   /** How many of the listed are left when no row keeps more than `kept`, and whether any row has more. */
@@ -106,8 +116,10 @@ export class Projector {
     return { left, needsTopK };
   }
 
-  #rescale(rows: WorkspaceRows, list: SparseRows): SparseRows {
-    if (this.#rescaled) this.#kernels.rescaleRows(list, rows.norm);
+  /** Re-scales what is listed, and rounds it, or x where nothing is listed, to the 8 bits that float weights leave undone; both in place. */
+  #finish<L extends SparseRows | null>(rows: WorkspaceRows, list: L, x: Tensor<'f32'>, dtype: WeightType): L {
+    if (list !== null && this.#rescaled) this.#kernels.rescaleRows(list, rows.norm);
+    if (this.#rounded && !isQuantized(dtype)) this.#kernels.fakeQuantizeRows(list ?? x, list?.value ?? x);
     return list;
   }
 
@@ -124,14 +136,13 @@ export class Projector {
     mode: { readonly accumulate: boolean },
   ): void {
     const { kernel, skipsZeros } = planProduct(w.dtype, input.list.rows, list === null ? 1 : density(list));
-    const isQuantized = w.scale !== null;
     if (list !== null && skipsZeros) {
-      if (isQuantized) this.#kernels.quantizeRows(list, input.quantizedList);
-      this.#kernels[kernel](isQuantized ? input.quantizedList : list, w, out, mode);
+      if (isQuantized(w.dtype)) this.#kernels.quantizeRows(list, input.quantizedList);
+      this.#kernels[kernel](isQuantized(w.dtype) ? input.quantizedList : list, w, out, mode);
     } else {
       if (list !== null) this.#kernels.scatterRows(list, x);
-      if (isQuantized) this.#kernels.quantizeRows(x, input.quantizedRows);
-      this.#kernels[kernel](isQuantized ? input.quantizedRows : x, w, out, mode);
+      if (isQuantized(w.dtype)) this.#kernels.quantizeRows(x, input.quantizedRows);
+      this.#kernels[kernel](isQuantized(w.dtype) ? input.quantizedRows : x, w, out, mode);
     }
   }
 
@@ -143,7 +154,7 @@ export class Projector {
     out: Tensor<'f32'>,
     options?: { readonly at: SparseRows },
   ): void {
-    if (w.scale === null) {
+    if (!isQuantized(w.dtype)) {
       this.#kernels.weightDots(x, w, out, options);
     } else {
       this.#kernels.quantizeRows(x, input.quantizedRows);

@@ -8,6 +8,7 @@
 
 import type { Weight } from '../autograd/parameter.ts';
 import type { Tape } from '../autograd/tape.ts';
+import type { FloatTensor } from '../tensor/tensor.ts';
 import { ternaryScale } from '../tensor/ternary.ts';
 import type { TensorPool } from '../tensor-pool.ts';
 import type { LayerParameters, ModelParameters, Parameter } from './parameters.ts';
@@ -15,14 +16,10 @@ import type { LayerParameters, ModelParameters, Parameter } from './parameters.t
 /** The parameters of a block as its products see them. */
 export type LayerWeights = Readonly<Record<keyof LayerParameters, Weight>>;
 
-interface TernaryMatrix {
-  readonly latent: Parameter;
-  readonly value: Weight['value'];
-}
-
 export class TernaryWeights {
   readonly layers: readonly LayerWeights[];
-  readonly #matrices: TernaryMatrix[] = [];
+  /** By their latent parameter. */
+  readonly #values = new Map<Parameter, FloatTensor>();
   readonly #pool: TensorPool;
 
   /** Takes memory for all projections from the pool; nothing is in it before the first `update`. */
@@ -37,7 +34,7 @@ export class TernaryWeights {
   /** Makes all of them anew of the latent parameters as they are now. */
   update(tape: Tape): void {
     tape.enter('op', 'ternarize');
-    for (const { latent, value } of this.#matrices) {
+    for (const [latent, value] of this.#values) {
       const rows = latent.value.shape[0];
       const partial = tape.takeSums(rows);
       for (const { first, count } of latent.projections) {
@@ -49,15 +46,20 @@ export class TernaryWeights {
     tape.exit();
   }
 
+  /** What stands in the place of a parameter; undefined for one that is multiplied itself. */
+  of(parameter: Parameter): FloatTensor | undefined {
+    return this.#values.get(parameter);
+  }
+
   /** Gives the memory back to the pool. */
   dispose(): void {
-    for (const { value } of this.#matrices) this.#pool.release(value);
+    for (const value of this.#values.values()) this.#pool.release(value);
   }
 
   #weightOf(latent: Parameter): Weight {
     if (latent.projections.length === 0) return latent;
     const value = this.#pool.take(latent.value.dtype, latent.value.shape);
-    this.#matrices.push({ latent, value });
+    this.#values.set(latent, value);
     return { value, gradient: latent.gradient };
   }
 }

@@ -158,6 +158,19 @@ export class Transformer {
     });
   }
 
+  /**
+   * What the products multiply, by the names of the parameters: the parameters themselves, or for a ternary model the numbers made of them as
+   * they are now, in memory of the model that its next pass writes again. For an Engine over the model in training.
+   */
+  multipliedParameters(): ReadonlyMap<string, FloatTensor> {
+    const tape = new Tape(this.backend.kernels, this.pool, { dtype: this.dtype, recording: false });
+    this.#ternary?.update(tape);
+    tape.dispose();
+    return new Map(
+      this.parameters.map((parameter) => [parameter.name, this.#ternary?.of(parameter) ?? parameter.value]),
+    );
+  }
+
   /** Gives all memory back to the pool; the model must not be used afterwards. */
   dispose(): void {
     for (const { value, gradient } of this.parameters) {

@@ -7,10 +7,11 @@
  */
 
 import { type FloatTensor, shapeText, type Tensor } from '../tensor/tensor.ts';
+import { isTernary } from '../tensor/ternary.ts';
 import { f32Weights, type WeightMatrix } from '../tensor/weight-matrix.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
 import { featuresAt, type ModelConfig, outputsAt } from './config.ts';
-import { describeParameters } from './parameters.ts';
+import { describeParameters, type ParameterInfo } from './parameters.ts';
 
 export type FeedForwardWeights =
   | { readonly layout: 'fused'; readonly gateUp: WeightMatrix; readonly down: WeightMatrix }
@@ -94,14 +95,35 @@ function misfit(name: string, expected: string, got: string): never {
   );
 }
 
-/** The f32 parameters of training or of a checkpoint as weights, without a copy. Throws ShapeError for a missing parameter, another shape or dtype. */
-export function weightsOfParameters(config: ModelConfig, parameters: ReadonlyMap<string, FloatTensor>): ModelWeights {
-  for (const { name, shape } of describeParameters(config)) {
-    const tensor = parameters.get(name);
-    if (tensor?.dtype === 'f32' && shapeText(tensor.shape) === shapeText(shape)) continue;
+/** The numbers of a parameter as they are multiplied. Throws ShapeError and UsageError as `weightsOfParameters` does. */
+export function expectParameter(
+  where: string,
+  config: ModelConfig,
+  { name, shape, projections }: ParameterInfo,
+  parameters: ReadonlyMap<string, FloatTensor>,
+): Float32Array {
+  const tensor = parameters.get(name);
+  if (!(tensor?.dtype === 'f32' && shapeText(tensor.shape) === shapeText(shape))) {
     const got = tensor ? `${tensor.dtype} ${shapeText(tensor.shape)}` : 'none of this name';
-    throw new ShapeError('engine', `parameter ${name}: expected f32 ${shapeText(shape)}, got ${got}.`);
+    throw new ShapeError(where, `parameter ${name}: expected f32 ${shapeText(shape)}, got ${got}.`);
   }
+  if (config.weightFormat === 'ternary' && !isTernary(tensor.data, shape[shape.length - 1], projections)) {
+    const expected = 'expected 0 and plus or minus one number in each projection, got latent weights';
+    throw new UsageError(
+      where,
+      `parameter ${name} of a ternary model: ${expected}. Use multipliedParameters or loadModel.`,
+    );
+  }
+  return tensor.data as Float32Array;
+}
+
+/**
+ * The f32 parameters of training or of a checkpoint as weights, without a copy: as they are multiplied (`multipliedParameters` of a Transformer,
+ * `parameters` of loadModel). Throws ShapeError for a missing parameter, another shape or dtype, UsageError for latent numbers of a
+ * ternary model.
+ */
+export function weightsOfParameters(config: ModelConfig, parameters: ReadonlyMap<string, FloatTensor>): ModelWeights {
+  for (const info of describeParameters(config)) expectParameter('engine', config, info, parameters);
   const tensor = (name: string) => parameters.get(name) as Tensor<'f32'>;
   const matrix = (name: string) => f32Weights(tensor(name));
   const layers = Array.from({ length: config.nLayers }, (_, layer): LayerWeights => {
