@@ -164,7 +164,10 @@ export class Engine implements TokenModel {
     const w = this.#workspace.rows(0, rows);
 
     kernels.weightRows(w.ids, weights.embedding, w.x); // [N, D]
-    for (const [layer, { attentionNorm, qkv, o, ffnNorm, feedForward }] of weights.layers.entries()) {
+    for (const [
+      layer,
+      { attentionNorm, qkv, attentionSubNorm, o, ffnNorm, feedForward, ffnSubNorm },
+    ] of weights.layers.entries()) {
       const cached = this.#cache.layers[layer];
 
       kernels.rmsNorm(w.x, attentionNorm, normEps, w.normed, w.rstd);
@@ -172,15 +175,17 @@ export class Engine implements TokenModel {
       kernels.rope(w.qkv, w.positions, this.#cos, this.#sin, rotation);
       kernels.storeKv(w.qkv, items, cached);
       kernels.attentionCached(w.qkv, items, cached, window, w.attended); // [N, nHeads headDim]
+      if (attentionSubNorm) kernels.rmsNorm(w.attended, attentionSubNorm, normEps, w.attended, w.rstd);
       this.#project(groups, layer, 'o', 'attended', o, 'x', ADD); // x += attended Wo
 
       kernels.rmsNorm(w.x, ffnNorm, normEps, w.normed, w.rstd);
       if (feedForward.layout === 'fused') {
         this.#project(groups, layer, 'gateUp', 'normed', feedForward.gateUp, 'gateUp', OVERWRITE); // [N, 2 H]
         kernels.glu(w.gateUp, config.activation, w.hidden); // [N, H]
+        if (ffnSubNorm) kernels.rmsNorm(w.hidden, ffnSubNorm, normEps, w.hidden, w.rstd);
         this.#project(groups, layer, 'down', 'hidden', feedForward.down, 'x', ADD); // x += hidden Wdown
       } else {
-        this.#feedForwardByChannel(groups, layer, feedForward);
+        this.#feedForwardByChannel(groups, layer, feedForward, ffnSubNorm);
       }
     }
   }
@@ -206,7 +211,12 @@ export class Engine implements TokenModel {
   }
 
   /** x += hidden Wdown with the gates first, then all that follows at the open ones only. */
-  #feedForwardByChannel(groups: readonly RowGroup[], layer: number, weights: ByChannel): void {
+  #feedForwardByChannel(
+    groups: readonly RowGroup[],
+    layer: number,
+    weights: ByChannel,
+    subNorm: Tensor<'f32'> | null,
+  ): void {
     for (const { first, end, kept } of groups) {
       const w = this.#workspace.rows(first, end);
       const projector = this.#projector;
@@ -220,6 +230,7 @@ export class Engine implements TokenModel {
       this.statistics.addChannels(layer, channels, keptInputs[layer]);
       projector.dots(w.inputs.gateUp, w.normed, weights.up, up, atOpen);
       this.#kernels.gluRows(open, up, this.config.activation, up);
+      if (subNorm) this.#kernels.rmsNormRows(hidden.list, subNorm, this.config.normEps, hidden.list.value, w.rstd);
 
       const selected = projector.selectListed(w, layer, keptHidden[layer], hidden.list, w.hidden, weights.down.dtype);
       const input = selected === hidden.list ? hidden : w.inputs.down;

@@ -23,9 +23,11 @@ export function assembleWeights(
     return {
       attentionNorm: norm(`${at}.attentionNorm`),
       qkv: matrix(`${at}.qkv`),
+      attentionSubNorm: norms.get(`${at}.attentionSubNorm`) ?? null,
       o: matrix(`${at}.o`),
       ffnNorm: norm(`${at}.ffnNorm`),
       feedForward,
+      ffnSubNorm: norms.get(`${at}.ffnSubNorm`) ?? null,
     };
   });
   const embedding = matrix('embedding');

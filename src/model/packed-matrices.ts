@@ -61,7 +61,7 @@ export function describeMatrices(
   return roles;
 }
 
-/** The vectors [D] of the norms, which stay f32. */
+/** The vectors of the norms, which stay f32. */
 export function describeNorms(config: ModelConfig): ParameterInfo[] {
   return describeParameters(config).filter(({ shape }) => shape.length === 1);
 }

@@ -36,9 +36,13 @@ export interface Parameter extends Weight, ParameterInfo {}
 export interface LayerParameters {
   readonly attentionNorm: Parameter;
   readonly qkv: Parameter;
+  /** In front of o, of the heads together; null without sub-norms, as the other one. */
+  readonly attentionSubNorm: Parameter | null;
   readonly o: Parameter;
   readonly ffnNorm: Parameter;
   readonly gateUp: Parameter;
+  /** In front of down. */
+  readonly ffnSubNorm: Parameter | null;
   readonly down: Parameter;
 }
 
@@ -55,7 +59,8 @@ export interface ModelParameters {
 /** What a model of this configuration consists of, without any memory. */
 export function describeParameters(config: ModelConfig): ParameterInfo[] {
   const { dim, vocabSize, nLayers } = config;
-  const norm = (name: string) => ({ name, shape: [dim], decay: false, projections: [] });
+  const norm = (name: string, width = dim) => ({ name, shape: [width], decay: false, projections: [] });
+  const subNorm = (name: string, point: Point) => (config.subNorms ? [norm(name, featuresAt(config, point))] : []);
   const matrix = (layer: number, point: Point) => ({
     name: `layers.${layer}.${point}`,
     shape: [featuresAt(config, point), outputsAt(config, point)],
@@ -64,8 +69,11 @@ export function describeParameters(config: ModelConfig): ParameterInfo[] {
   });
   const list: ParameterInfo[] = [{ name: 'embedding', shape: [vocabSize, dim], decay: false, projections: [] }];
   for (let layer = 0; layer < nLayers; layer++) {
-    list.push(norm(`layers.${layer}.attentionNorm`), matrix(layer, 'qkv'), matrix(layer, 'o'));
-    list.push(norm(`layers.${layer}.ffnNorm`), matrix(layer, 'gateUp'), matrix(layer, 'down'));
+    const at = `layers.${layer}`;
+    list.push(norm(`${at}.attentionNorm`), matrix(layer, 'qkv'));
+    list.push(...subNorm(`${at}.attentionSubNorm`, 'o'), matrix(layer, 'o'));
+    list.push(norm(`${at}.ffnNorm`), matrix(layer, 'gateUp'));
+    list.push(...subNorm(`${at}.ffnSubNorm`, 'down'), matrix(layer, 'down'));
   }
   list.push(norm('norm'));
   if (!config.tiedEmbeddings) list.push({ name: 'head', shape: [vocabSize, dim], decay: true, projections: [] });
@@ -90,9 +98,11 @@ export function createParameters(config: ModelConfig, pool: TensorPool, dtype: F
     return {
       attentionNorm: get('attentionNorm'),
       qkv: get('qkv'),
+      attentionSubNorm: get('attentionSubNorm') ?? null,
       o: get('o'),
       ffnNorm: get('ffnNorm'),
       gateUp: get('gateUp'),
+      ffnSubNorm: get('ffnSubNorm') ?? null,
       down: get('down'),
     };
   });

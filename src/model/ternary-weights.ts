@@ -14,7 +14,7 @@ import type { TensorPool } from '../tensor-pool.ts';
 import type { LayerParameters, ModelParameters, Parameter } from './parameters.ts';
 
 /** The parameters of a block as its products see them. */
-export type LayerWeights = Readonly<Record<keyof LayerParameters, Weight>>;
+export type LayerWeights = { readonly [K in keyof LayerParameters]: Weight | Extract<LayerParameters[K], null> };
 
 export class TernaryWeights {
   readonly layers: readonly LayerWeights[];
@@ -26,7 +26,7 @@ export class TernaryWeights {
   constructor({ layers }: ModelParameters, pool: TensorPool) {
     this.#pool = pool;
     this.layers = layers.map((layer) => {
-      const weights = Object.entries(layer).map(([name, parameter]) => [name, this.#weightOf(parameter)]);
+      const weights = Object.entries(layer).map(([name, parameter]) => [name, parameter && this.#weightOf(parameter)]);
       return Object.fromEntries(weights) as LayerWeights;
     });
   }

@@ -10,6 +10,7 @@
  */
 
 import { type Observer, within } from '../autograd/observer.ts';
+import type { Weight } from '../autograd/parameter.ts';
 import { Tape } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
 import type { ZeroSkips } from '../autograd/zero-skips.ts';
@@ -190,6 +191,8 @@ export class Transformer {
     const rotation = { nRotatedHeads: nHeads + nKvHeads, headDim };
     const heads = { batch, seqLen, nHeads, nKvHeads, headDim };
 
+    const subNormed = (x: Value, weight: Weight | null) => (weight ? tape.apply(rmsNorm, { x, weight, eps }) : x);
+
     let x = tape.apply(embedding, { ids, table: this.#weights.embedding }); // [N, D]
     for (const [index, layer] of (this.#ternary ?? this.#weights).layers.entries()) {
       tape.enter('layer', `layer ${index}`);
@@ -200,7 +203,7 @@ export class Transformer {
         const qkv = qSparseLinear(tape, normed, layer.qkv, selection('qkv')); // [N, (nHeads + 2 nKvHeads) headDim]
         const rotated = tape.apply(rope, { qkv, positions: pass.positions, tables: this.#rotation, shape: rotation });
         const mixed = tape.apply(attention, { qkv: rotated, shape: heads }); // [N, nHeads headDim]
-        const out = qSparseLinear(tape, mixed, layer.o, selection('o'));
+        const out = qSparseLinear(tape, subNormed(mixed, layer.attentionSubNorm), layer.o, selection('o'));
         return tape.apply(add, { a: x, b: out });
       });
 
@@ -214,7 +217,7 @@ export class Transformer {
         const hidden = tape.apply(gatedHidden, { x: input, weight: layer.gateUp, activation, l1, listable }); // [N, H]
         tape.exit();
         if (config.hiddenL1 > 0 && !tape.recomputing) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
-        const out = qSparseLinear(tape, hidden, layer.down, atDown);
+        const out = qSparseLinear(tape, subNormed(hidden, layer.ffnSubNorm), layer.down, atDown);
         return tape.apply(add, { a: x, b: out });
       });
       tape.exit();

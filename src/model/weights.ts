@@ -29,10 +29,14 @@ export interface LayerWeights {
   /** [D] */
   readonly attentionNorm: Tensor<'f32'>;
   readonly qkv: WeightMatrix;
+  /** [nHeads headDim], in front of o; null without sub-norms, as the other one. */
+  readonly attentionSubNorm: Tensor<'f32'> | null;
   readonly o: WeightMatrix;
   /** [D] */
   readonly ffnNorm: Tensor<'f32'>;
   readonly feedForward: FeedForwardWeights;
+  /** [H], in front of down. */
+  readonly ffnSubNorm: Tensor<'f32'> | null;
 }
 
 export interface ModelWeights {
@@ -52,8 +56,10 @@ export function checkWeights(config: ModelConfig, weights: ModelWeights): void {
   expectMatrix('head', weights.head, vocabSize, dim, 'rows');
   expectNorm('norm', weights.norm, dim);
   if (weights.layers.length !== nLayers) misfit('layers', String(nLayers), String(weights.layers.length));
-  for (const [layer, { attentionNorm, qkv, o, ffnNorm, feedForward }] of weights.layers.entries()) {
+  for (const [layer, weightsOfLayer] of weights.layers.entries()) {
     const at = `layers.${layer}`;
+    const { attentionNorm, qkv, o, ffnNorm, feedForward } = weightsOfLayer;
+    expectSubNorms(config, at, weightsOfLayer);
     expectNorm(`${at}.attentionNorm`, attentionNorm, dim);
     expectMatrix(`${at}.qkv`, qkv, dim, outputsAt(config, 'qkv'), 'cols');
     expectMatrix(`${at}.o`, o, featuresAt(config, 'o'), dim, 'cols');
@@ -81,6 +87,17 @@ function expectMatrix(
   const shape = shapeText([wantedRows, wantedCols]);
   if (rows !== wantedRows || cols !== wantedCols) misfit(name, shape, shapeText([rows, cols]));
   if (scale !== null && scaleAxis !== axis) misfit(`scales of ${name}`, `by ${axis}`, `by ${scaleAxis}`);
+}
+
+function expectSubNorms(config: ModelConfig, at: string, { attentionSubNorm, ffnSubNorm }: LayerWeights): void {
+  const norms = [
+    [`${at}.attentionSubNorm`, attentionSubNorm, featuresAt(config, 'o')],
+    [`${at}.ffnSubNorm`, ffnSubNorm, config.hiddenDim],
+  ] as const;
+  for (const [name, norm, width] of norms) {
+    if (config.subNorms && norm !== null) expectNorm(name, norm, width);
+    else if (config.subNorms || norm !== null) misfit(name, config.subNorms ? 'a norm' : 'none', norm ? 'one' : 'none');
+  }
 }
 
 function expectNorm(name: string, { dtype, shape }: Tensor<'f32'>, dim: number): void {
@@ -125,15 +142,18 @@ export function expectParameter(
 export function weightsOfParameters(config: ModelConfig, parameters: ReadonlyMap<string, FloatTensor>): ModelWeights {
   for (const info of describeParameters(config)) expectParameter('engine', config, info, parameters);
   const tensor = (name: string) => parameters.get(name) as Tensor<'f32'>;
+  const subNorm = (name: string) => (config.subNorms ? tensor(name) : null);
   const matrix = (name: string) => f32Weights(tensor(name));
   const layers = Array.from({ length: config.nLayers }, (_, layer): LayerWeights => {
     const at = `layers.${layer}`;
     return {
       attentionNorm: tensor(`${at}.attentionNorm`),
       qkv: matrix(`${at}.qkv`),
+      attentionSubNorm: subNorm(`${at}.attentionSubNorm`),
       o: matrix(`${at}.o`),
       ffnNorm: tensor(`${at}.ffnNorm`),
       feedForward: { layout: 'fused', gateUp: matrix(`${at}.gateUp`), down: matrix(`${at}.down`) },
+      ffnSubNorm: subNorm(`${at}.ffnSubNorm`),
     };
   });
   const embedding = matrix('embedding');

@@ -7,6 +7,7 @@
 
 import { type Checkpoint, saveCheckpoint } from '../formats/checkpoint-directory.ts';
 import type { SafetensorsFile, TensorData, TensorEntry } from '../formats/safetensors.ts';
+import { configOf } from '../model/checkpoint-parameters.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type FloatTensor, shapeText } from '../tensor/tensor.ts';
 import { FormatError } from '../util/errors.ts';
@@ -72,8 +73,10 @@ export function restoreTrainer(checkpoint: Checkpoint, trainer: Trainer): void {
 }
 
 function checkModel(checkpoint: Checkpoint, config: ModelConfig): void {
+  // What a checkpoint of an earlier version does not say holds as it is by default.
+  const saved = configOf(checkpoint);
   for (const field of Object.keys(config) as (keyof ModelConfig)[]) {
-    const [expected, found] = [config[field], checkpoint.config[field]].map((value) => JSON.stringify(value));
+    const [expected, found] = [config[field], saved[field]].map((value) => JSON.stringify(value));
     if (expected !== found) {
       fail(checkpoint.path, `config.json: ${field} is of another model: expected ${expected}, found ${found}.`);
     }

@@ -7,9 +7,9 @@
 
 import type { Precision } from '../backend.ts';
 import { nearestName, UsageError } from '../util/errors.ts';
-import type { LearningRateConfig } from './schedule.ts';
+import type { LearningRateConfig, LearningRateSchedule, WeightDecayConfig } from './schedule.ts';
 
-export interface TrainConfig extends LearningRateConfig {
+export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   /** Sequences of one forward and backward pass. */
   batchSize: number;
   /** Passes whose gradients are added up to one step. */
@@ -21,8 +21,6 @@ export interface TrainConfig extends LearningRateConfig {
   /** Keep only the input of each half of a block for the backward pass and run it forward again: less memory, more time. */
   recompute: boolean;
 
-  /** Decoupled, on matrices only (not on norms and the embedding table). */
-  weightDecay: number;
   beta1: number;
   beta2: number;
   eps: number;
@@ -68,7 +66,7 @@ const DEFAULTS = {
   precision: 'f32',
   recompute: false,
   lr: 1e-3,
-  schedule: 'cosine',
+  schedule: 'cosine' as LearningRateSchedule,
   decayShare: 0.2,
   weightDecay: 0.1,
   beta1: 0.9,
@@ -88,11 +86,15 @@ const DEFAULTS = {
   spikeSteps: 10,
 } as const;
 
-const KNOWN_FIELDS: readonly string[] = [...Object.keys(DEFAULTS), 'minLr', 'warmupSteps', 'tokens'];
+const KNOWN_FIELDS: readonly string[] = [
+  ...Object.keys(DEFAULTS),
+  ...['minLr', 'warmupSteps', 'stageTwoLr', 'stageTwoWeightDecay', 'tokens'],
+];
 
 /**
  * Fills in what is left out and checks the whole. Besides the table of defaults: minLr = lr / 10, warmupSteps = a tenth
- * of the run and at most 200, steps = tokens / (batchSize * accumulate * seqLen), rounded up.
+ * of the run and at most 200, steps = tokens / (batchSize * accumulate * seqLen), rounded up; with the schedule two-stage minLr = 0,
+ * stageTwoLr = lr * 2 / 3 and stageTwoWeightDecay = 0.
  * Throws UsageError that names the field, what it must be and what it is.
  */
 export function resolveTrainConfig(input: TrainConfigInput, seqLen: number): TrainConfig {
@@ -104,9 +106,12 @@ export function resolveTrainConfig(input: TrainConfigInput, seqLen: number): Tra
     if (!(tokens >= 1)) fail(`tokens must be at least 1, got ${tokens}.`);
     merged.steps = Math.ceil(tokens / (merged.batchSize * merged.accumulate * seqLen));
   }
+  const isTwoStage = merged.schedule === 'two-stage';
   const config: TrainConfig = {
     ...merged,
-    minLr: input.minLr ?? merged.lr / 10,
+    minLr: input.minLr ?? (isTwoStage ? 0 : merged.lr / 10),
+    stageTwoLr: input.stageTwoLr ?? (isTwoStage ? (merged.lr * 2) / 3 : null),
+    stageTwoWeightDecay: input.stageTwoWeightDecay ?? (isTwoStage ? 0 : null),
     warmupSteps: input.warmupSteps ?? Math.min(200, Math.floor(merged.steps / 10)),
   };
   check(config);
@@ -146,8 +151,24 @@ function check(config: TrainConfig): void {
   }
   if (!['f32', 'bf16'].includes(config.precision)) fail(`precision must be f32 or bf16, got "${config.precision}".`);
   if (typeof config.recompute !== 'boolean') fail(`recompute must be true or false, got ${config.recompute}.`);
-  if (!['cosine', 'wsd'].includes(config.schedule)) fail(`schedule must be cosine or wsd, got "${config.schedule}".`);
+  if (!['cosine', 'wsd', 'two-stage'].includes(config.schedule)) {
+    fail(`schedule must be cosine, wsd or two-stage, got "${config.schedule}".`);
+  }
+  checkStages(config);
   if (config.minLr > config.lr) fail(`minLr must not be above lr: got minLr ${config.minLr}, lr ${config.lr}.`);
+}
+
+function checkStages({ schedule, minLr, stageTwoLr, stageTwoWeightDecay }: TrainConfig): void {
+  if (schedule !== 'two-stage') {
+    const field = stageTwoLr === null ? 'stageTwoWeightDecay' : 'stageTwoLr';
+    if (stageTwoLr !== null || stageTwoWeightDecay !== null) {
+      fail(`${field} belongs to the schedule two-stage, got ${schedule}. Leave it out, or change the schedule.`);
+    }
+    return;
+  }
+  if (!(stageTwoLr! > 0)) fail(`stageTwoLr must be above 0, got ${stageTwoLr}.`);
+  if (!(stageTwoWeightDecay! >= 0)) fail(`stageTwoWeightDecay must be 0 or more, got ${stageTwoWeightDecay}.`);
+  if (minLr > stageTwoLr!) fail(`minLr must not be above stageTwoLr: got minLr ${minLr}, stageTwoLr ${stageTwoLr}.`);
 }
 
 function wholeNumber(config: TrainConfig, field: keyof TrainConfig, least: number): void {

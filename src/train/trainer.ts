@@ -24,7 +24,7 @@ import { checkPrecision } from './check-precision.ts';
 import { findOrigin, firstBrokenParameter } from './diagnose.ts';
 import { LossWatch } from './loss-watch.ts';
 import type { DetailRecord, MetricsRecord, SampleRecord, StepRecord, ValidationRecord } from './metrics.ts';
-import { learningRateAt, sparsityScaleAt } from './schedule.ts';
+import { learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
 import { StepClock } from './step-clock.ts';
 import type { TokenData } from './token-data.ts';
 import type { TrainConfig } from './train-config.ts';
@@ -212,7 +212,8 @@ export class Trainer {
     const gradNorm = this.#clock.measure('optimizer', () => this.optimizer.globalNorm());
     this.#check(step, loss, gradNorm);
     const projectionNorms = detailed ? this.optimizer.projectionNorms() : {};
-    const update = { step, lr, norm: gradNorm, clip: this.config.clip };
+    const weightDecay = weightDecayAt(this.config, step);
+    const update = { step, lr, weightDecay, norm: gradNorm, clip: this.config.clip };
     this.#clock.measure('optimizer', () => this.optimizer.step(update));
     const stepSeconds = (performance.now() - since) / 1000;
     this.#step = step;
@@ -282,7 +283,8 @@ export class Trainer {
     const parameter = firstBrokenParameter(this.model.parameters);
     if (parameter !== null) return `the values of ${parameter}`;
     const brokenGradient = this.optimizer.firstBrokenGradient();
-    const origin = findOrigin(this.#backend.kernels, this.model.parameters, (watched) => {
+    const named = { parameters: this.model.parameters, multiplied: this.model.multipliedParameters() };
+    const origin = findOrigin(this.#backend.kernels, named, (watched) => {
       this.#kernels = watched;
       for (const { gradient } of this.model.parameters) gradient.data.fill(0);
       for (let pass = 0; pass < this.config.accumulate; pass++) this.#pass(step, pass);

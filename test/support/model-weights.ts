@@ -33,6 +33,7 @@ export function modelWeights(model: Transformer, backend: Backend, choice: Weigh
   const values = new Map(model.parameters.map(({ name, value }) => [name, value.data]));
   const source = (name: string, rows: number, cols: number): Source => ({ data: values.get(name)!, rows, cols });
   const norm = (name: string) => f32Tensor(backend, values.get(name)!);
+  const subNorm = (name: string) => (config.subNorms ? norm(name) : null);
   const byColumn = (name: string, rows: number, cols: number) =>
     stored(backend, source(name, rows, cols), type, 'cols');
   const embedding = stored(backend, source('embedding', config.vocabSize, config.dim), tables, 'rows');
@@ -55,9 +56,11 @@ export function modelWeights(model: Transformer, backend: Backend, choice: Weigh
           };
     return {
       attentionNorm: norm(`${at}.attentionNorm`),
+      attentionSubNorm: subNorm(`${at}.attentionSubNorm`),
       qkv: byColumn(`${at}.qkv`, dim, (nHeads + 2 * nKvHeads) * headDim),
       o: byColumn(`${at}.o`, nHeads * headDim, dim),
       ffnNorm: norm(`${at}.ffnNorm`),
+      ffnSubNorm: subNorm(`${at}.ffnSubNorm`),
       feedForward,
     };
   });

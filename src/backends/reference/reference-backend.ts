@@ -18,7 +18,7 @@ import { attentionCached, storeKv } from './kv-cache.ts';
 import { matmul } from './matmul.ts';
 import { fakeQuantizeRows, quantizeRows, ternarize } from './quantize.ts';
 import { add, copy, fill, scale, sumAbs, sumSquares, transpose } from './reduce.ts';
-import { rmsNorm, rmsNormBackward } from './rms-norm.ts';
+import { rmsNorm, rmsNormBackward, rmsNormRows, rmsNormRowsBackward } from './rms-norm.ts';
 import { rope } from './rope.ts';
 import {
   countNonZeros,
@@ -42,7 +42,17 @@ const REFERENCE_KERNELS: Kernels = {
   ...{ weightMatvec, weightMatmul, weightDots, weightRows, quantizeRows },
   ...{ selectTopK, countNonZeros, gatherNonZeros, transposeRows, scatterRows, gatherAt, maskRows },
   ...{ rescaleRows, rescaleRowsBackward, fakeQuantizeRows, ternarize },
-  ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, storeKv, attentionCached },
+  ...{
+    rmsNorm,
+    rmsNormBackward,
+    rmsNormRows,
+    rmsNormRowsBackward,
+    rope,
+    attention,
+    attentionBackward,
+    storeKv,
+    attentionCached,
+  },
   ...{ glu, gluBackward, countOpenGates, gatherOpenGates, gluRows, gluRowsBackward },
   ...{ embedding, embeddingBackward, softmaxCrossEntropy, adamw },
   ...{ sumSquares, sumAbs, add, transpose, scale, copy, fill },
