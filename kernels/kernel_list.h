@@ -34,6 +34,9 @@
   X(rms_norm)                                                                                                          \
   X(rms_norm_backward)                                                                                                 \
   X(rms_norm_backward_weight)                                                                                          \
+  X(rms_norm_rows)                                                                                                     \
+  X(rms_norm_rows_backward)                                                                                            \
+  X(rms_norm_rows_backward_weight)                                                                                     \
   X(rope)                                                                                                              \
   X(attention)                                                                                                         \
   X(attention_backward)                                                                                                \

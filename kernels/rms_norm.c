@@ -2,9 +2,15 @@
  *
  * out = x * rstd * weight with rstd = 1 / sqrt(mean(x^2) + eps) of each row (Zhang & Sennrich, arXiv 1910.07467).
  *
- * rms_norm:                 x, weight, out, rstd, N, D, eps                      rows are shared
+ * Of a list of the non-zeros of x the sums are those of whole rows, and what is written stands in its order: zeros stay zeros, and their
+ * gradient is left out.
+ *
+ * rms_norm:                 x, weight, out, rstd, N, D, eps                      rows are shared; out may be x
  * rms_norm_backward:        x, weight, rstd, dOut, dX, N, D, accumulate          rows are shared
  * rms_norm_backward_weight: x, rstd, dOut, dWeight, N, D   (dWeight +=)          columns are shared
+ * rms_norm_rows:            start, index, value, weight, out, rstd, N, D, eps    rows are shared; out may be value
+ * rms_norm_rows_backward:   start, index, value, weight, rstd, dOut, dX, N, D    rows are shared; dX may be dOut
+ * rms_norm_rows_backward_weight: start, index, value, rstd, dOut, dWeight, N, D   (dWeight +=)   columns are shared
  */
 #include "vector_math.h"
 
@@ -69,5 +75,75 @@ static void rms_norm_backward_weight(const double *args, work w) {
       float *to = dWeight + first;
       PUT(to, GET(to, 0) + sum);
     });
+  }
+}
+
+static void rms_norm_rows(const double *args, work w) {
+  const int32_t *start = PI(0), *index = PI(1);
+  const float *weight = PF(3);
+  const int64_t D = INT(7);
+  int64_t first, last;
+  share(INT(6), 1, w, &first, &last);
+  for (int64_t r = first; r < last; r++) {
+    const int64_t count = start[r + 1] - start[r];
+    const int32_t *column = index + start[r];
+    const float *x = PF(2) + start[r];
+    float *out = PF(4) + start[r];
+    vf sum = splat(0);
+    FOR_VECTORS(count, {
+      vf value = GET(x, 0);
+      sum += value * value;
+    });
+    const float factor = 1.0f / __builtin_sqrtf(sum_lanes(sum) / (float)D + FLT(8));
+    PF(5)[r] = factor;
+    for (int64_t i = 0; i < count; i++) out[i] = x[i] * factor * weight[column[i]];
+  }
+}
+
+static void rms_norm_rows_backward(const double *args, work w) {
+  const int32_t *start = PI(0), *index = PI(1);
+  const float *weight = PF(3);
+  const int64_t D = INT(8);
+  int64_t first, last;
+  share(INT(7), 1, w, &first, &last);
+  for (int64_t r = first; r < last; r++) {
+    const int64_t count = start[r + 1] - start[r];
+    const int32_t *column = index + start[r];
+    const float *x = PF(2) + start[r], *dOut = PF(5) + start[r], rstd = PF(4)[r];
+    float *dX = PF(6) + start[r];
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) sum += (double)(weight[column[i]] * dOut[i]) * x[i];
+    const float along = (float)(sum / (double)D) * rstd * rstd;
+    for (int64_t i = 0; i < count; i++) dX[i] = (weight[column[i]] * dOut[i] - x[i] * along) * rstd;
+  }
+}
+
+/* The first element of a row whose column is `column` or above. */
+INLINE int64_t first_at(const int32_t *index, int64_t begin, int64_t end, int64_t column) {
+  while (begin < end) {
+    const int64_t middle = (begin + end) / 2;
+    if (index[middle] < column) begin = middle + 1;
+    else end = middle;
+  }
+  return begin;
+}
+
+static void rms_norm_rows_backward_weight(const double *args, work w) {
+  const int32_t *start = PI(0), *index = PI(1);
+  const float *x = PF(2), *rstd = PF(3), *dOut = PF(4);
+  float *dWeight = PF(5);
+  const int64_t N = INT(6), most = SCRATCH_BYTES / sizeof(double);
+  double *sum = w.scratch;
+  int64_t first, last;
+  share(INT(7), 16, w, &first, &last);
+  for (int64_t c0 = first; c0 < last; c0 += most) {
+    const int64_t c1 = MIN(last, c0 + most);
+    for (int64_t c = c0; c < c1; c++) sum[c - c0] = 0;
+    for (int64_t r = 0; r < N; r++) {
+      const int64_t end = start[r + 1];
+      for (int64_t i = first_at(index, start[r], end, c0); i < end && index[i] < c1; i++)
+        sum[index[i] - c0] += (double)(x[i] * rstd[r]) * dOut[i];
+    }
+    for (int64_t c = c0; c < c1; c++) dWeight[c] += (float)sum[c - c0];
   }
 }

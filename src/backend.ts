@@ -166,7 +166,7 @@ export interface Kernels {
   rescaleRowsBackward(a: SparseRows, norm: FloatTensor, gradient: FloatTensor): void;
 
   // ---- normalisation, position, attention ---------------------------------------------------------------------------
-  /** out [N, D] = x * rstd * weight [D]; rstd [N] = 1 / sqrt(mean(x^2) + eps). */
+  /** out [N, D] = x * rstd * weight [D]; rstd [N] = 1 / sqrt(mean(x^2) + eps). x and out may be one tensor. */
   rmsNorm(x: FloatTensor, weight: FloatTensor, eps: number, out: FloatTensor, rstd: FloatTensor): void;
   /** dX [N, D] (+= with accumulate) and dWeight [D] += of rmsNorm. */
   rmsNormBackward(
@@ -177,6 +177,20 @@ export interface Kernels {
     dX: FloatTensor,
     dWeight: FloatTensor,
     options?: { accumulate?: boolean },
+  ): void;
+  /** The same of a list of the non-zeros of x [N, D]: out [nonZeros(x) or more] in its order, which may be its values. */
+  rmsNormRows(x: SparseRows, weight: FloatTensor, eps: number, out: FloatTensor, rstd: FloatTensor): void;
+  /**
+   * dX at the elements of x alone, and dWeight [D] +=, of rmsNormRows; dOut and dX [nonZeros(x) or more] in the order of the list; they may be
+   * one tensor.
+   */
+  rmsNormRowsBackward(
+    x: SparseRows,
+    weight: FloatTensor,
+    rstd: FloatTensor,
+    dOut: FloatTensor,
+    dX: FloatTensor,
+    dWeight: FloatTensor,
   ): void;
   /**
    * Rotates heads of x [N, width] in place: feature i of a head with feature i + headDim / 2 (Hugging Face's convention)

@@ -330,6 +330,26 @@ function checkNormAndPosition(inner: Kernels) {
       expectSize(op, 'dWeight', dWeight, type, cols);
       inner.rmsNormBackward(x, weight, rstd, dOut, dX, dWeight, options);
     },
+    rmsNormRows(x, weight, eps, out, rstd) {
+      const op = 'rmsNormRows';
+      const type = floatTypeOf(op, 'weight', weight);
+      expectRows(op, 'x', x, type);
+      expectSize(op, 'weight', weight, type, x.cols);
+      expectCapacity(op, 'out', out, type, nonZeros(x));
+      expectSize(op, 'rstd', rstd, type, x.rows);
+      inner.rmsNormRows(x, weight, eps, out, rstd);
+    },
+    rmsNormRowsBackward(x, weight, rstd, dOut, dX, dWeight) {
+      const op = 'rmsNormRowsBackward';
+      const type = floatTypeOf(op, 'weight', weight);
+      expectRows(op, 'x', x, type);
+      expectSize(op, 'weight', weight, type, x.cols);
+      expectSize(op, 'rstd', rstd, type, x.rows);
+      expectCapacity(op, 'dOut', dOut, type, nonZeros(x));
+      expectCapacity(op, 'dX', dX, type, nonZeros(x));
+      expectSize(op, 'dWeight', dWeight, type, x.cols);
+      inner.rmsNormRowsBackward(x, weight, rstd, dOut, dX, dWeight);
+    },
     rope(x, positions, cos, sin, shape) {
       const op = 'rope';
       const type = floatTypeOf(op, 'x', x);

@@ -114,6 +114,13 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
     [f32(3, 10), f32(10), f32(3), f32(3, 10), f32(3, 10), f32(10), { accumulate: true }],
     moved(4 * 153),
   ],
+  // A list of 7 takes 72 bytes, its values alone 28.
+  ['rmsNormRows', [list(3, 10, 7), f32(10), 1e-5, f32(7), f32(3)], moved(72 + 40 + 12 + 28)],
+  [
+    'rmsNormRowsBackward',
+    [list(3, 10, 7), f32(10), f32(3), f32(7), f32(7), f32(10)],
+    moved(72 + 40 + 12 + 2 * 40 + 2 * 28),
+  ],
   // Two of the four heads of 6 rows are rotated in place.
   ['rope', [f32(6, 32), ints(6), f32(3, 4), f32(3, 4), { nRotatedHeads: 2, headDim: 8 }], moved(4 * 192 + 24)],
   // Queries see 1, 2, 3 keys: 6 a head and sequence, 8 heads in all; scores and values 8 multiply-adds each.

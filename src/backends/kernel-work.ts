@@ -63,6 +63,9 @@ const WORK: WorkTable = {
   rmsNorm: (x, weight, _eps, out, rstd) => moved(bytesOf(x, weight, out, rstd)),
   rmsNormBackward: (x, weight, rstd, dOut, dX, dWeight, options) =>
     moved(bytesOf(x, weight, rstd, dOut, ...written(dX, options), dWeight, dWeight)),
+  rmsNormRows: (x, weight, _eps, _out, rstd) => moved(bytesOf(x, weight, rstd) + nonZeros(x) * sizeOf(weight)),
+  rmsNormRowsBackward: (x, weight, rstd, _dOut, _dX, dWeight) =>
+    moved(bytesOf(x, weight, rstd, dWeight, dWeight) + 2 * nonZeros(x) * sizeOf(weight)),
   rope: (x, positions, _cos, _sin, { nRotatedHeads, headDim }) =>
     moved(2 * rowsOf(x) * nRotatedHeads * headDim * sizeOf(x) + bytesOf(positions)),
   attention: (qkv, out, logSumExp, shape) => product(scoreProducts(shape), bytesOf(qkv, out, logSumExp)),

@@ -72,7 +72,7 @@ export function blockBytes(config: ModelConfig, { layers }: ModelWeights): numbe
   const bytesOf = (w: WeightMatrix) => w.rows * weightRowBytes(w.dtype, w.cols);
   return layers.reduce((sum, { qkv, o, feedForward }) => {
     const ffns = ffnsOf(feedForward).slice(0, ffnsPerToken(config));
-    const inner = ffns.flatMap(({ layout, ...ffn }) => Object.values(ffn));
+    const inner = ffns.flatMap(({ layout, subNorm, ...matrices }) => Object.values(matrices));
     return sum + [qkv, o, ...inner].reduce((bytes, w) => bytes + bytesOf(w), 0);
   }, 0);
 }

@@ -46,6 +46,10 @@ model, whole or not at all; what is there already is replaced with --force only,
   int8        8 bits, and a scale for each output; with --group N for each output and N inputs
   ternary     2 bits, and a scale for each projection (BitNet b1.58): for models that were trained with ternary weights
 
+int8 and ternary multiply activations of 8 bits, which is what a model with 8-bit activations was trained on. A model with ternary
+weights loses nothing as ternary, f32 or (but for its tables) int8; embedding and head are then f32 beside ternary, unless they are
+named.
+
 --layout channels stores up and down by channel, so that a closed ReLU gate spares both. That pays with up to
 ${OPEN_PER_KEPT.int8} open gates for each input that is kept (${formatPercent(0.4 * OPEN_PER_KEPT.int8, 0)} of the gates at 60 % sparsity), in ternary weights ${OPEN_PER_KEPT.ternary}: auto measures the open gates on --text,
 layer by layer, and is fused without it.

@@ -176,6 +176,16 @@ function loadText(load: readonly (readonly number[])[]): string {
   );
 }
 
+/** What is unlike a plain Q-Sparse model. */
+function formatLines({ activationFormat, weightFormat, subNorms }: ModelConfig): [string, string][] {
+  const formats = [
+    ...(activationFormat === 'int8' ? ['8-bit activations'] : []),
+    ...(weightFormat === 'ternary' ? ['ternary weights'] : []),
+    ...(subNorms ? ['sub-norms'] : []),
+  ];
+  return formats.length === 0 ? [] : [['trained with', formats.join(', ')]];
+}
+
 function shapeLines(config: ModelConfig, { bytes, dtypes }: LoadedModel): [string, string][] {
   const { dim, hiddenDim, nLayers, nHeads, nKvHeads, headDim, vocabSize, seqLen } = config;
   const { activation, tiedEmbeddings, nExperts, nExpertsPerToken } = config;
@@ -189,6 +199,7 @@ function shapeLines(config: ModelConfig, { bytes, dtypes }: LoadedModel): [strin
     ['context', `${formatInteger(seqLen)} tokens`],
     ['gate', activation],
     ['sparsity', sparsifierText(config)],
+    ...formatLines(config),
     ['weights', `${formatBytes(bytes)}: projections ${dtypes.projections.join(', ')}, head ${dtypes.head}`],
   ];
 }

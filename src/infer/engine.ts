@@ -172,7 +172,7 @@ export class Engine implements TokenModel {
     const w = this.#workspace.rows(0, rows);
 
     kernels.weightRows(w.ids, weights.embedding, w.x); // [N, D]
-    for (const [layer, { attentionNorm, qkv, o, ffnNorm, feedForward }] of weights.layers.entries()) {
+    for (const [layer, { attentionNorm, qkv, attentionSubNorm, o, ffnNorm, feedForward }] of weights.layers.entries()) {
       const cached = this.#cache.layers[layer];
 
       kernels.rmsNorm(w.x, attentionNorm, normEps, w.normed, w.rstd);
@@ -180,12 +180,14 @@ export class Engine implements TokenModel {
       kernels.rope(w.qkv, w.positions, this.#cos, this.#sin, rotation);
       kernels.storeKv(w.qkv, items, cached);
       kernels.attentionCached(w.qkv, items, cached, window, w.attended); // [N, nHeads headDim]
+      if (attentionSubNorm) kernels.rmsNorm(w.attended, attentionSubNorm, normEps, w.attended, w.rstd);
       this.#project(groups, layer, 'o', 'attended', o, 'x', ADD); // x += attended Wo
 
       kernels.rmsNorm(w.x, ffnNorm, normEps, w.normed, w.rstd);
       if (feedForward.layout === 'fused') {
         this.#project(groups, layer, 'gateUp', 'normed', feedForward.gateUp, 'gateUp', OVERWRITE); // [N, 2 H]
         kernels.glu(w.gateUp, config.activation, w.hidden, this.#gateThresholds[layer]); // [N, H]
+        if (feedForward.subNorm) kernels.rmsNorm(w.hidden, feedForward.subNorm, normEps, w.hidden, w.rstd);
         this.#project(groups, layer, 'down', 'hidden', feedForward.down, 'x', ADD); // x += hidden Wdown
       } else if (feedForward.layout === 'channels') {
         this.#feedForwardByChannel(groups, layer, feedForward);
@@ -242,6 +244,8 @@ export class Engine implements TokenModel {
     this.statistics.addChannels(layer, channels, inputsEach);
     projector.dots(w.inputs.gateUp, w.normed, weights.up, up, atOpen);
     this.#kernels.gluRows(open, up, this.config.activation, up);
+    if (weights.subNorm)
+      this.#kernels.rmsNormRows(hidden.list, weights.subNorm, this.config.normEps, hidden.list.value, w.rstd);
 
     const selected = projector.selectListed(w, layer, kept.down[layer], hidden.list, w.hidden, weights.down.dtype);
     const input = selected === hidden.list ? hidden : w.inputs.down;
@@ -295,6 +299,7 @@ export class Engine implements TokenModel {
     const projector = this.#projector;
     projector.multiply(e.inputs.gateUp, list, e.normed, weights.gateUp, e.gateUp, OVERWRITE); // [M, 2 H]
     this.#kernels.glu(e.gateUp, this.config.activation, e.hidden, this.#gateThresholds[layer]); // [M, H]
+    if (weights.subNorm) this.#kernels.rmsNorm(e.hidden, weights.subNorm, this.config.normEps, e.hidden, e.rstd);
     const hidden = projector.select(e, layer, 'down', kept.down[layer], e.hidden, weights.down.dtype);
     projector.multiply(e.inputs.down, hidden, e.hidden, weights.down, e.x, OVERWRITE);
   }

@@ -3,7 +3,8 @@
  *
  * The rule of the mask is that of training (ops/sparsify.ts): per token, no look at other tokens; behind a ReLU gate the natural zeros, and
  * the largest only where more are left. f32 and bf16 weights take the values, int8 and ternary ones 8 bits of them, quantised after the
- * selection (a rule by magnitude keeps the largest, so that the scale is that of the whole row). How a product runs is decided by
+ * selection (a rule by magnitude keeps the largest, so that the scale is that of the whole row). A model that was trained with 8-bit
+ * activations gets them in front of f32 and bf16 weights too, as rounded values. How a product runs is decided by
  * product-plan.ts.
  */
 
@@ -13,7 +14,7 @@ import { mostKept } from '../model/selection-rule.ts';
 import type { SelectionRule } from '../ops/sparsify.ts';
 import { density, nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { WeightMatrix, WeightType } from '../tensor/weight-matrix.ts';
+import { isQuantized, type WeightMatrix, type WeightType } from '../tensor/weight-matrix.ts';
 import { planProduct } from './product-plan.ts';
 import type { PointInput, WorkspaceRows } from './workspace.ts';
 import type { ZeroCounts } from './zero-counts.ts';
@@ -27,6 +28,7 @@ export class Projector {
   readonly #statistics: ZeroCounts;
   readonly #gated: boolean;
   readonly #rescaled: boolean;
+  readonly #rounded: boolean;
   readonly #skipNaturalZeros: boolean;
 
   constructor(config: ModelConfig, kernels: Kernels, statistics: ZeroCounts, skipNaturalZeros: boolean) {
@@ -34,12 +36,13 @@ export class Projector {
     this.#statistics = statistics;
     this.#gated = config.activation !== 'silu' || hasGateThresholds(config);
     this.#rescaled = config.rescale === 'l2';
+    this.#rounded = config.activationFormat === 'int8';
     this.#skipNaturalZeros = skipNaturalZeros;
   }
 
   /**
-   * The list of what a point keeps of x [N, features], counted and re-scaled where the model does that; null where it keeps x as it is, or
-   * where listing natural zeros would not pay before weights of this type. x may be overwritten with what is kept.
+   * The list of what a point keeps of x [N, features], counted, re-scaled and rounded where the model does that; null where it keeps x as it is,
+   * or where listing natural zeros would not pay before weights of this type. x may be overwritten: with what is kept, or rounded.
    */
   select(
     rows: WorkspaceRows,
@@ -53,7 +56,7 @@ export class Projector {
     const behindGates = point === 'down' && this.#gated;
     if (rule.keeps === 'all' && !this.#rescaled && !(behindGates && this.#skipNaturalZeros)) {
       this.#statistics.add(point, layer, rows.count * list.cols);
-      return null;
+      return this.#finish(rows, null, x, dtype);
     }
     if (behindGates && (rule.keeps === 'all' || rule.keeps === 'largest')) {
       return this.#selectBehindGates(rows, layer, mostKept(rule, list.cols), x, dtype);
@@ -62,7 +65,7 @@ export class Projector {
     // Of a block of hidden activations fewer may be open than it keeps.
     const left = behindGates && rule.keeps === 'largestOfBlocks' ? this.#withoutZeros(list, x) : selected;
     this.#statistics.add(point, layer, nonZeros(left));
-    return this.#rescale(rows, left);
+    return this.#finish(rows, left, x, dtype);
   }
 
   #list(rule: SelectionRule, x: Tensor<'f32'>, { list, listOfBlocks }: PointInput): SparseRows {
@@ -113,10 +116,10 @@ export class Projector {
       this.#kernels.selectTopK(x, kept, list);
     } else {
       const pays = planProduct(dtype, rows.count, density(list)).skipsZeros;
-      if (!pays && !this.#rescaled) return null;
+      if (!pays && !this.#rescaled) return this.#finish(rows, null, x, dtype);
       this.#kernels.gatherNonZeros(x, list);
     }
-    return this.#rescale(rows, list);
+    return this.#finish(rows, list, x, dtype);
   }
 
   /** The same of hidden activations that are a list already: those of open channels. Takes x [N, H] as scratch. */
@@ -131,7 +134,7 @@ export class Projector {
     const isWhole = rule.keeps === 'all' || (rule.keeps === 'largest' && !this.#countLeft(hidden, rule.kept).needsTopK);
     if (isWhole) {
       this.#statistics.add('down', layer, nonZeros(hidden));
-      return this.#rescale(rows, hidden);
+      return this.#finish(rows, hidden, x, dtype);
     }
     this.#kernels.scatterRows(hidden, x);
     return this.select(rows, layer, 'down', rule, x, dtype)!;
@@ -149,8 +152,10 @@ export class Projector {
     return { left, needsTopK };
   }
 
-  #rescale(rows: WorkspaceRows, list: SparseRows): SparseRows {
-    if (this.#rescaled) this.#kernels.rescaleRows(list, rows.norm);
+  /** Re-scales what is listed, and rounds it, or x where nothing is listed, to the 8 bits that float weights leave undone; both in place. */
+  #finish<L extends SparseRows | null>(rows: WorkspaceRows, list: L, x: Tensor<'f32'>, dtype: WeightType): L {
+    if (list !== null && this.#rescaled) this.#kernels.rescaleRows(list, rows.norm);
+    if (this.#rounded && !isQuantized(dtype)) this.#kernels.fakeQuantizeRows(list ?? x, list?.value ?? x);
     return list;
   }
 
@@ -167,14 +172,13 @@ export class Projector {
     mode: { readonly accumulate: boolean },
   ): void {
     const { kernel, skipsZeros } = planProduct(w.dtype, input.list.rows, list === null ? 1 : density(list));
-    const isQuantized = w.scale !== null;
     if (list !== null && skipsZeros) {
-      if (isQuantized) this.#kernels.quantizeRows(list, input.quantizedList);
-      this.#kernels[kernel](isQuantized ? input.quantizedList : list, w, out, mode);
+      if (isQuantized(w.dtype)) this.#kernels.quantizeRows(list, input.quantizedList);
+      this.#kernels[kernel](isQuantized(w.dtype) ? input.quantizedList : list, w, out, mode);
     } else {
       if (list !== null) this.#kernels.scatterRows(list, x);
-      if (isQuantized) this.#kernels.quantizeRows(x, input.quantizedRows);
-      this.#kernels[kernel](isQuantized ? input.quantizedRows : x, w, out, mode);
+      if (isQuantized(w.dtype)) this.#kernels.quantizeRows(x, input.quantizedRows);
+      this.#kernels[kernel](isQuantized(w.dtype) ? input.quantizedRows : x, w, out, mode);
     }
   }
 
@@ -186,7 +190,7 @@ export class Projector {
     out: Tensor<'f32'>,
     options?: { readonly at: SparseRows },
   ): void {
-    if (w.scale === null) {
+    if (!isQuantized(w.dtype)) {
       this.#kernels.weightDots(x, w, out, options);
     } else {
       this.#kernels.quantizeRows(x, input.quantizedRows);

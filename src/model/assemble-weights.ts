@@ -15,10 +15,11 @@ export function assembleWeights(
   const matrix = (name: string) => matrices.get(name)!;
   const norm = (name: string) => unpacked.get(name)!;
   const ffn = (at: string): FfnWeights => {
-    const [gateUp, down] = [matrices.get(`${at}.gateUp`), matrix(`${at}.down`)];
+    const gateUp = matrices.get(`${at}.gateUp`);
+    const behind = { subNorm: unpacked.get(`${at}.ffnSubNorm`) ?? null, down: matrix(`${at}.down`) };
     return gateUp
-      ? { layout: 'fused', gateUp, down }
-      : { layout: 'channels', gate: matrix(`${at}.gate`), up: matrix(`${at}.up`), down };
+      ? { layout: 'fused', gateUp, ...behind }
+      : { layout: 'channels', gate: matrix(`${at}.gate`), up: matrix(`${at}.up`), ...behind };
   };
   const layers = Array.from({ length: config.nLayers }, (_, layer): LayerWeights => {
     const at = `layers.${layer}`;
@@ -26,6 +27,7 @@ export function assembleWeights(
     return {
       attentionNorm: norm(`${at}.attentionNorm`),
       qkv: matrix(`${at}.qkv`),
+      attentionSubNorm: unpacked.get(`${at}.attentionSubNorm`) ?? null,
       o: matrix(`${at}.o`),
       ffnNorm: norm(`${at}.ffnNorm`),
       feedForward: feedForwardOf(router ? f32Weights(router) : null, ffnNames(config, layer).map(ffn)),

@@ -7,6 +7,7 @@ import type { Checkpoint } from '../formats/checkpoint-directory.ts';
 import type { SafetensorsFile } from '../formats/safetensors.ts';
 import type { TensorInfo } from '../formats/safetensors-header.ts';
 import { type FloatTensor, shapeText } from '../tensor/tensor.ts';
+import { ternarizeProjections } from '../tensor/ternary.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { type ModelConfig, type ModelConfigInput, resolveConfig } from './config.ts';
 import { describeParameters, type ParameterInfo } from './parameters.ts';
@@ -32,6 +33,11 @@ export function readParameters(checkpoint: Checkpoint, config: ModelConfig, aren
     parameters.set(info.name, tensor);
   }
   return parameters;
+}
+
+/** Numbers of a parameter become, in place, what products multiply: ternary ones of latent ones where the model has such projections. */
+export function toMultiplied(config: ModelConfig, { shape, projections }: ParameterInfo, numbers: Float32Array): void {
+  if (config.weightFormat === 'ternary') ternarizeProjections(numbers, shape[shape.length - 1], projections);
 }
 
 /** One parameter in memory of its own. Throws FormatError. */

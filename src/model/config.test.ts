@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { messageOf, UsageError } from '../util/errors.ts';
-import { expectFloatFormats, type ModelConfigInput, resolveConfig } from './config.ts';
-import { planPacking } from './pack-plan.ts';
-import { weightsOfParameters } from './weights.ts';
+import { type ModelConfigInput, resolveConfig } from './config.ts';
 
 const sizes = { dim: 64, nLayers: 2, nHeads: 4, vocabSize: 11 };
 
@@ -88,14 +86,5 @@ describe('resolveConfig', () => {
     const message = messageFor({ ...fields, rescale: 'x'.repeat(1e6) });
     expect(message).toContain('And 989 more.');
     expect(message.length).toBeLessThan(2000);
-  });
-
-  it('keeps formats that only the transformer computes from runs, packed models and engines', () => {
-    const config = resolveConfig({ dim: 8, nLayers: 1, nHeads: 2, vocabSize: 16, weightFormat: 'ternary' });
-    expect(() => expectFloatFormats('train', config)).toThrow(
-      '[train] activationFormat and weightFormat must be float',
-    );
-    expect(() => planPacking(config, { dtype: 'int8' })).toThrow('[pack] activationFormat and weightFormat');
-    expect(() => weightsOfParameters(config, new Map())).toThrow('[engine] activationFormat and weightFormat');
   });
 });

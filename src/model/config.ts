@@ -6,7 +6,7 @@
  */
 
 import type { Activation } from '../backend.ts';
-import { nearestName, UsageError } from '../util/errors.ts';
+import { nearestName } from '../util/errors.ts';
 import { Problems, shown } from '../util/problems.ts';
 
 /**
@@ -70,6 +70,8 @@ export interface ModelConfig {
   activationFormat: 'float' | 'int8';
   /** 'ternary': projections multiply -alpha, 0 or alpha, made anew of latent f32 weights (BitNet b1.58, eq. 8 - 10); straight-through. */
   weightFormat: 'float' | 'ternary';
+  /** RMSNorms in front of o and down too, before their selection: BitNet's attn_sub_norm and ffn_sub_norm. */
+  subNorms: boolean;
   /** Coefficient of the L1 term on the hidden activations (sum over features, mean over tokens and layers). */
   hiddenL1: number;
   /** Experts of a mixture, each an FFN of its own; 0: one FFN for all tokens. */
@@ -112,18 +114,6 @@ export function ffnsPerToken({ nExperts, nExpertsPerToken }: ModelConfig): numbe
   return nExperts > 0 ? nExpertsPerToken : 1;
 }
 
-/**
- * Throws UsageError for formats that only `Transformer` knows: a run, a packed model or an engine that took no notice of them would compute another
- * function without a word.
- */
-export function expectFloatFormats(where: string, { activationFormat, weightFormat }: ModelConfig): void {
-  if (activationFormat === 'float' && weightFormat === 'float') return;
-  throw new UsageError(
-    where,
-    `activationFormat and weightFormat must be float here, got ${activationFormat} and ${weightFormat}: Transformer alone has the others so far.`,
-  );
-}
-
 /** Width of the input at a point: D for qkv and gateUp, nHeads * headDim for o, H for down. */
 export function featuresAt(config: ModelConfig, point: Point): number {
   if (point === 'o') return config.nHeads * config.headDim;
@@ -153,7 +143,7 @@ const MAX_BLOCK_SIZE = 256;
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
  * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2 (with drelu: relu), topk, sparsity 0, blocks of 32, thresholds 0,
- * straight-through (with relu and drelu: masked), no re-scale, no L1, float activations and weights, no experts.
+ * straight-through (with relu and drelu: masked), no re-scale, no L1, float activations and weights, no sub-norms, no experts.
  * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
 export function resolveConfig(input: ModelConfigInput): ModelConfig {
@@ -183,6 +173,7 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     hiddenL1: input.hiddenL1 ?? 0,
     activationFormat: input.activationFormat ?? 'float',
     weightFormat: input.weightFormat ?? 'float',
+    subNorms: input.subNorms ?? false,
     nExperts: input.nExperts ?? 0,
     nExpertsPerToken: input.nExpertsPerToken ?? 0,
     routerLoadBalance: input.routerLoadBalance ?? 0,
@@ -259,6 +250,7 @@ function checkMethod(config: ModelConfig, problems: Problems): void {
   problems.whole('slidingWindow', config.slidingWindow, 0, ' (0: none)');
   problems.number('hiddenL1', config.hiddenL1, '0 or more', (value) => value >= 0);
   problems.flag('tiedEmbeddings', config.tiedEmbeddings);
+  problems.flag('subNorms', config.subNorms);
   for (const point of POINTS) {
     checkByLayer(`sparsity.${point}`, config.sparsity[point], config.nLayers, problems, 'in [0, 1)', (x) => x < 1);
   }

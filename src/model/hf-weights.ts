@@ -26,6 +26,14 @@ const HF_PROJECTIONS: Readonly<Record<ProjectionName, string>> = {
   down: 'mlp.down_proj',
 };
 
+/** The norms of a block; the sub-norms as in BitNet's checkpoints. */
+const HF_NORMS: Readonly<Record<string, string>> = {
+  attentionNorm: 'input_layernorm',
+  attentionSubNorm: 'self_attn.attn_sub_norm',
+  ffnNorm: 'post_attention_layernorm',
+  ffnSubNorm: 'mlp.ffn_sub_norm',
+};
+
 /** Every weight (or, with `pick`, gradient or optimiser state) of a model by Hugging Face name, copied. */
 export function* toHfWeights(
   parameters: readonly Parameter[],
@@ -98,6 +106,6 @@ function hfParts({ name, projections }: Parameter): HfPart[] {
   if (name === 'norm') return [{ name: 'model.norm.weight', columns: null }];
   if (name === 'head') return [{ name: 'lm_head.weight', columns: null }];
   if (name.endsWith('.router')) return [{ name: `${prefix}.mlp.gate.weight`, columns: null }];
-  const norm = name.endsWith('.attentionNorm') ? 'input_layernorm' : 'post_attention_layernorm';
+  const norm = HF_NORMS[name.slice(name.lastIndexOf('.') + 1)].replace('mlp.', `mlp.${expert}`);
   return [{ name: `${prefix}.${norm}.weight`, columns: null }];
 }

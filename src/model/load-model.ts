@@ -14,8 +14,9 @@ import type { PackedFile } from '../formats/packed-file.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
 import type { WeightType } from '../tensor/weight-matrix.ts';
 import { FormatError } from '../util/errors.ts';
-import { configOf, readParameters } from './checkpoint-parameters.ts';
+import { configOf, readParameters, toMultiplied } from './checkpoint-parameters.ts';
 import type { ModelConfig } from './config.ts';
+import { describeParameters } from './parameters.ts';
 import { readPackedWeights } from './read-packed-weights.ts';
 import { ffnsOf, type ModelWeights, weightsOfParameters } from './weights.ts';
 
@@ -42,7 +43,10 @@ export interface LoadedModel {
   readonly dtypes: WeightTypes;
   /** Whether it is a packed model. */
   readonly packed: boolean;
-  /** By name, in the backend's memory, f32. Throws FormatError for a packed model, which has none. */
+  /**
+   * By name, in the backend's memory, f32, as they are multiplied: of a ternary model not the latent numbers, which `loadParameters` gives.
+   * Throws FormatError for a packed model, which has none.
+   */
   readonly parameters: ReadonlyMap<string, FloatTensor>;
   /** The contents of tokenizer.json. */
   readonly tokenizer: unknown;
@@ -72,6 +76,9 @@ export function loadModel(path: string, backend: Backend, options: LoadModelOpti
   const directory = findCheckpoint(path, options.which ?? 'best');
   if (holdsPackedModel(directory)) return loadPacked(directory, backend, options);
   const loaded = readTrained(directory, backend);
+  for (const info of describeParameters(loaded.config)) {
+    toMultiplied(loaded.config, info, loaded.parameters.get(info.name)!.data as Float32Array);
+  }
   const weights = weightsOfParameters(loaded.config, loaded.parameters);
   return { ...loaded, weights, dtypes: weightTypesOf(weights), packed: false };
 }
@@ -140,7 +147,7 @@ function noParameters(path: string): FormatError {
 
 function weightTypesOf({ embedding, head, layers }: ModelWeights): WeightTypes {
   const projections = layers.flatMap(({ qkv, o, feedForward }) => {
-    const matrices = ffnsOf(feedForward).flatMap(({ layout, ...ffn }) => Object.values(ffn));
+    const matrices = ffnsOf(feedForward).flatMap(({ layout, subNorm, ...matrices }) => Object.values(matrices));
     return [qkv, o, ...matrices].map(({ dtype }) => dtype);
   });
   return { projections: [...new Set(projections)], embedding: embedding.dtype, head: head.dtype };

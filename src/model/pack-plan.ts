@@ -6,13 +6,16 @@ import { rowStride, wholeLines } from '../tensor/row-stride.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type WeightMatrix, type WeightType, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { UsageError } from '../util/errors.ts';
-import { expectFloatFormats, hasGateThresholds, type ModelConfig } from './config.ts';
+import { hasGateThresholds, type ModelConfig } from './config.ts';
 import { describeMatrices, type FeedForwardLayout, type MatrixRole } from './packed-matrices.ts';
 
 export interface PackOptions {
   /** Of the projections. */
   dtype: WeightType;
-  /** Of the embedding table and the output head; where left out f32, bf16 or int8 as `dtype`, and int8 beside ternary projections. */
+  /**
+   * Of the embedding table and the output head; where left out f32, bf16 or int8 as `dtype`; beside ternary projections int8, and f32 where the
+   * model was trained with them: packing it then loses nothing.
+   */
   embeddingDtype?: WeightType | undefined;
   headDtype?: WeightType | undefined;
   /** Input rows of an int8 projection that share the scale of a column; all of them where left out. */
@@ -41,8 +44,8 @@ export interface StoredTensor {
 
 /** Every stored tensor in the order of the forward pass. Throws UsageError for options that do not fit each other or the model. */
 export function planPacking(config: ModelConfig, options: PackOptions): StoredTensor[] {
-  expectFloatFormats('pack', config);
-  const { dtype, embeddingDtype = tableType(dtype), headDtype = tableType(dtype) } = options;
+  const { dtype } = options;
+  const { embeddingDtype = tableType(config, dtype), headDtype = tableType(config, dtype) } = options;
   checkOptions(config, options);
   const dtypes = { embedding: embeddingDtype, projection: dtype, head: headDtype };
   const ownHead = !config.tiedEmbeddings || headDtype !== embeddingDtype;
@@ -53,9 +56,13 @@ export function planPacking(config: ModelConfig, options: PackOptions): StoredTe
   return [...stored].map(([name, roles]) => storedTensor(name, roles, dtypes[roles[0].part], options.groupRows));
 }
 
-/** What a table is stored in beside projections of `dtype`: 2 bits are too few for the words themselves. */
-function tableType(dtype: WeightType): WeightType {
-  return dtype === 'ternary' ? 'int8' : dtype;
+/**
+ * What a table is stored in beside projections of `dtype`: 2 bits are too few for the words themselves, and beside projections that lose
+ * nothing it loses nothing either.
+ */
+function tableType({ weightFormat }: ModelConfig, dtype: WeightType): WeightType {
+  if (dtype !== 'ternary') return dtype;
+  return weightFormat === 'ternary' ? 'f32' : 'int8';
 }
 
 /** The matrix of a plan over the bytes of its tensor. */
@@ -111,6 +118,10 @@ function checkOptions(config: ModelConfig, { dtype, groupRows, layout }: PackOpt
   }
   if (groupRows !== undefined && !(Number.isInteger(groupRows) && groupRows >= 1)) {
     throw new UsageError('pack', `a group must have a whole number of rows, at least 1, got ${groupRows}.`);
+  }
+  if (config.weightFormat === 'ternary' && dtype === 'bf16') {
+    const why = 'bf16 would round the scales of its ternary projections';
+    throw new UsageError('pack', `${why}: expected ternary, which loses nothing, f32 or int8. Choose another dtype.`);
   }
   const layouts = layoutsOf(config, layout);
   if (layouts.length !== config.nLayers) {

@@ -48,7 +48,7 @@ function randomParameters(config: ModelConfig): Map<string, FloatTensor> {
 function matricesOf({ embedding, head, layers }: ModelWeights): Record<string, WeightMatrix> {
   const named: Record<string, WeightMatrix> = { embedding, head };
   for (const [layer, { qkv, o, feedForward }] of layers.entries()) {
-    const { layout, ...matrices } = ffnsOf(feedForward)[0];
+    const { layout, subNorm, ...matrices } = ffnsOf(feedForward)[0];
     for (const [name, matrix] of Object.entries({ qkv, o, ...matrices })) named[`layers.${layer}.${name}`] = matrix;
   }
   return named;

@@ -8,18 +8,17 @@
 import type { Arena } from '../arena.ts';
 import { matrixView } from '../tensor/matrix-view.ts';
 import { packMatrix } from '../tensor/pack-matrix.ts';
-import { type FloatTensor, shapeText, type Tensor } from '../tensor/tensor.ts';
+import type { FloatTensor, Tensor } from '../tensor/tensor.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
-import { ShapeError } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
 import { assembleWeights } from './assemble-weights.ts';
 import type { ModelConfig } from './config.ts';
 import { type MatrixPlan, matrixOver, type PackOptions, planPacking, type StoredTensor } from './pack-plan.ts';
 import { describeUnpacked, sourceOf } from './packed-matrices.ts';
 import type { ParameterInfo } from './parameters.ts';
-import type { ModelWeights } from './weights.ts';
+import { expectParameter, type ModelWeights } from './weights.ts';
 
-/** f32 parameters by name, or the seed of random ones. */
+/** f32 parameters by name as they are multiplied, or the seed of random ones. */
 export type WeightSource = ReadonlyMap<string, FloatTensor> | { readonly seed: number };
 
 interface PlannedMatrix {
@@ -29,7 +28,7 @@ interface PlannedMatrix {
 
 /**
  * The weights of a model, in memory of `arena`. Throws UsageError for options that do not fit the model, ShapeError for a parameter that is
- * missing or of another shape or dtype, FormatError for one that is not finite where its type must be.
+ * missing or of another shape or dtype, UsageError for latent numbers of a ternary model, FormatError for one that is not finite where its type must be.
  */
 export function packWeights(
   config: ModelConfig,
@@ -38,7 +37,7 @@ export function packWeights(
   arena: Arena,
 ): ModelWeights {
   const plan = planPacking(config, options);
-  const filler = 'seed' in source ? new RandomFiller(source.seed, plan) : new ParameterFiller(source);
+  const filler = 'seed' in source ? new RandomFiller(source.seed, plan) : new ParameterFiller(config, source);
   const matrices = new Map<string, WeightMatrix>();
   for (const stored of plan) {
     const bytes = arena.tensor('u8', [stored.rows * stored.rowBytes]);
@@ -64,9 +63,11 @@ interface Filler {
 }
 
 class ParameterFiller implements Filler {
+  readonly #config: ModelConfig;
   readonly #parameters: ReadonlyMap<string, FloatTensor>;
 
-  constructor(parameters: ReadonlyMap<string, FloatTensor>) {
+  constructor(config: ModelConfig, parameters: ReadonlyMap<string, FloatTensor>) {
+    this.#config = config;
     this.#parameters = parameters;
   }
 
@@ -78,11 +79,8 @@ class ParameterFiller implements Filler {
     tensor.data.set(this.#numbers(info));
   }
 
-  #numbers({ name, shape }: ParameterInfo): Float32Array {
-    const tensor = this.#parameters.get(name);
-    if (tensor?.dtype === 'f32' && shapeText(tensor.shape) === shapeText(shape)) return tensor.data as Float32Array;
-    const got = tensor ? `${tensor.dtype} ${shapeText(tensor.shape)}` : 'none of this name';
-    throw new ShapeError('pack', `parameter ${name}: expected f32 ${shapeText(shape)}, got ${got}.`);
+  #numbers(info: ParameterInfo): Float32Array {
+    return expectParameter('pack', this.#config, info, this.#parameters);
   }
 }
 

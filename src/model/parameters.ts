@@ -36,12 +36,16 @@ export interface Parameter extends Weight, ParameterInfo {}
 
 export interface FfnParameters {
   readonly gateUp: Parameter;
+  /** In front of down, [H]; null without sub-norms. */
+  readonly subNorm: Parameter | null;
   readonly down: Parameter;
 }
 
 export interface LayerParameters {
   readonly attentionNorm: Parameter;
   readonly qkv: Parameter;
+  /** In front of o, of the heads together; null without sub-norms. */
+  readonly attentionSubNorm: Parameter | null;
   readonly o: Parameter;
   readonly ffnNorm: Parameter;
   /** [E, D]; null without experts. */
@@ -69,7 +73,8 @@ export function ffnNames({ nExperts }: ModelConfig, layer: number): string[] {
 /** What a model of this configuration consists of, without any memory. */
 export function describeParameters(config: ModelConfig): ParameterInfo[] {
   const { dim, vocabSize, nLayers, nExperts } = config;
-  const norm = (name: string) => ({ name, shape: [dim], decay: false, projections: [] });
+  const norm = (name: string, width = dim) => ({ name, shape: [width], decay: false, projections: [] });
+  const subNorm = (name: string, point: Point) => (config.subNorms ? [norm(name, featuresAt(config, point))] : []);
   const matrix = (layer: number, point: Point, at = `layers.${layer}`) => ({
     name: `${at}.${point}`,
     shape: [featuresAt(config, point), outputsAt(config, point)],
@@ -78,12 +83,14 @@ export function describeParameters(config: ModelConfig): ParameterInfo[] {
   });
   const list: ParameterInfo[] = [{ name: 'embedding', shape: [vocabSize, dim], decay: false, projections: [] }];
   for (let layer = 0; layer < nLayers; layer++) {
-    list.push(norm(`layers.${layer}.attentionNorm`), matrix(layer, 'qkv'), matrix(layer, 'o'));
-    list.push(norm(`layers.${layer}.ffnNorm`));
-    if (nExperts > 0) {
-      list.push({ name: `layers.${layer}.router`, shape: [nExperts, dim], decay: true, projections: [] });
+    const at = `layers.${layer}`;
+    list.push(norm(`${at}.attentionNorm`), matrix(layer, 'qkv'));
+    list.push(...subNorm(`${at}.attentionSubNorm`, 'o'), matrix(layer, 'o'));
+    list.push(norm(`${at}.ffnNorm`));
+    if (nExperts > 0) list.push({ name: `${at}.router`, shape: [nExperts, dim], decay: true, projections: [] });
+    for (const at of ffnNames(config, layer)) {
+      list.push(matrix(layer, 'gateUp', at), ...subNorm(`${at}.ffnSubNorm`, 'down'), matrix(layer, 'down', at));
     }
-    for (const at of ffnNames(config, layer)) list.push(matrix(layer, 'gateUp', at), matrix(layer, 'down', at));
   }
   list.push(norm('norm'));
   if (!config.tiedEmbeddings) list.push({ name: 'head', shape: [vocabSize, dim], decay: true, projections: [] });
@@ -108,11 +115,13 @@ export function createParameters(config: ModelConfig, pool: TensorPool, dtype: F
     return {
       attentionNorm: get('attentionNorm'),
       qkv: get('qkv'),
+      attentionSubNorm: get('attentionSubNorm') ?? null,
       o: get('o'),
       ffnNorm: get('ffnNorm'),
       router: byName.get(`layers.${layer}.router`) ?? null,
       ffns: ffnNames(config, layer).map((at) => ({
         gateUp: byName.get(`${at}.gateUp`)!,
+        subNorm: byName.get(`${at}.ffnSubNorm`) ?? null,
         down: byName.get(`${at}.down`)!,
       })),
     };

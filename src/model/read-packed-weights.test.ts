@@ -44,7 +44,7 @@ afterAll(() => workspace.remove());
 function contentOf({ embedding, head, layers, norm }: ModelWeights): Record<string, unknown> {
   const content: Record<string, unknown> = { embedding: matrix(embedding), head: matrix(head), norm: [...norm.data] };
   for (const [layer, { attentionNorm, ffnNorm, qkv, o, feedForward }] of layers.entries()) {
-    const { layout, ...matrices } = ffnsOf(feedForward)[0];
+    const { layout, subNorm, ...matrices } = ffnsOf(feedForward)[0];
     const named = Object.entries({ qkv, o, ...matrices }).map(([name, w]) => [name, matrix(w)]);
     const norms = { attentionNorm: [...attentionNorm.data], ffnNorm: [...ffnNorm.data] };
     content[layer] = { layout, ...Object.fromEntries(named), ...norms };

@@ -3,11 +3,12 @@
  *
  * The latent numbers are the parameters: initialised, updated and saved as f32 like any. The products of a block see -alpha, 0 or alpha in
  * their place and add their gradients to the latent ones as they are (straight-through, no gradient through alpha). Each projection
- * of a fused matrix has an alpha of its own. Embedding, head and norms are not touched. The definition: tensor/ternary.ts.
+ * of a fused matrix has an alpha of its own. Embedding, head, norms and routers are not touched. The definition: tensor/ternary.ts.
  */
 
 import type { Weight } from '../autograd/parameter.ts';
 import type { Tape } from '../autograd/tape.ts';
+import type { FloatTensor } from '../tensor/tensor.ts';
 import { ternaryScale } from '../tensor/ternary.ts';
 import type { TensorPool } from '../tensor-pool.ts';
 import type { LayerParameters, ModelParameters, Parameter } from './parameters.ts';
@@ -15,6 +16,7 @@ import type { LayerParameters, ModelParameters, Parameter } from './parameters.t
 /** The parameters of an FFN, or of one expert, as its products see them. */
 export interface FfnWeights {
   readonly gateUp: Weight;
+  readonly subNorm: Weight | null;
   readonly down: Weight;
 }
 
@@ -25,14 +27,10 @@ export interface LayerWeights extends Omit<LayerParameters, 'qkv' | 'o' | 'ffns'
   readonly ffns: readonly FfnWeights[];
 }
 
-interface TernaryMatrix {
-  readonly latent: Parameter;
-  readonly value: Weight['value'];
-}
-
 export class TernaryWeights {
   readonly layers: readonly LayerWeights[];
-  readonly #matrices: TernaryMatrix[] = [];
+  /** By their latent parameter. */
+  readonly #values = new Map<Parameter, FloatTensor>();
   readonly #pool: TensorPool;
 
   /** Takes memory for all projections from the pool; nothing is in it before the first `update`. */
@@ -42,14 +40,14 @@ export class TernaryWeights {
       ...layer,
       qkv: this.#weightOf(layer.qkv),
       o: this.#weightOf(layer.o),
-      ffns: layer.ffns.map(({ gateUp, down }) => ({ gateUp: this.#weightOf(gateUp), down: this.#weightOf(down) })),
+      ffns: layer.ffns.map((ffn) => ({ ...ffn, gateUp: this.#weightOf(ffn.gateUp), down: this.#weightOf(ffn.down) })),
     }));
   }
 
   /** Makes all of them anew of the latent parameters as they are now. */
   update(tape: Tape): void {
     tape.enter('op', 'ternarize');
-    for (const { latent, value } of this.#matrices) {
+    for (const [latent, value] of this.#values) {
       const rows = latent.value.shape[0];
       const partial = tape.takeSums(rows);
       for (const { first, count } of latent.projections) {
@@ -61,14 +59,19 @@ export class TernaryWeights {
     tape.exit();
   }
 
+  /** What stands in the place of a parameter; undefined for one that is multiplied itself. */
+  of(parameter: Parameter): FloatTensor | undefined {
+    return this.#values.get(parameter);
+  }
+
   /** Gives the memory back to the pool. */
   dispose(): void {
-    for (const { value } of this.#matrices) this.#pool.release(value);
+    for (const value of this.#values.values()) this.#pool.release(value);
   }
 
   #weightOf(latent: Parameter): Weight {
     const value = this.#pool.take(latent.value.dtype, latent.value.shape);
-    this.#matrices.push({ latent, value });
+    this.#values.set(latent, value);
     return { value, gradient: latent.gradient };
   }
 }

@@ -91,6 +91,9 @@ describe('gradients against finite differences (f64)', () => {
     ['ReLU before every projection, L1', { sparsifier: 'relu', hiddenL1: 0.3 }],
     ['ReLU before every projection, re-scaled', { sparsifier: 'relu', activation: 'relu', rescale: 'l2' }],
     ['dReLU, L1, tied', { sparsifier: 'drelu', hiddenL1: 0.3, tiedEmbeddings: true }],
+    ['sub-norms', { activation: 'silu', subNorms: true }],
+    ['sub-norms of lists, with an L1 term', { activation: 'relu', subNorms: true, hiddenL1: 0.3 }],
+    ['sub-norms, masked gradient', { activation: 'relu', subNorms: true, sparsity: 0.4, gradient: 'masked' }],
   ];
 
   it.each(variants)('%s', (_name, input) => {
@@ -160,10 +163,15 @@ describe('Transformer', () => {
     expect(scaled).toEqual(dense);
   });
 
-  it.each(['forward', 'weightGradient', 'inputGradient', 'up', 'hiddenGradient'] as const)(
-    'has the same loss and gradients without the skip "%s"',
-    (skip) => {
-      const input = { ...sparse, activation: 'relu', hiddenDim: 40, sparsity: 0.6 } as const;
+  const skips = ['forward', 'weightGradient', 'inputGradient', 'up', 'hiddenGradient'] as const;
+  const formats = [
+    ['float', {}],
+    ['BitNet', { activationFormat: 'int8', weightFormat: 'ternary', subNorms: true }],
+  ] as const;
+  it.each(skips.flatMap((skip) => formats.map(([name, format]) => [name, skip, format] as const)))(
+    '(%s) has the same loss and gradients without the skip "%s"',
+    (_name, skip, format) => {
+      const input = { ...sparse, activation: 'relu', hiddenDim: 40, sparsity: 0.6, ...format } as const;
       const model = build(input);
       // Most gates closed, so that every skip is in use.
       for (const { name, value } of model.parameters) {
@@ -246,8 +254,8 @@ describe('Transformer', () => {
     expect(gradientsOf(relu, { sparsityScale: 0.5 })).toEqual(gradientsOf(relu));
   });
 
-  it('recomputes the same bits in less memory', () => {
-    const model = build({ ...sparse, nLayers: 6 });
+  it.each(formats)('(%s) recomputes the same bits in less memory', (_name, format) => {
+    const model = build({ ...sparse, nLayers: 6, ...format });
     const bytesOfStep = (options: object) => {
       const before = model.pool.liveBytes;
       const result = gradientsOf(model, { ...options, statistics: new StepStatistics(model.config) });
@@ -260,6 +268,40 @@ describe('Transformer', () => {
     expect(recomputed).toEqual(kept);
     const parameters = model.pool.liveBytes;
     expect(peakRecomputed - parameters).toBeLessThan((model.pool.peakBytes - parameters) / 2);
+  });
+
+  it('with ternary weights has the loss of what it multiplies, whose gradients are those of the latent weights', () => {
+    const model = build({ ...sparse, weightFormat: 'ternary', subNorms: true });
+    const multiplied = build({ ...sparse, subNorms: true });
+    const numbers = model.multipliedParameters();
+    for (const { name, value } of multiplied.parameters) value.data.set(numbers.get(name)!.data);
+    expect(new Set(numbers.get('layers.1.o')!.data.map(Math.abs)).size).toBe(2);
+    expect(gradientsOf(model)).toEqual(gradientsOf(multiplied));
+  });
+
+  it('makes ternary weights anew of changed parameters, but where it is told that they are the same', () => {
+    const model = build({ ...sparse, weightFormat: 'ternary' });
+    const before = gradientsOf(model);
+    const o = model.parameters.find(({ name }) => name === 'layers.0.o')!.value;
+    for (let i = 0; i < o.data.length; i++) o.data[i] *= -2;
+    expect(gradientsOf(model, { sameParameters: true })).toEqual(before);
+    expect(gradientsOf(model).loss).not.toBe(before.loss);
+    for (let i = 0; i < o.data.length; i++) o.data[i] *= -0.5;
+    expect(gradientsOf(model)).toEqual(before);
+  });
+
+  it('rounds what projections multiply to 8 bits, whose gradient goes straight through', () => {
+    // Nothing is selected and no gate closes, so that small changes stay small.
+    const smooth = { activation: 'silu', sparsity: 0 } as const;
+    const rounded = gradientsOf(build({ ...smooth, activationFormat: 'int8' }));
+    const float = gradientsOf(build(smooth));
+    // 127 steps for the largest: the losses are near each other and not the same.
+    expect(Math.abs(rounded.loss - float.loss)).toBeGreaterThan(1e-6);
+    expect(Math.abs(rounded.loss - float.loss) / float.loss).toBeLessThan(0.02);
+    for (const [p, gradient] of rounded.gradients.entries()) {
+      const difference = Math.hypot(...gradient.map((value, i) => value - float.gradients[p][i]));
+      expect(difference / Math.hypot(...float.gradients[p])).toBeLessThan(0.2);
+    }
   });
 
   it('counts a recomputed pass once', () => {

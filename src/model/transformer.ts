@@ -168,6 +168,19 @@ export class Transformer {
     });
   }
 
+  /**
+   * What the products multiply, by the names of the parameters: the parameters themselves, or for a ternary model the numbers made of them as
+   * they are now, in memory of the model that its next pass writes again. For an Engine over the model in training.
+   */
+  multipliedParameters(): ReadonlyMap<string, FloatTensor> {
+    const tape = new Tape(this.backend.kernels, this.pool, { dtype: this.dtype, recording: false });
+    this.#ternary?.update(tape);
+    tape.dispose();
+    return new Map(
+      this.parameters.map((parameter) => [parameter.name, this.#ternary?.of(parameter) ?? parameter.value]),
+    );
+  }
+
   /** Gives all memory back to the pool; the model must not be used afterwards. */
   dispose(): void {
     for (const { value, gradient } of this.parameters) {
@@ -197,7 +210,7 @@ export class Transformer {
         const qkv = qSparseLinear(tape, normed, layer.qkv, selection('qkv')); // [N, (nHeads + 2 nKvHeads) headDim]
         const rotated = tape.apply(rope, { qkv, positions: pass.positions, tables: this.#rotation, shape: rotation });
         const mixed = tape.apply(attention, { qkv: rotated, shape: heads }); // [N, nHeads headDim]
-        const out = qSparseLinear(tape, mixed, layer.o, selection('o'));
+        const out = qSparseLinear(tape, this.#subNormed(tape, mixed, layer.attentionSubNorm), layer.o, selection('o'));
         return tape.apply(add, { a: x, b: out });
       });
 
@@ -223,19 +236,24 @@ export class Transformer {
     tape: Tape,
     pass: Pass,
     input: Value,
-    { gateUp, down }: FfnWeights,
+    { gateUp, subNorm, down }: FfnWeights,
     { layer, expert }: { layer: number; expert: number },
   ): Value {
     const { activation, hiddenL1 } = this.config;
     const atDown = this.#selection(tape, pass, 'down', layer, expert);
-    const form = wantedForm(atDown);
+    // A channel that a ReLU behind the sub-norm closes is in the mean of squares all the same.
+    const form = subNorm && atDown.rule.keeps === 'positive' ? 'dense' : wantedForm(atDown);
     const l1 = this.#l1Weight(pass) * pass.gradientScale;
     const gates = this.#gates(tape, pass, layer);
     tape.enter('point', 'gateUp');
     const hidden = tape.apply(gatedHidden, { x: input, weight: gateUp, activation, l1, form, ...gates }); // [N, H]
     tape.exit();
     if (hiddenL1 > 0 && !tape.recomputing) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
-    return qSparseLinear(tape, hidden, down, atDown);
+    return qSparseLinear(tape, this.#subNormed(tape, hidden, subNorm), down, atDown);
+  }
+
+  #subNormed(tape: Tape, x: Value, weight: Weight | null): Value {
+    return weight ? tape.apply(rmsNorm, { x, weight, eps: this.config.normEps }) : x;
   }
 
   #mixtureOptions(

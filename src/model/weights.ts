@@ -8,20 +8,29 @@
  */
 
 import { type FloatTensor, shapeText, type Tensor } from '../tensor/tensor.ts';
+import { isTernary } from '../tensor/ternary.ts';
 import { f32Weights, type WeightMatrix } from '../tensor/weight-matrix.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
-import { expectFloatFormats, featuresAt, hasGateThresholds, type ModelConfig, outputsAt } from './config.ts';
-import { describeParameters, ffnNames } from './parameters.ts';
+import { featuresAt, hasGateThresholds, type ModelConfig, outputsAt } from './config.ts';
+import { describeParameters, ffnNames, type ParameterInfo } from './parameters.ts';
 
 /** A feed-forward without a router: that of a dense model, or one expert. */
 export type FfnWeights =
-  | { readonly layout: 'fused'; readonly gateUp: WeightMatrix; readonly down: WeightMatrix }
+  | {
+      readonly layout: 'fused';
+      readonly gateUp: WeightMatrix;
+      /** [H], in front of down; null without sub-norms. */
+      readonly subNorm: Tensor<'f32'> | null;
+      readonly down: WeightMatrix;
+    }
   | {
       readonly layout: 'channels';
       /** [D, H] */
       readonly gate: WeightMatrix;
       /** [H, D], scales by row. */
       readonly up: WeightMatrix;
+      /** [H], in front of down; null without sub-norms. */
+      readonly subNorm: Tensor<'f32'> | null;
       /** [H, D], scales by column. */
       readonly down: WeightMatrix;
     };
@@ -44,6 +53,8 @@ export interface LayerWeights {
   /** [D] */
   readonly attentionNorm: Tensor<'f32'>;
   readonly qkv: WeightMatrix;
+  /** [nHeads headDim], in front of o; null without sub-norms. */
+  readonly attentionSubNorm: Tensor<'f32'> | null;
   readonly o: WeightMatrix;
   /** [D] */
   readonly ffnNorm: Tensor<'f32'>;
@@ -62,16 +73,16 @@ export interface ModelWeights {
 
 /** Throws ShapeError that names the first matrix or norm that does not fit the configuration, UsageError for channels behind a gate that never closes. */
 export function checkWeights(config: ModelConfig, weights: ModelWeights): void {
-  expectFloatFormats('engine', config);
   const { dim, vocabSize, nLayers } = config;
   expectMatrix('embedding', weights.embedding, vocabSize, dim, 'rows');
   expectMatrix('head', weights.head, vocabSize, dim, 'rows');
   expectNorm('norm', weights.norm, dim);
   if (weights.layers.length !== nLayers) misfit('layers', String(nLayers), String(weights.layers.length));
-  for (const [layer, { attentionNorm, qkv, o, ffnNorm, feedForward }] of weights.layers.entries()) {
+  for (const [layer, { attentionNorm, qkv, attentionSubNorm, o, ffnNorm, feedForward }] of weights.layers.entries()) {
     const at = `layers.${layer}`;
     expectNorm(`${at}.attentionNorm`, attentionNorm, dim);
     expectMatrix(`${at}.qkv`, qkv, dim, outputsAt(config, 'qkv'), 'cols');
+    expectSubNorm(config, `${at}.attentionSubNorm`, attentionSubNorm, featuresAt(config, 'o'));
     expectMatrix(`${at}.o`, o, featuresAt(config, 'o'), dim, 'cols');
     expectNorm(`${at}.ffnNorm`, ffnNorm, dim);
     checkFeedForward(config, layer, feedForward);
@@ -93,6 +104,7 @@ function checkFeedForward(config: ModelConfig, layer: number, feedForward: FeedF
 
 function checkFfn(config: ModelConfig, at: string, ffn: FfnWeights): void {
   const { dim, hiddenDim } = config;
+  expectSubNorm(config, `${at}.ffnSubNorm`, ffn.subNorm, hiddenDim);
   expectMatrix(`${at}.down`, ffn.down, hiddenDim, dim, 'cols');
   if (ffn.layout === 'fused') {
     expectMatrix(`${at}.gateUp`, ffn.gateUp, dim, 2 * hiddenDim, 'cols');
@@ -121,6 +133,11 @@ function expectMatrix(
   if (scale !== null && scaleAxis !== axis) misfit(`scales of ${name}`, `by ${axis}`, `by ${scaleAxis}`);
 }
 
+function expectSubNorm(config: ModelConfig, name: string, norm: Tensor<'f32'> | null, width: number): void {
+  if (config.subNorms && norm !== null) expectNorm(name, norm, width);
+  else if (config.subNorms || norm !== null) misfit(name, config.subNorms ? 'a norm' : 'none', norm ? 'one' : 'none');
+}
+
 function expectNorm(name: string, { dtype, shape }: Tensor<'f32'>, dim: number): void {
   const [expected, got] = [`f32 ${shapeText([dim])}`, `${dtype} ${shapeText(shape)}`];
   if (expected !== got) misfit(name, expected, got);
@@ -138,25 +155,48 @@ export function feedForwardOf(router: WeightMatrix | null, ffns: readonly FfnWei
   return router === null ? ffns[0] : { layout: 'mixture', router, experts: ffns };
 }
 
-/** The f32 parameters of training or of a checkpoint as weights, without a copy. Throws ShapeError for a missing parameter, another shape or dtype. */
-export function weightsOfParameters(config: ModelConfig, parameters: ReadonlyMap<string, FloatTensor>): ModelWeights {
-  expectFloatFormats('engine', config);
-  for (const { name, shape } of describeParameters(config)) {
-    const tensor = parameters.get(name);
-    if (tensor?.dtype === 'f32' && shapeText(tensor.shape) === shapeText(shape)) continue;
+/** The numbers of a parameter as they are multiplied. Throws ShapeError and UsageError as `weightsOfParameters` does. */
+export function expectParameter(
+  where: string,
+  config: ModelConfig,
+  { name, shape, projections }: ParameterInfo,
+  parameters: ReadonlyMap<string, FloatTensor>,
+): Float32Array {
+  const tensor = parameters.get(name);
+  if (!(tensor?.dtype === 'f32' && shapeText(tensor.shape) === shapeText(shape))) {
     const got = tensor ? `${tensor.dtype} ${shapeText(tensor.shape)}` : 'none of this name';
-    throw new ShapeError('engine', `parameter ${name}: expected f32 ${shapeText(shape)}, got ${got}.`);
+    throw new ShapeError(where, `parameter ${name}: expected f32 ${shapeText(shape)}, got ${got}.`);
   }
+  if (config.weightFormat === 'ternary' && !isTernary(tensor.data, shape[shape.length - 1], projections)) {
+    const expected = 'expected 0 and plus or minus one number in each projection, got latent weights';
+    throw new UsageError(
+      where,
+      `parameter ${name} of a ternary model: ${expected}. Use multipliedParameters or loadModel.`,
+    );
+  }
+  return tensor.data as Float32Array;
+}
+
+/**
+ * The f32 parameters of training or of a checkpoint as weights, without a copy: as they are multiplied (`multipliedParameters` of a Transformer,
+ * `parameters` of loadModel). Throws ShapeError for a missing parameter, another shape or dtype, UsageError for latent numbers of a
+ * ternary model.
+ */
+export function weightsOfParameters(config: ModelConfig, parameters: ReadonlyMap<string, FloatTensor>): ModelWeights {
+  for (const info of describeParameters(config)) expectParameter('engine', config, info, parameters);
   const tensor = (name: string) => parameters.get(name) as Tensor<'f32'>;
+  const optional = (subNorm: string) => (config.subNorms ? tensor(subNorm) : null);
   const matrix = (name: string) => f32Weights(tensor(name));
   const layers = Array.from({ length: config.nLayers }, (_, layer): LayerWeights => {
     const at = `layers.${layer}`;
-    const ffns = ffnNames(config, layer).map(
-      (at): FfnWeights => ({ layout: 'fused', gateUp: matrix(`${at}.gateUp`), down: matrix(`${at}.down`) }),
-    );
+    const ffns = ffnNames(config, layer).map((at): FfnWeights => {
+      const subNorm = optional(`${at}.ffnSubNorm`);
+      return { layout: 'fused', gateUp: matrix(`${at}.gateUp`), subNorm, down: matrix(`${at}.down`) };
+    });
     return {
       attentionNorm: tensor(`${at}.attentionNorm`),
       qkv: matrix(`${at}.qkv`),
+      attentionSubNorm: optional(`${at}.attentionSubNorm`),
       o: matrix(`${at}.o`),
       ffnNorm: tensor(`${at}.ffnNorm`),
       feedForward: feedForwardOf(parameters.has(`${at}.router`) ? matrix(`${at}.router`) : null, ffns),

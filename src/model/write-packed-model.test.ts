@@ -50,7 +50,7 @@ describe('a packed model', () => {
       );
       const named: Record<string, WeightMatrix> = { embedding, head };
       for (const [layer, { qkv, o, feedForward, attentionNorm }] of layers.entries()) {
-        const { layout, ...matrices } = ffnsOf(feedForward)[0];
+        const { layout, subNorm, ...matrices } = ffnsOf(feedForward)[0];
         for (const [name, w] of Object.entries({ qkv, o, ...matrices })) named[`layers.${layer}.${name}`] = w;
         expect(plain.number(`layers.${layer}.attentionNorm`, 5)).toBe(attentionNorm.data[5]);
       }

@@ -16,7 +16,8 @@ import { sizeOf, type Tensor } from '../tensor/tensor.ts';
 import { unpackRow } from '../tensor/unpack-row.ts';
 import { newData } from '../tensor/view-of.ts';
 import type { WeightMatrix, WeightType } from '../tensor/weight-matrix.ts';
-import { configOf, numbersOf } from './checkpoint-parameters.ts';
+import { configOf, numbersOf, toMultiplied } from './checkpoint-parameters.ts';
+import type { ModelConfig } from './config.ts';
 import { type MatrixPlan, matrixOver, type PackOptions, planPacking, type StoredTensor } from './pack-plan.ts';
 import { describeUnpacked, sourceOf } from './packed-matrices.ts';
 import type { ParameterInfo } from './parameters.ts';
@@ -69,7 +70,7 @@ export async function writePackedModel(
     const description = { step, matrices: describe(stored) };
     const writer = createPacked(file, plannedTensors(stored, unpacked), description);
     try {
-      const matrices = await packAll(checkpoint, stored, writer, options);
+      const matrices = await packAll({ checkpoint, config }, stored, writer, options);
       for (const info of unpacked) writer.write(info.name, bytesOf(numbersOf(checkpoint.model, info)));
       writer.finish();
       const unpackedBytes = unpacked.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
@@ -115,8 +116,13 @@ function scaleName(matrix: string): string {
 
 // ---- packing ------------------------------------------------------------------------------------------------------------
 
+interface Source {
+  checkpoint: Checkpoint;
+  config: ModelConfig;
+}
+
 async function packAll(
-  checkpoint: Checkpoint,
+  from: Source,
   stored: readonly StoredTensor[],
   writer: PackedWriter,
   { signal, onProgress }: WritePackedOptions,
@@ -129,18 +135,20 @@ async function packAll(
     // A signal arrives while the event loop turns.
     await new Promise((resolve) => setImmediate(resolve));
     signal?.throwIfAborted();
-    reports.push(...packTensor(checkpoint, tensor, writer));
+    reports.push(...packTensor(from, tensor, writer));
     done += weightsIn([tensor]);
   }
   onProgress?.(done, total);
   return reports;
 }
 
-function packTensor(checkpoint: Checkpoint, stored: StoredTensor, writer: PackedWriter): PackedMatrixReport[] {
+function packTensor({ checkpoint, config }: Source, stored: StoredTensor, writer: PackedWriter): PackedMatrixReport[] {
   const bytes = heapTensor('u8', [stored.rows * stored.rowBytes]);
   const reports = stored.matrices.map((plan) => {
     const scale = plan.scaleShape && heapTensor('f32', plan.scaleShape);
-    const source = sourceOf(plan, numbersOf(checkpoint.model, plan.parameter));
+    const numbers = numbersOf(checkpoint.model, plan.parameter);
+    toMultiplied(config, plan.parameter, numbers);
+    const source = sourceOf(plan, numbers);
     const matrix = matrixOver(plan, bytes, scale);
     packMatrix(source, matrix, plan);
     if (scale) writer.write(scaleName(plan.name), bytesOf(scale.data));

@@ -15,11 +15,11 @@
 import type { Op } from '../autograd/op.ts';
 import type { Weight } from '../autograd/parameter.ts';
 import type { Tape } from '../autograd/tape.ts';
-import { type Gradient, Value } from '../autograd/value.ts';
+import { Value } from '../autograd/value.ts';
 import type { Activation, ColumnRange } from '../backend.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import { type FloatTensor, view } from '../tensor/tensor.ts';
-import { gatherIfSparse, listingPays, samplingPays } from './non-zeros.ts';
+import { gatherIfSparse, gradientAt, listingPays, samplingPays } from './non-zeros.ts';
 import { backwardProducts, denseOf, multiply, type Operand, operandOf } from './products.ts';
 
 /**
@@ -83,7 +83,7 @@ export const gatedHidden: Op<Input, Saved> = {
     if ('gate' in halves) {
       const { gate, up } = halves;
       gradient.rows = tape.takeRows(gate.rows, 2 * gate.cols, 2 * nonZeros(gate));
-      tape.kernels.gluRowsBackward(gate, up, gradientBehind(tape, gate, dOut), activation, l1, gradient.rows);
+      tape.kernels.gluRowsBackward(gate, up, gradientAt(tape, gate, dOut), activation, l1, gradient.rows);
     } else {
       gradient.dense = tape.take(halves.gateUp.shape);
       tape.kernels.gluBackward(halves.gateUp, tape.denseForm(dOut), activation, l1, gradient.dense, threshold);
@@ -115,14 +115,6 @@ function halvesOf(weight: Weight): [gates: ColumnRange, ups: ColumnRange] {
     { first: 0, count },
     { first: count, count },
   ];
-}
-
-/** dHidden at the open gates: a list has exactly their positions, since they are the non-zeros of hidden. */
-function gradientBehind(tape: Tape, gate: SparseRows, dOut: Gradient): FloatTensor {
-  if (dOut.rows !== null) return dOut.rows.value;
-  const values = tape.take([nonZeros(gate)]);
-  tape.kernels.gatherAt(tape.denseForm(dOut), 0, gate, values);
-  return values;
 }
 
 /** The open gates with their values, or null where any form will do and so many are open that a list does not pay. */

@@ -7,7 +7,7 @@
 
 import type { Op } from '../autograd/op.ts';
 import type { Tape } from '../autograd/tape.ts';
-import { Value } from '../autograd/value.ts';
+import { type Gradient, Value } from '../autograd/value.ts';
 import type { Precision } from '../backend.ts';
 import { density, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
@@ -51,6 +51,14 @@ export function gatherIfSparse(tape: Tape, x: FloatTensor): { rows: SparseRows |
   const rows = tape.takeRows(nTokens, features, nonZeros, start);
   tape.kernels.gatherNonZeros(x, rows);
   return { rows, nonZeros };
+}
+
+/** A gradient at the elements of `rows`; a list has exactly their positions, since it is asked for at the non-zeros of their values. */
+export function gradientAt(tape: Tape, rows: SparseRows, dOut: Gradient): FloatTensor {
+  if (dOut.rows !== null) return dOut.rows.value;
+  const values = tape.take([rows.start.data[rows.rows]]);
+  tape.kernels.gatherAt(tape.denseForm(dOut), 0, rows, values);
+  return values;
 }
 
 export const nonZeros: Op<{ x: Value }, { x: Value }> = {

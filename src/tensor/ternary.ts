@@ -51,6 +51,22 @@ export function sumOfMagnitudes(x: ArrayLike<number>, first: number, count: numb
   return sums[0];
 }
 
+/** Are the numbers of each projection 0 or plus or minus one number? */
+export function isTernary(weights: ArrayLike<number>, cols: number, projections: readonly Columns[]): boolean {
+  const rows = weights.length / cols;
+  return projections.every(({ first, count }) => {
+    let alpha = 0;
+    for (let row = 0; row < rows; row++) {
+      for (let i = row * cols + first; i < row * cols + first + count; i++) {
+        const size = Math.abs(weights[i]);
+        if (alpha === 0) alpha = size;
+        if (size !== 0 && size !== alpha) return false;
+      }
+    }
+    return true;
+  });
+}
+
 /** Latent weights [rows, cols] become what is multiplied, in place: every projection, a range of columns, on its own. */
 export function ternarizeProjections(weights: Float32Array, cols: number, projections: readonly Columns[]): void {
   const rows = weights.length / cols;

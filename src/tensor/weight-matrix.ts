@@ -18,6 +18,11 @@ import type { Tensor } from './tensor.ts';
 export const WEIGHT_TYPES = ['f32', 'bf16', 'int8', 'ternary'] as const;
 export type WeightType = (typeof WEIGHT_TYPES)[number];
 
+/** Do weights of this type have scales, and multiply activations of 8 bits? */
+export function isQuantized(dtype: WeightType): dtype is 'int8' | 'ternary' {
+  return dtype === 'int8' || dtype === 'ternary';
+}
+
 export interface WeightMatrix {
   readonly dtype: WeightType;
   readonly rows: number;

@@ -4,7 +4,8 @@ import type { Parameter } from '../model/parameters.ts';
 import { TensorPool } from '../tensor-pool.ts';
 import { AdamW } from './adamw.ts';
 
-const OPTIONS = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1 };
+const OPTIONS = { beta1: 0.9, beta2: 0.95, eps: 1e-8 };
+const WEIGHT_DECAY = 0.1;
 
 function setUp() {
   const backend = createReferenceBackend();
@@ -48,7 +49,7 @@ describe('AdamW', () => {
     gradients.forEach((g, i) => {
       norm.gradient.data[1] = g;
       gateUp.gradient.data[5] = g;
-      adamw.step({ step: i + 1, lr: 0.01, norm: adamw.globalNorm(), clip: 0 });
+      adamw.step({ step: i + 1, lr: 0.01, weightDecay: WEIGHT_DECAY, norm: adamw.globalNorm(), clip: 0 });
     });
     expect(norm.value.data[1]).toBeCloseTo(expected(before[0], gradients, 0.01, 0), 12);
     expect(gateUp.value.data[5]).toBeCloseTo(expected(before[1], gradients, 0.01, 0.1), 12);
@@ -70,7 +71,7 @@ describe('AdamW', () => {
       const adamw = new AdamW(parameters, backend.kernels, pool, { ...OPTIONS, eps: 1 });
       gateUp.gradient.data[0] = 3 * scale;
       gateUp.gradient.data[1] = 4 * scale;
-      adamw.step({ step: 1, lr: 0.1, norm: adamw.globalNorm(), clip });
+      adamw.step({ step: 1, lr: 0.1, weightDecay: WEIGHT_DECAY, norm: adamw.globalNorm(), clip });
       return gateUp.value.data[0];
     };
     // A large eps makes the update depend on the size of the gradient.

@@ -16,8 +16,6 @@ export interface AdamWOptions {
   beta1: number;
   beta2: number;
   eps: number;
-  /** For parameters that decay; 0 for none. */
-  weightDecay: number;
 }
 
 /** The moments of one parameter, of its shape and dtype. */
@@ -72,17 +70,16 @@ export class AdamW {
 
   /**
    * Update number `step` (from 1) with the accumulated gradients, which are 0 afterwards. `norm` is what `globalNorm` said:
-   * above `clip` every gradient is multiplied by clip / norm; a clip of 0 leaves them.
+   * above `clip` every gradient is multiplied by clip / norm; a clip of 0 leaves them. `weightDecay` is for the parameters that decay.
    */
-  step(update: { step: number; lr: number; norm: number; clip: number }): void {
-    const { weightDecay, ...betas } = this.#options;
+  step(update: { step: number; lr: number; weightDecay: number; norm: number; clip: number }): void {
     const gradientScale = update.clip > 0 ? Math.min(1, update.clip / (update.norm + CLIP_EPS)) : 1;
     for (const { parameter, m, v } of this.moments) {
       this.#kernels.adamw(parameter.value, parameter.gradient, m, v, {
-        ...betas,
+        ...this.#options,
         lr: update.lr,
         step: update.step,
-        weightDecay: parameter.decay ? weightDecay : 0,
+        weightDecay: parameter.decay ? update.weightDecay : 0,
         gradientScale,
       });
     }

@@ -19,17 +19,24 @@ export function firstBrokenParameter(parameters: readonly Parameter[]): string |
   return parameters.find(({ value }) => !tensorFinite(value))?.name ?? null;
 }
 
+/** The tensors that an origin can be named after. */
+export interface NamedTensors {
+  readonly parameters: readonly Parameter[];
+  /** `Transformer.multipliedParameters`. */
+  readonly multiplied: ReadonlyMap<string, FloatTensor>;
+}
+
 /**
  * Runs `pass` on watched kernels and says in words which kernel, at which parameter, first had a value that is not finite;
  * null where all stayed finite. The parameters' gradients are spoiled afterwards.
  */
 export function findOrigin(
   kernels: Kernels,
-  parameters: readonly Parameter[],
+  { parameters, multiplied }: NamedTensors,
   pass: (watched: Kernels) => void,
 ): string | null {
   try {
-    pass(watch(kernels, parameters));
+    pass(watch(kernels, { parameters, multiplied }));
     return null;
   } catch (error) {
     if (error instanceof BrokenKernel) return error.message;
@@ -37,8 +44,8 @@ export function findOrigin(
   }
 }
 
-function watch(kernels: Kernels, parameters: readonly Parameter[]): Kernels {
-  const names = new Map<FloatTensor, string>();
+function watch(kernels: Kernels, { parameters, multiplied }: NamedTensors): Kernels {
+  const names = new Map([...multiplied].map(([name, tensor]) => [tensor, name]));
   for (const { name, value, gradient } of parameters) names.set(value, name).set(gradient, name);
   let at = 'the beginning';
   let direction = 'forward';

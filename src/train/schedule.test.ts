@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type LearningRateConfig, learningRateAt, sparsityScaleAt } from './schedule.ts';
+import { type LearningRateConfig, learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
 
 const base: LearningRateConfig = {
   lr: 1,
@@ -8,6 +8,7 @@ const base: LearningRateConfig = {
   steps: 110,
   schedule: 'cosine',
   decayShare: 0.2,
+  stageTwoLr: null,
 };
 
 describe('learningRateAt', () => {
@@ -32,12 +33,38 @@ describe('learningRateAt', () => {
     expect(learningRateAt(wsd, 100)).toBe(0.1);
   });
 
+  it('two stages: on a line to minLr, in the second half to the same end from another peak', () => {
+    // BitNet b1.58 700M: 1.5e-3 falls to half of it, then 1e-3 / 2 to 0.
+    const bitnet: LearningRateConfig = {
+      ...{ lr: 1.5e-3, minLr: 0, warmupSteps: 0, steps: 100_000, schedule: 'two-stage', decayShare: 0.2 },
+      stageTwoLr: 1e-3,
+    };
+    expect(learningRateAt(bitnet, 50_000)).toBeCloseTo(7.5e-4, 12);
+    expect(learningRateAt(bitnet, 50_001)).toBeCloseTo(5e-4, 7);
+    expect(learningRateAt(bitnet, 75_000)).toBeCloseTo(2.5e-4, 12);
+    expect(learningRateAt(bitnet, 100_000)).toBe(0);
+    const warm: LearningRateConfig = { ...base, schedule: 'two-stage', stageTwoLr: 0.4 };
+    expect(learningRateAt(warm, 10)).toBe(1);
+    expect(learningRateAt(warm, 35)).toBeCloseTo(0.1 + 0.9 * 0.75, 12);
+    expect(learningRateAt(warm, 85)).toBeCloseTo(0.1 + 0.3 * 0.25, 12);
+    expect(learningRateAt(warm, 110)).toBe(0.1);
+  });
+
   it('without a warm-up the first step has the peak rate of its schedule', () => {
     expect(learningRateAt({ ...base, warmupSteps: 0, schedule: 'wsd' }, 1)).toBe(1);
   });
 
   it('a run of one step is defined', () => {
     expect(learningRateAt({ ...base, warmupSteps: 0, steps: 1 }, 1)).toBe(0.1);
+  });
+});
+
+describe('weightDecayAt', () => {
+  it('changes in the middle of a run of two stages, and never else', () => {
+    const config = { steps: 11, schedule: 'two-stage', weightDecay: 0.1, stageTwoWeightDecay: 0 } as const;
+    expect(weightDecayAt(config, 5)).toBe(0.1);
+    expect(weightDecayAt(config, 6)).toBe(0);
+    expect(weightDecayAt({ ...config, schedule: 'wsd', stageTwoWeightDecay: null }, 11)).toBe(0.1);
   });
 });
 

@@ -21,6 +21,9 @@ describe('resolveTrainConfig', () => {
   it('accepts its own result, so that a saved configuration can be taken up again', () => {
     const config = resolveTrainConfig({ steps: 7, schedule: 'wsd' }, 64);
     expect(resolveTrainConfig(config, 64)).toEqual(config);
+    const staged = resolveTrainConfig({ schedule: 'two-stage', lr: 3e-3 }, 64);
+    expect([staged.minLr, staged.stageTwoLr, staged.stageTwoWeightDecay]).toEqual([0, 2e-3, 0]);
+    expect(resolveTrainConfig(staged, 64)).toEqual(staged);
   });
 
   it.each<[object, RegExp]>([
@@ -32,7 +35,12 @@ describe('resolveTrainConfig', () => {
     [{ lr: Number.NaN }, /lr must be above 0, got NaN/],
     [{ lr: 1e-4, minLr: 1e-3 }, /minLr must not be above lr/],
     [{ beta2: 1 }, /beta2 must be in \[0, 1\)/],
-    [{ schedule: 'linear' }, /schedule must be cosine or wsd, got "linear"/],
+    [{ schedule: 'linear' }, /schedule must be cosine, wsd or two-stage, got "linear"/],
+    [{ schedule: 'wsd', stageTwoLr: 1e-3 }, /stageTwoLr belongs to the schedule two-stage, got wsd/],
+    [{ stageTwoWeightDecay: 0 }, /stageTwoWeightDecay belongs to the schedule two-stage, got cosine/],
+    [{ schedule: 'two-stage', stageTwoLr: 0 }, /stageTwoLr must be above 0, got 0/],
+    [{ schedule: 'two-stage', stageTwoWeightDecay: -1 }, /stageTwoWeightDecay must be 0 or more, got -1/],
+    [{ schedule: 'two-stage', stageTwoLr: 1e-4, minLr: 2e-4 }, /minLr must not be above stageTwoLr/],
     [{ decayShare: 0 }, /decayShare/],
     [{ seed: -1 }, /seed/],
   ])('refuses %j', (input, message) => {

@@ -7,9 +7,9 @@
 
 import type { Precision } from '../backend.ts';
 import { Problems } from '../util/problems.ts';
-import type { LearningRateConfig } from './schedule.ts';
+import type { LearningRateConfig, LearningRateSchedule, WeightDecayConfig } from './schedule.ts';
 
-export interface TrainConfig extends LearningRateConfig {
+export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   /** Sequences of one forward and backward pass. */
   batchSize: number;
   /** Passes whose gradients are added up to one step. */
@@ -21,8 +21,6 @@ export interface TrainConfig extends LearningRateConfig {
   /** Keep only the input of each half of a block for the backward pass and run it forward again: less memory, more time. */
   recompute: boolean;
 
-  /** Decoupled, on matrices only (not on norms and the embedding table). */
-  weightDecay: number;
   beta1: number;
   beta2: number;
   eps: number;
@@ -68,7 +66,7 @@ const DEFAULTS = {
   precision: 'f32',
   recompute: false,
   lr: 1e-3,
-  schedule: 'cosine',
+  schedule: 'cosine' as LearningRateSchedule,
   decayShare: 0.2,
   weightDecay: 0.1,
   beta1: 0.9,
@@ -88,11 +86,15 @@ const DEFAULTS = {
   spikeSteps: 10,
 } as const;
 
-const KNOWN_FIELDS: readonly string[] = [...Object.keys(DEFAULTS), 'minLr', 'warmupSteps', 'tokens'];
+const KNOWN_FIELDS: readonly string[] = [
+  ...Object.keys(DEFAULTS),
+  ...['minLr', 'warmupSteps', 'stageTwoLr', 'stageTwoWeightDecay', 'tokens'],
+];
 
 /**
  * Fills in what is left out and checks the whole. Besides the table of defaults: minLr = lr / 10, warmupSteps = a tenth
- * of the run and at most 200, steps = tokens / (batchSize * accumulate * seqLen), rounded up.
+ * of the run and at most 200, steps = tokens / (batchSize * accumulate * seqLen), rounded up; with the schedule two-stage minLr = 0,
+ * stageTwoLr = lr * 2 / 3 and stageTwoWeightDecay = 0.
  * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
 export function resolveTrainConfig(input: TrainConfigInput, seqLen: number): TrainConfig {
@@ -107,9 +109,12 @@ export function resolveTrainConfig(input: TrainConfigInput, seqLen: number): Tra
     else merged.steps = Math.ceil(tokens / (merged.batchSize * merged.accumulate * seqLen));
     problems.number('tokens', tokens, 'at least 1', (count) => count >= 1);
   }
+  const isTwoStage = merged.schedule === 'two-stage';
   const config: TrainConfig = {
     ...merged,
-    minLr: input.minLr ?? merged.lr / 10,
+    minLr: input.minLr ?? (isTwoStage ? 0 : merged.lr / 10),
+    stageTwoLr: input.stageTwoLr ?? (isTwoStage ? (merged.lr * 2) / 3 : null),
+    stageTwoWeightDecay: input.stageTwoWeightDecay ?? (isTwoStage ? 0 : null),
     warmupSteps: input.warmupSteps ?? Math.min(200, Math.floor(merged.steps / 10)),
   };
   check(config, input, problems);
@@ -140,11 +145,31 @@ function check(config: TrainConfig, input: TrainConfigInput, problems: Problems)
   problems.number('validationShare', config.validationShare, 'in (0, 1)', (share) => share > 0 && share < 1);
   problems.number('decayShare', config.decayShare, 'in (0, 1]', (share) => share > 0 && share <= 1);
   problems.choice('precision', config.precision, ['f32', 'bf16']);
-  problems.choice('schedule', config.schedule, ['cosine', 'wsd']);
+  problems.choice('schedule', config.schedule, ['cosine', 'wsd', 'two-stage']);
   problems.flag('recompute', config.recompute);
+  checkStages(config, input, problems);
   if (problems.has('lr')) return;
   problems.number('minLr', config.minLr, '0 or more', (value) => value >= 0);
   if (config.minLr > config.lr) {
     problems.add('minLr', `must not be above lr: got minLr ${config.minLr}, lr ${config.lr}.`);
   }
+}
+
+function checkStages(config: TrainConfig, input: TrainConfigInput, problems: Problems): void {
+  const { schedule, minLr, stageTwoLr, stageTwoWeightDecay } = config;
+  if (schedule !== 'two-stage') {
+    for (const field of ['stageTwoLr', 'stageTwoWeightDecay'] as const) {
+      if (config[field] === null) continue;
+      problems.add(field, `belongs to the schedule two-stage, got ${schedule}. Leave it out, or change the schedule.`);
+    }
+    return;
+  }
+  // What follows from a wrong lr is not a second mistake.
+  if (input.stageTwoLr !== undefined || !problems.has('lr')) {
+    problems.number('stageTwoLr', stageTwoLr, 'above 0', (value) => value > 0);
+    if (!problems.has('stageTwoLr') && minLr > stageTwoLr!) {
+      problems.add('minLr', `must not be above stageTwoLr: got minLr ${minLr}, stageTwoLr ${stageTwoLr}.`);
+    }
+  }
+  problems.number('stageTwoWeightDecay', stageTwoWeightDecay, '0 or more', (value) => value >= 0);
 }

@@ -239,6 +239,14 @@ describe('a run that breaks down', () => {
     );
   });
 
+  it('names the projection whose ternary weights overflow', async () => {
+    const { trainer } = makeTrainer({ steps: 2 }, { model: { ...MODEL, weightFormat: 'ternary' } });
+    trainer.model.parameters.find(({ name }) => name === 'layers.1.gateUp')!.value.data.fill(3e38);
+    await expect(trainer.run()).rejects.toThrow(
+      /first not finite: \w*[mM]atmul with layers\.1\.gateUp \(forward pass\)/,
+    );
+  });
+
   it('names a gradient that was broken before the step', async () => {
     const { trainer, parameter } = broken('layers.0.down');
     parameter.gradient.data[0] = Number.POSITIVE_INFINITY;

@@ -13,7 +13,7 @@
 import { type Observer, within } from '../autograd/observer.ts';
 import type { Backend, Kernels } from '../backend.ts';
 import { withKernels } from '../backends/time-kernels.ts';
-import { expectFloatFormats, type ModelConfig } from '../model/config.ts';
+import type { ModelConfig } from '../model/config.ts';
 import { denseTrainingFlops } from '../model/flops.ts';
 import { StepStatistics } from '../model/statistics.ts';
 import { type LossTerms, Transformer } from '../model/transformer.ts';
@@ -31,7 +31,7 @@ import type {
   StepRecord,
   ValidationRecord,
 } from './metrics.ts';
-import { learningRateAt, sparsityScaleAt } from './schedule.ts';
+import { learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
 import { StepClock } from './step-clock.ts';
 import type { TokenData } from './token-data.ts';
 import type { TrainConfig } from './train-config.ts';
@@ -117,7 +117,6 @@ export class Trainer {
     const { train, data, progress = START } = options;
     checkPrecision(train.precision, options.backend);
     checkRamp(options.model, train);
-    expectFloatFormats('train', options.model);
     this.#clock = new StepClock(options.backend.kernels, options.observer);
     this.#kernels = this.#clock.kernels;
     this.#backend = options.backend;
@@ -221,7 +220,8 @@ export class Trainer {
     const gradNorm = this.#clock.measure('optimizer', () => this.optimizer.globalNorm());
     this.#check(step, loss, gradNorm);
     const projectionNorms = detailed ? this.optimizer.projectionNorms() : {};
-    const update = { step, lr, norm: gradNorm, clip: this.config.clip };
+    const weightDecay = weightDecayAt(this.config, step);
+    const update = { step, lr, weightDecay, norm: gradNorm, clip: this.config.clip };
     this.#clock.measure('optimizer', () => this.optimizer.step(update));
     const stepSeconds = (performance.now() - since) / 1000;
     this.#step = step;
@@ -292,7 +292,8 @@ export class Trainer {
     const parameter = firstBrokenParameter(this.model.parameters);
     if (parameter !== null) return `the values of ${parameter}`;
     const brokenGradient = this.optimizer.firstBrokenGradient();
-    const origin = findOrigin(this.#backend.kernels, this.model.parameters, (watched) => {
+    const named = { parameters: this.model.parameters, multiplied: this.model.multipliedParameters() };
+    const origin = findOrigin(this.#backend.kernels, named, (watched) => {
       this.#kernels = watched;
       for (const { gradient } of this.model.parameters) gradient.data.fill(0);
       for (let pass = 0; pass < this.config.accumulate; pass++) this.#pass(step, pass);

@@ -71,6 +71,45 @@ describe('TrainingRun', () => {
     ]);
   });
 
+  it('of BitNet: resumed in either stage it has the bits of the run that never stopped', async () => {
+    const settings: RunSettings = {
+      ...SETTINGS,
+      model: { ...model, activationFormat: 'int8', weightFormat: 'ternary', subNorms: true },
+      train: resolveTrainConfig({ ...train, accumulate: 2, schedule: 'two-stage', minLr: 0, warmupSteps: 1 }, 4),
+    };
+    const bits = (run: TrainingRun) => run.trainer.model.parameters.map(({ value }) => [...value.data]);
+    const whole = open(false, settings);
+    await whole.run();
+    const expected = bits(whole);
+    whole.close();
+    for (const untilStep of [2, 4]) {
+      rmSync(directory, { recursive: true });
+      const stopped = open(false, settings);
+      await stopped.run({ untilStep });
+      stopped.close();
+      const resumed = open(true, settings);
+      expect(resumed.startStep).toBe(untilStep);
+      await resumed.run();
+      expect(bits(resumed)).toEqual(expected);
+      resumed.close();
+    }
+    const { lr } = metrics().findLast((record) => record.type === 'step' && record.step === 4) as { lr: number };
+    expect(lr).toBeCloseTo((1e-3 * 2 * 2) / 3 / 5, 12);
+  });
+
+  it('resumes a checkpoint that says nothing of what came later, as it holds by default', async () => {
+    const run = open(false);
+    await run.run({ untilStep: 4 });
+    run.close();
+    const path = join(directory, 'checkpoints/step-000004/config.json');
+    const { activationFormat: _, weightFormat: __, subNorms: ___, ...earlier } = JSON.parse(readFileSync(path, 'utf8'));
+    const padding = readFileSync(path).length - JSON.stringify(earlier).length;
+    writeFileSync(path, JSON.stringify(earlier) + ' '.repeat(padding)); // the size of a file is checked
+    const resumed = open(true);
+    expect(resumed.startStep).toBe(4);
+    resumed.close();
+  });
+
   it('resumes from the beginning where it ended before its first checkpoint', async () => {
     open(false).close();
     const run = open(true);

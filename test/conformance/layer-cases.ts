@@ -14,6 +14,8 @@ function normCases(): Case[] {
   const sized = [...shapes, [4, 33, 0], [4, 33, 1e-6], [4, 33, 1e3], [4, 33, 1e15], [257, 600, 1]] as const;
   return sized.flatMap(([N, D, std]) => [
     normCase(N, D, std),
+    normInPlaceCase(N, D, std),
+    ...(std === 1 ? normRowsCases(N, D) : []),
     normBackwardCase(N, D, std, false),
     normBackwardCase(N, D, std, true),
   ]);
@@ -36,6 +38,81 @@ function normCase(N: number, D: number, std: number): Case {
     call: (kernels, t) => kernels.rmsNorm(t.float('x'), t.float('weight'), 1e-5, t.float('out'), t.float('rstd')),
     outputs: { out: { magnitude: std === 0 ? 1 : 1e-2 }, rstd: { magnitude: 1 / (std + 1e-2) } },
   };
+}
+
+function normInPlaceCase(N: number, D: number, std: number): Case {
+  const { name, tensors, outputs, kernel } = normCase(N, D, std);
+  return {
+    kernel,
+    name: `${name} in its place`,
+    tensors() {
+      const { out: _, ...others } = tensors();
+      return others;
+    },
+    call: (kernels, t) => kernels.rmsNorm(t.float('x'), t.float('weight'), 1e-5, t.float('x'), t.float('rstd')),
+    outputs: { x: outputs.out, rstd: outputs.rstd },
+  };
+}
+
+/** Four in five elements are zeros that no list has; a row may have none. */
+function normRowsCases(N: number, D: number): Case[] {
+  const name = `[${N}, ${D}]`;
+  const values = new Values(`list ${name}`);
+  const dense = values.sparse(N * D, 0.8);
+  dense.fill(0, 0, N > 1 ? D : 0);
+  const count = dense.filter((x) => x !== 0).length;
+  const x = rowsSpec('x', dense, N, D);
+  const weight = f32([D], values.normals(D));
+  const rstd = Float32Array.from({ length: N }, () => 0.5 + values.uniform());
+  const [dOut, dWeight] = [values.normals(count), values.normals(D)];
+  const backward = {
+    kernel: 'rmsNormRowsBackward',
+    outputs: { dX: { magnitude: 1 }, dWeight: { magnitude: Math.sqrt(N) } },
+  } as const;
+  return [
+    {
+      kernel: 'rmsNormRows',
+      name,
+      tensors: () => ({ ...x, weight, out: f32([count], null), rstd: f32([N], null) }),
+      call: (kernels, t) =>
+        kernels.rmsNormRows(t.rows('x', N, D), t.float('weight'), 1e-5, t.float('out'), t.float('rstd')),
+      outputs: { out: { magnitude: 1e-2 }, rstd: { magnitude: 1 } },
+    },
+    {
+      kernel: 'rmsNormRows',
+      name: `${name} in its place`,
+      tensors: () => ({ ...x, weight, rstd: f32([N], null) }),
+      call: (kernels, t) =>
+        kernels.rmsNormRows(t.rows('x', N, D), t.float('weight'), 1e-5, t.float('x.value'), t.float('rstd')),
+      outputs: { 'x.value': { magnitude: 1e-2 }, rstd: { magnitude: 1 } },
+    },
+    {
+      ...backward,
+      name,
+      tensors: () => ({
+        ...{ ...x, weight, rstd: f32([N], rstd), dOut: f32([count], dOut) },
+        ...{ dX: f32([count], null), dWeight: f32([D], dWeight) },
+      }),
+      call: (kernels, t) =>
+        kernels.rmsNormRowsBackward(
+          ...([t.rows('x', N, D), t.float('weight'), t.float('rstd'), t.float('dOut'), t.float('dX')] as const),
+          t.float('dWeight'),
+        ),
+    },
+    {
+      ...backward,
+      name: `${name} in the place of dOut`,
+      tensors: () => ({
+        ...{ ...x, weight, rstd: f32([N], rstd) },
+        ...{ dX: f32([count], dOut), dWeight: f32([D], dWeight) },
+      }),
+      call: (kernels, t) =>
+        kernels.rmsNormRowsBackward(
+          ...([t.rows('x', N, D), t.float('weight'), t.float('rstd'), t.float('dX'), t.float('dX')] as const),
+          t.float('dWeight'),
+        ),
+    },
+  ];
 }
 
 function normBackwardCase(N: number, D: number, std: number, accumulate: boolean): Case {

@@ -236,6 +236,23 @@ describe('normalisation and positions by hand', () => {
     );
   });
 
+  it('rmsNorm of a list is that of the rows with their zeros, and so is its backward at the elements', () => {
+    const list = sparse(2, 5, [0, 2, 5], [1, 4, 0, 2, 3], [3, -4, 1, 2, -2]);
+    const x = f64([2, 5], [0, 3, 0, 0, -4, 1, 0, 2, -2, 0]);
+    const [weight, dOut] = [normals('w', [5]), normals('d', [2, 5])];
+    const [out, rstd, dX, dWeight] = [f64([2, 5]), f64([2]), f64([2, 5]), f64([5])];
+    kernels.rmsNorm(x, weight, 1e-5, out, rstd);
+    kernels.rmsNormBackward(x, weight, rstd, dOut, dX, dWeight);
+    const at = (dense: Tensor) => [1, 4, 5, 7, 8].map((i) => dense.data[i]);
+    const [outRows, rstdRows, dXRows, dWeightRows] = [f64([5]), f64([2]), f64([5]), f64([5])];
+    kernels.rmsNormRows(list, weight, 1e-5, outRows, rstdRows);
+    kernels.rmsNormRowsBackward(list, weight, rstdRows, f64([5], at(dOut)), dXRows, dWeightRows);
+    expectClose(outRows, at(out));
+    expectClose(rstdRows, [...rstd.data]);
+    expectClose(dXRows, at(dX));
+    expectClose(dWeightRows, [...dWeight.data]);
+  });
+
   it('rope: a quarter turn takes (a, b) to (-b, a), feature i with feature i + headDim / 2', () => {
     const [cos, sin] = [f64([2, 2], [1, 1, 0, 1]), f64([2, 2], [0, 0, 1, 0])];
     const x = f64([2, 5], [1, 2, 3, 4, 9, 1, 2, 3, 4, 9]);

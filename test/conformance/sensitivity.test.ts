@@ -95,6 +95,16 @@ const MUTANTS: Record<string, Mutant> = {
       out.data[0] = Math.max(...x.data);
     },
   },
+  'a norm of a list without epsilon': {
+    rmsNormRows: (x, weight, _eps, out, rstd) => kernels.rmsNormRows(x, weight, 0, out, rstd),
+  },
+  'a gradient of a list that forgets what the scale depends on': {
+    rmsNormRowsBackward(x, weight, rstd, dOut, dX, dWeight) {
+      const none = { ...x, value: { ...x.value, data: x.value.data.map(() => 0) } as typeof x.value };
+      kernels.rmsNormRowsBackward(x, weight, rstd, dOut, { ...dX, data: dX.data.slice() } as typeof dX, dWeight);
+      kernels.rmsNormRowsBackward(none, weight, rstd, dOut, dX, { ...dWeight, data: dWeight.data.slice() } as never);
+    },
+  },
   'a threshold that counts as above itself': {
     ternarize(w, columns, scale, out) {
       kernels.ternarize(w, columns, { ...scale, threshold: scale.threshold * (1 - 2 ** -24) }, out);

@@ -4,23 +4,21 @@
  */
 
 import { describe, expect, it } from 'vitest';
+import { Arena } from '../../src/arena.ts';
 import { Engine } from '../../src/infer/engine.ts';
 import { SingleSequence } from '../../src/infer/single-sequence.ts';
 import { type ModelConfig, resolveConfig } from '../../src/model/config.ts';
 import { fromHfWeights } from '../../src/model/hf-weights.ts';
+import type { PackOptions } from '../../src/model/pack-plan.ts';
+import { packWeights } from '../../src/model/pack-weights.ts';
 import { Transformer } from '../../src/model/transformer.ts';
 import { weightsOfParameters } from '../../src/model/weights.ts';
 import { type GoldenBackend, goldenBackends } from './golden-backends.ts';
 import { difference, missing, readArrays, readJson, sharedPath } from './golden-file.ts';
 
 const VARIANTS = [
-  'dense-swiglu',
-  'dense-swiglu-tied',
-  'topk50-swiglu',
-  'topk40-relu2',
-  'topk60-relu2-rescale',
-  'block16of32-relu2',
-  'moe-topk50',
+  ...['dense-swiglu', 'dense-swiglu-tied', 'topk50-swiglu', 'topk40-relu2', 'topk60-relu2-rescale'],
+  ...['block16of32-relu2', 'moe-topk50', 'topk50-relu2-int8', 'bitnet-topk50-relu2'],
 ];
 const SEQ_LEN = 16;
 const VOCAB = 97;
@@ -34,18 +32,28 @@ for (const target of (await goldenBackends()).filter(({ dtype }) => dtype === 'f
       const reason = missing(sharedPath('golden', 'qsparse_layer', `${variant}.safetensors`));
       it.skipIf(reason !== null)(`${variant}${reason ? ` (${reason})` : ''}`, () => compare(target, variant));
     }
+    const bitnet = 'bitnet-topk50-relu2';
+    const reason = missing(sharedPath('golden', 'qsparse_layer', `${bitnet}.safetensors`));
+    for (const layout of ['fused', 'channels'] as const) {
+      it.skipIf(reason !== null)(`${bitnet}, packed as ternary weights, ${layout}`, () =>
+        compare(target, bitnet, { dtype: 'ternary', layout }),
+      );
+    }
   });
 }
 
-function compare({ backend, dtype }: GoldenBackend, variant: string): void {
+function compare({ backend, dtype }: GoldenBackend, variant: string, packed?: PackOptions): void {
   const { config } = readJson<{ config: Record<string, never> }>(
     sharedPath('golden', 'qsparse_layer', `${variant}.json`),
   );
   const arrays = readArrays(sharedPath('golden', 'qsparse_layer', `${variant}.safetensors`));
   const model = Transformer.create(configOf(config), backend, { seed: 0, dtype });
   fromHfWeights(model.parameters, (name) => arrays.get(name) as never);
-  const parameters = new Map(model.parameters.map(({ name, value }) => [name, value]));
-  const engine = new Engine(model.config, weightsOfParameters(model.config, parameters), backend);
+  const parameters = model.multipliedParameters();
+  const weights = packed
+    ? packWeights(model.config, parameters, packed, new Arena(backend))
+    : weightsOfParameters(model.config, parameters);
+  const engine = new Engine(model.config, weights, backend);
   const sequence = new SingleSequence(engine);
   const allIds = [...arrays.get('input_ids')!.data];
   const logits = arrays.get('logits')!.data;
@@ -71,7 +79,7 @@ function compare({ backend, dtype }: GoldenBackend, variant: string): void {
 }
 
 function configOf(config: Record<string, never>): ModelConfig {
-  const { act, sparsity, block, rescale, tiedEmbeddings } = config;
+  const { act, sparsity, block, rescale, tiedEmbeddings, int8, ternary } = config;
   const { a, b, c, d } = sparsity as Record<string, number>;
   const fields = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'vocabSize', 'ropeTheta', 'normEps'] as const;
   const { nExperts, nExpertsPerToken, expertHiddenDim } = config;
@@ -84,5 +92,7 @@ function configOf(config: Record<string, never>): ModelConfig {
     ...(block > 0 && { sparsifier: 'block', blockSize: block }),
     sparsity: { qkv: a, o: b, gateUp: c, down: d },
     rescale: rescale ? 'l2' : 'none',
+    activationFormat: int8 ? 'int8' : 'float',
+    weightFormat: ternary ? 'ternary' : 'float',
   });
 }

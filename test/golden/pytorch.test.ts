@@ -77,12 +77,12 @@ function expectSteps(
   tolerance: number,
   precision: Precision,
 ): void {
-  const { lr, clipNorm, ...options } = goldens.adamw;
+  const { lr, weightDecay, clipNorm, ...options } = goldens.adamw;
   const optimizer = new AdamW(model.parameters, model.backend.kernels, model.pool, options);
   for (const { gradient } of model.parameters) gradient.data.fill(0);
   losses.forEach((expected, i) => {
     const { loss } = model.lossAndGradients(ids, targets, goldens, { precision });
     expect(Math.abs(loss - expected), `loss of step ${i + 1}`).toBeLessThan(tolerance);
-    optimizer.step({ step: i + 1, lr, norm: optimizer.globalNorm(), clip: clipNorm });
+    optimizer.step({ step: i + 1, lr, weightDecay, norm: optimizer.globalNorm(), clip: clipNorm });
   });
 }

@@ -35,6 +35,7 @@ export function modelWeights(model: Transformer, backend: Backend, choice: Weigh
   const values = new Map(model.parameters.map(({ name, value }) => [name, value.data]));
   const source = (name: string, rows: number, cols: number): Source => ({ data: values.get(name)!, rows, cols });
   const norm = (name: string) => f32Tensor(backend, values.get(name)!);
+  const subNorm = (name: string) => (config.subNorms ? norm(name) : null);
   const byColumn = (name: string, rows: number, cols: number) =>
     stored(backend, source(name, rows, cols), type, 'cols');
   const embedding = stored(backend, source('embedding', config.vocabSize, config.dim), tables, 'rows');
@@ -45,10 +46,11 @@ export function modelWeights(model: Transformer, backend: Backend, choice: Weigh
   const ffn = (at: string): FfnWeights => {
     const gateUp = source(`${at}.gateUp`, dim, 2 * hiddenDim);
     const down = byColumn(`${at}.down`, hiddenDim, dim);
-    if (layout === 'fused') return { layout, gateUp: stored(backend, gateUp, type, 'cols'), down };
+    const behind = { subNorm: subNorm(`${at}.ffnSubNorm`), down };
+    if (layout === 'fused') return { layout, gateUp: stored(backend, gateUp, type, 'cols'), ...behind };
     const gate = stored(backend, columns(gateUp, 0, hiddenDim), type, 'cols');
     const up = stored(backend, transposed(columns(gateUp, hiddenDim, hiddenDim)), type, 'rows');
-    return { layout, gate, up, down };
+    return { layout, gate, up, ...behind };
   };
   const routerOf = (name: string) => {
     const router = values.get(name);
@@ -58,6 +60,7 @@ export function modelWeights(model: Transformer, backend: Backend, choice: Weigh
     const at = `layers.${layer}`;
     return {
       attentionNorm: norm(`${at}.attentionNorm`),
+      attentionSubNorm: subNorm(`${at}.attentionSubNorm`),
       qkv: byColumn(`${at}.qkv`, dim, (nHeads + 2 * nKvHeads) * headDim),
       o: byColumn(`${at}.o`, nHeads * headDim, dim),
       ffnNorm: norm(`${at}.ffnNorm`),

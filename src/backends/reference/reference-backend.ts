@@ -20,7 +20,7 @@ import { matmul } from './matmul.ts';
 import { addRowsAt, routeTokens, routeTokensBackward } from './mixture.ts';
 import { fakeQuantizeRows, quantizeRows, ternarize } from './quantize.ts';
 import { add, copy, fill, scale, sumAbs, sumSquares, transpose } from './reduce.ts';
-import { rmsNorm, rmsNormBackward } from './rms-norm.ts';
+import { rmsNorm, rmsNormBackward, rmsNormRows, rmsNormRowsBackward } from './rms-norm.ts';
 import { rope } from './rope.ts';
 import {
   countNonZeros,
@@ -48,7 +48,17 @@ const REFERENCE_KERNELS: Kernels = {
   ...{ selectTopK, selectBlockTopK, countNonZeros, gatherNonZeros, countPositiveAt, gatherPositiveAt },
   ...{ transposeRows, scatterRows, gatherAt, maskRows },
   ...{ rescaleRows, rescaleRowsBackward, fakeQuantizeRows, ternarize },
-  ...{ rmsNorm, rmsNormBackward, rope, attention, attentionBackward, storeKv, attentionCached },
+  ...{
+    rmsNorm,
+    rmsNormBackward,
+    rmsNormRows,
+    rmsNormRowsBackward,
+    rope,
+    attention,
+    attentionBackward,
+    storeKv,
+    attentionCached,
+  },
   ...{ glu, gluBackward, countOpenGates, gatherOpenGates, gluRows, gluRowsBackward },
   ...{ routeTokens, routeTokensBackward, gatherRows, addRowsAt },
   ...{ embedding, embeddingBackward, softmaxCrossEntropy, adamw },

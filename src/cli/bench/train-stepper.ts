@@ -61,7 +61,8 @@ export interface StepperOptions {
 }
 
 const LEARNING_RATE = 1e-6;
-const ADAMW = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1 };
+const ADAMW = { beta1: 0.9, beta2: 0.95, eps: 1e-8 };
+const WEIGHT_DECAY = 0.1;
 
 export function createStepper(backend: Backend, benched: TrainBenchModel, options: StepperOptions): TrainStepper {
   const { batchSize, seed, precision, sparsest } = options;
@@ -86,7 +87,8 @@ export function createStepper(backend: Backend, benched: TrainBenchModel, option
     const begin = performance.now();
     const sparsityScale = scaleOf(sparsity);
     model.lossAndGradients(ids, targets, batch, { sparsityScale, statistics, skips, precision });
-    optimizer.step({ step: ++steps, lr: LEARNING_RATE, norm: optimizer.globalNorm(), clip: 1 });
+    const update = { lr: LEARNING_RATE, weightDecay: WEIGHT_DECAY, norm: optimizer.globalNorm(), clip: 1 };
+    optimizer.step({ step: ++steps, ...update });
     const ms = performance.now() - begin;
     const selectMs = timer.ms(SELECTION_KERNELS);
     return { ms, selectMs, flops: statistics.flops, peakBytes: pool.peakSinceBegin };

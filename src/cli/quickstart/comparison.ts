@@ -81,8 +81,7 @@ export async function decodeInTurns(
 
 /** The engine reads the weights of the model where they are. */
 export function engineOf(model: Transformer, backend: Backend): Engine {
-  const parameters = new Map(model.parameters.map(({ name, value }) => [name, value]));
-  return new Engine(model.config, weightsOfParameters(model.config, parameters), backend);
+  return new Engine(model.config, weightsOfParameters(model.config, model.multipliedParameters()), backend);
 }
 
 async function decodingRate(engine: Engine, prompt: readonly number[]): Promise<number> {

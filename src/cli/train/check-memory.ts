@@ -5,17 +5,20 @@
 
 import { totalmem } from 'node:os';
 import type { ModelConfig } from '../../model/config.ts';
+import { blockParameters } from '../../model/flops.ts';
 import { countParameters } from '../../model/parameters.ts';
 import { UsageError } from '../../util/errors.ts';
 import { formatBytes, formatCount } from '../../util/format.ts';
 
-/** f32: the value, its gradient and two moments. Activations come on top. */
+/** f32: the value, its gradient and two moments, and what is multiplied in its place in a ternary model. Activations come on top. */
 const BYTES_PER_PARAMETER = 16;
+const BYTES_PER_TERNARY_WEIGHT = 4;
 
 /** Throws UsageError where parameters, gradients and moments alone exceed `memoryBytes`. */
 export function checkMemory(model: ModelConfig, memoryBytes = totalmem()): void {
   const parameters = countParameters(model);
-  const needed = parameters * BYTES_PER_PARAMETER;
+  const ternary = model.weightFormat === 'ternary' ? blockParameters(model) : 0;
+  const needed = parameters * BYTES_PER_PARAMETER + ternary * BYTES_PER_TERNARY_WEIGHT;
   if (needed <= memoryBytes) return;
   throw new UsageError(
     'train',

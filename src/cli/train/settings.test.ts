@@ -96,6 +96,19 @@ describe('settings of a new run', () => {
     });
   });
 
+  it('those of BitNet arrive too', () => {
+    const { model, train } = settings(
+      `--activation-format int8 --weight-format ternary --sub-norms --schedule two-stage --lr 1.8e-3 --stage-two-lr 1.5e-3
+       --stage-two-weight-decay 0.01`.split(/\s+/),
+    );
+    expect(model).toMatchObject({ activationFormat: 'int8', weightFormat: 'ternary', subNorms: true });
+    expect(train).toMatchObject({ schedule: 'two-stage', lr: 1.8e-3, stageTwoLr: 1.5e-3, stageTwoWeightDecay: 0.01 });
+    expect(() => settings(['--stage-two-lr', '1e-3'])).toThrow(
+      /stageTwoLr belongs to the schedule two-stage, got cosine/,
+    );
+    expect(() => parse('--weight-format', 'binary')).toThrow(/--weight-format/);
+  });
+
   it('wrong values are refused with the name', () => {
     expect(() => settings(['--preset', 'tinny'])).toThrow(/Did you mean "tiny"/);
     expect(() => settings(['--heads', '3'])).toThrow(UsageError);
@@ -202,6 +215,16 @@ describe('settings of a resumed run', () => {
       logEvery: 5,
     });
     expect(resume(['--tokens', String(8 * 256 * 30)]).train.steps).toBe(30);
+  });
+
+  it('another schedule takes its own second stage', () => {
+    const staged = resolveTrainConfig({ steps: 100, schedule: 'two-stage' }, model.seqLen);
+    const resumeStaged = (...args: string[]) =>
+      resumedSettings({ ...saved, train: staged }, parse(...args), {}, 'run/run.json').train;
+    expect(resumeStaged('--stage-two-lr', '1e-4').stageTwoLr).toBe(1e-4);
+    expect(resumeStaged('--schedule', 'two-stage')).toEqual(staged);
+    expect(resumeStaged('--schedule', 'wsd')).toMatchObject({ schedule: 'wsd', stageTwoLr: null });
+    expect(resume(['--schedule', 'two-stage']).train.stageTwoWeightDecay).toBe(0);
   });
 
   it('the same values again are fine', () => {

@@ -49,6 +49,11 @@ export function resumedSettings(
   const fields = { ...recipe.train, ...trainFieldsOf(options) };
   const base: Partial<TrainConfig> = { ...saved.train };
   if (fields.tokens !== undefined) delete base.steps;
+  if (fields.schedule !== undefined && fields.schedule !== base.schedule) {
+    // They belong to the schedule that was.
+    delete base.stageTwoLr;
+    delete base.stageTwoWeightDecay;
+  }
   const train = resolveTrainConfig({ ...base, ...fields }, saved.model.seqLen);
   for (const field of FIXED_ON_RESUME) {
     if (train[field] !== saved.train[field]) refuse(path, field, saved.train[field], train[field]);

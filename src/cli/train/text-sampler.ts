@@ -37,7 +37,7 @@ export class TextSampler {
   async sample(step: number, trainer: Trainer): Promise<SampleRecord | null> {
     const maxTokens = Math.min(SAMPLE_TOKENS, this.#config.seqLen - this.#tokenizer.encode(PROMPT).length);
     if (maxTokens < 1) return null;
-    const parameters = new Map(trainer.model.parameters.map(({ name, value }) => [name, value]));
+    const parameters = trainer.model.multipliedParameters(); // in the same memory each time
     this.#engine ??= new Engine(this.#config, weightsOfParameters(this.#config, parameters), this.#backend);
     const sampler = new Sampler({ temperature: 0.8, seed: this.#seed });
     let text = '';

@@ -57,6 +57,9 @@ export interface TrainCommandOptions extends CommonOptions {
   expertsPerToken?: number;
   routerLoadBalance?: number;
   routerZLoss?: number;
+  activationFormat?: ModelConfig['activationFormat'];
+  weightFormat?: ModelConfig['weightFormat'];
+  subNorms?: boolean;
 
   steps?: number;
   tokens?: number;
@@ -69,6 +72,8 @@ export interface TrainCommandOptions extends CommonOptions {
   warmup?: number;
   schedule?: LearningRateSchedule;
   weightDecay?: number;
+  stageTwoLr?: number;
+  stageTwoWeightDecay?: number;
   beta1?: number;
   beta2?: number;
   clip?: number;
@@ -90,7 +95,9 @@ const SPARSIFIER_HELP = 'what is set to zero before a projection';
 const GRADIENTS: readonly ModelConfig['gradient'][] = ['straight-through', 'masked'];
 const RESCALES: readonly ModelConfig['rescale'][] = ['none', 'l2'];
 const PRECISIONS: readonly Precision[] = ['f32', 'bf16'];
-const SCHEDULES: readonly LearningRateSchedule[] = ['cosine', 'wsd'];
+const SCHEDULES: readonly LearningRateSchedule[] = ['cosine', 'wsd', 'two-stage'];
+const ACTIVATION_FORMATS: readonly ModelConfig['activationFormat'][] = ['float', 'int8'];
+const WEIGHT_FORMATS: readonly ModelConfig['weightFormat'][] = ['float', 'ternary'];
 
 /** Declares every option of TrainCommandOptions. */
 export function addTrainOptions(command: Command): Command {
@@ -131,7 +138,10 @@ function addModelOptions(command: Command): void {
     )
     .addOption(choice('--activation <name>', 'gate of the feed-forward', ACTIVATIONS))
     .addOption(choice('--gradient <name>', 'gradient through the selection', GRADIENTS))
-    .addOption(choice('--rescale <name>', 're-scale what is kept by its norm', RESCALES));
+    .addOption(choice('--rescale <name>', 're-scale what is kept by its norm', RESCALES))
+    .addOption(choice('--activation-format <name>', 'what projections multiply: int8 rounds it', ACTIVATION_FORMATS))
+    .addOption(choice('--weight-format <name>', 'ternary: BitNet b1.58, of latent f32 weights', WEIGHT_FORMATS))
+    .option('--sub-norms', 'norms in front of the output projections of attention and feed-forward too (BitNet)');
   count('--block-size <n>', 'features of a block of --sparsifier block (default: 32)');
   real(command, '--hidden-l1 <x>', 'coefficient of the L1 term on hidden activations');
   whole(command, '--experts <n>', 'experts, each a feed-forward of its own; 0 for one feed-forward', 0);
@@ -151,10 +161,12 @@ function addOptimizerOptions(command: Command): void {
     .option('--recompute', 'run each block forward again for its gradients: less memory, more time')
     .option('--no-recompute', 'the opposite, on resume');
   real(command, '--lr <x>', 'peak learning rate');
-  real(command, '--min-lr <x>', 'rate of the last step (default: lr / 10)');
+  real(command, '--min-lr <x>', 'rate of the last step (default: lr / 10; two-stage: 0)');
   whole(command, '--warmup <n>', 'steps of warm-up', 0);
   command.addOption(choice('--schedule <name>', 'learning rate', SCHEDULES));
   real(command, '--weight-decay <x>', 'decay of the matrices');
+  real(command, '--stage-two-lr <x>', 'two-stage: peak rate of the second half (default: lr * 2 / 3)');
+  real(command, '--stage-two-weight-decay <x>', 'two-stage: decay in the second half (default: 0)');
   real(command, '--beta1 <x>', 'AdamW');
   real(command, '--beta2 <x>', 'AdamW');
   real(command, '--clip <x>', 'largest global norm of the gradient, 0 for none');
@@ -262,6 +274,9 @@ export function modelFieldsOf(options: TrainCommandOptions): Partial<ModelConfig
     nExpertsPerToken: options.expertsPerToken,
     routerLoadBalance: options.routerLoadBalance,
     routerZLoss: options.routerZLoss,
+    activationFormat: options.activationFormat,
+    weightFormat: options.weightFormat,
+    subNorms: options.subNorms,
   });
 }
 
@@ -277,6 +292,8 @@ export function trainFieldsOf(options: TrainCommandOptions): TrainConfigInput {
     warmupSteps: options.warmup,
     schedule: options.schedule,
     weightDecay: options.weightDecay,
+    stageTwoLr: options.stageTwoLr,
+    stageTwoWeightDecay: options.stageTwoWeightDecay,
     beta1: options.beta1,
     beta2: options.beta2,
     clip: options.clip,
