@@ -29,7 +29,7 @@ function modelOf(input: Partial<ModelConfigInput>, strength = 8): Transformer {
 }
 
 function weightsOf(model: Transformer): ModelWeights {
-  return weightsOfParameters(model.config, new Map(model.parameters.map(({ name, value }) => [name, value])));
+  return weightsOfParameters(model.config, model.multipliedParameters());
 }
 
 const engineOf = (model: Transformer, options: EngineOptions = {}): Engine =>
@@ -118,6 +118,15 @@ const VARIANTS: Record<string, Partial<ModelConfigInput>> = {
   },
   'one of eight experts, natural zeros': { nExperts: 8, nExpertsPerToken: 1, sparsity: 0.5 },
   'three of three experts, dense, re-scaled': { nExperts: 3, nExpertsPerToken: 3, rescale: 'l2' },
+  'experts of 8-bit activations, ternary weights and sub-norms': {
+    ...{ nExperts: 4, nExpertsPerToken: 2, activationFormat: 'int8', weightFormat: 'ternary', subNorms: true },
+    sparsity: { qkv: 0.5, o: 0.4, gateUp: 0.6, down: 0.5 },
+  },
+  'blocks of 8-bit activations behind sub-norms': {
+    ...{ sparsifier: 'block', blockSize: 16, activationFormat: 'int8', subNorms: true },
+    sparsity: { qkv: 0.5, o: 0.5, gateUp: 0.5, down: 0.5 },
+  },
+  'dReLU behind sub-norms': { sparsifier: 'drelu', subNorms: true },
   'by layer': { sparsity: { qkv: [0, 0.5], o: [0.5, 0], gateUp: [0.8, 0.1], down: [0, 0.6] } },
 };
 

@@ -1,6 +1,7 @@
 /**
  * Weights under their Hugging Face Llama names, and back: `model.layers.0.self_attn.q_proj.weight` [out, in] instead of
- * columns of `layers.0.qkv` [in, out]; experts as in Mixtral, `model.layers.0.mlp.experts.2.gate_proj.weight`, and their router `mlp.gate`.
+ * columns of `layers.0.qkv` [in, out]; experts as in Mixtral, `model.layers.0.mlp.experts.2.gate_proj.weight` (their sub-norms beside,
+ * `mlp.experts.2.ffn_sub_norm`), and their router `mlp.gate`.
  *
  * Hugging Face's RoPE convention (feature i with i + headDim / 2) is ours, so heads need no permutation.
  */

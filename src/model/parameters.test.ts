@@ -71,6 +71,26 @@ describe('a mixture of experts', () => {
     expect(activatedParameters(config, half)).toBe(blockParameters(config) - 2 * 2 * 6 * 8);
   });
 
+  it('has a sub-norm in each expert, between its matrices', () => {
+    const { list, layers } = createParameters(
+      resolveConfig({ ...sizes, nExperts: 2, nExpertsPerToken: 1, subNorms: true }),
+      new TensorPool(createReferenceBackend()),
+      'f32',
+    );
+    const names = list.map(({ name }) => name);
+    const first = names.indexOf('layers.1.experts.1.gateUp');
+    expect(names.slice(first, first + 3).map((name) => name.slice('layers.1.experts.1.'.length))).toEqual([
+      'gateUp',
+      'ffnSubNorm',
+      'down',
+    ]);
+    const { subNorm } = layers[1].ffns[1];
+    expect([subNorm!.name, subNorm!.shape, subNorm!.decay]).toEqual(['layers.1.experts.1.ffnSubNorm', [12], false]);
+    const hf = Array.from(toHfWeights(list), ({ name }) => name);
+    expect(hf).toContain('model.layers.1.mlp.experts.1.ffn_sub_norm.weight');
+    expect(hf).toContain('model.layers.1.self_attn.attn_sub_norm.weight');
+  });
+
   it('has the names of Mixtral, and comes back from them', () => {
     const [from, to] = [0, 1].map(() => createParameters(config, new TensorPool(createReferenceBackend()), 'f32'));
     initParameters(from.list, config, 1);

@@ -23,9 +23,10 @@ import type { ModelConfigInput, Point } from './config.ts';
 import { type LoadedModel, loadModel, loadParameters } from './load-model.ts';
 import type { PackOptions } from './pack-plan.ts';
 import { packWeights } from './pack-weights.ts';
+import { ffnNames } from './parameters.ts';
 import { StepStatistics } from './statistics.ts';
 import type { Transformer } from './transformer.ts';
-import { weightsOfParameters } from './weights.ts';
+import { ffnsOf, weightsOfParameters } from './weights.ts';
 
 const backend = createReferenceBackend();
 const TOKENS = 12;
@@ -111,28 +112,38 @@ describe('a model with ternary weights', () => {
   });
 
   it.each([
-    ['ternary', 'fused'],
-    ['ternary', 'channels'],
-    ['f32', 'fused'],
-    ['f32', 'channels'],
-    ['int8', 'fused'],
-  ] as const)('loses nothing as %s, %s', async (dtype, layout) => {
-    const run = trained(BITNET);
+    ['ternary', 'fused', 0],
+    ['ternary', 'channels', 0],
+    ['f32', 'fused', 0],
+    ['f32', 'channels', 0],
+    ['int8', 'fused', 0],
+    ['ternary', 'fused', 3],
+    ['ternary', 'channels', 3],
+    ['f32', 'fused', 3],
+    ['f32', 'channels', 3],
+  ] as const)('loses nothing as %s, %s, with %d experts', async (dtype, layout, nExperts) => {
+    const run = trained({ ...BITNET, nExperts, nExpertsPerToken: Math.min(2, nExperts) });
     const tables = dtype === 'int8' ? ({ embeddingDtype: 'f32', headDtype: 'f32' } as const) : {};
     const model = await packed(run, { dtype, layout, ...tables });
     expect(model.dtypes).toEqual({ projections: [dtype], embedding: 'f32', head: 'f32' });
     expect(distance(run, model)).toBeLessThan(BOUND);
   });
 
-  it('has the very codes and scales that were multiplied', async () => {
-    const run = trained(BITNET);
+  it.each([0, 3])('has the very codes and scales that were multiplied, with %d experts', async (nExperts) => {
+    const run = trained({ ...BITNET, nExperts, nExpertsPerToken: Math.min(2, nExperts) });
     const multiplied = run.model.multipliedParameters();
     const { layers } = (await packed(run, { dtype: 'ternary' })).weights;
     for (const [layer, { qkv, o, feedForward }] of layers.entries()) {
-      const { layout: _, ...matrices } = feedForward;
-      for (const [name, matrix] of Object.entries({ qkv, o, ...matrices })) {
-        expect(values(matrix), name).toEqual(multiplied.get(`layers.${layer}.${name}`)!.data);
+      const named = new Map([
+        [`layers.${layer}.qkv`, qkv],
+        [`layers.${layer}.o`, o],
+      ]);
+      for (const [i, at] of ffnNames(run.model.config, layer).entries()) {
+        const { layout, subNorm, ...matrices } = ffnsOf(feedForward)[i];
+        for (const [name, matrix] of Object.entries(matrices)) named.set(`${at}.${name}`, matrix);
+        expect(subNorm?.data).toEqual(multiplied.get(`${at}.ffnSubNorm`)!.data);
       }
+      for (const [name, matrix] of named) expect(values(matrix), name).toEqual(multiplied.get(name)!.data);
     }
   });
 

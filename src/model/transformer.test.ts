@@ -93,6 +93,7 @@ describe('gradients against finite differences (f64)', () => {
     ['dReLU, L1, tied', { sparsifier: 'drelu', hiddenL1: 0.3, tiedEmbeddings: true }],
     ['sub-norms', { activation: 'silu', subNorms: true }],
     ['sub-norms of lists, with an L1 term', { activation: 'relu', subNorms: true, hiddenL1: 0.3 }],
+    ['sub-norms, dReLU behind them', { sparsifier: 'drelu', subNorms: true, hiddenL1: 0.3 }],
     ['sub-norms, masked gradient', { activation: 'relu', subNorms: true, sparsity: 0.4, gradient: 'masked' }],
   ];
 
@@ -167,6 +168,10 @@ describe('Transformer', () => {
   const formats = [
     ['float', {}],
     ['BitNet', { activationFormat: 'int8', weightFormat: 'ternary', subNorms: true }],
+    [
+      'BitNet, experts',
+      { activationFormat: 'int8', weightFormat: 'ternary', subNorms: true, nExperts: 3, nExpertsPerToken: 2 },
+    ],
   ] as const;
   it.each(skips.flatMap((skip) => formats.map(([name, format]) => [name, skip, format] as const)))(
     '(%s) has the same loss and gradients without the skip "%s"',

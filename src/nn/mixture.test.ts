@@ -48,6 +48,8 @@ describe('gradients of a mixture against finite differences (f64)', () => {
     ['all of three, ReLU^2, L1', { activation: 'relu2', nExperts: 3, nExpertsPerToken: 3, hiddenL1: 0.2, ...terms }],
     ['masked gradient, ReLU', { activation: 'relu', sparsity: 0.5, gradient: 'masked', ...terms }],
     ['masked gradient, re-scaled', { activation: 'silu', sparsity: 0.4, gradient: 'masked', rescale: 'l2', ...terms }],
+    ['sub-norms of lists, L1', { activation: 'relu', subNorms: true, hiddenL1: 0.2, ...terms }],
+    ['sub-norms, masked gradient', { activation: 'relu', subNorms: true, sparsity: 0.4, gradient: 'masked' }],
   ];
 
   it.each(variants)('%s', (_name, input) => {
@@ -79,6 +81,7 @@ describe('mixture', () => {
     ['f32', { activation: 'silu', sparsity: 0.5 }],
     ['f32', { activation: 'relu2', sparsity: 0.4, hiddenL1: 0.1 }],
     ['f64', { activation: 'relu2', sparsity: 0, rescale: 'l2' }],
+    ['f32', { sparsity: 0.4, activationFormat: 'int8', weightFormat: 'ternary', subNorms: true }],
   ] as const)('of one expert is the dense model, bit for bit: %s, %o', (dtype, input) => {
     const one = build({ ...input, nExperts: 1, nExpertsPerToken: 1 }, dtype);
     const dense = build({ ...input, nExperts: 0, nExpertsPerToken: 0 }, dtype);

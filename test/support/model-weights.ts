@@ -28,11 +28,11 @@ export interface WeightChoice {
   layout?: FfnWeights['layout'];
 }
 
-/** The parameters of `model` in `backend`'s memory, which is never freed: a test's process ends. */
+/** The parameters of `model`, as they are multiplied, in `backend`'s memory, which is never freed: a test's process ends. */
 export function modelWeights(model: Transformer, backend: Backend, choice: WeightChoice): ModelWeights {
   const { config } = model;
   const { type, tables = type, layout = 'fused' } = choice;
-  const values = new Map(model.parameters.map(({ name, value }) => [name, value.data]));
+  const values = new Map([...model.multipliedParameters()].map(([name, { data }]) => [name, data]));
   const source = (name: string, rows: number, cols: number): Source => ({ data: values.get(name)!, rows, cols });
   const norm = (name: string) => f32Tensor(backend, values.get(name)!);
   const subNorm = (name: string) => (config.subNorms ? norm(name) : null);
