@@ -2,13 +2,25 @@
  * A kernel table that counts time: wraps another table and adds up milliseconds and calls by kernel name.
  *
  * Kernels are synchronous on every backend, so wall time around the call is the kernel's time. Two clock reads per call
- * (about 50 ns together) are nothing beside a training kernel, so the trainer leaves it on. Who sums which kernels to which part
- * of a step is the caller's business.
+ * (about 50 ns together) are nothing beside a training kernel, so the trainer leaves it on. Which kernels make up
+ * which part of a step is the caller's business, but for selection, whose share training and inference both report.
  */
 
 import type { Backend, Kernels } from '../backend.ts';
 
 export type KernelName = keyof Kernels;
+
+/** What a dense model would not run: choosing what stays, and listing natural zeros. */
+export const SELECTION_KERNELS: readonly KernelName[] = [
+  'selectTopK',
+  'selectBlockTopK',
+  'countNonZeros',
+  'gatherNonZeros',
+  'countOpenGates',
+  'gatherOpenGates',
+  'countPositiveAt',
+  'gatherPositiveAt',
+];
 
 export interface KernelTotal {
   ms: number;

@@ -7,7 +7,7 @@
  */
 
 import type { Backend } from '../backend.ts';
-import { type KernelTimer, timeBackend } from '../backends/time-kernels.ts';
+import { type KernelTimer, SELECTION_KERNELS, timeBackend } from '../backends/time-kernels.ts';
 import { Engine } from '../infer/engine.ts';
 import type { TokenSequence } from '../infer/token-model.ts';
 import { type ModelConfig, POINTS, type Point } from '../model/config.ts';
@@ -58,7 +58,6 @@ export interface InferenceRow extends Record<string, unknown> {
 const CONTEXT_TOKENS = 16;
 /** Tokens of a prompt in one pass. */
 const PREFILL_CHUNK = 512;
-const SELECTING = ['selectTopK', 'countNonZeros', 'gatherNonZeros', 'countOpenGates', 'gatherOpenGates'] as const;
 
 /** A counter that only grows. */
 export interface EnergyMeter {
@@ -182,7 +181,7 @@ function measureVariant(
     }
     const totalMs = performance.now() - begin;
     const joulesPerToken = before === null || energy === null ? null : (energy.joules() - before) / (tokens * batch);
-    const selectShare = timer.ms(SELECTING) / totalMs;
+    const selectShare = timer.ms(SELECTION_KERNELS) / totalMs;
     return { msPerToken: totalMs / (tokens * batch), selectShare, joulesPerToken };
   } finally {
     for (const sequence of sequences) sequence.release();

@@ -20,7 +20,7 @@ import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatInteger, formatNumber } from '../util/format.ts';
 import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './shared/common-options.ts';
-import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
+import { allOrNothing } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
 import { parseShares } from './shared/sparsity-option.ts';
@@ -77,29 +77,26 @@ async function calibrate(path: string, options: CalibrateOptions): Promise<void>
     throw new UsageError('calibrate', `${directory} is a packed model: expected a checkpoint of training. ${advice}.`);
   }
   const checkpoint = readCheckpoint(directory);
-  const { signal, dispose } = onInterrupt();
   try {
-    const config = configOf(checkpoint);
-    const tokenizer = Tokenizer.fromJson(checkpoint.tokenizer, `${directory}/tokenizer.json`);
-    const ids = tokenizer.encode(text).slice(0, options.maxTokens);
-    if (ids.length === 0)
-      throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');
-    const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
-    const thresholds = await measured(checkpoint, config, ids, shares, backend, output, signal).finally(() =>
-      backend.dispose(),
-    );
-    const none = { qkv: 0, o: 0, gateUp: 0, down: 0 };
-    // The one gradient that a threshold on gates has; nothing is trained here.
-    const gradient = shares.gate ? 'masked' : config.gradient;
-    const calibrated = resolveConfig({ ...config, sparsifier: 'threshold', sparsity: none, thresholds, gradient });
-    await writeDerivedCheckpoint(options.out, checkpoint, calibrated);
-    reportTo(output, options.out, directory, ids.length, thresholds);
-  } catch (error) {
-    if (!signal.aborted || error !== signal.reason) throw error;
-    output.progress().done('stopped; nothing was written');
-    process.exitCode = INTERRUPTED_EXIT_CODE;
+    await allOrNothing(output, async (signal) => {
+      const config = configOf(checkpoint);
+      const tokenizer = Tokenizer.fromJson(checkpoint.tokenizer, `${directory}/tokenizer.json`);
+      const ids = tokenizer.encode(text).slice(0, options.maxTokens);
+      if (ids.length === 0) {
+        throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');
+      }
+      const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
+      const thresholds = await measured(checkpoint, config, ids, shares, backend, output, signal).finally(() =>
+        backend.dispose(),
+      );
+      const none = { qkv: 0, o: 0, gateUp: 0, down: 0 };
+      // The one gradient that a threshold on gates has; nothing is trained here.
+      const gradient = shares.gate ? 'masked' : config.gradient;
+      const calibrated = resolveConfig({ ...config, sparsifier: 'threshold', sparsity: none, thresholds, gradient });
+      await writeDerivedCheckpoint(options.out, checkpoint, calibrated);
+      reportTo(output, options.out, directory, ids.length, thresholds);
+    });
   } finally {
-    dispose();
     checkpoint.close();
   }
 }

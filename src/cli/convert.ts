@@ -21,7 +21,7 @@ import { PART_COLUMNS, partRows } from './convert/part-rows.ts';
 import { refuseForeign } from './convert/refuse-foreign.ts';
 import { verifyPacked } from './convert/verify-packed.ts';
 import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
-import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
+import { allOrNothing } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
 
@@ -87,17 +87,10 @@ export function register(program: Command): void {
 
 async function convert(path: string, out: string | undefined, options: ConvertOptions): Promise<void> {
   const output = new Output(options);
-  const { signal, dispose } = onInterrupt();
-  try {
+  await allOrNothing(output, async (signal) => {
     if (options.verify) await verify(path, out, output, signal);
     else await pack(path, out, options, output, signal);
-  } catch (error) {
-    if (!signal.aborted || error !== signal.reason) throw error;
-    output.progress().done('stopped; nothing was written');
-    process.exitCode = INTERRUPTED_EXIT_CODE;
-  } finally {
-    dispose();
-  }
+  });
 }
 
 async function verify(path: string, out: string | undefined, output: Output, signal: AbortSignal): Promise<void> {

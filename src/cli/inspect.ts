@@ -34,8 +34,7 @@ const HELP = `
 Zeros are counted, not taken from the configuration: those of the selection and the natural ones of ReLU gates.
 A zero input skips one row of its matrix; what is left of the weights is "activated". --sparsity selects with other shares than the
 model was trained with, at all points or by point; natural zeros before down stay unless it is named. Models with ReLUs or thresholds
-in front of their projections take no other shares. Of a mixture of experts the table
-counts the experts that a token is sent to.
+in front of their projections take no other shares. Of a mixture of experts the table counts the experts that a token is sent to.
 
 Examples:
   $ qsparse inspect runs/book

@@ -1,45 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import { modelWeights, setDequantized, strengthen, type WeightChoice } from '../../test/support/model-weights.ts';
+import {
+  backend,
+  engineOf,
+  engineWith,
+  idsOf,
+  modelOf,
+  SHAPE,
+  single,
+  weightsOf,
+} from '../../test/support/engine-fixture.ts';
+import { modelWeights, setDequantized, type WeightChoice } from '../../test/support/model-weights.ts';
 import type { Backend, Kernels } from '../backend.ts';
-import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { type ModelConfigInput, resolveConfig } from '../model/config.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
 import { Transformer } from '../model/transformer.ts';
-import { type ModelWeights, weightsOfParameters } from '../model/weights.ts';
 import { KV_TYPES } from '../tensor/kv-slots.ts';
 import type { IntTensor } from '../tensor/tensor.ts';
-import { ShapeError, UsageError } from '../util/errors.ts';
+import { UsageError } from '../util/errors.ts';
 import { Engine, type EngineOptions } from './engine.ts';
-import { SingleSequence } from './single-sequence.ts';
-
-const SHAPE: ModelConfigInput = {
-  dim: 32,
-  hiddenDim: 80,
-  nLayers: 2,
-  nHeads: 4,
-  nKvHeads: 2,
-  vocabSize: 50,
-  seqLen: 24,
-};
-
-const backend: Backend = createReferenceBackend();
-
-function modelOf(input: Partial<ModelConfigInput>, strength = 8): Transformer {
-  return strengthen(Transformer.create(resolveConfig({ ...SHAPE, ...input }), backend, { seed: 3 }), strength);
-}
-
-function weightsOf(model: Transformer): ModelWeights {
-  return weightsOfParameters(model.config, model.multipliedParameters());
-}
-
-const engineOf = (model: Transformer, options: EngineOptions = {}): Engine =>
-  new Engine(model.config, weightsOf(model), backend, options);
-
-const engineWith = (model: Transformer, choice: WeightChoice, options: EngineOptions = {}): Engine =>
-  new Engine(model.config, modelWeights(model, backend, choice), backend, options);
-
-const single = (engine: Engine, sparsity?: SparsityOverride) =>
-  new SingleSequence(engine, sparsity === undefined ? {} : { sparsity });
 
 /** Logits of every position by the model that trains: another forward pass. */
 function expectedRows(model: Transformer, ids: readonly number[]): Float32Array[] {
@@ -66,8 +44,6 @@ function differenceOf(got: ArrayLike<number>, expected: ArrayLike<number>): numb
   expect(largest).toBeGreaterThan(0.1);
   return worst / largest;
 }
-
-const idsOf = (length: number, from = 5): number[] => Array.from({ length }, (_, i) => (i * 17 + from) % 50);
 
 const VARIANTS: Record<string, Partial<ModelConfigInput>> = {
   'dense SwiGLU, untied': { activation: 'silu', tiedEmbeddings: false },
@@ -557,149 +533,5 @@ describe('memory', () => {
     expect(state.live).toBeGreaterThan(0);
     engine.dispose();
     expect(state.live).toBe(0);
-  });
-});
-
-describe('statistics of a mixture', () => {
-  it('are those of the experts that a token is sent to', () => {
-    const experts = { nExperts: 4, nExpertsPerToken: 2, activation: 'silu' } as const;
-    const model = modelOf({ ...experts, sparsity: { qkv: 0.5, o: 0, gateUp: 0.25, down: 0.5 } });
-    for (const { name, value } of model.parameters) if (name.endsWith('router')) value.data.fill(0);
-    const engine = engineOf(model);
-    const sequence = single(engine);
-    sequence.prefill(idsOf(6));
-    sequence.decode(3);
-    const { statistics } = engine;
-    // Routers that say nothing send every token to the first two.
-    expect(statistics.expertLoad()).toEqual([0, 1].map(() => [0.5, 0.5, 0, 0]));
-    expect(statistics.sparsity()).toEqual({ qkv: [0.5, 0.5], o: [0, 0], gateUp: [0.25, 0.25], down: [0.5, 0.5] });
-    const [qkv, o, gateUp, down] = [32 * 64, 32 * 32, 2 * 32 * 160, 2 * 80 * 32];
-    const zeros = 0.5 * qkv + 0.25 * gateUp + 0.5 * down;
-    expect(statistics.modelSparsity()).toBeCloseTo(zeros / (qkv + o + gateUp + down), 12);
-    const perLayer = 4 * (0.5 * qkv + o + 0.75 * gateUp + 0.5 * down + 4 * 32 + 2 * 32); // with router and norms
-    expect(statistics.weightBytesPerToken(engine.weights)).toBe(2 * perLayer + 4 * (32 + 50 * 32 + 32));
-    statistics.clear();
-    sequence.decode(1);
-    expect(statistics.expertLoad()[1]).toEqual([0.5, 0.5, 0, 0]);
-  });
-});
-
-describe('statistics', () => {
-  it('counts what was selected, and open gates', () => {
-    const engine = engineOf(modelOf({ sparsity: { qkv: 0.5, o: 0.25, gateUp: 0, down: 0 } }));
-    const sequence = single(engine);
-    sequence.prefill(idsOf(10));
-    sequence.decode(3);
-    expect(engine.statistics.tokens).toBe(11);
-    const { qkv, o, gateUp, down } = engine.statistics.sparsity();
-    expect(qkv).toEqual([0.5, 0.5]);
-    expect(o).toEqual([0.25, 0.25]);
-    expect(gateUp).toEqual([0, 0]);
-    for (const zeros of down) {
-      expect(zeros).toBeGreaterThan(0.2); // about half of the gates of random weights are closed
-      expect(zeros).toBeLessThan(0.8);
-    }
-    engine.statistics.clear();
-    expect(engine.statistics.tokens).toBe(0);
-  });
-
-  it('counts closed channels among the selected as zeros', () => {
-    const natural = engineOf(modelOf({}));
-    const selected = engineOf(modelOf({ sparsity: { down: 0.1 } })); // keeps 72: more than are open
-    single(natural).prefill(idsOf(10));
-    single(selected).prefill(idsOf(10));
-    expect(selected.statistics.sparsity().down).toEqual(natural.statistics.sparsity().down);
-  });
-
-  it('weights points by the parameters that they skip', () => {
-    const engine = engineOf(modelOf({ activation: 'silu', sparsity: { qkv: 0.5, o: 0, gateUp: 0, down: 0 } }));
-    single(engine).prefill([1, 2]);
-    const total = 32 * 64 + 32 * 32 + 32 * 160 + 80 * 32;
-    expect(engine.statistics.modelSparsity()).toBeCloseTo((0.5 * 32 * 64) / total, 12);
-  });
-
-  it('counts the channels of up that were computed, where up is stored by channel', () => {
-    const model = modelOf({ sparsity: { gateUp: 0.5 } });
-    const [fused, channels] = [engineOf(model), engineWith(model, { type: 'f32', layout: 'channels' })];
-    single(fused).prefill(idsOf(10));
-    single(channels).prefill(idsOf(10));
-    const [one, other] = [fused.statistics.projections(), channels.statistics.projections()];
-    expect(one.up).toEqual(one.gate);
-    expect(other.gate).toEqual(one.gate);
-    expect(other.down).toEqual(one.down);
-    // Half of the inputs, at the open channels: those that down does not skip.
-    other.up.forEach((zeros, layer) => {
-      expect(zeros).toBeCloseTo(1 - 0.5 * (1 - one.down[layer]), 12);
-    });
-    expect(channels.statistics.modelSparsity()).toBeGreaterThan(fused.statistics.modelSparsity());
-  });
-
-  it('says how many bytes a token reads', () => {
-    const sparsity = { qkv: 0.5, o: 0.25, gateUp: 0.5, down: 0.75 };
-    const model = modelOf({ activation: 'silu', sparsity, tiedEmbeddings: false });
-    const norms = 4 * 32 * 5;
-    for (const [type, bytes, tables] of [
-      ['f32', (weights: number) => 4 * weights, 51 * 32 * 4],
-      // A scale for each of 64, 32, 160 and 32 columns in each layer, and for each row of the head.
-      ['int8', (weights: number) => weights, 51 * 32 + 4 * 50 + 2 * 4 * 288],
-    ] as const) {
-      const engine = engineWith(model, { type });
-      single(engine).prefill(idsOf(6));
-      const rows = 2 * (16 * 64 + 24 * 32 + 16 * 160 + 20 * 32);
-      expect(engine.statistics.weightBytesPerToken(engine.weights)).toBe(bytes(rows) + tables + norms);
-    }
-  });
-});
-
-describe('errors', () => {
-  const model = modelOf({});
-
-  it('names a missing parameter and a matrix of another shape', () => {
-    const parameters = new Map(model.parameters.map(({ name, value }) => [name, value]));
-    parameters.delete('layers.1.o');
-    expect(() => weightsOfParameters(model.config, parameters)).toThrow(ShapeError);
-    expect(() => weightsOfParameters(model.config, parameters)).toThrow('layers.1.o');
-    const wider = resolveConfig({ ...SHAPE, hiddenDim: 96 });
-    const build = () => new Engine(wider, weightsOf(model), backend);
-    expect(build).toThrow(ShapeError);
-    expect(build).toThrow('weights of layers.0.down: expected [96, 32], got [80, 32].');
-    const silu = modelOf({ activation: 'silu' });
-    expect(() => engineWith(silu, { type: 'f32', layout: 'channels' })).toThrow('a silu gate never closes');
-  });
-
-  it('says what the context holds, before anything has changed', () => {
-    const engine = engineOf(model, { maxTokens: 4, maxSequences: 2 });
-    const [sequence, other] = [engine.createSequence(), engine.createSequence()];
-    engine.run([{ sequence, ids: [1, 2, 3], logits: 'none' }]);
-    const run = (ids: number[]) => () =>
-      engine.run([
-        { sequence: other, ids: [7], logits: 'last' },
-        { sequence, ids, logits: 'last' },
-      ]);
-    expect(run([4, 5])).toThrow(UsageError);
-    expect(run([4, 5])).toThrow('it holds 4 tokens, 3 are in it and 2 more');
-    for (const ids of [[], [50], [-1], [1.5], [Number.NaN]]) expect(run(ids)).toThrow(UsageError);
-    expect([sequence.length, other.length, engine.statistics.tokens]).toEqual([3, 0, 3]);
-    const expected = [...single(engineOf(model)).prefill([1, 2, 3, 4])];
-    expect([...engine.run([{ sequence, ids: [4], logits: 'last' }])[0]]).toEqual(expected);
-    expect(run([5])).toThrow('it holds 4 tokens, 4 are in it');
-  });
-
-  it('refuses options out of range', () => {
-    for (const maxTokens of [0, 2.5, 25]) expect(() => engineOf(model, { maxTokens })).toThrow(UsageError);
-    for (const count of [0, 1.5, -1]) {
-      expect(() => engineOf(model, { maxSequences: count })).toThrow(UsageError);
-      expect(() => engineOf(model, { maxBatchTokens: count })).toThrow(UsageError);
-    }
-  });
-
-  it('refuses batches that are too large, sequences of others and one sequence twice', () => {
-    const engine = engineOf(model, { maxBatchTokens: 3 });
-    const sequence = engine.createSequence();
-    const item = (ids: number[], of = sequence) => ({ sequence: of, ids, logits: 'last' as const });
-    expect(() => engine.run([item([1, 2, 3, 4])])).toThrow('at most 3 tokens, got 4');
-    expect(() => engine.run([item([1]), item([2])])).toThrow('occurs twice');
-    expect(() => engine.run([item([1], engineOf(model).createSequence())])).toThrow('another engine');
-    expect(sequence.length).toBe(0);
   });
 });

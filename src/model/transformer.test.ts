@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { disturb } from '../../test/support/model-weights.ts';
 import { intTensor, randomIds } from '../../test/support/tensors.ts';
 import { NO_SKIPS } from '../autograd/zero-skips.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
@@ -27,12 +28,7 @@ const targets = randomIds(backend, 10, 11, 2);
 
 /** A model with weights large enough that every path matters. */
 function build(input: Partial<ModelConfigInput>, dtype: FloatType = 'f64'): Transformer {
-  const model = Transformer.create(resolveConfig({ ...SMALL, ...input }), backend, { seed: 7, dtype });
-  const prng = new Prng(3);
-  for (const { value } of model.parameters) {
-    for (let i = 0; i < value.data.length; i++) value.data[i] += 0.4 * prng.normal();
-  }
-  return model;
+  return disturb(Transformer.create(resolveConfig({ ...SMALL, ...input }), backend, { seed: 7, dtype }));
 }
 
 function gradientsOf(model: Transformer, options = {}): { loss: number; l1: number; gradients: number[][] } {

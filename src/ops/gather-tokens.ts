@@ -4,7 +4,7 @@
 
 import type { Op } from '../autograd/op.ts';
 import { Value } from '../autograd/value.ts';
-import type { SparseRows } from '../tensor/sparse-rows.ts';
+import { nonZerosAt } from '../tensor/sparse-rows.ts';
 import type { IntTensor } from '../tensor/tensor.ts';
 
 interface Input {
@@ -20,7 +20,7 @@ export const gatherTokens: Op<Input, Input> = {
     const shape = [tokens.data.length, x.shape[1]] as const;
     const saved = { x, tokens };
     if (x.rows !== null) {
-      const rows = tape.takeRows(...shape, elementsAt(x.rows, tokens));
+      const rows = tape.takeRows(...shape, nonZerosAt(x.rows, tokens));
       tape.kernels.gatherRows(x.rows, tokens, rows);
       return { output: new Value(shape, { rows }), saved, keep: [tokens] };
     }
@@ -35,9 +35,3 @@ export const gatherTokens: Op<Input, Input> = {
     tape.kernels.embeddingBackward(tokens, tape.denseForm(dOut), dense);
   },
 };
-
-function elementsAt({ start }: SparseRows, tokens: IntTensor): number {
-  let count = 0;
-  for (const token of tokens.data) count += start.data[token + 1] - start.data[token];
-  return count;
-}

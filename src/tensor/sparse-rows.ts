@@ -38,6 +38,13 @@ export function nonZeros(matrix: SparseRows): number {
   return matrix.start.data[matrix.rows];
 }
 
+/** How many are in the rows that `ids` name, all together; a row counts as often as it is named. */
+export function nonZerosAt({ start }: SparseRows, ids: IntTensor): number {
+  let count = 0;
+  for (const row of ids.data) count += start.data[row + 1] - start.data[row];
+  return count;
+}
+
 /** Non-zeros as a share of all elements, 0 .. 1. */
 export function density(matrix: SparseRows): number {
   return nonZeros(matrix) / (matrix.rows * matrix.cols);

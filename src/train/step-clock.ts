@@ -8,22 +8,10 @@
 
 import { type Observer, within } from '../autograd/observer.ts';
 import type { Kernels } from '../backend.ts';
-import { type KernelName, type KernelTimer, timeKernels } from '../backends/time-kernels.ts';
+import { type KernelTimer, SELECTION_KERNELS, timeKernels } from '../backends/time-kernels.ts';
 import type { StepRecord } from './metrics.ts';
 
 export type StepParts = StepRecord['partsMs'];
-
-/** What a dense step would not do: choosing the kept features, and listing natural zeros. */
-export const SELECTION_KERNELS: readonly KernelName[] = [
-  'selectTopK',
-  'selectBlockTopK',
-  'countNonZeros',
-  'gatherNonZeros',
-  'countOpenGates',
-  'gatherOpenGates',
-  'countPositiveAt',
-  'gatherPositiveAt',
-];
 
 export class StepClock {
   /** The table to run the model on. */

@@ -19,6 +19,7 @@ import {
   weightRowBytes,
   weightScaleAt,
 } from '../../src/tensor/weight-matrix.ts';
+import { Prng } from '../../src/util/prng.ts';
 
 export interface WeightChoice {
   /** Of the projections. */
@@ -92,6 +93,15 @@ export function setDequantized(model: Transformer, weights: ModelWeights): void 
 /** Weights that make every part of a model matter: those of a fresh one leave the blocks almost without influence. */
 export function strengthen(model: Transformer, factor = 8): Transformer {
   for (const { value } of model.parameters) for (let i = 0; i < value.data.length; i++) value.data[i] *= factor;
+  return model;
+}
+
+/** The same by noise: no weight stays 0, norms included. */
+export function disturb(model: Transformer): Transformer {
+  const prng = new Prng(3);
+  for (const { value } of model.parameters) {
+    for (let i = 0; i < value.data.length; i++) value.data[i] += 0.4 * prng.normal();
+  }
   return model;
 }
 

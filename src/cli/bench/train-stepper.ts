@@ -6,14 +6,13 @@
  */
 
 import type { Backend, Precision } from '../../backend.ts';
-import { timeBackend } from '../../backends/time-kernels.ts';
+import { SELECTION_KERNELS, timeBackend } from '../../backends/time-kernels.ts';
 import { type ModelConfig, resolveConfig } from '../../model/config.ts';
 import { StepStatistics } from '../../model/statistics.ts';
 import { Transformer } from '../../model/transformer.ts';
 import type { DType, FloatTensor, IntTensor, Tensor } from '../../tensor/tensor.ts';
 import { TensorPool } from '../../tensor-pool.ts';
 import { AdamW } from '../../train/adamw.ts';
-import { SELECTION_KERNELS } from '../../train/step-clock.ts';
 import { Prng } from '../../util/prng.ts';
 import type { TrainVariant } from './train-variants.ts';
 

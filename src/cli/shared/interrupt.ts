@@ -5,6 +5,8 @@
  * turns, so a loop of synchronous work must await something (a `setImmediate`) between units.
  */
 
+import type { Output } from './output.ts';
+
 /** What a shell expects of a program that SIGINT ended: 128 + 2. */
 export const INTERRUPTED_EXIT_CODE = 130;
 
@@ -32,4 +34,21 @@ export function onInterrupt(handler?: () => void): Interrupt {
       process.off('SIGTERM', listener);
     },
   };
+}
+
+/**
+ * Runs a command that writes all or nothing. Stopped by Ctrl-C, which it says by throwing the reason of `signal`, it ends with a line and the exit
+ * code of an interrupted program; other errors pass through.
+ */
+export async function allOrNothing(output: Output, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const { signal, dispose } = onInterrupt();
+  try {
+    await run(signal);
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    output.progress().done('stopped; nothing was written');
+    process.exitCode = INTERRUPTED_EXIT_CODE;
+  } finally {
+    dispose();
+  }
 }
