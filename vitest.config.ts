@@ -4,7 +4,10 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.mjs', 'bench/**/*.test.mjs'],
+    include: [
+      ...['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.mjs'],
+      ...['bench/**/*.test.mjs', 'studies/**/*.test.mjs'],
+    ],
     pool: 'forks',
     maxWorkers: 2,
     // Tests are short; the room is for machines that build and measure at the same time.

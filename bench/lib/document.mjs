@@ -5,11 +5,14 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from './processes.mjs';
 
-/** `generate(text, results)` gives `{ text, figures: { file name: SVG } }`; `readResults(folder)` the results of a folder. */
-export function writeDocument(name, generate, readResults) {
+/**
+ * `generate(text, results)` gives `{ text, figures: { file name: SVG } }`; `readResults(folder)` the results of a
+ * folder, of `results` where the command line names none.
+ */
+export function writeDocument(name, generate, readResults, results = path.join(ROOT, 'bench/results')) {
   const { values } = parseArgs({
     options: {
-      results: { type: 'string', default: path.join(ROOT, 'bench/results') },
+      results: { type: 'string', default: results },
       doc: { type: 'string', default: path.join(ROOT, 'docs', name) },
       figures: { type: 'string', default: path.join(ROOT, 'docs/figures') },
     },

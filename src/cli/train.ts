@@ -26,7 +26,8 @@ import { addTrainOptions, type TrainCommandOptions } from './train/train-options
 import { printStart, printSummary, summarise } from './train/train-summary.ts';
 
 const HELP = `
-RECIPE is a module that exports \`recipe: { preset, model, train }\`, or the name of a built-in one${builtIns()}.
+RECIPE is a module that exports \`recipe: { preset, model, train }\`, or the name of a built-in one${builtIns()};
+of a family one member, such as ablations/topk50.
 Options override it. Without one: the shape "quickstart", 60 % of every projection's input set to zero, 1000 steps.
 
 Ctrl-C finishes the step, saves, and ends with code ${INTERRUPTED_EXIT_CODE}; --resume goes on to the same numbers as a run that was

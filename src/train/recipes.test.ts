@@ -5,8 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ModelConfigInput, resolveConfig } from '../model/config.ts';
 import { preset } from '../model/presets.ts';
 import { FormatError, UsageError } from '../util/errors.ts';
-import { loadRecipe, recipeNames } from './recipes.ts';
+import { loadRecipe, memberNames, recipeNames } from './recipes.ts';
 import { resolveTrainConfig } from './train-config.ts';
+
+const families = new Map(
+  await Promise.all(recipeNames().map(async (name) => [name, await memberNames(name)] as const)),
+);
+const all = recipeNames().flatMap((name) => (families.get(name)?.length ? (families.get(name) ?? []) : [name]));
 
 describe('recipes', () => {
   let folder: string;
@@ -25,10 +30,17 @@ describe('recipes', () => {
     expect(recipeNames().length).toBeGreaterThan(0);
   });
 
-  it.each(recipeNames())('the built-in recipe %s is valid', async (name) => {
+  it.each(all)('the built-in recipe %s is valid', async (name) => {
     const recipe = await loadRecipe(name);
     const model = resolveConfig({ ...preset(recipe.preset ?? 'quickstart'), ...recipe.model } as ModelConfigInput);
     expect(resolveTrainConfig(recipe.train ?? {}, model.seqLen).steps).toBeGreaterThan(0);
+  });
+
+  it('asks for the member of a family, by its name', async () => {
+    await expect(loadRecipe('ablations')).rejects.toThrow(/ablations holds several recipes.*ablations\/dense/);
+    await expect(loadRecipe('ablations/dens')).rejects.toThrow(/Did you mean "ablations\/dense"\?/);
+    await expect(loadRecipe('block/dense')).rejects.toThrow(/block is one recipe/);
+    await expect(loadRecipe('ablations/../block')).rejects.toThrow(UsageError);
   });
 
   it('loads a module by its path', async () => {

@@ -1,5 +1,6 @@
 /**
- * Recipes: modules that export `recipe: { model, train }`, by path or by the name of a built-in one in `recipes/`.
+ * Recipes: modules that export `recipe: { model, train }`, by path or by the name of a built-in one in `recipes/`. A built-in module may
+ * hold a family, `recipes: { NAME: recipe }`, whose members are called FILE/NAME.
  *
  * A recipe is code so that it can be commented and computed; it is read here as data and every field of it is checked by
  * resolveConfig and resolveTrainConfig like an option. Options of the command line override it.
@@ -24,7 +25,7 @@ const KNOWN_FIELDS: readonly string[] = ['preset', 'model', 'train'];
 /** The same relative path from `src/train` and from `dist/train`. */
 const BUILT_IN_FOLDER = fileURLToPath(new URL('../../recipes/', import.meta.url));
 
-/** Names of the built-in recipes. */
+/** Names of the built-in recipes and families. */
 export function recipeNames(folder = BUILT_IN_FOLDER): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
@@ -33,27 +34,56 @@ export function recipeNames(folder = BUILT_IN_FOLDER): string[] {
     .sort();
 }
 
+/** Names of the members of a built-in family; none where `name` is a single recipe. */
+export async function memberNames(name: string): Promise<string[]> {
+  const { recipes } = await importModule(builtIn(name));
+  return isTable(recipes) ? Object.keys(recipes).map((member) => `${name}/${member}`) : [];
+}
+
 /**
  * The recipe that `name` stands for: a built-in name, or the path of a `.mjs`, `.js` or (where Node strips types) `.ts`
  * module. Throws UsageError where there is none, FormatError where the module does not export a recipe.
  */
 export async function loadRecipe(name: string): Promise<Recipe> {
+  const [family, member] = name.split('/');
+  if (member !== undefined && recipeNames().includes(family)) return loadMember(family, name);
   const path = findRecipe(name);
-  let module: Record<string, unknown>;
+  const module = await importModule(path);
+  if (isTable(module.recipes) && module.recipe === undefined) return loadMember(name, name);
+  return checked(module.recipe, path);
+}
+
+async function loadMember(family: string, name: string): Promise<Recipe> {
+  const path = builtIn(family);
+  const { recipes } = await importModule(path);
+  if (!isTable(recipes)) throw new UsageError('recipe', `${family} is one recipe, got "${name}". Name it ${family}.`);
+  const members = Object.keys(recipes).map((member) => `${family}/${member}`);
+  if (members.includes(name)) return checked(recipes[name.slice(family.length + 1)], path);
+  const near = nearestName(name, members);
+  const advice = near && name !== family ? ` Did you mean "${near}"?` : '';
+  throw new UsageError(
+    'recipe',
+    `${family} holds several recipes, got "${name}".${advice} Expected one of ${members.join(', ')}.`,
+  );
+}
+
+async function importModule(path: string): Promise<Record<string, unknown>> {
   try {
-    module = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+    return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
   } catch (error) {
     const advice = path.endsWith('.ts')
       ? ' Types are stripped from Node 22.18 on: use a .mjs file with older ones.'
       : '';
     throw new FormatError('recipe', `${path} cannot be loaded: ${messageOf(error)}.${advice}`, path, { cause: error });
   }
-  return checked(module.recipe, path);
+}
+
+function builtIn(name: string): string {
+  return resolve(BUILT_IN_FOLDER, `${name}.mjs`);
 }
 
 function findRecipe(name: string): string {
-  const builtIn = resolve(BUILT_IN_FOLDER, `${name}.mjs`);
-  if (recipeNames().includes(name)) return builtIn;
+  if (recipeNames().includes(name)) return builtIn(name);
   const path = resolve(name);
   if (existsSync(path)) return path;
   const near = nearestName(name, recipeNames());
@@ -64,8 +94,12 @@ function findRecipe(name: string): string {
   );
 }
 
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 function checked(recipe: unknown, path: string): Recipe {
-  if (typeof recipe !== 'object' || recipe === null || Array.isArray(recipe)) {
+  if (!isTable(recipe)) {
     const message = `${path} must export \`const recipe = { model, train }\`, got ${recipe === undefined ? 'no export of that name' : typeof recipe}.`;
     throw new FormatError('recipe', message, path);
   }
