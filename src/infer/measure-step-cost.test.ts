@@ -24,6 +24,22 @@ describe('measureStepCost', () => {
     expect(model.live.size).toBe(0);
   });
 
+  it('counts what a run of several costs the token behind it', () => {
+    const { model, now } = timed((tokens) => 3 + 2 * tokens);
+    const advance = model.beforeRun;
+    let afterMany = 0;
+    let late = 0;
+    model.beforeRun = (batch) => {
+      advance(batch);
+      const [{ ids }] = batch;
+      if (ids.length === 1) late += afterMany;
+      afterMany = ids.length > 1 ? 4 : 0;
+    };
+    const costOf = measureStepCost(model, { now: () => now() + late });
+    for (const tokens of [2, 4, 16]) expect(costOf(tokens)).toBeCloseTo(3 + 2 * tokens + 4, 9);
+    expect(costOf(1)).toBeCloseTo(5, 9);
+  });
+
   it('asks for all logits, behind a context, at the given sparsity', () => {
     const { model, now } = timed((tokens) => tokens);
     const before = model.beforeRun;
@@ -39,7 +55,8 @@ describe('measureStepCost', () => {
       return create(options);
     };
     measureStepCost(model, { now, maxTokens: 4, repeats: 1, sparsity: 0.5 });
-    expect(wanted).toEqual(['0 none', ...Array.from({ length: 6 }, () => '32 all')]); // 1, 2, 4: warm-up and one repeat
+    // 2 and 4, each between three single tokens: warm-up and one repeat.
+    expect(wanted).toEqual(['0 none', ...Array.from({ length: 2 * 2 * 4 }, () => '32 all')]);
     expect(sparsity).toBe(0.5);
   });
 
@@ -47,8 +64,8 @@ describe('measureStepCost', () => {
     const { model, now } = timed((tokens) => 10 - tokens, { maxTokens: 6, maxBatchTokens: 5 });
     const costOf = measureStepCost(model, { now });
     expect([1, 2, 3, 9].map(costOf)).toEqual([9, 8, 7, 7]);
-    const narrow = timed((tokens) => tokens, { maxBatchTokens: 1 });
-    expect(measureStepCost(narrow.model, { now: narrow.now })(3)).toBe(3);
+    const narrow = new FakeTokenModel({ maxTokens: 100, maxBatchTokens: 1 });
+    expect(() => measureStepCost(narrow)).toThrow('1 tokens at once');
     expect(() => measureStepCost(new FakeTokenModel({ maxTokens: 1 }))).toThrow(UsageError);
   });
 });
