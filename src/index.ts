@@ -66,6 +66,7 @@ export {
   outputsAt,
   POINTS,
   type Point,
+  type RopeScaling,
   resolveConfig,
   SPARSIFIERS,
   type Sparsifier,

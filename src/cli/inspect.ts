@@ -187,13 +187,14 @@ function formatLines({ activationFormat, weightFormat, subNorms }: ModelConfig):
 
 function shapeLines(config: ModelConfig, { bytes, dtypes }: LoadedModel): [string, string][] {
   const { dim, hiddenDim, nLayers, nHeads, nKvHeads, headDim, vocabSize, seqLen } = config;
-  const { activation, tiedEmbeddings, nExperts, nExpertsPerToken } = config;
+  const { activation, tiedEmbeddings, nExperts, nExpertsPerToken, qkvBias, qkNorm } = config;
+  const around = `${qkvBias ? ', biases' : ''}${qkNorm ? ', norms of q and k' : ''}`;
   return [
     ['layers', `${nLayers} of dim ${dim}, hiddenDim ${hiddenDim}`],
     ...(nExperts > 0
       ? [['experts', `${nExperts} of hiddenDim ${hiddenDim}, ${nExpertsPerToken} a token`] satisfies [string, string]]
       : []),
-    ['heads', `${nHeads} of headDim ${headDim}, ${nKvHeads} for keys and values`],
+    ['heads', `${nHeads} of headDim ${headDim}, ${nKvHeads} for keys and values${around}`],
     ['vocabulary', `${formatInteger(vocabSize)}, ${tiedEmbeddings ? 'head tied to the embedding' : 'head of its own'}`],
     ['context', `${formatInteger(seqLen)} tokens`],
     ['gate', activation],

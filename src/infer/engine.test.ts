@@ -103,6 +103,13 @@ const VARIANTS: Record<string, Partial<ModelConfigInput>> = {
     sparsity: { qkv: 0.5, o: 0.5, gateUp: 0.5, down: 0.5 },
   },
   'dReLU behind sub-norms': { sparsifier: 'drelu', subNorms: true },
+  'biases, top-K': { qkvBias: true, sparsity: 0.5 },
+  'norms of heads, SwiGLU, scaled angles': {
+    ...{ qkNorm: true, activation: 'silu', ropeScaling: { type: 'linear', factor: 4 } },
+  },
+  'biases and norms of heads before experts': {
+    ...{ qkvBias: true, qkNorm: true, nExperts: 4, nExpertsPerToken: 2, headDim: 6 },
+  },
   'by layer': { sparsity: { qkv: [0, 0.5], o: [0.5, 0], gateUp: [0.8, 0.1], down: [0, 0.6] } },
 };
 

@@ -19,7 +19,7 @@ import { selectionRules } from '../model/sparsity-override.ts';
 import { checkWeights, type FfnWeights, ffnsOf, type MixtureWeights, type ModelWeights } from '../model/weights.ts';
 import type { KvType } from '../tensor/kv-slots.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { type Tensor, view } from '../tensor/tensor.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
 import { UsageError } from '../util/errors.ts';
 import { checkBatch } from './check-batch.ts';
@@ -68,6 +68,8 @@ export class Engine implements TokenModel {
   readonly #sin: Tensor<'f32'>;
   readonly #sparsityScale: number;
   readonly #kept: KeptTable;
+  /** By layer, as tables of one row; null for none. */
+  readonly #biases: readonly (Tensor<'f32'> | null)[];
   /** By layer; 0 for none. */
   readonly #gateThresholds: readonly number[];
   /** By slot. */
@@ -97,6 +99,7 @@ export class Engine implements TokenModel {
     const rules = selectionRules(config, undefined, sparsityScale);
     this.#kept = options.selectHidden === false ? { ...rules, down: rules.down.map(() => ALL) } : rules;
     this.#gateThresholds = rules.down.map((_, layer) => gateThreshold(config, layer, sparsityScale));
+    this.#biases = weights.layers.map(({ qkvBias }) => qkvBias && view(qkvBias, [1, qkvBias.data.length]));
     this.#sequences = new Array<null>(maxSequences).fill(null);
 
     this.#arena = new Arena(backend);
@@ -172,11 +175,15 @@ export class Engine implements TokenModel {
     const w = this.#workspace.rows(0, rows);
 
     kernels.weightRows(w.ids, weights.embedding, w.x); // [N, D]
-    for (const [layer, { attentionNorm, qkv, attentionSubNorm, o, ffnNorm, feedForward }] of weights.layers.entries()) {
+    for (const [layer, { attentionNorm, qkv, qNorm, kNorm, ...rest }] of weights.layers.entries()) {
+      const { attentionSubNorm, o, ffnNorm, feedForward } = rest;
+      const bias = this.#biases[layer];
       const cached = this.#cache.layers[layer];
 
       kernels.rmsNorm(w.x, attentionNorm, normEps, w.normed, w.rstd);
-      this.#project(groups, layer, 'qkv', 'normed', qkv, 'qkv', OVERWRITE); // [N, (nHeads + 2 nKvHeads) headDim]
+      if (bias) kernels.embedding(w.firstRow, bias, w.qkv); // the product is added to it
+      this.#project(groups, layer, 'qkv', 'normed', qkv, 'qkv', bias ? ADD : OVERWRITE); // [N, (nHeads + 2 nKvHeads) headDim]
+      if (qNorm && kNorm) this.#normHeads(rows, qNorm, kNorm);
       kernels.rope(w.qkv, w.positions, this.#cos, this.#sin, rotation);
       kernels.storeKv(w.qkv, items, cached);
       kernels.attentionCached(w.qkv, items, cached, window, w.attended); // [N, nHeads headDim]
@@ -195,6 +202,17 @@ export class Engine implements TokenModel {
         this.#mixture(groups, layer, feedForward);
       }
     }
+  }
+
+  /** RMSNorm of each head of q and of k in `qkv` of the workspace, sorted by kind on the way where there are several tokens. */
+  #normHeads(rows: number, qNorm: Tensor<'f32'>, kNorm: Tensor<'f32'>): void {
+    const kernels = this.#kernels;
+    const { normEps } = this.config;
+    const { all, sorting, q, k, qRstd, kRstd } = this.#workspace.heads(rows);
+    if (sorting) kernels.embedding(sorting.order, all, sorting.sorted);
+    kernels.rmsNorm(q, qNorm, normEps, q, qRstd);
+    kernels.rmsNorm(k, kNorm, normEps, k, kRstd);
+    if (sorting) kernels.embedding(sorting.back, sorting.sorted, all);
   }
 
   /** to (or +=) what a point keeps of `from`, times the weights: in one product where all rows keep as many features. */

@@ -26,11 +26,11 @@ export interface TextResult {
   generateMs: number;
 }
 
-type TextTokenizer = Pick<Tokenizer, 'encode' | 'decodeStream' | 'endOfText'>;
+type TextTokenizer = Pick<Tokenizer, 'encodePrompt' | 'decodeStream' | 'endIds'>;
 
 /**
- * Yields the continuation of `prompt` as it becomes readable; its end-of-text token ends it. An empty prompt begins
- * as a document does: after an end-of-text token. Returns counts and times. Throws UsageError where the prompt does
+ * Yields the continuation of `prompt` as it becomes readable; the tokens that end a text end it. The prompt begins as
+ * the tokenizer's configuration says, an empty one as a document does. Returns counts and times. Throws UsageError where the prompt does
  * not fit the context, or is empty and the tokenizer has no end-of-text.
  */
 export async function* generateText(
@@ -40,11 +40,10 @@ export async function* generateText(
   options: GenerateTextOptions,
 ): AsyncGenerator<string, TextResult> {
   const { stop = [], stopIds = [], ...rest } = options;
-  const endIds = tokenizer.endOfText === null ? [] : [tokenizer.endOfText];
   const promptIds = encodePrompt(tokenizer, prompt);
   const counts = { promptTokens: promptIds.length, tokens: 0, promptMs: 0, generateMs: 0 };
-  const tokens = generateTokens(engine, promptIds, { ...rest, stopIds: [...stopIds, ...endIds] });
-  const finishReason = yield* decodeText(counted(tokens, counts), tokenizer.decodeStream(), stop);
+  const tokens = generateTokens(engine, promptIds, { ...rest, stopIds: [...stopIds, ...tokenizer.endIds] });
+  const finishReason = yield* decodeText(counted(tokens, counts), tokenizer.decodeStream(promptIds), stop);
   return { finishReason, ...counts };
 }
 
@@ -70,7 +69,10 @@ async function* counted(
 }
 
 function encodePrompt(tokenizer: TextTokenizer, prompt: string): number[] {
-  if (prompt !== '') return tokenizer.encode(prompt);
-  if (tokenizer.endOfText !== null) return [tokenizer.endOfText];
-  throw new UsageError('generate', 'the prompt is empty and the tokenizer has no end-of-text token. Give a prompt.');
+  const ids = tokenizer.encodePrompt(prompt);
+  if (ids.length > 0) return ids;
+  throw new UsageError(
+    'generate',
+    'the prompt is empty and the tokenizer has no token that begins or ends a text. Give a prompt.',
+  );
 }

@@ -9,6 +9,8 @@
 import { Arena } from '../arena.ts';
 import type { Backend } from '../backend.ts';
 import { featuresAt, type ModelConfig, outputsAt, POINTS, type Point } from '../model/config.ts';
+import type { HeadShape } from '../ops/head-norms.ts';
+import { fillHeadOrder } from '../ops/head-order.ts';
 import { KV_ITEM_COLUMNS, type KvItems } from '../tensor/kv-slots.ts';
 import type { QuantizedRows } from '../tensor/quantized-rows.ts';
 import type { BlockRows, SparseRows } from '../tensor/sparse-rows.ts';
@@ -39,6 +41,8 @@ export interface WorkspaceRows {
   readonly rstd: Tensor<'f32'>;
   /** Queries, keys and values, [N, (nHeads + 2 nKvHeads) headDim]. */
   readonly qkv: Tensor<'f32'>;
+  /** [N] of 0: where a table has one row. */
+  readonly firstRow: IntTensor;
   /** Attention output of all heads, [N, nHeads * headDim]. */
   readonly attended: Tensor<'f32'>;
   /** [N, 2 H] */
@@ -81,6 +85,19 @@ export interface ChannelRows {
   readonly hidden: PointInput;
 }
 
+/** The heads of qkv as rows of headDim, for their norms. */
+export interface HeadRows {
+  /** [N (nHeads + 2 nKvHeads), headDim] */
+  readonly all: Tensor<'f32'>;
+  /** The kinds in one run each; null for one token, whose heads lie so already. */
+  readonly sorting: { readonly order: IntTensor; readonly back: IntTensor; readonly sorted: Tensor<'f32'> } | null;
+  /** [N nHeads, headDim] and [N nKvHeads, headDim], of `sorted` or of `all`; the by-products of their norms. */
+  readonly q: Tensor<'f32'>;
+  readonly k: Tensor<'f32'>;
+  readonly qRstd: Tensor<'f32'>;
+  readonly kRstd: Tensor<'f32'>;
+}
+
 /** More than any mixture of groups of a busy server asks for; a bound on memory, not on speed. */
 const MOST_KEPT_VIEWS = 1024;
 
@@ -93,6 +110,10 @@ export class Workspace {
   readonly #memory: ReturnType<typeof takeMemory>;
   readonly #rows = new Map<number, WorkspaceRows>();
   readonly #expertRows: ExpertRows[] = [];
+  readonly #heads: HeadRows[] = [];
+  readonly #headCounts: HeadShape;
+  /** The number of tokens that order and back are filled for. */
+  #sortedTokens = 0;
   readonly #items: KvItems[] = [];
   readonly #wanted: IntTensor[] = [];
   #logits: Tensor<'f32'>[] = [];
@@ -105,6 +126,7 @@ export class Workspace {
     this.#logitsArena = new Arena(backend);
     this.#vocabSize = config.vocabSize;
     this.#widths = widthsOf(config);
+    this.#headCounts = config;
     this.#memory = takeMemory(config, capacity, sequences, this.#arena);
     this.logits(Math.min(sequences, capacity));
   }
@@ -128,6 +150,17 @@ export class Workspace {
   expertRows(count: number): ExpertRows {
     this.#expertRows[count] ??= this.#expertViewOf(count);
     return this.#expertRows[count];
+  }
+
+  /** The heads of the first `count` rows; of a model with norms of heads. */
+  heads(count: number): HeadRows {
+    this.#heads[count] ??= this.#headsOf(count);
+    const { sorting } = this.#heads[count];
+    if (sorting && this.#sortedTokens !== count) {
+      fillHeadOrder(count, this.#headCounts, sorting.order.data, sorting.back.data);
+      this.#sortedTokens = count;
+    }
+    return this.#heads[count];
   }
 
   /** The table of `count` items. */
@@ -160,7 +193,7 @@ export class Workspace {
   }
 
   #viewOf(first: number, count: number): WorkspaceRows {
-    const { ids, positions, x, normed, rstd, qkv, attended, gateUp, hidden, norm } = this.#memory;
+    const { ids, positions, x, normed, rstd, qkv, firstRow, attended, gateUp, hidden, norm } = this.#memory;
     const rowsOf = <T extends Tensor>(whole: T): T => {
       const [, ...rest] = whole.shape;
       return view(whole, [count, ...rest], first * (rest[0] ?? 1)) as T;
@@ -173,6 +206,7 @@ export class Workspace {
       normed: rowsOf(normed),
       rstd: rowsOf(rstd),
       qkv: rowsOf(qkv),
+      firstRow: rowsOf(firstRow),
       attended: rowsOf(attended),
       gateUp: rowsOf(gateUp),
       hidden: rowsOf(hidden),
@@ -192,6 +226,23 @@ export class Workspace {
       tokens: view(tokens, [count]),
       shares: view(shares, [count]),
       ...this.#inputsOf(count, lists),
+    };
+  }
+
+  #headsOf(count: number): HeadRows {
+    const { nHeads, nKvHeads, headDim } = this.#headCounts;
+    const { order, back, sorted, rstd } = this.#memory.heads!;
+    const rows = count * (nHeads + 2 * nKvHeads);
+    const all = view(this.#memory.qkv, [rows, headDim]);
+    const [nQ, nK] = [count * nHeads, count * nKvHeads];
+    const sorting =
+      count === 1
+        ? null
+        : { order: view(order, [rows]), back: view(back, [rows]), sorted: view(sorted, [rows, headDim]) };
+    const from = sorting?.sorted ?? all;
+    return {
+      ...{ all, sorting, q: view(from, [nQ, headDim]), k: view(from, [nK, headDim], nQ * headDim) },
+      ...{ qRstd: view(rstd, [nQ]), kRstd: view(rstd, [nK], nQ) },
     };
   }
 
@@ -269,6 +320,8 @@ function takeMemory(config: ModelConfig, capacity: number, sequences: number, ar
     normed: matrix(config.dim),
     rstd: vector(),
     qkv: matrix(outputsAt(config, 'qkv')),
+    firstRow: zeroed(arena.tensor('i32', [capacity])),
+    heads: config.qkNorm ? takeHeads(config, capacity, arena) : null,
     attended: matrix(featuresAt(config, 'o')),
     gateUp: matrix(outputsAt(config, 'gateUp')),
     hidden: matrix(config.hiddenDim),
@@ -278,6 +331,21 @@ function takeMemory(config: ModelConfig, capacity: number, sequences: number, ar
     experts: config.nExperts > 0 ? takeExperts(config, capacity, arena) : null,
     items: arena.tensor('i32', [sequences, KV_ITEM_COLUMNS]),
     wanted: arena.tensor('i32', [capacity]),
+  };
+}
+
+function zeroed(tensor: IntTensor): IntTensor {
+  tensor.data.fill(0);
+  return tensor;
+}
+
+function takeHeads({ nHeads, nKvHeads, headDim }: HeadShape, capacity: number, arena: Arena) {
+  const heads = capacity * (nHeads + 2 * nKvHeads);
+  return {
+    order: arena.tensor('i32', [heads]),
+    back: arena.tensor('i32', [heads]),
+    sorted: arena.tensor('f32', [heads, headDim]),
+    rstd: arena.tensor('f32', [heads]),
   };
 }
 

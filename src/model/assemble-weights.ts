@@ -27,6 +27,9 @@ export function assembleWeights(
     return {
       attentionNorm: norm(`${at}.attentionNorm`),
       qkv: matrix(`${at}.qkv`),
+      qkvBias: unpacked.get(`${at}.qkvBias`) ?? null,
+      qNorm: unpacked.get(`${at}.qNorm`) ?? null,
+      kNorm: unpacked.get(`${at}.kNorm`) ?? null,
       attentionSubNorm: unpacked.get(`${at}.attentionSubNorm`) ?? null,
       o: matrix(`${at}.o`),
       ffnNorm: norm(`${at}.ffnNorm`),

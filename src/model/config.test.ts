@@ -45,6 +45,18 @@ describe('resolveConfig', () => {
     [{ gradient: true }, /gradient must be straight-through or masked, got true/],
     [{ tiedEmbeddings: 'no' }, /tiedEmbeddings must be true or false, got "no"/],
     [{ ropeTheta: Number.NaN }, /ropeTheta must be above 0, got NaN/],
+    [{ qkvBias: 1 }, /qkvBias must be true or false, got 1/],
+    [{ ropeScaling: 2 }, /ropeScaling must be null or an object with a type, got 2\./],
+    [{ ropeScaling: { type: 'yarn' } }, /ropeScaling\.type must be linear or llama3, got "yarn"/],
+    [{ ropeScaling: { type: 'linear' } }, /ropeScaling\.factor must be a number above 0, got undefined/],
+    [
+      { ropeScaling: { type: 'linear', factor: 2, low: 1 }, qkNorm: 'yes' },
+      /2 problems: \(1\) qkNorm must be .* \(2\) unknown field "ropeScaling\.low"/,
+    ],
+    [
+      { ropeScaling: { type: 'llama3', factor: 8, lowFreqFactor: 4, highFreqFactor: 4, originalSeqLen: 0 } },
+      /originalSeqLen must be a number above 0, got 0\. \(2\) ropeScaling\.highFreqFactor must be above lowFreqFactor 4, got 4/,
+    ],
     [{ slidingWindow: -1 }, /slidingWindow must be a whole number of at least 0 \(0: none\), got -1/],
     [{ hiddenL1: -1e-9 }, /hiddenL1 must be 0 or more/],
     [{ sparsity: 1 }, /sparsity\.qkv must be in \[0, 1\), got 1/],

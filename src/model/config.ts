@@ -35,6 +35,20 @@ export type ThresholdPlace = (typeof THRESHOLD_PLACES)[number];
 /** |x| below it is set to zero: one number for all layers or one per layer; 0 drops nothing. */
 export type Threshold = number | readonly number[];
 
+/**
+ * How the angles of RoPE are stretched for contexts longer than those of the first training: linear - every frequency divided by `factor`; llama3 - the slow
+ * ones, by how often they turn within `originalSeqLen` tokens: less than `lowFreqFactor` times, all; more than `highFreqFactor`, none; smoothly between.
+ */
+export type RopeScaling =
+  | { readonly type: 'linear'; readonly factor: number }
+  | {
+      readonly type: 'llama3';
+      readonly factor: number;
+      readonly lowFreqFactor: number;
+      readonly highFreqFactor: number;
+      readonly originalSeqLen: number;
+    };
+
 export interface ModelConfig {
   /** Width of the residual stream, D. */
   dim: number;
@@ -49,6 +63,12 @@ export interface ModelConfig {
   /** Longest context, in tokens. */
   seqLen: number;
   ropeTheta: number;
+  /** null: none. */
+  ropeScaling: RopeScaling | null;
+  /** A bias behind the products of q, k and v (Qwen2). */
+  qkvBias: boolean;
+  /** RMSNorms over the features of each head of q and k, in front of RoPE (Qwen3). */
+  qkNorm: boolean;
   /** Tokens that a token attends to, itself included; 0: all before it. Inference only: training refuses it. */
   slidingWindow: number;
   normEps: number;
@@ -142,7 +162,7 @@ const MAX_BLOCK_SIZE = 256;
 
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
- * seqLen 256, ropeTheta 10000, no sliding window, normEps 1e-5, tied, relu2 (with drelu: relu), topk, sparsity 0, blocks of 32, thresholds 0,
+ * seqLen 256, ropeTheta 10000 without scaling, no bias, no norms of heads, no sliding window, normEps 1e-5, tied, relu2 (with drelu: relu), topk, sparsity 0, blocks of 32, thresholds 0,
  * straight-through (with relu and drelu: masked), no re-scale, no L1, float activations and weights, no sub-norms, no experts.
  * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
@@ -160,6 +180,9 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     vocabSize: input.vocabSize,
     seqLen: input.seqLen ?? 256,
     ropeTheta: input.ropeTheta ?? 10000,
+    ropeScaling: input.ropeScaling ?? null,
+    qkvBias: input.qkvBias ?? false,
+    qkNorm: input.qkNorm ?? false,
     slidingWindow: input.slidingWindow ?? 0,
     normEps: input.normEps ?? 1e-5,
     tiedEmbeddings: input.tiedEmbeddings ?? true,
@@ -249,8 +272,8 @@ function checkMethod(config: ModelConfig, problems: Problems): void {
   }
   problems.whole('slidingWindow', config.slidingWindow, 0, ' (0: none)');
   problems.number('hiddenL1', config.hiddenL1, '0 or more', (value) => value >= 0);
-  problems.flag('tiedEmbeddings', config.tiedEmbeddings);
-  problems.flag('subNorms', config.subNorms);
+  for (const field of ['tiedEmbeddings', 'qkvBias', 'qkNorm', 'subNorms'] as const) problems.flag(field, config[field]);
+  checkRopeScaling(config.ropeScaling, problems);
   for (const point of POINTS) {
     checkByLayer(`sparsity.${point}`, config.sparsity[point], config.nLayers, problems, 'in [0, 1)', (x) => x < 1);
   }
@@ -266,6 +289,42 @@ function checkMethod(config: ModelConfig, problems: Problems): void {
   }
   checkExperts(config, problems);
   checkSparsifier(config, problems);
+}
+
+/** The numbers that each type of scaling has, and which values they may have. */
+const ROPE_SCALINGS: Readonly<Record<RopeScaling['type'], Readonly<Record<string, (value: number) => boolean>>>> = {
+  linear: { factor: isPositive },
+  llama3: { factor: isPositive, lowFreqFactor: isPositive, highFreqFactor: isPositive, originalSeqLen: isPositive },
+};
+
+function isPositive(value: number): boolean {
+  return value > 0 && Number.isFinite(value);
+}
+
+function checkRopeScaling(scaling: unknown, problems: Problems): void {
+  if (scaling === null) return;
+  if (typeof scaling !== 'object' || Array.isArray(scaling)) {
+    problems.add('ropeScaling', `must be null or an object with a type, got ${shown(scaling)}.`);
+    return;
+  }
+  const { type, ...numbers } = scaling as Record<string, unknown>;
+  problems.choice('ropeScaling.type', type, Object.keys(ROPE_SCALINGS));
+  if (problems.has('ropeScaling.type')) return;
+  const expected = ROPE_SCALINGS[type as RopeScaling['type']];
+  for (const [name, fits] of Object.entries(expected)) {
+    problems.number(`ropeScaling.${name}`, numbers[name], 'a number above 0', fits);
+  }
+  for (const name of Object.keys(numbers)) {
+    if (!Object.hasOwn(expected, name)) problems.addUnknown(`ropeScaling.${name}`, Object.keys(expected));
+  }
+  const { lowFreqFactor: low, highFreqFactor: high } = numbers;
+  if (
+    type === 'llama3' &&
+    !problems.has('ropeScaling.lowFreqFactor', 'ropeScaling.highFreqFactor') &&
+    !(low! < high!)
+  ) {
+    problems.add('ropeScaling.highFreqFactor', `must be above lowFreqFactor ${shown(low)}, got ${shown(high)}.`);
+  }
 }
 
 /** Numbers from 0 on that fit, one for all layers or one for each. */

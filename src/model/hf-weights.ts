@@ -1,7 +1,7 @@
 /**
  * Weights under their Hugging Face Llama names, and back: `model.layers.0.self_attn.q_proj.weight` [out, in] instead of
  * columns of `layers.0.qkv` [in, out]; experts as in Mixtral, `model.layers.0.mlp.experts.2.gate_proj.weight` (their sub-norms beside,
- * `mlp.experts.2.ffn_sub_norm`), and their router `mlp.gate`.
+ * `mlp.experts.2.ffn_sub_norm`), and their router `mlp.gate`. Biases and norms of heads as in Qwen2 and Qwen3: `self_attn.q_proj.bias`, `self_attn.q_norm`.
  *
  * Hugging Face's RoPE convention (feature i with i + headDim / 2) is ours, so heads need no permutation.
  */
@@ -9,7 +9,7 @@
 import type { FloatTensor } from '../tensor/tensor.ts';
 import { shapeText } from '../tensor/tensor.ts';
 import { FormatError } from '../util/errors.ts';
-import type { Parameter, ProjectionName } from './parameters.ts';
+import type { Parameter, ParameterInfo, ProjectionName } from './parameters.ts';
 
 export interface NamedArray {
   name: string;
@@ -30,6 +30,8 @@ const HF_PROJECTIONS: Readonly<Record<ProjectionName, string>> = {
 /** The norms of a block; the sub-norms as in BitNet's checkpoints. */
 const HF_NORMS: Readonly<Record<string, string>> = {
   attentionNorm: 'input_layernorm',
+  qNorm: 'self_attn.q_norm',
+  kNorm: 'self_attn.k_norm',
   attentionSubNorm: 'self_attn.attn_sub_norm',
   ffnNorm: 'post_attention_layernorm',
   ffnSubNorm: 'mlp.ffn_sub_norm',
@@ -47,12 +49,12 @@ export function* toHfWeights(
         yield { name: part.name, shape, data: data.slice() };
       } else {
         const { first, count } = part.columns;
-        const out =
-          data instanceof Float32Array ? new Float32Array(count * shape[0]) : new Float64Array(count * shape[0]);
-        for (let row = 0; row < shape[0]; row++) {
-          for (let col = 0; col < count; col++) out[col * shape[0] + row] = data[row * shape[1] + first + col];
+        const [rows, cols] = matrixOf(shape);
+        const out = data instanceof Float32Array ? new Float32Array(count * rows) : new Float64Array(count * rows);
+        for (let row = 0; row < rows; row++) {
+          for (let col = 0; col < count; col++) out[col * rows + row] = data[row * cols + first + col];
         }
-        yield { name: part.name, shape: [count, shape[0]], data: out };
+        yield { name: part.name, shape: shapeOf(part, shape), data: out };
       }
     }
   }
@@ -68,9 +70,11 @@ export function fromHfWeights(
 ): void {
   for (const parameter of parameters) {
     const { data, shape } = parameter.value;
-    for (const { name, columns } of hfParts(parameter)) {
+    const [rows, cols] = matrixOf(shape);
+    for (const part of hfParts(parameter)) {
+      const { name, columns } = part;
       const source = read(name);
-      const expected = columns ? [columns.count, shape[0]] : shape;
+      const expected = shapeOf(part, shape);
       if (source === undefined || shapeText(source.shape) !== shapeText(expected)) {
         const got = source ? shapeText(source.shape) : 'nothing';
         throw new FormatError('hf-weights', `${name} does not fit: expected ${shapeText(expected)}, got ${got}.`);
@@ -78,9 +82,9 @@ export function fromHfWeights(
       if (columns === null) {
         data.set(source.data);
       } else {
-        for (let row = 0; row < shape[0]; row++) {
+        for (let row = 0; row < rows; row++) {
           for (let col = 0; col < columns.count; col++) {
-            data[row * shape[1] + columns.first + col] = source.data[col * shape[0] + row];
+            data[row * cols + columns.first + col] = source.data[col * rows + row];
           }
         }
       }
@@ -88,13 +92,25 @@ export function fromHfWeights(
   }
 }
 
-interface HfPart {
+export interface HfPart {
   name: string;
   /** Columns of the fused matrix, or null for a tensor that is stored as it is. */
   columns: { first: number; count: number } | null;
 }
 
-function hfParts({ name, projections }: Parameter): HfPart[] {
+/** A vector is a matrix of one row. */
+function matrixOf(shape: readonly number[]): [rows: number, cols: number] {
+  return shape.length === 1 ? [1, shape[0]] : [shape[0], shape[1]];
+}
+
+/** The shape of a part of a parameter as Hugging Face has it. */
+function shapeOf({ columns }: HfPart, shape: readonly number[]): readonly number[] {
+  if (columns === null) return shape;
+  return shape.length === 1 ? [columns.count] : [columns.count, shape[0]];
+}
+
+/** The tensors of Hugging Face that one parameter holds, in the order of its columns. */
+export function hfParts({ name, projections, biasOf }: ParameterInfo): HfPart[] {
   const [, layer, expert = ''] = /^(layers\.\d+)\.(experts\.\d+\.)?/.exec(name) ?? [];
   const prefix = `model.${layer}`;
   if (projections.length > 0) {
@@ -103,6 +119,7 @@ function hfParts({ name, projections }: Parameter): HfPart[] {
       return { name: `${prefix}.${block}.${expert}${projection}.weight`, columns: part };
     });
   }
+  if (biasOf) return biasOf.map((part) => ({ name: `${prefix}.${HF_PROJECTIONS[part.name]}.bias`, columns: part }));
   if (name === 'embedding') return [{ name: 'model.embed_tokens.weight', columns: null }];
   if (name === 'norm') return [{ name: 'model.norm.weight', columns: null }];
   if (name === 'head') return [{ name: 'lm_head.weight', columns: null }];

@@ -18,15 +18,16 @@ const STD = 0.02;
  * | `embedding`, `head`, `qkv`, `gateUp`, `router` | normal, standard deviation 0.02 |
  * | `o`, `down` (they write to the residual stream) | normal, 0.02 / sqrt(2 nLayers), so that the sum of all blocks keeps its size |
  * | norms | 1 |
+ * | biases | 0 |
  *
  * Sparsity needs nothing of its own: selecting the largest inputs keeps most of their energy.
  */
 export function initParameters(parameters: readonly Parameter[], config: ModelConfig, seed: number): void {
   const prng = new Prng(seed);
-  for (const { name, value } of parameters) {
+  for (const { name, value, biasOf } of parameters) {
     const { data } = value;
     if (value.shape.length === 1) {
-      data.fill(1);
+      data.fill(biasOf ? 0 : 1);
       continue;
     }
     const residual = name.endsWith('.o') || name.endsWith('.down');

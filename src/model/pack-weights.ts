@@ -109,9 +109,9 @@ class RandomFiller implements Filler {
     repeat(bytes.data, drawn * stored.rowBytes);
   }
 
-  /** Norms of 1; a router of random numbers spreads the tokens over its experts. */
-  fillUnpacked({ shape }: ParameterInfo, { data }: Tensor<'f32'>): void {
-    if (shape.length === 1) data.fill(1);
+  /** Norms of 1, biases of 0; a router of random numbers spreads the tokens over its experts. */
+  fillUnpacked({ shape, biasOf }: ParameterInfo, { data }: Tensor<'f32'>): void {
+    if (shape.length === 1) data.fill(biasOf ? 0 : 1);
     else for (let i = 0; i < data.length; i++) data[i] = this.#block[i % this.#block.length];
   }
 }

@@ -66,7 +66,7 @@ export function describeMatrices(
   return roles;
 }
 
-/** What stays f32: the vectors [D] of the norms, and routers [E, D], whose choice should not hang on rounding. */
+/** What stays f32: the vectors of norms and biases, and routers [E, D], whose choice should not hang on rounding. */
 export function describeUnpacked(config: ModelConfig): ParameterInfo[] {
   return describeParameters(config).filter(({ name, shape }) => shape.length === 1 || name.endsWith('.router'));
 }

@@ -188,6 +188,27 @@ describe('Hugging Face weights', () => {
     });
   });
 
+  it('have biases and norms of heads under the names of Qwen2 and Qwen3', () => {
+    const config = resolveConfig({ ...sizes, qkvBias: true, qkNorm: true });
+    const [from, to] = [0, 1].map(() => createParameters(config, new TensorPool(createReferenceBackend()), 'f32'));
+    const { qkvBias, qNorm, kNorm } = from.layers[1];
+    expect([qkvBias!.shape, qkvBias!.decay, qNorm!.shape, kNorm!.decay]).toEqual([[16], false, [2], false]);
+    initParameters(from.list, config, 1);
+    expect([...qkvBias!.value.data, ...kNorm!.value.data]).toEqual([...new Array<number>(16).fill(0), 1, 1]);
+    qkvBias!.value.data.forEach((_, i) => {
+      qkvBias!.value.data[i] = i;
+    });
+    kNorm!.value.data[1] = 5;
+    const hf = new Map(Array.from(toHfWeights(from.list), (array) => [array.name, array]));
+    const at = (name: string) => hf.get(`model.layers.1.self_attn.${name}`)!;
+    expect([at('k_proj.bias').shape, [...at('k_proj.bias').data]]).toEqual([[4], [8, 9, 10, 11]]);
+    expect([...at('k_norm.weight').data]).toEqual([1, 5]);
+    fromHfWeights(to.list, (name) => hf.get(name));
+    expect(to.list.map(({ value }) => value.data)).toEqual(from.list.map(({ value }) => value.data));
+    hf.set('model.layers.1.self_attn.v_proj.bias', { ...at('v_proj.bias'), shape: [4, 1] });
+    expect(() => fromHfWeights(to.list, (name) => hf.get(name))).toThrow('expected [4], got [4, 1]');
+  });
+
   it('are refused where one is missing or of another shape', () => {
     const { list } = create(true);
     expect(() => fromHfWeights(list, () => undefined)).toThrow(FormatError);

@@ -30,6 +30,8 @@ export interface ParameterInfo {
   readonly decay: boolean;
   /** Empty for all but the matrices of the blocks. */
   readonly projections: readonly Projection[];
+  /** Of the bias behind a fused matrix: which of its elements belong to which projection. */
+  readonly biasOf?: readonly Projection[];
 }
 
 export interface Parameter extends Weight, ParameterInfo {}
@@ -44,6 +46,11 @@ export interface FfnParameters {
 export interface LayerParameters {
   readonly attentionNorm: Parameter;
   readonly qkv: Parameter;
+  /** Behind the product, as long as a row of it; null without `qkvBias`. */
+  readonly qkvBias: Parameter | null;
+  /** Of each head of q and of k, [headDim]; null without `qkNorm`. */
+  readonly qNorm: Parameter | null;
+  readonly kNorm: Parameter | null;
   /** In front of o, of the heads together; null without sub-norms. */
   readonly attentionSubNorm: Parameter | null;
   readonly o: Parameter;
@@ -73,8 +80,10 @@ export function ffnNames({ nExperts }: ModelConfig, layer: number): string[] {
 /** What a model of this configuration consists of, without any memory. */
 export function describeParameters(config: ModelConfig): ParameterInfo[] {
   const { dim, vocabSize, nLayers, nExperts } = config;
+  /** A norm, or another vector. */
   const norm = (name: string, width = dim) => ({ name, shape: [width], decay: false, projections: [] });
   const subNorm = (name: string, point: Point) => (config.subNorms ? [norm(name, featuresAt(config, point))] : []);
+  const headNorm = (name: string) => (config.qkNorm ? [norm(name, config.headDim)] : []);
   const matrix = (layer: number, point: Point, at = `layers.${layer}`) => ({
     name: `${at}.${point}`,
     shape: [featuresAt(config, point), outputsAt(config, point)],
@@ -85,6 +94,11 @@ export function describeParameters(config: ModelConfig): ParameterInfo[] {
   for (let layer = 0; layer < nLayers; layer++) {
     const at = `layers.${layer}`;
     list.push(norm(`${at}.attentionNorm`), matrix(layer, 'qkv'));
+    if (config.qkvBias) {
+      const bias = norm(`${at}.qkvBias`, outputsAt(config, 'qkv'));
+      list.push({ ...bias, biasOf: projectionsAt(config, 'qkv', layer) });
+    }
+    list.push(...headNorm(`${at}.qNorm`), ...headNorm(`${at}.kNorm`));
     list.push(...subNorm(`${at}.attentionSubNorm`, 'o'), matrix(layer, 'o'));
     list.push(norm(`${at}.ffnNorm`));
     if (nExperts > 0) list.push({ name: `${at}.router`, shape: [nExperts, dim], decay: true, projections: [] });
@@ -115,6 +129,9 @@ export function createParameters(config: ModelConfig, pool: TensorPool, dtype: F
     return {
       attentionNorm: get('attentionNorm'),
       qkv: get('qkv'),
+      qkvBias: get('qkvBias') ?? null,
+      qNorm: get('qNorm') ?? null,
+      kNorm: get('kNorm') ?? null,
       attentionSubNorm: get('attentionSubNorm') ?? null,
       o: get('o'),
       ffnNorm: get('ffnNorm'),

@@ -174,6 +174,44 @@ describe('a model with ternary weights', () => {
   });
 });
 
+describe('a model with biases and norms of heads', () => {
+  const scaling = { type: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalSeqLen: 16 } as const;
+  const QWEN = { activation: 'silu', qkvBias: true, qkNorm: true, ropeScaling: scaling, sparsity: 0 } as const;
+
+  it('is itself as a checkpoint and as a packed file in the engine', async () => {
+    const run = trained(QWEN);
+    const model = loadModel(run.directory, backend);
+    expect(model.config.ropeScaling).toEqual(scaling);
+    expect(distance(run, model)).toBeLessThan(BOUND);
+    const file = await packed(run, { dtype: 'f32' });
+    expect(file.config).toEqual(run.model.config);
+    expect(distance(run, file)).toBeLessThan(BOUND);
+    const bias = file.weights.layers[1].qkvBias;
+    expect(bias?.data).toEqual(run.model.parameters.find(({ name }) => name === 'layers.1.qkvBias')?.value.data);
+    // Each of the three matters.
+    for (const change of [{ ropeScaling: null }, { ropeScaling: { type: 'linear', factor: 2 } as const }]) {
+      expect(distance(run, { ...model, config: { ...model.config, ...change } })).toBeGreaterThan(100 * BOUND);
+    }
+    for (const name of ['qkvBias', 'qNorm', 'kNorm'] as const) {
+      const layers = file.weights.layers.map((layer) => {
+        const data = Float32Array.from(layer[name]!.data, (x, i) => x + (i % 2));
+        return { ...layer, [name]: { ...layer[name]!, data } };
+      });
+      expect(distance(run, { config: file.config, weights: { ...file.weights, layers } }), name).toBeGreaterThan(
+        100 * BOUND,
+      );
+    }
+  });
+
+  it('is refused where one of them is missing', () => {
+    const run = trained(QWEN);
+    const { config, weights } = loadModel(run.directory, backend);
+    const layers = weights.layers.map((layer) => ({ ...layer, kNorm: null }));
+    const without = { ...weights, layers };
+    expect(() => new Engine(config, without, backend)).toThrow('layers.0.kNorm: expected a vector, got none');
+  });
+});
+
 describe('a model with 8-bit activations', () => {
   it.each([0, 0.5])('is itself in the engine at a sparsity of %d, as f32 and as weights of eight bits', (sparsity) => {
     const run = trained({ activationFormat: 'int8', sparsity });

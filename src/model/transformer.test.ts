@@ -87,6 +87,15 @@ describe('gradients against finite differences (f64)', () => {
     ['ReLU before every projection, L1', { sparsifier: 'relu', hiddenL1: 0.3 }],
     ['ReLU before every projection, re-scaled', { sparsifier: 'relu', activation: 'relu', rescale: 'l2' }],
     ['dReLU, L1, tied', { sparsifier: 'drelu', hiddenL1: 0.3, tiedEmbeddings: true }],
+    ['biases of q, k and v, SwiGLU', { activation: 'silu', qkvBias: true }],
+    ['norms of heads, SwiGLU', { activation: 'silu', qkNorm: true }],
+    [
+      'biases, norms of heads, masked gradient, scaled angles',
+      {
+        ...{ qkvBias: true, qkNorm: true, sparsity: 0.4, gradient: 'masked' },
+        ropeScaling: { type: 'llama3', factor: 8, lowFreqFactor: 0.1, highFreqFactor: 0.4, originalSeqLen: 4 },
+      },
+    ],
     ['sub-norms', { activation: 'silu', subNorms: true }],
     ['sub-norms of lists, with an L1 term', { activation: 'relu', subNorms: true, hiddenL1: 0.3 }],
     ['sub-norms, dReLU behind them', { sparsifier: 'drelu', subNorms: true, hiddenL1: 0.3 }],
@@ -189,6 +198,7 @@ describe('Transformer', () => {
   );
 
   it.each<Partial<ModelConfigInput>>([
+    { qkvBias: true, qkNorm: true, sparsity: 0.5 },
     { sparsifier: 'block', blockSize: 4, sparsity: 0.5 },
     { sparsifier: 'threshold', thresholds: { qkv: 0.5, o: 0.2, gateUp: 0.5, down: 0.1 } },
     { sparsifier: 'threshold', thresholds: { gate: 0.2 }, gradient: 'masked', activation: 'silu' },

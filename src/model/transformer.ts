@@ -18,10 +18,12 @@ import type { Backend, Precision } from '../backend.ts';
 import { type MixtureOptions, mixture } from '../nn/mixture.ts';
 import { qSparseInput, qSparseLinear, type Selection, wantedForm } from '../nn/q-sparse-linear.ts';
 import { add } from '../ops/add.ts';
+import { addBias } from '../ops/add-bias.ts';
 import { attention } from '../ops/attention.ts';
 import { crossEntropy } from '../ops/cross-entropy.ts';
 import { embedding } from '../ops/embedding.ts';
 import { gatedHidden, hasNaturalZeros, sumOfMagnitudes } from '../ops/gated-hidden.ts';
+import { headNorms } from '../ops/head-norms.ts';
 import { rmsNorm } from '../ops/rms-norm.ts';
 import { type RotationTables, rope } from '../ops/rope.ts';
 import type { Routing } from '../ops/route-tokens.ts';
@@ -34,7 +36,7 @@ import { createParameters, type ModelParameters, type Parameter } from './parame
 import { ropeTables } from './rope-tables.ts';
 import { gateThreshold, selectionRule } from './selection-rule.ts';
 import type { StepStatistics } from './statistics.ts';
-import { type FfnWeights, TernaryWeights } from './ternary-weights.ts';
+import { type FfnWeights, type LayerWeights, TernaryWeights } from './ternary-weights.ts';
 
 /** ids and targets are [batch * seqLen], one sequence after the other. */
 export interface BatchShape {
@@ -198,7 +200,7 @@ export class Transformer {
     const { nHeads, nKvHeads, headDim, normEps: eps } = config;
     const { batch, seqLen } = pass;
     const rotation = { nRotatedHeads: nHeads + nKvHeads, headDim };
-    const heads = { batch, seqLen, nHeads, nKvHeads, headDim };
+    const shape = { batch, seqLen, nHeads, nKvHeads, headDim };
 
     let x = tape.apply(embedding, { ids, table: this.#weights.embedding }); // [N, D]
     for (const [index, layer] of (this.#ternary ?? this.#weights).layers.entries()) {
@@ -208,8 +210,12 @@ export class Transformer {
       x = tape.scope(x, (x) => {
         const normed = tape.apply(rmsNorm, { x, weight: layer.attentionNorm, eps });
         const qkv = qSparseLinear(tape, normed, layer.qkv, selection('qkv')); // [N, (nHeads + 2 nKvHeads) headDim]
-        const rotated = tape.apply(rope, { qkv, positions: pass.positions, tables: this.#rotation, shape: rotation });
-        const mixed = tape.apply(attention, { qkv: rotated, shape: heads }); // [N, nHeads headDim]
+        const heads = this.#normedHeads(tape, this.#biased(tape, qkv, layer.qkvBias), layer);
+        const rotated = tape.apply(rope, {
+          ...{ qkv: heads, positions: pass.positions },
+          ...{ tables: this.#rotation, shape: rotation },
+        });
+        const mixed = tape.apply(attention, { qkv: rotated, shape }); // [N, nHeads headDim]
         const out = qSparseLinear(tape, this.#subNormed(tape, mixed, layer.attentionSubNorm), layer.o, selection('o'));
         return tape.apply(add, { a: x, b: out });
       });
@@ -250,6 +256,15 @@ export class Transformer {
     tape.exit();
     if (hiddenL1 > 0 && !tape.recomputing) pass.l1 += this.#l1Weight(pass) * sumOfMagnitudes(tape, hidden);
     return qSparseLinear(tape, this.#subNormed(tape, hidden, subNorm), down, atDown);
+  }
+
+  #biased(tape: Tape, x: Value, bias: Weight | null): Value {
+    return bias ? tape.apply(addBias, { x, bias }) : x;
+  }
+
+  #normedHeads(tape: Tape, qkv: Value, { qNorm, kNorm }: Pick<LayerWeights, 'qNorm' | 'kNorm'>): Value {
+    if (qNorm === null || kNorm === null) return qkv;
+    return tape.apply(headNorms, { qkv, qNorm, kNorm, eps: this.config.normEps, shape: this.config });
   }
 
   #subNormed(tape: Tape, x: Value, weight: Weight | null): Value {

@@ -53,6 +53,11 @@ export interface LayerWeights {
   /** [D] */
   readonly attentionNorm: Tensor<'f32'>;
   readonly qkv: WeightMatrix;
+  /** [(nHeads + 2 nKvHeads) headDim]; null without `qkvBias`. */
+  readonly qkvBias: Tensor<'f32'> | null;
+  /** Of each head of q and of k, [headDim]; null without `qkNorm`. */
+  readonly qNorm: Tensor<'f32'> | null;
+  readonly kNorm: Tensor<'f32'> | null;
   /** [nHeads headDim], in front of o; null without sub-norms. */
   readonly attentionSubNorm: Tensor<'f32'> | null;
   readonly o: WeightMatrix;
@@ -78,15 +83,26 @@ export function checkWeights(config: ModelConfig, weights: ModelWeights): void {
   expectMatrix('head', weights.head, vocabSize, dim, 'rows');
   expectNorm('norm', weights.norm, dim);
   if (weights.layers.length !== nLayers) misfit('layers', String(nLayers), String(weights.layers.length));
-  for (const [layer, { attentionNorm, qkv, attentionSubNorm, o, ffnNorm, feedForward }] of weights.layers.entries()) {
+  for (const [layer, { attentionNorm, o, ffnNorm, feedForward, ...attention }] of weights.layers.entries()) {
     const at = `layers.${layer}`;
     expectNorm(`${at}.attentionNorm`, attentionNorm, dim);
-    expectMatrix(`${at}.qkv`, qkv, dim, outputsAt(config, 'qkv'), 'cols');
-    expectSubNorm(config, `${at}.attentionSubNorm`, attentionSubNorm, featuresAt(config, 'o'));
+    checkAttention(config, at, attention);
     expectMatrix(`${at}.o`, o, featuresAt(config, 'o'), dim, 'cols');
     expectNorm(`${at}.ffnNorm`, ffnNorm, dim);
     checkFeedForward(config, layer, feedForward);
   }
+}
+
+type AttentionWeights = Pick<LayerWeights, 'qkv' | 'qkvBias' | 'qNorm' | 'kNorm' | 'attentionSubNorm'>;
+
+function checkAttention(config: ModelConfig, at: string, weights: AttentionWeights): void {
+  const { qkNorm, headDim } = config;
+  const width = outputsAt(config, 'qkv');
+  expectMatrix(`${at}.qkv`, weights.qkv, config.dim, width, 'cols');
+  expectOptional(`${at}.qkvBias`, weights.qkvBias, width, config.qkvBias);
+  expectOptional(`${at}.qNorm`, weights.qNorm, headDim, qkNorm);
+  expectOptional(`${at}.kNorm`, weights.kNorm, headDim, qkNorm);
+  expectOptional(`${at}.attentionSubNorm`, weights.attentionSubNorm, featuresAt(config, 'o'), config.subNorms);
 }
 
 function checkFeedForward(config: ModelConfig, layer: number, feedForward: FeedForwardWeights): void {
@@ -104,7 +120,7 @@ function checkFeedForward(config: ModelConfig, layer: number, feedForward: FeedF
 
 function checkFfn(config: ModelConfig, at: string, ffn: FfnWeights): void {
   const { dim, hiddenDim } = config;
-  expectSubNorm(config, `${at}.ffnSubNorm`, ffn.subNorm, hiddenDim);
+  expectOptional(`${at}.ffnSubNorm`, ffn.subNorm, hiddenDim, config.subNorms);
   expectMatrix(`${at}.down`, ffn.down, hiddenDim, dim, 'cols');
   if (ffn.layout === 'fused') {
     expectMatrix(`${at}.gateUp`, ffn.gateUp, dim, 2 * hiddenDim, 'cols');
@@ -133,9 +149,10 @@ function expectMatrix(
   if (scale !== null && scaleAxis !== axis) misfit(`scales of ${name}`, `by ${axis}`, `by ${scaleAxis}`);
 }
 
-function expectSubNorm(config: ModelConfig, name: string, norm: Tensor<'f32'> | null, width: number): void {
-  if (config.subNorms && norm !== null) expectNorm(name, norm, width);
-  else if (config.subNorms || norm !== null) misfit(name, config.subNorms ? 'a norm' : 'none', norm ? 'one' : 'none');
+/** A vector that some models have and others have not. */
+function expectOptional(name: string, vector: Tensor<'f32'> | null, width: number, wanted: boolean): void {
+  if (wanted && vector !== null) expectNorm(name, vector, width);
+  else if (wanted || vector !== null) misfit(name, wanted ? 'a vector' : 'none', vector ? 'one' : 'none');
 }
 
 function expectNorm(name: string, { dtype, shape }: Tensor<'f32'>, dim: number): void {
@@ -185,18 +202,21 @@ export function expectParameter(
 export function weightsOfParameters(config: ModelConfig, parameters: ReadonlyMap<string, FloatTensor>): ModelWeights {
   for (const info of describeParameters(config)) expectParameter('engine', config, info, parameters);
   const tensor = (name: string) => parameters.get(name) as Tensor<'f32'>;
-  const optional = (subNorm: string) => (config.subNorms ? tensor(subNorm) : null);
+  const optional = (wanted: boolean, name: string) => (wanted ? tensor(name) : null);
   const matrix = (name: string) => f32Weights(tensor(name));
   const layers = Array.from({ length: config.nLayers }, (_, layer): LayerWeights => {
     const at = `layers.${layer}`;
     const ffns = ffnNames(config, layer).map((at): FfnWeights => {
-      const subNorm = optional(`${at}.ffnSubNorm`);
+      const subNorm = optional(config.subNorms, `${at}.ffnSubNorm`);
       return { layout: 'fused', gateUp: matrix(`${at}.gateUp`), subNorm, down: matrix(`${at}.down`) };
     });
     return {
       attentionNorm: tensor(`${at}.attentionNorm`),
       qkv: matrix(`${at}.qkv`),
-      attentionSubNorm: optional(`${at}.attentionSubNorm`),
+      qkvBias: optional(config.qkvBias, `${at}.qkvBias`),
+      qNorm: optional(config.qkNorm, `${at}.qNorm`),
+      kNorm: optional(config.qkNorm, `${at}.kNorm`),
+      attentionSubNorm: optional(config.subNorms, `${at}.attentionSubNorm`),
       o: matrix(`${at}.o`),
       ffnNorm: tensor(`${at}.ffnNorm`),
       feedForward: feedForwardOf(parameters.has(`${at}.router`) ? matrix(`${at}.router`) : null, ffns),

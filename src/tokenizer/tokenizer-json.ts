@@ -17,10 +17,44 @@ export interface ByteLevelStep {
   use_regex: boolean;
 }
 
+/** Cuts a text into the matches of a pattern and what lies between them. */
+export interface SplitStep {
+  type: 'Split';
+  pattern: { Regex: string };
+  behavior: 'Isolated';
+  invert: false;
+}
+
+export interface PreTokenizerSequence {
+  type: 'Sequence';
+  pretokenizers: (SplitStep | ByteLevelStep)[];
+}
+
+export type NormalizerStep =
+  | { type: 'Prepend'; prepend: string }
+  | { type: 'Replace'; pattern: { String: string } | { Regex: string }; content: string }
+  | { type: 'Strip'; strip_left: boolean; strip_right: boolean };
+
+export interface NormalizerSequence {
+  type: 'Sequence';
+  normalizers: NormalizerStep[];
+}
+
+export type DecoderStep =
+  | { type: 'Replace'; pattern: { String: string }; content: string }
+  | { type: 'ByteFallback' }
+  | { type: 'Fuse' }
+  | { type: 'Strip'; content: string; start: number; stop: number };
+
+export interface DecoderSequence {
+  type: 'Sequence';
+  decoders: DecoderStep[];
+}
+
 export interface BpeModelJson {
   type: 'BPE';
   dropout: null;
-  unk_token: null;
+  unk_token: string | null;
   continuing_subword_prefix: null;
   end_of_word_suffix: null;
   fuse_unk: boolean;
@@ -37,9 +71,9 @@ export interface TokenizerJson {
   truncation: null;
   padding: null;
   added_tokens: AddedToken[];
-  normalizer: null;
-  pre_tokenizer: ByteLevelStep;
+  normalizer: NormalizerSequence | null;
+  pre_tokenizer: ByteLevelStep | SplitStep | PreTokenizerSequence | null;
   post_processor: null;
-  decoder: ByteLevelStep;
+  decoder: ByteLevelStep | DecoderSequence;
   model: BpeModelJson;
 }

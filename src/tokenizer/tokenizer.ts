@@ -2,13 +2,15 @@
  * The tokenizer of a model: text to ids and back, from the contents of a Hugging Face tokenizer.json.
  *
  * Byte-level BPE as this project trains it runs in `byte-level-bpe.ts`; every other configuration runs in the library
- * @huggingface/tokenizers. Both give the same ids. No special tokens are put around a text; those that stand in it are
- * recognised. Decoding leaves special tokens out and never tidies spaces: text comes back as it was.
+ * @huggingface/tokenizers. Both give the same ids. `encode` puts no special tokens around a text; those that stand in it are
+ * recognised. `encodePrompt` begins it as the model saw texts begin. Decoding leaves special tokens out and never tidies spaces: text
+ * comes back as it was.
  */
 
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { ByteLevelBpe } from './byte-level-bpe.ts';
+import type { TokenizerConfig } from './tokenizer-config.ts';
 import { END_OF_TEXT } from './train-bpe.ts';
 
 /** Text that appears as its tokens do: `push` returns what has become readable, `flush` what is left at the end. */
@@ -27,10 +29,16 @@ export class Tokenizer {
   readonly vocabSize: number;
   /** The id of `<|endoftext|>`, null where there is none. */
   readonly endOfText: number | null;
+  /** The id of the token that begins a text, null where there is none. */
+  readonly bos: number | null;
+  /** All tokens that end a text: `endOfText`, and those of the configuration. */
+  readonly endIds: readonly number[];
+  /** Of a model of another program; null for a tokenizer that was trained here. */
+  readonly config: TokenizerConfig | null;
   readonly #fast: ByteLevelBpe | null;
   readonly #library: () => LibraryTokenizer;
 
-  private constructor(json: TokenizerFile) {
+  private constructor(json: TokenizerFile, config: TokenizerConfig | null) {
     this.json = json;
     const { vocab } = json.model;
     const idOf = new Map(Array.isArray(vocab) ? vocab.map(([token], id) => [token, id]) : Object.entries(vocab));
@@ -38,21 +46,25 @@ export class Tokenizer {
     let highest = -1;
     for (const id of idOf.values()) highest = Math.max(highest, id);
     this.vocabSize = highest + 1;
+    this.config = config;
     this.endOfText = idOf.get(END_OF_TEXT) ?? null;
+    this.bos = idOf.get(config?.bos_token ?? '') ?? null;
+    const ends = [...(config?.eosTokenIds ?? []), idOf.get(config?.eos_token ?? ''), this.endOfText];
+    this.endIds = [...new Set(ends.filter((id) => id !== undefined && id !== null))];
     this.#fast = ByteLevelBpe.fromJson(json);
     this.#library = lazily(() => new LibraryTokenizer({ added_tokens: [], ...json }, {}));
     if (this.#fast === null) this.#library();
   }
 
   /** Throws FormatError that names `path`, where `json` came from, if it is no tokenizer that can be used. */
-  static fromJson(json: unknown, path = 'tokenizer.json'): Tokenizer {
+  static fromJson(json: unknown, path = 'tokenizer.json', config: TokenizerConfig | null = null): Tokenizer {
     const vocab = (json as Partial<TokenizerFile> | null)?.model?.vocab;
     if (typeof vocab !== 'object' || vocab === null) {
       const what = 'expected the contents of a tokenizer.json with model.vocab, found none';
       throw new FormatError('tokenizer', `${path}: ${what}. Give another file.`, path);
     }
     try {
-      return new Tokenizer(json as TokenizerFile);
+      return new Tokenizer(json as TokenizerFile, config);
     } catch (error) {
       const what = `cannot be used as a tokenizer: ${messageOf(error)}`;
       throw new FormatError('tokenizer', `${path} ${what}. Is it complete?`, path, { cause: error });
@@ -65,6 +77,19 @@ export class Tokenizer {
     return text === '' ? [] : this.#library().encode(text, { add_special_tokens: false }).ids;
   }
 
+  /**
+   * The ids of a text that a model is to continue: BOS before it where the configuration says so and the text does not begin with it. Where
+   * nothing stands before the first token to come, for empty text, the token that begins or ends texts; none where there is neither.
+   */
+  encodePrompt(text: string): number[] {
+    const ids = this.encode(text);
+    const { bos } = this;
+    if (bos !== null && this.config?.add_bos_token && ids[0] !== bos) return [bos, ...ids];
+    if (ids.length > 0) return ids;
+    const first = bos ?? this.endOfText ?? this.endIds[0];
+    return first === undefined ? [] : [first];
+  }
+
   /** Bytes that are no UTF-8, and ids outside the vocabulary, come out as U+FFFD. */
   decode(ids: Iterable<number>): string {
     if (this.#fast === null) return this.#decodeByLibrary([...ids]);
@@ -74,9 +99,12 @@ export class Tokenizer {
     return text + stream.flush();
   }
 
-  /** Decodes token by token; a character that is spread over several tokens appears with its last one. */
-  decodeStream(): DecodeStream {
-    return this.#fast !== null ? byteStream(this.#fast) : textStream((ids) => this.#decodeByLibrary(ids));
+  /**
+   * Decodes token by token; a character that is spread over several tokens appears with its last one. `before` are the ids that stand before
+   * the first: some tokenizers drop a space at the beginning of a text, which belongs to it in the middle.
+   */
+  decodeStream(before: readonly number[] = []): DecodeStream {
+    return this.#fast !== null ? byteStream(this.#fast) : textStream((ids) => this.#decodeByLibrary(ids), before);
   }
 
   #decodeByLibrary(ids: number[]): string {
@@ -103,10 +131,10 @@ function byteStream(bpe: ByteLevelBpe): DecodeStream {
  * For decoders that only take whole lists: the new text is what a token adds to the text of those before it. A few
  * shown tokens stay as context, since a decoder may treat the first one differently.
  */
-function textStream(decode: (ids: number[]) => string): DecodeStream {
+function textStream(decode: (ids: number[]) => string, before: readonly number[]): DecodeStream {
   const contextTokens = 8;
-  let ids: number[] = [];
-  let shown = 0;
+  let ids = before.slice(-contextTokens);
+  let shown = ids.length;
   const take = (text: string) => {
     const piece = text.slice(decode(ids.slice(0, shown)).length);
     ids = ids.slice(-contextTokens);

@@ -36,7 +36,7 @@ export function modelWeights(model: Transformer, backend: Backend, choice: Weigh
   const values = new Map([...model.multipliedParameters()].map(([name, { data }]) => [name, data]));
   const source = (name: string, rows: number, cols: number): Source => ({ data: values.get(name)!, rows, cols });
   const norm = (name: string) => f32Tensor(backend, values.get(name)!);
-  const subNorm = (name: string) => (config.subNorms ? norm(name) : null);
+  const optional = (name: string) => (values.has(name) ? norm(name) : null);
   const byColumn = (name: string, rows: number, cols: number) =>
     stored(backend, source(name, rows, cols), type, 'cols');
   const embedding = stored(backend, source('embedding', config.vocabSize, config.dim), tables, 'rows');
@@ -47,7 +47,7 @@ export function modelWeights(model: Transformer, backend: Backend, choice: Weigh
   const ffn = (at: string): FfnWeights => {
     const gateUp = source(`${at}.gateUp`, dim, 2 * hiddenDim);
     const down = byColumn(`${at}.down`, hiddenDim, dim);
-    const behind = { subNorm: subNorm(`${at}.ffnSubNorm`), down };
+    const behind = { subNorm: optional(`${at}.ffnSubNorm`), down };
     if (layout === 'fused') return { layout, gateUp: stored(backend, gateUp, type, 'cols'), ...behind };
     const gate = stored(backend, columns(gateUp, 0, hiddenDim), type, 'cols');
     const up = stored(backend, transposed(columns(gateUp, hiddenDim, hiddenDim)), type, 'rows');
@@ -61,8 +61,11 @@ export function modelWeights(model: Transformer, backend: Backend, choice: Weigh
     const at = `layers.${layer}`;
     return {
       attentionNorm: norm(`${at}.attentionNorm`),
-      attentionSubNorm: subNorm(`${at}.attentionSubNorm`),
+      attentionSubNorm: optional(`${at}.attentionSubNorm`),
       qkv: byColumn(`${at}.qkv`, dim, (nHeads + 2 * nKvHeads) * headDim),
+      qkvBias: optional(`${at}.qkvBias`),
+      qNorm: optional(`${at}.qNorm`),
+      kNorm: optional(`${at}.kNorm`),
       o: byColumn(`${at}.o`, nHeads * headDim, dim),
       ffnNorm: norm(`${at}.ffnNorm`),
       feedForward: feedForwardOf(routerOf(`${at}.router`), ffnNames(config, layer).map(ffn)),
@@ -90,9 +93,12 @@ export function setDequantized(model: Transformer, weights: ModelWeights): void 
   }
 }
 
-/** Weights that make every part of a model matter: those of a fresh one leave the blocks almost without influence. */
+/** Weights that make every part of a model matter: those of a fresh one leave the blocks almost without influence, and its biases are 0. */
 export function strengthen(model: Transformer, factor = 8): Transformer {
-  for (const { value } of model.parameters) for (let i = 0; i < value.data.length; i++) value.data[i] *= factor;
+  const prng = new Prng(3);
+  for (const { value, biasOf } of model.parameters) {
+    for (let i = 0; i < value.data.length; i++) value.data[i] = biasOf ? prng.normal() : value.data[i] * factor;
+  }
   return model;
 }
 

@@ -40,8 +40,10 @@ export function createTinyRun(overrides: Partial<ModelConfigInput> = {}): TinyRu
     ...overrides,
   });
   const model = Transformer.create(config, createReferenceBackend(), { seed: 4 });
-  // Weights of 0.02 make all logits nearly equal; larger ones make a text of its own, the same on every backend.
-  for (const { value } of model.parameters) for (let i = 0; i < value.data.length; i++) value.data[i] *= 6;
+  // Weights of 0.02 make all logits nearly equal; larger ones make a text of its own, the same on every backend. Biases begin as 0.
+  for (const { value, biasOf } of model.parameters) {
+    for (let i = 0; i < value.data.length; i++) value.data[i] = biasOf ? Math.sin(i) : value.data[i] * 6;
+  }
   const directory = mkdtempSync(join(tmpdir(), 'qsparse-run-'));
   saveCheckpoint(directory, {
     step: 7,
