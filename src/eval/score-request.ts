@@ -7,6 +7,7 @@
  * context is the one id that begins a text.
  */
 
+import type { DecodeStream } from '../tokenizer/tokenizer.ts';
 import { UsageError } from '../util/errors.ts';
 
 export interface ScoreRequest {
@@ -24,23 +25,26 @@ export interface Scored {
   readonly greedy: boolean;
 }
 
-/** What dividing a text needs to know of a model's tokenizer. */
-export interface TextEncoder {
+/** What an evaluation needs to know of a model's tokenizer. */
+export interface EvalTokenizer {
   encode(text: string): number[];
+  decodeStream(): DecodeStream;
   /** Stands for an empty context; null where the tokenizer has no such id. */
   readonly prefixId: number | null;
   /** Whether the prefix stands in front of every text: models whose tokenizer adds a BOS. */
   readonly addPrefix: boolean;
+  /** Tokens that end a text. */
+  readonly endIds: readonly number[];
 }
 
 /** The last `limit` + 1 ids are what counts (the last one needs no place in the model). Throws UsageError where a continuation has no ids of its own. */
 export function encodeRequest(
-  encoder: TextEncoder,
+  tokenizer: EvalTokenizer,
   context: string,
   continuation: string,
   limit = Infinity,
 ): ScoreRequest {
-  const request = context === '' ? afterPrefix(encoder, continuation) : encodePair(encoder, context, continuation);
+  const request = context === '' ? afterPrefix(tokenizer, continuation) : encodePair(tokenizer, context, continuation);
   if (request.continuation.length === 0) {
     const shown = JSON.stringify(continuation.slice(0, 60));
     throw new UsageError(
@@ -52,27 +56,30 @@ export function encodeRequest(
 }
 
 /** A text as the model reads it from its beginning. */
-export function encodeContext({ encode, prefixId, addPrefix }: TextEncoder, text: string): number[] {
-  return addPrefix && prefixId !== null ? [prefixId, ...encode(text)] : encode(text);
+export function encodeContext(tokenizer: EvalTokenizer, text: string): number[] {
+  const { prefixId, addPrefix } = tokenizer;
+  const ids = tokenizer.encode(text);
+  return addPrefix && prefixId !== null ? [prefixId, ...ids] : ids;
 }
 
-function encodePair(encoder: TextEncoder, context: string, continuation: string): ScoreRequest {
+function encodePair(tokenizer: EvalTokenizer, context: string, continuation: string): ScoreRequest {
   const trimmed = context.trimEnd();
-  const whole = encodeContext(encoder, context + continuation);
-  const count = encodeContext(encoder, trimmed).length;
+  const whole = encodeContext(tokenizer, context + continuation);
+  const count = encodeContext(tokenizer, trimmed).length;
   // A context of white space alone has no ids of its own.
-  if (count === 0) return afterPrefix(encoder, context + continuation);
+  if (count === 0) return afterPrefix(tokenizer, context + continuation);
   return { context: whole.slice(0, count), continuation: whole.slice(count) };
 }
 
-function afterPrefix({ encode, prefixId }: TextEncoder, continuation: string): ScoreRequest {
+function afterPrefix(tokenizer: EvalTokenizer, continuation: string): ScoreRequest {
+  const { prefixId } = tokenizer;
   if (prefixId === null) {
     throw new UsageError(
       'eval',
       'the context is empty and the tokenizer has no token that begins a text. Name one with --prefix-token.',
     );
   }
-  const ids = encode(continuation);
+  const ids = tokenizer.encode(continuation);
   return ids[0] === prefixId
     ? { context: [prefixId], continuation: ids.slice(1) }
     : { context: [prefixId], continuation: ids };

@@ -12,7 +12,7 @@ import { hashTexts } from '../../src/eval/data/hash-texts.ts';
 import { readRows } from '../../src/eval/data/read-rows.ts';
 import { loadTask } from '../../src/eval/data/task-files.ts';
 import { choiceMetric, meanOf } from '../../src/eval/metrics.ts';
-import { encodeRequest, type TextEncoder } from '../../src/eval/score-request.ts';
+import { type EvalTokenizer, encodeRequest } from '../../src/eval/score-request.ts';
 import type { ChoiceMetric, ChoiceTask } from '../../src/eval/task.ts';
 import { type ChoiceItem, itemsOf } from '../../src/eval/task-items.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
@@ -45,11 +45,17 @@ const TASKS = [
 const reason = [GOLDEN, DATA, TOKENIZER].map(missing).find((one) => one !== null) ?? null;
 
 describe.skipIf(reason !== null)(`lm-evaluation-harness${reason ? ` (${reason})` : ''}`, () => {
-  let encoder: TextEncoder;
+  let encoder: EvalTokenizer;
   let blimp: string;
   beforeAll(() => {
     const tokenizer = Tokenizer.fromJson(readJson(TOKENIZER), TOKENIZER);
-    encoder = { encode: (text) => tokenizer.encode(text), prefixId: 1, addPrefix: false };
+    encoder = {
+      encode: (text) => tokenizer.encode(text),
+      decodeStream: () => tokenizer.decodeStream(),
+      prefixId: 1,
+      addPrefix: false,
+      endIds: [2],
+    };
     blimp = mkdtempSync(join(tmpdir(), 'qsparse-blimp-'));
     mkdirSync(join(blimp, 'data'));
     const archive = unzip(join(DATA, 'BLiMP.zip'));
