@@ -22,6 +22,26 @@ export { Arena } from './arena.ts';
 export type { Activation, Backend, BackendName, Kernels, Precision } from './backend.ts';
 export { type LoadBackendOptions, loadBackend } from './backends/load-backend.ts';
 export { createReferenceBackend } from './backends/reference/reference-backend.ts';
+// ---- evaluation
+export { findData } from './eval/data/find-data.ts';
+export { readRows } from './eval/data/read-rows.ts';
+export { RecordsFile } from './eval/data/records-file.ts';
+export { loadTask, taskNames } from './eval/data/task-files.ts';
+export {
+  type EvalRecord,
+  type EvaluateOptions,
+  evaluate,
+  type PreparedTask,
+  type RecordStore,
+  type TaskResult,
+} from './eval/evaluate.ts';
+export type { Mean } from './eval/metrics.ts';
+export { describeProtocol, type Perplexity, type PerplexityProtocol } from './eval/perplexity.ts';
+export { longestOf, prepareAnswers, prepareChoices, prepareText } from './eval/prepare.ts';
+export type { EvalTokenizer, Scored, ScoreRequest } from './eval/score-request.ts';
+export { type ScoreOptions, scoreRequests } from './eval/score-requests.ts';
+export { parseTask, type Task } from './eval/task.ts';
+export { type ChoiceItem, type GenerateItem, itemsOf, type SourceRow } from './eval/task-items.ts';
 // ---- files
 export {
   type Checkpoint,

@@ -26,7 +26,8 @@ export const LAYERS = {
   nn: ['util', 'tensor', 'backend', 'autograd', 'ops'],
   model: BELOW_MODEL,
   infer: [...BELOW_MODEL, 'model'],
-  eval: [...BELOW_MODEL, 'model', 'infer'],
+  // The tasks of an evaluation are texts, and where a text is divided into tokens decides what is scored.
+  eval: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
   // Without the command line, so that a page can measure too.
   bench: [...BELOW_MODEL, 'model', 'infer'],
   // Samples during training come from the engine, and text from the tokenizer.
@@ -54,6 +55,7 @@ const NODE_ALLOWED = [
   'backends/native',
   'backends/wasm/node-platform.ts',
   'backends/default-threads.ts',
+  'eval/data',
   'train',
   'formats',
   'report',

@@ -40,6 +40,11 @@ const COMMANDS: readonly CommandEntry[] = [
     summary: 'thresholds from text that make a dense model sparse',
     load: () => import('./calibrate.ts'),
   },
+  {
+    name: 'eval',
+    summary: 'perplexity and benchmark tasks, at one sparsity or several',
+    load: () => import('./eval.ts'),
+  },
   { name: 'report', summary: 'make one HTML page of the metrics of runs', load: () => import('./report.ts') },
   { name: 'doctor', summary: 'what this machine can do and what is missing', load: () => import('./doctor.ts') },
   {

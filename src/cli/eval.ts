@@ -1,0 +1,241 @@
+/** `qsparse eval`: how good a model is, on texts and tasks, at one sparsity or several. */
+
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { loadBackend } from '../backends/load-backend.ts';
+import { RecordsFile } from '../eval/data/records-file.ts';
+import { taskNames } from '../eval/data/task-files.ts';
+import { type EvalRecord, evaluate, type PreparedTask, type RecordStore, type TaskResult } from '../eval/evaluate.ts';
+import { describeProtocol, type PerplexityProtocol } from '../eval/perplexity.ts';
+import { longestOf, prepareText } from '../eval/prepare.ts';
+import { Engine } from '../infer/engine.ts';
+import { type LoadedModel, loadModel } from '../model/load-model.ts';
+import { KV_TYPES, type KvType } from '../tensor/kv-slots.ts';
+import { messageOf, UsageError } from '../util/errors.ts';
+import { evalTokenizer } from './eval/eval-tokenizer.ts';
+import { type DataPlaces, prepareTask } from './eval/prepare-task.ts';
+import { reportResults } from './eval/report-results.ts';
+import {
+  addCommonOptions,
+  type CommonOptions,
+  parseChoice,
+  parseInteger,
+  parseList,
+  parsePositiveInteger,
+  parseShare,
+} from './shared/common-options.ts';
+import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
+import { machineText } from './shared/machine.ts';
+import { Output } from './shared/output.ts';
+
+export interface EvalOptions extends CommonOptions, DataPlaces {
+  text?: string;
+  window?: number;
+  stride?: number;
+  minContext: number;
+  prefix?: boolean;
+  maxTokens?: number;
+  tasks?: string[];
+  sparsity?: number[];
+  out?: string;
+  batch: number;
+  kv: KvType;
+  prefixToken?: number;
+}
+
+const HELP = `
+MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert).
+Tasks: ${taskNames().join(', ')}; or the path of a .json file of your own (docs/evaluation.md).
+Data are yours to fetch: --data names a folder with the files that the tasks look for, or TASK=PLACE for one task.
+Scores are those of lm-evaluation-harness: equal prompts, tokens and metrics. With --out every item is saved as it is done; the same command
+again goes on from there.
+Examples:
+  $ qsparse eval runs/book --text test.txt
+  $ qsparse eval model --text wiki.txt --window 1024 --stride 512 --sparsity 0,0.3,0.5,0.6
+  $ qsparse eval model --tasks arc_easy,hellaswag --data data/eval --limit 200 --out arc.jsonl
+  $ qsparse eval model --tasks gsm8k --data gsm8k/main --shots 5 --json`;
+
+const collect = (value: string, values: string[] = []): string[] => [...values, value];
+const words = parseList('--tasks', (text) => text);
+
+export function register(program: Command): void {
+  const command = program
+    .command('eval')
+    .description('perplexity and benchmark tasks, at one sparsity or several')
+    .argument('<model>', 'directory of a run, a checkpoint or a packed model')
+    .option('--text <file>', 'text whose perplexity is measured')
+    .option('--window <n>', 'tokens of a window (default: 1024, or the context)', parsePositiveInteger('--window'))
+    .option(
+      '--stride <n>',
+      'tokens from one window to the next (default: the window)',
+      parsePositiveInteger('--stride'),
+    )
+    .option('--min-context <n>', 'score tokens with so many before them', parsePositiveInteger('--min-context'), 1)
+    .option('--prefix', 'the token that begins a text in front of every window')
+    .option('--max-tokens <n>', 'only the first tokens of the text', parsePositiveInteger('--max-tokens'))
+    .option('--tasks <list>', 'tasks with commas between them', words)
+    .option('--data <place>', 'folder or file with the data of tasks; may be given several times', collect)
+    .option('--shots <n>', 'examples in front of each prompt (default: what the task says)', parseInteger('--shots'))
+    .option('--shots-data <place>', 'where examples come from (default: --data)')
+    .option(
+      '--limit <n>',
+      'only the first items of each task, or of each of its groups',
+      parsePositiveInteger('--limit'),
+    )
+    .option(
+      '--sparsity <list>',
+      'in place of the trained one: 0,0.3,0.6',
+      parseList('--sparsity', parseShare('--sparsity')),
+    )
+    .option('--out <file>', 'save every item here (JSON Lines), and go on from what is there')
+    .option('--batch <n>', 'sequences at once', parsePositiveInteger('--batch'), 8)
+    .option(
+      '--kv <type>',
+      `how keys and values are stored: ${KV_TYPES.join(', ')}`,
+      parseChoice('--kv', KV_TYPES),
+      'f32',
+    )
+    .option(
+      '--prefix-token <id>',
+      'the id that begins a text (default: that of the tokenizer)',
+      parseInteger('--prefix-token'),
+    )
+    .addHelpText('after', HELP);
+  addCommonOptions(command).action(run);
+}
+
+async function run(path: string, options: EvalOptions): Promise<void> {
+  if (options.text === undefined && options.tasks === undefined) {
+    throw new UsageError('eval', 'nothing to evaluate: expected --text or --tasks. Give one of them or both.');
+  }
+  const output = new Output(options);
+  const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
+  const interrupt = onInterrupt(() => output.note('stopping after this batch'));
+  let records: RecordsFile | null = null;
+  try {
+    const model = loadModel(path, backend);
+    const protocol = protocolOf(model, options);
+    const prepared = await prepareAll(model, protocol, options, output);
+    records = options.out === undefined ? null : new RecordsFile(options.out, identityOf(model, options));
+    const maxTokens = Math.min(model.config.seqLen, Math.max(...prepared.map(longestOf)));
+    const engine = new Engine(model.config, model.weights, backend, {
+      maxTokens,
+      maxSequences: options.batch,
+      kvType: options.kv,
+    });
+    const results = await evaluateAll(
+      engine,
+      model,
+      prepared,
+      options,
+      records ?? nothingKnown,
+      interrupt.signal,
+      output,
+    );
+    const said = { model: model.path, step: model.step, machine: machineText(), backend: backend.description };
+    const texts =
+      options.text === undefined ? null : { text: options.text, ...protocol, words: describeProtocol(protocol) };
+    reportResults(output, results, { ...said, perplexity: texts });
+    if (interrupt.signal.aborted) {
+      output.note(
+        records ? `stopped; ${records.size} items are in ${records.path}, the same command goes on` : 'stopped',
+      );
+      process.exitCode = INTERRUPTED_EXIT_CODE;
+    }
+  } finally {
+    records?.close();
+    interrupt.dispose();
+    backend.dispose();
+  }
+}
+
+function protocolOf(
+  model: LoadedModel,
+  { window, stride, minContext, prefix, prefixToken }: EvalOptions,
+): PerplexityProtocol {
+  const { prefixId } = evalTokenizer(model, prefixToken);
+  if (prefix && prefixId === null) {
+    throw new UsageError('--prefix', 'the tokenizer has no token that begins a text. Name one with --prefix-token.');
+  }
+  const most = model.config.seqLen;
+  const tokens = window ?? Math.min(1024, most);
+  if (tokens > most)
+    throw new UsageError('--window', `expected at most ${most} tokens, the model's context, got ${tokens}.`);
+  return { window: tokens, stride: stride ?? tokens, minContext, prefixId: prefix ? prefixId : null };
+}
+
+async function prepareAll(
+  model: LoadedModel,
+  protocol: PerplexityProtocol,
+  options: EvalOptions,
+  output: Output,
+): Promise<PreparedTask[]> {
+  const tokenizer = evalTokenizer(model, options.prefixToken);
+  const prepared: PreparedTask[] = [];
+  if (options.text !== undefined) {
+    const text = readText(options.text);
+    prepared.push(prepareText(text, tokenizer, protocol, { name: 'perplexity', mostTokens: options.maxTokens }));
+  }
+  const progress = output.progress();
+  for (const name of options.tasks ?? []) {
+    const onPrepare = (done: number, total: number) =>
+      progress.update({ label: `reading ${name}`, done, total, unit: 'items' });
+    prepared.push(await prepareTask(name, options, tokenizer, model.config.seqLen, onPrepare));
+  }
+  progress.done();
+  const twice = prepared.find(({ name }, i) => prepared.findIndex((other) => other.name === name) < i);
+  if (twice) throw new UsageError('--tasks', `${twice.name} is given twice. Name each task once.`);
+  return prepared;
+}
+
+async function evaluateAll(
+  engine: Engine,
+  model: LoadedModel,
+  prepared: readonly PreparedTask[],
+  options: EvalOptions,
+  records: RecordStore,
+  signal: AbortSignal,
+  output: Output,
+): Promise<(TaskResult & { zeros: number | null })[]> {
+  const tokenizer = evalTokenizer(model, options.prefixToken);
+  const progress = output.progress();
+  const results: (TaskResult & { zeros: number | null })[] = [];
+  const sparsities: readonly (number | null)[] = options.sparsity ?? [null];
+  for (const sparsity of sparsities) {
+    for (const task of prepared) {
+      if (signal.aborted) return results;
+      const label = sparsity === null ? task.name : `${task.name} at ${sparsity}`;
+      const onProgress = (done: number, total: number) => progress.update({ label, done, total, unit: 'items' });
+      engine.statistics.clear();
+      const result = await evaluate(engine, task, {
+        sparsity,
+        tokenizer,
+        lanes: options.batch,
+        signal,
+        records,
+        onProgress,
+      });
+      results.push({ ...result, zeros: result.tokens === 0 ? null : engine.statistics.modelSparsity() });
+      progress.done();
+    }
+  }
+  return results;
+}
+
+/** Without --out every item is computed. */
+const nothingKnown: RecordStore = { find: (): EvalRecord | undefined => undefined, add: () => {} };
+
+/** What saved numbers depend on besides the items themselves. */
+function identityOf({ path, step, config, dtypes }: LoadedModel, { kv, prefixToken = null }: EvalOptions): object {
+  return { path, step, config, dtypes, kv, prefixToken };
+}
+
+function readText(path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    throw new UsageError('--text', `${path} cannot be read as text: ${messageOf(error)}. Check the path.`, {
+      cause: error,
+    });
+  }
+}

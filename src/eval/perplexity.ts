@@ -1,0 +1,105 @@
+/**
+ * Perplexity: how well a model foretells a text, window by window, and in which protocol: numbers of two programs compare only where it is the same.
+ *
+ * The text is encoded once, without special tokens. A window is run alone, from position 0. Windows begin every `stride` tokens; with
+ * stride = window they do not overlap (plain), with a smaller one each token has at least window - stride tokens before it, where there are
+ * so many (sliding, as in Hugging Face's guide to perplexity). A token is scored once, in the first window in which at least `minContext` tokens stand before
+ * it. With a prefix the token that begins a text stands in front of every window and counts as context, so that first tokens are scored
+ * too. llama-perplexity: stride = window, minContext = window / 2 + 1.
+ *
+ * Bits per byte: nats per token / ln 2 * tokens / bytes of the text that was evaluated.
+ */
+
+import { UsageError } from '../util/errors.ts';
+import type { Scored, ScoreRequest } from './score-request.ts';
+
+export interface PerplexityProtocol {
+  /** Tokens of a window. */
+  readonly window: number;
+  /** Tokens between the beginnings of two windows. */
+  readonly stride: number;
+  /** Tokens before a token in its window, from which on it is scored: at least 1. */
+  readonly minContext: number;
+  /** In front of each window; null for nothing. */
+  readonly prefixId: number | null;
+}
+
+/** Sums of one window; all that the result needs, so that it can be saved and added up later. */
+export interface WindowScore {
+  readonly tokens: number;
+  readonly nats: number;
+  readonly squaredNats: number;
+}
+
+export interface Perplexity {
+  readonly tokens: number;
+  readonly natsPerToken: number;
+  /** Standard error of that, taking tokens as independent; null for fewer than two. */
+  readonly natsStderr: number | null;
+  readonly perplexity: number;
+  readonly bitsPerByte: number;
+}
+
+/** One request a window: what is scored is its continuation. Throws UsageError for a protocol that makes no sense and where nothing would be scored. */
+export function windowsOf(ids: readonly number[], protocol: PerplexityProtocol): ScoreRequest[] {
+  checkProtocol(protocol);
+  const { window, stride, minContext, prefixId } = protocol;
+  const prefix = prefixId === null ? [] : [prefixId];
+  const requests: ScoreRequest[] = [];
+  let scored = 0;
+  for (let begin = 0; scored < ids.length && begin < ids.length; begin += stride) {
+    const end = Math.min(begin + window, ids.length);
+    const from = Math.max(scored, begin + minContext - prefix.length);
+    if (from < end)
+      requests.push({ context: [...prefix, ...ids.slice(begin, from)], continuation: ids.slice(from, end) });
+    scored = end;
+  }
+  if (requests.length === 0) {
+    throw new UsageError(
+      'perplexity',
+      `the text has ${ids.length} tokens, and none would be scored. Give a longer text.`,
+    );
+  }
+  return requests;
+}
+
+function checkProtocol({ window, stride, minContext }: PerplexityProtocol): void {
+  const fits = (value: number, least: number, most: number) =>
+    Number.isInteger(value) && value >= least && value <= most;
+  if (!fits(window, 2, Infinity)) fail(`the window must be a whole number of at least 2 tokens, got ${window}`);
+  if (!fits(stride, 1, window)) fail(`the stride must be from 1 to the window of ${window} tokens, got ${stride}`);
+  if (!fits(minContext, 1, window - 1)) fail(`minContext must be from 1 to ${window - 1} tokens, got ${minContext}`);
+}
+
+function fail(message: string): never {
+  throw new UsageError('perplexity', `${message}.`);
+}
+
+export function windowScore({ logprobs }: Scored): WindowScore {
+  const nats = logprobs.reduce((sum, logprob) => sum - logprob, 0);
+  return { tokens: logprobs.length, nats, squaredNats: logprobs.reduce((sum, logprob) => sum + logprob ** 2, 0) };
+}
+
+/** `bytesPerToken` of the text that was evaluated. */
+export function perplexityOf(windows: readonly WindowScore[], bytesPerToken: number): Perplexity {
+  const sum = (of: (window: WindowScore) => number) => windows.reduce((total, window) => total + of(window), 0);
+  const tokens = sum((window) => window.tokens);
+  const natsPerToken = sum(({ nats }) => nats) / tokens;
+  const variance = sum(({ squaredNats }) => squaredNats) / tokens - natsPerToken ** 2;
+  return {
+    tokens,
+    natsPerToken,
+    natsStderr: tokens < 2 ? null : Math.sqrt(Math.max(0, variance) / (tokens - 1)),
+    perplexity: Math.exp(natsPerToken),
+    bitsPerByte: natsPerToken / Math.LN2 / bytesPerToken,
+  };
+}
+
+/** The protocol in words, to stand beside every number. */
+export function describeProtocol({ window, stride, minContext, prefixId }: PerplexityProtocol): string {
+  const kind = stride === window ? 'plain windows' : `sliding windows with a stride of ${stride}`;
+  const front = prefixId === null ? 'nothing in front' : `token ${prefixId} in front of each`;
+  const scored =
+    minContext === 1 ? 'every token with another before it' : `tokens with ${minContext} or more before them`;
+  return `${kind}, ${window} tokens, ${front}; scored: ${scored} in its window, once`;
+}
