@@ -24,6 +24,10 @@ export const LAYERS = {
   ops: ['util', 'tensor', 'backend', 'autograd'],
   nn: ['util', 'tensor', 'backend', 'autograd', 'ops'],
   model: BELOW_MODEL,
+  // Models for other programs; beside `import`, which reads theirs.
+  export: ['util', 'tensor', 'formats', 'tokenizer', 'backend', 'model'],
+  // Models by their id, fetched into a local folder.
+  hub: ['util'],
   infer: [...BELOW_MODEL, 'model'],
   eval: [...BELOW_MODEL, 'model', 'infer'],
   // Without the command line, so that a page can measure too.
@@ -55,6 +59,8 @@ const NODE_ALLOWED = [
   'backends/default-threads.ts',
   'train',
   'formats',
+  'export',
+  'hub',
   'report',
 ];
 

@@ -9,7 +9,7 @@
 import type { FloatTensor } from '../tensor/tensor.ts';
 import { shapeText } from '../tensor/tensor.ts';
 import { FormatError } from '../util/errors.ts';
-import type { Parameter, ProjectionName } from './parameters.ts';
+import type { Parameter, ParameterInfo, ProjectionName } from './parameters.ts';
 
 export interface NamedArray {
   name: string;
@@ -88,13 +88,14 @@ export function fromHfWeights(
   }
 }
 
-interface HfPart {
+export interface HfPart {
   name: string;
   /** Columns of the fused matrix, or null for a tensor that is stored as it is. */
   columns: { first: number; count: number } | null;
 }
 
-function hfParts({ name, projections }: Parameter): HfPart[] {
+/** The tensors of Hugging Face that one parameter holds, in the order of its columns. */
+export function hfParts({ name, projections }: ParameterInfo): HfPart[] {
   const [, layer, expert = ''] = /^(layers\.\d+)\.(experts\.\d+\.)?/.exec(name) ?? [];
   const prefix = `model.${layer}`;
   if (projections.length > 0) {
