@@ -22,6 +22,12 @@ export { Arena } from './arena.ts';
 export type { Activation, Backend, BackendName, Kernels, Precision } from './backend.ts';
 export { type LoadBackendOptions, loadBackend } from './backends/load-backend.ts';
 export { createReferenceBackend } from './backends/reference/reference-backend.ts';
+// ---- models for other programs
+export { type ExportSource, openExportSource } from './export/export-source.ts';
+export type { GgufArchitecture, GgufExportType } from './export/gguf-architecture.ts';
+export type { HfType } from './export/hf-config.ts';
+export { type GgufOptions, type GgufReport, writeGguf } from './export/write-gguf.ts';
+export { type HuggingFaceOptions, type HuggingFaceReport, writeHuggingFace } from './export/write-hugging-face.ts';
 // ---- files
 export {
   type Checkpoint,
