@@ -25,6 +25,10 @@ export const LAYERS = {
   ops: ['util', 'tensor', 'backend', 'autograd'],
   nn: ['util', 'tensor', 'backend', 'autograd', 'ops'],
   model: BELOW_MODEL,
+  // Models for other programs; beside `import`, which reads theirs.
+  export: ['util', 'tensor', 'formats', 'tokenizer', 'backend', 'model'],
+  // Models by their id, fetched into a local folder.
+  hub: ['util'],
   infer: [...BELOW_MODEL, 'model'],
   // The tasks of an evaluation are texts, and where a text is divided into tokens decides what is scored.
   eval: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
@@ -58,6 +62,8 @@ const NODE_ALLOWED = [
   'eval/data',
   'train',
   'formats',
+  'export',
+  'hub',
   'report',
 ];
 

@@ -1,6 +1,6 @@
 /**
- * `qsparse convert`: a checkpoint of training becomes a packed model, as inference reads it; `--verify` checks one. The packing is
- * model/write-packed-model.ts, the command's own parts `convert/`.
+ * `qsparse convert`: a checkpoint of training becomes a packed model, as inference reads it; `--verify` checks one; `--to` writes a model for other
+ * programs. The packing is model/write-packed-model.ts, what other programs read export/, the command's own parts `convert/`.
  */
 
 import type { Command } from 'commander';
@@ -16,6 +16,13 @@ import { WEIGHT_TYPES, type WeightType } from '../tensor/weight-matrix.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatBytes, formatDuration, formatInteger, formatPercent } from '../util/format.ts';
 import { chooseLayouts, OPEN_PER_KEPT } from './convert/choose-layouts.ts';
+import {
+  EXPORT_FORMATS,
+  EXPORT_TYPES,
+  type ExportFormat,
+  type ExportRequest,
+  exportModel,
+} from './convert/export-model.ts';
 import { measureOpenGates } from './convert/measure-open-gates.ts';
 import { PART_COLUMNS, partRows } from './convert/part-rows.ts';
 import { refuseForeign } from './convert/refuse-foreign.ts';
@@ -27,8 +34,12 @@ import { textOrSample } from './shared/sample-text.ts';
 
 const LAYOUTS = [...FEED_FORWARD_LAYOUTS, 'auto'] as const;
 
+/** Of --dtype: what packed models have, and what goes out with --to. */
+const DTYPES: readonly string[] = [...new Set([...WEIGHT_TYPES, ...EXPORT_TYPES.hf, ...EXPORT_TYPES.gguf])];
+
 interface ConvertOptions extends CommonOptions {
-  dtype?: WeightType;
+  to?: ExportFormat;
+  dtype?: string;
   embeddingDtype?: WeightType;
   headDtype?: WeightType;
   group?: number;
@@ -54,22 +65,30 @@ named.
 ${OPEN_PER_KEPT.int8} open gates for each input that is kept (${formatPercent(0.4 * OPEN_PER_KEPT.int8, 0)} of the gates at 60 % sparsity), in ternary weights ${OPEN_PER_KEPT.ternary}: auto measures the open gates on --text,
 layer by layer, and is fused without it.
 
-Other formats (GGUF, Hugging Face) cannot be converted yet.
+--to writes for other programs, in which the model computes its dense function; its sparsity goes along under the key qsparse.
+
+  hf          a directory for transformers, --dtype f32 (default) or bf16
+  gguf        a file for llama.cpp, --dtype f32 (default), f16 or q8_0
+
+OUT must not exist then. Other formats (GGUF, Hugging Face) cannot be read yet.
 
 Examples:
   $ qsparse convert runs/book book-int8 --dtype int8
   $ qsparse convert runs/book book-int8 --dtype int8 --group 128 --head-dtype bf16 --force
   $ qsparse convert runs/book book-bf16 --dtype bf16 --text chapter.txt
-  $ qsparse convert --verify book-int8`;
+  $ qsparse convert --verify book-int8
+  $ qsparse convert runs/book book-hf --to hf --dtype bf16
+  $ qsparse convert runs/book book.gguf --to gguf --dtype q8_0`;
 
 export function register(program: Command): void {
   const parseType = (name: string) => parseChoice(name, WEIGHT_TYPES);
   const command = program
     .command('convert')
-    .description('pack a trained model for inference: f32, bf16, int8 or ternary')
+    .description('pack a trained model for inference, or write it for other programs')
     .argument('<model>', 'directory of a run or a checkpoint; with --verify a packed model')
-    .argument('[out]', 'directory to write')
-    .option('--dtype <type>', `of the projections: ${WEIGHT_TYPES.join(', ')}`, parseType('--dtype'))
+    .argument('[out]', 'directory to write, or with --to gguf a file')
+    .option('--to <format>', `for another program: ${EXPORT_FORMATS.join(', ')}`, parseChoice('--to', EXPORT_FORMATS))
+    .option('--dtype <type>', `of the projections: ${DTYPES.join(', ')}`, parseChoice('--dtype', DTYPES))
     .option(
       '--embedding-dtype <type>',
       'of the embedding table (default: as --dtype, int8 beside ternary)',
@@ -89,8 +108,19 @@ async function convert(path: string, out: string | undefined, options: ConvertOp
   const output = new Output(options);
   await allOrNothing(output, async (signal) => {
     if (options.verify) await verify(path, out, output, signal);
+    else if (options.to !== undefined) await exportModel(exportRequest(path, out, options), output, signal);
     else await pack(path, out, options, output, signal);
   });
+}
+
+function exportRequest(model: string, out: string | undefined, options: ConvertOptions): ExportRequest {
+  const { dtype, embeddingDtype, headDtype, group, layout, text, force } = options;
+  const packing = { '--embedding-dtype': embeddingDtype, '--head-dtype': headDtype, '--group': group, '--text': text };
+  const given = Object.entries(packing).filter(([, value]) => value !== undefined);
+  const unused = given.map(([name]) => name);
+  if (layout !== 'auto') unused.push('--layout');
+  if (force) unused.push('--force');
+  return { model, out, format: options.to!, dtype, unused };
 }
 
 async function verify(path: string, out: string | undefined, output: Output, signal: AbortSignal): Promise<void> {
@@ -145,16 +175,21 @@ function checkOptions(out: string | undefined, options: ConvertOptions): { sizes
   const { dtype, embeddingDtype, headDtype, group, layout, text } = options;
   if (out === undefined)
     throw new UsageError('convert', 'expected a directory to write, got none. Name it behind MODEL.');
-  if (dtype === undefined) {
+  if (!isWeightType(dtype)) {
+    const got = dtype === undefined ? 'none' : `"${dtype}", which goes with --to gguf`;
     throw new UsageError(
       '--dtype',
-      `expected one of ${WEIGHT_TYPES.join(', ')}, got none. Add --dtype int8, for example.`,
+      `expected one of ${WEIGHT_TYPES.join(', ')}, got ${got}. Add --dtype int8, for example.`,
     );
   }
   if (text !== undefined && layout !== 'auto') {
     throw new UsageError('--text', `--layout ${layout} needs no text: expected --layout auto. Leave one of them out.`);
   }
   return { sizes: { dtype, embeddingDtype, headDtype, groupRows: group }, target: out };
+}
+
+function isWeightType(dtype: string | undefined): dtype is WeightType {
+  return (WEIGHT_TYPES as readonly (string | undefined)[]).includes(dtype);
 }
 
 function openTrained(path: string): Checkpoint {

@@ -32,7 +32,7 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'convert',
-    summary: 'pack a trained model for inference: f32, bf16, int8 or ternary',
+    summary: 'pack a trained model for inference, or write it for other programs',
     load: () => import('./convert.ts'),
   },
   {

@@ -54,24 +54,28 @@ export async function writeDirectoryInSteps(
   fill: (temporary: string) => Promise<void>,
   { replace }: { replace: boolean },
 ): Promise<void> {
-  const temporary = temporaryOf(path);
-  const clean = () => removeQuietly(temporary);
-  process.on('exit', clean);
-  try {
-    prepare(path, temporary);
+  const fillDirectory = async (temporary: string) => {
     mkdirSync(temporary);
     await fill(temporary);
+  };
+  await inSteps(path, fillDirectory, (temporary) => {
     flushFiles(temporary);
     if (replace) exchange(temporary, path);
     else renameSync(temporary, path);
-    flush(dirname(path));
-  } catch (error) {
-    clean();
-    throw isOfWriting(error) ? failure(error, path) : error;
-  } finally {
-    process.off('exit', clean);
-  }
+  });
   if (replace) rmSync(asideOf(path), { recursive: true, force: true });
+}
+
+/**
+ * The same for one new file: `fill` writes it at the path that it is given. What is at `path` already is never replaced: the write then fails at its
+ * end. Throws FormatError, and passes on what `fill` throws.
+ */
+export async function writeFileInSteps(path: string, fill: (temporary: string) => Promise<void>): Promise<void> {
+  await inSteps(path, fill, (temporary) => {
+    flush(temporary);
+    if (existsSync(path)) throw new FormatError('save', `${path} exists by now. Choose another name.`, path);
+    renameSync(temporary, path);
+  });
 }
 
 /** Where the content of directory `path` lies: `path`, or what stepped aside for a replacement that never came. */
@@ -86,6 +90,28 @@ export function isProcessAlive(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** `fill` makes the temporary, `settle` gives it its name; nothing stays behind where one of them throws or the process exits meanwhile. */
+async function inSteps(
+  path: string,
+  fill: (temporary: string) => Promise<void>,
+  settle: (temporary: string) => void,
+): Promise<void> {
+  const temporary = temporaryOf(path);
+  const clean = () => removeQuietly(temporary);
+  process.on('exit', clean);
+  try {
+    prepare(path, temporary);
+    await fill(temporary);
+    settle(temporary);
+    flush(dirname(path));
+  } catch (error) {
+    clean();
+    throw isOfWriting(error) ? failure(error, path) : error;
+  } finally {
+    process.off('exit', clean);
   }
 }
 

@@ -2,7 +2,7 @@
  * config.json and tokenizer.json, the two files that a training checkpoint and a packed model have in common, and JSON files in general.
  */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FormatError, messageOf } from '../util/errors.ts';
 
@@ -11,6 +11,8 @@ export const FORMAT_VERSION = 1;
 export const CONFIG_FILE = 'config.json';
 export const TOKENIZER_FILE = 'tokenizer.json';
 export const MODEL_FILE = 'model.safetensors';
+/** Of Hugging Face: special tokens and the chat template, beside tokenizer.json. */
+export const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json';
 
 /** The model's configuration without its formatVersion. Throws FormatError. */
 export function readConfigFile(directory: string): Record<string, unknown> {
@@ -27,6 +29,12 @@ export function writeConfigFile(directory: string, config: object): void {
 /** `tokenizer`: the contents of tokenizer.json, as an object or as text. */
 export function writeTokenizerFile(directory: string, tokenizer: object | string): void {
   writeFileSync(join(directory, TOKENIZER_FILE), typeof tokenizer === 'string' ? tokenizer : JSON.stringify(tokenizer));
+}
+
+/** The contents of tokenizer_config.json, null where there is none. Throws FormatError for one that is no JSON object. */
+export function readTokenizerConfig(directory: string): Record<string, unknown> | null {
+  const path = join(directory, TOKENIZER_CONFIG_FILE);
+  return existsSync(path) ? readJsonFile(path) : null;
 }
 
 /** Throws FormatError that tells both versions. */
