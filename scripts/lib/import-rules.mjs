@@ -29,6 +29,8 @@ export const LAYERS = {
   export: ['util', 'tensor', 'formats', 'tokenizer', 'backend', 'model'],
   // Models by their id, fetched into a local folder.
   hub: ['util'],
+  // Models of other programs, opened.
+  import: ['util', 'tensor', 'formats', 'tokenizer', 'backend', 'model'],
   infer: [...BELOW_MODEL, 'model'],
   // The tasks of an evaluation are texts, and where a text is divided into tokens decides what is scored.
   eval: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
@@ -64,6 +66,7 @@ const NODE_ALLOWED = [
   'formats',
   'export',
   'hub',
+  'import',
   'report',
 ];
 

@@ -6,9 +6,9 @@
  */
 
 import { findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
-import { readTokenizerConfig } from '../formats/model-files.ts';
+import { readTokenizerConfigFile } from '../formats/model-files.ts';
 import { holdsPackedModel, readPackedDirectory } from '../formats/packed-directory.ts';
-import { configOf, numbersOf, toMultiplied } from '../model/checkpoint-parameters.ts';
+import { configOf, readParameter, toMultiplied } from '../model/checkpoint-parameters.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { ParameterInfo } from '../model/parameters.ts';
 import { packedReader } from './packed-numbers.ts';
@@ -33,12 +33,12 @@ export function openExportSource(given: string): ExportSource {
   const opened = holdsPackedModel(path) ? readPackedDirectory(path) : readCheckpoint(path);
   try {
     const config = configOf(opened);
-    const text = { tokenizer: opened.tokenizer, tokenizerConfig: readTokenizerConfig(path) };
+    const text = { tokenizer: opened.tokenizer, tokenizerConfig: readTokenizerConfigFile(path) };
     const read =
       'matrices' in opened.model
         ? packedReader(opened.model, config)
         : (parameter: ParameterInfo, out: Float32Array) => {
-            out.set(numbersOf(opened.model, parameter));
+            readParameter(opened.model, parameter, out);
             toMultiplied(config, parameter, out);
           };
     return { path, config, text, read, close: () => opened.close() };

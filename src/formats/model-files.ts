@@ -1,5 +1,5 @@
 /**
- * config.json and tokenizer.json, the two files that a training checkpoint and a packed model have in common, and JSON files in general.
+ * config.json, tokenizer.json and tokenizer_config.json, the files that a training checkpoint and a packed model have in common, and JSON files in general.
  */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -10,9 +10,9 @@ import { FormatError, messageOf } from '../util/errors.ts';
 export const FORMAT_VERSION = 1;
 export const CONFIG_FILE = 'config.json';
 export const TOKENIZER_FILE = 'tokenizer.json';
-export const MODEL_FILE = 'model.safetensors';
-/** Of Hugging Face: special tokens and the chat template, beside tokenizer.json. */
+/** Of Hugging Face, beside tokenizer.json: special tokens and the chat template. Only models that came from another program have one. */
 export const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json';
+export const MODEL_FILE = 'model.safetensors';
 
 /** The model's configuration without its formatVersion. Throws FormatError. */
 export function readConfigFile(directory: string): Record<string, unknown> {
@@ -31,10 +31,15 @@ export function writeTokenizerFile(directory: string, tokenizer: object | string
   writeFileSync(join(directory, TOKENIZER_FILE), typeof tokenizer === 'string' ? tokenizer : JSON.stringify(tokenizer));
 }
 
-/** The contents of tokenizer_config.json, null where there is none. Throws FormatError for one that is no JSON object. */
-export function readTokenizerConfig(directory: string): Record<string, unknown> | null {
+/** What goes with the tokenizer of a model of another program: the contents of tokenizer_config.json; null where there is none. Throws FormatError. */
+export function readTokenizerConfigFile(directory: string): Record<string, unknown> | null {
   const path = join(directory, TOKENIZER_CONFIG_FILE);
   return existsSync(path) ? readJsonFile(path) : null;
+}
+
+/** Writes nothing for null. */
+export function writeTokenizerConfigFile(directory: string, tokenizerConfig: object | null): void {
+  if (tokenizerConfig !== null) writeJsonFile(join(directory, TOKENIZER_CONFIG_FILE), tokenizerConfig);
 }
 
 /** Throws FormatError that tells both versions. */
