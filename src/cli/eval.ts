@@ -226,8 +226,8 @@ async function evaluateAll(
 const nothingKnown: RecordStore = { find: (): EvalRecord | undefined => undefined, add: () => {} };
 
 /** What saved numbers depend on besides the items themselves. */
-function identityOf({ path, step, config, dtypes }: LoadedModel, { kv, prefixToken = null }: EvalOptions): object {
-  return { path, step, config, dtypes, kv, prefixToken };
+function identityOf({ path, step, config, dtypes }: LoadedModel, { kv, prefixToken }: EvalOptions): object {
+  return { path, step, config, dtypes, kv, prefixToken: prefixToken ?? null };
 }
 
 function readText(path: string): string {
