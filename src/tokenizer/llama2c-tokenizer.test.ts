@@ -66,7 +66,7 @@ describe('readLlama2cTokenizer', () => {
     const long = named.slice();
     new DataView(long.buffer).setInt32(8, 2 ** 30, true);
     expect(() => readLlama2cTokenizer(long, vocabSize)).toThrow(
-      /byte 8: expected a length of at most 4096, got 1073741824/,
+      /byte 8: expected a length of at most 3684, got 1073741824/,
     );
   });
 

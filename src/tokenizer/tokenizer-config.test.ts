@@ -87,7 +87,7 @@ describe('readTokenizerConfig', () => {
 });
 
 describe('a tokenizer with a configuration', () => {
-  const json = trainBpe(['a b'], { vocabSize: 260, specialTokens: ['<s>', '</s>', '<|im_end|>'] });
+  const json = trainBpe(['a b'], { vocabSize: 259, specialTokens: ['<s>', '</s>', '<|im_end|>'] });
   const own = (config: object) =>
     Tokenizer.fromJson(json, 'x', readTokenizerConfig({ tokenizer: json, tokenizerConfig: config }, 'x'));
 

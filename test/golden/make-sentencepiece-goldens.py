@@ -26,7 +26,7 @@ MODELS = {
     'no-prefix': dict(PLAIN, add_dummy_prefix=False),
     'tidied': dict(PLAIN, remove_extra_whitespaces=True),
     'unknown': dict(PLAIN, byte_fallback=False),
-    'symbols': dict(PLAIN, user_defined_symbols=['<tool>', 'fox']),
+    'symbols': dict(PLAIN, add_dummy_prefix=False, user_defined_symbols=['<tool>', 'fox']),
 }
 
 
@@ -53,8 +53,7 @@ cases = {}
 for name, options in MODELS.items():
     processor = train(name, options)
     cases[name] = [dict(text=text, ids=processor.encode(text), decoded=processor.decode(processor.encode(text))) for text in texts()]
-train('unigram', PLAIN, model_type='unigram', vocab_size=300)
-train('normalized', dict(normalization_rule_name='nmt_nfkc'))
+train('unigram', PLAIN, model_type='unigram', vocab_size=330)
 (HERE / 'sentencepiece.json').write_text(json.dumps(dict(version=sentencepiece.__version__, cases=cases), ensure_ascii=False) + '\n')
 for file in sorted(HERE.iterdir()):
     print(file.name, file.stat().st_size)
