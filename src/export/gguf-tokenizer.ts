@@ -29,6 +29,10 @@ export function ggufTokenizer(text: ExportSource['text'], vocabSize: number): Ma
   if (!isEmpty(json.normalizer)) refuse(`it normalises texts (${describe(json.normalizer)})`);
   const pre = preTokenizerName(json.pre_tokenizer);
   if (pre === null) refuse(`llama.cpp has no name for its pre-tokenizer (${describe(json.pre_tokenizer)})`);
+  // By its name too: whether a word that is a token is taken whole.
+  if ((model!.ignore_merges ?? false) !== (pre === 'llama-bpe')) {
+    refuse(`ignore_merges ${model!.ignore_merges ?? false} is not what llama.cpp does with the pre-tokenizer ${pre}`);
+  }
   const { tokens, types } = tokensOf(json, vocabSize);
   const { bos, eos, addBos } = specialTokensOf(text);
   const template = (text.tokenizerConfig as { chat_template?: unknown } | null)?.chat_template;
@@ -65,6 +69,7 @@ interface TokenizerFile {
   model?: {
     type?: string;
     byte_fallback?: boolean;
+    ignore_merges?: boolean;
     vocab: Record<string, number>;
     merges: (string | [string, string])[];
   };

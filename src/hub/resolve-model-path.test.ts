@@ -1,0 +1,252 @@
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type FakeHub, startFakeHub } from '../../test/support/fake-hub.ts';
+import { defaultCacheFolder } from './cache-layout.ts';
+import { parseModelId } from './model-id.ts';
+import { type DownloadProgress, resolveModelPath } from './resolve-model-path.ts';
+
+const ID = 'some-owner/Some.Model_1';
+const FOLDER = 'models--some-owner--Some.Model_1';
+
+let hub: FakeHub;
+let cache: string;
+beforeEach(async () => {
+  hub = await startFakeHub(ID);
+  hub.files = MODEL;
+  cache = mkdtempSync(join(tmpdir(), 'qsparse-hub-'));
+});
+afterEach(async () => {
+  await hub.close();
+  rmSync(cache, { recursive: true });
+});
+
+const text = (path: string, content: string) => ({ path, content: Buffer.from(content) });
+const large = (path: string, bytes: number) => {
+  const content = Buffer.from(Uint8Array.from({ length: bytes }, (_, i) => (i * 31 + bytes) % 251));
+  return { path, content, large: true };
+};
+const WEIGHTS = large('model.safetensors', 300_000);
+const MODEL = [
+  text('config.json', '{"model_type":"llama"}'),
+  text('tokenizer.json', '{}'),
+  text('README.md', 'not needed'),
+  large('pytorch_model.bin', 500),
+  WEIGHTS,
+];
+
+const resolve = (id = ID, more: object = {}) =>
+  resolveModelPath(id, { cacheFolder: cache, hubUrl: hub.url, offline: false, ...more });
+const inRepository = (...parts: string[]) => join(cache, FOLDER, ...parts);
+
+describe('resolveModelPath', () => {
+  it('fetches the files of the model and no others, where Python has them too', async () => {
+    const seen: DownloadProgress[] = [];
+    const path = await resolve(ID, { onProgress: (progress: DownloadProgress) => seen.push(progress) });
+    expect(path).toBe(inRepository('snapshots', hub.commit));
+    expect(readdirSync(path).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
+    expect(readFileSync(join(path, 'model.safetensors')).equals(WEIGHTS.content)).toBe(true);
+    expect(readFileSync(inRepository('refs/main'), 'utf8')).toBe(hub.commit);
+    expect(lstatSync(join(path, 'config.json')).isSymbolicLink()).toBe(true);
+    // As `git hash-object` and `sha256sum` name the contents.
+    expect(readdirSync(inRepository('blobs')).sort()).toEqual([
+      '0972e95c1405cc1507c19dcbe784f7a36c930907',
+      '9e26dfeeb6e641a33dae4961196235bdb965b21b',
+      'ddb41ce725f8b839156ab713689fb05255c29c9af8f961b4db6d0122966f6826',
+    ]);
+    const total = MODEL[0].content.length + 2 + WEIGHTS.content.length;
+    expect(seen.at(-1)).toEqual({ file: 'tokenizer.json', done: total, total });
+    const before = hub.requests.length;
+    expect(await resolve()).toBe(path);
+    // Asked again is what the branch is at, and the list.
+    expect(hub.requests.slice(before).every((request) => request.startsWith('/api/'))).toBe(true);
+  });
+
+  it('goes on where a connection broke off, within a run and in the next one', async () => {
+    hub.cuts = [1000, 2, 50_000];
+    hub.files = [MODEL[0], WEIGHTS];
+    const path = await resolve();
+    expect(readFileSync(join(path, 'model.safetensors')).equals(WEIGHTS.content)).toBe(true);
+    const ranges = hub.requests.filter((request) => /store.* bytes=[1-9]/.test(request));
+    expect(ranges.length).toBeGreaterThan(0);
+    rmSync(inRepository('snapshots'), { recursive: true });
+    for (const name of readdirSync(inRepository('blobs'))) {
+      if (name.length === 40) continue;
+      writeFileSync(inRepository('blobs', `${name}.incomplete`), WEIGHTS.content.subarray(0, 123_456));
+      rmSync(inRepository('blobs', name));
+    }
+    hub.requests.length = 0;
+    const progress: DownloadProgress[] = [];
+    await resolve(ID, { onProgress: (one: DownloadProgress) => progress.push(one) });
+    expect(hub.requests).toContain('/store/model.safetensors bytes=123456-299999');
+    expect(progress.some(({ done }) => done === MODEL[0].content.length + 123_456)).toBe(true);
+    expect(readFileSync(join(path, 'model.safetensors')).equals(WEIGHTS.content)).toBe(true);
+  });
+
+  it('removes what has the wrong hash, and never gives it a name', async () => {
+    const other = Buffer.from(WEIGHTS.content);
+    other[7] ^= 1;
+    hub.damaged.set(WEIGHTS.path, other);
+    await expect(resolve()).rejects.toThrow(/cannot fetch model\.safetensors .*expected the hash [0-9a-f]{64}, found/);
+    const names = readdirSync(cache, { recursive: true, encoding: 'utf8' });
+    expect(names.filter((name) => /incomplete|model\.safetensors|refs/.test(name))).toEqual([]);
+    hub.damaged.clear();
+    expect(existsSync(join(await resolve(), 'model.safetensors'))).toBe(true);
+  });
+
+  it('begins anew where a server knows no ranges', async () => {
+    hub.ignoreRanges = true;
+    hub.cuts = [1000];
+    hub.files = [large('a.gguf', 5000)];
+    const progress: DownloadProgress[] = [];
+    const path = await resolve(ID, { onProgress: (one: DownloadProgress) => progress.push(one) });
+    expect(readFileSync(path).equals(hub.files[0].content)).toBe(true);
+    expect(hub.requests).toContain('/store/a.gguf bytes=1000-4999');
+    expect(progress.at(-1)).toEqual({ file: 'a.gguf', done: 5000, total: 5000 });
+  });
+
+  it('needs no network offline, and says what is missing', async () => {
+    const offline = { offline: true, hubUrl: 'http://127.0.0.1:1' };
+    await expect(resolve(ID, offline)).rejects.toThrow(/is not in the cache: .*without --offline/);
+    const path = await resolve();
+    hub.requests.length = 0;
+    expect(await resolve(ID, offline)).toBe(path);
+    expect(await resolve(`${ID}@${hub.commit}`, offline)).toBe(path);
+    await expect(resolve(`${ID}@other`, offline)).rejects.toThrow(/@other is not in the cache/);
+    expect(hub.requests).toEqual([]);
+    rmSync(join(path, 'model.safetensors'));
+    await expect(resolve(ID, offline)).rejects.toThrow(/holds no model/);
+  });
+
+  it('fetches the shards that an index names, and refuses those that lead elsewhere', async () => {
+    const shards = [large('model-00001-of-00002.safetensors', 4000), large('model-00002-of-00002.safetensors', 10)];
+    const index = (...names: unknown[]) =>
+      text('model.safetensors.index.json', JSON.stringify({ weight_map: { a: names[0], b: names[1], c: names[0] } }));
+    hub.files = [MODEL[0], index(shards[0].path, shards[1].path), ...shards, large('other.safetensors', 5)];
+    const path = await resolve();
+    expect(readdirSync(path)).toHaveLength(4);
+    expect(statSync(join(path, shards[0].path)).size).toBe(4000);
+    const evil = ['../../evil.safetensors', '/etc/evil.safetensors', 'a\\b.safetensors', '.a.safetensors', 7];
+    for (const [i, name] of evil.entries()) {
+      hub.commit = String(i + 2).repeat(40);
+      hub.files = [MODEL[0], index(name, name), ...shards];
+      await expect(resolve()).rejects.toThrow(/weight_map: expected names of \.safetensors files, found/);
+    }
+    hub.commit = '9'.repeat(40);
+    hub.files = [MODEL[0], index('none.safetensors', 'none.safetensors')];
+    await expect(resolve()).rejects.toThrow(/names none\.safetensors: expected it in the repository/);
+  });
+
+  it('takes the one GGUF file, or the one that is named', async () => {
+    hub.files = [large('tiny-q8_0.gguf', 100), MODEL[2]];
+    const path = await resolve();
+    expect(path).toBe(inRepository('snapshots', hub.commit, 'tiny-q8_0.gguf'));
+    expect(await resolve(ID, { offline: true })).toBe(path);
+    hub.commit = '3'.repeat(40);
+    hub.files = [...hub.files, large('more/tiny-f16.gguf', 50)];
+    await expect(resolve()).rejects.toThrow(
+      /several GGUF files\. Name one, .*:FILE: tiny-q8_0\.gguf, more\/tiny-f16\.gguf/,
+    );
+    const named = await resolve(`${ID}:more/tiny-f16.gguf`);
+    expect(statSync(named).size).toBe(50);
+    await expect(resolve(`${ID}:none.gguf`)).rejects.toThrow(/has no file "none\.gguf"/);
+    hub.files = [MODEL[2]];
+    await expect(resolve()).rejects.toThrow(
+      /holds no model: expected config\.json and model\.safetensors, or a \.gguf file/,
+    );
+  });
+
+  it('refuses what a server should never say', async () => {
+    for (const path of [
+      '../evil.gguf',
+      'a/../../evil.gguf',
+      '/evil.gguf',
+      'C:evil.gguf',
+      'a\\..\\evil.gguf',
+      'a\0.gguf',
+    ]) {
+      hub.files = [{ path, content: Buffer.from('x') }];
+      await expect(resolve()).rejects.toThrow(/leads out of its folder/);
+    }
+    expect(readdirSync(cache)).toEqual([]);
+    hub.commit = '../../evil';
+    await expect(resolve()).rejects.toThrow(/expected the hash of a commit/);
+    expect(readdirSync(cache)).toEqual([]);
+  });
+
+  it('says in one line why the Hub gives nothing', async () => {
+    hub.status = 401;
+    await expect(resolve()).rejects.toThrow(/^\[hub\] some-owner.* cannot be found at .*status 401.*set HF_TOKEN\.$/);
+    hub.status = 503;
+    await expect(resolve()).rejects.toThrow(/status 503.*Try again later/);
+    await expect(resolve(ID, { hubUrl: 'http://127.0.0.1:1' })).rejects.toThrow(/ECONNREFUSED|bad port.*--offline/);
+  });
+
+  it('stops where it is asked to and keeps what has come in', async () => {
+    const controller = new AbortController();
+    const onProgress = ({ file, done }: DownloadProgress) => {
+      if (file === WEIGHTS.path && done > 50_000) controller.abort();
+    };
+    await expect(resolve(ID, { signal: controller.signal, onProgress })).rejects.toThrow(/aborted/);
+    const incomplete = readdirSync(inRepository('blobs')).filter((name) => name.endsWith('.incomplete'));
+    expect(incomplete).toHaveLength(1);
+    expect(statSync(inRepository('blobs', incomplete[0])).size).toBeGreaterThan(0);
+    expect(existsSync(join(await resolve(), WEIGHTS.path))).toBe(true);
+  });
+
+  it('leaves paths and whatever is no id alone', async () => {
+    const path = join(cache, 'here');
+    mkdirSync(path);
+    for (const given of [path, 'runs', './some/run', '/no/such/path', 'a/b/c', '../x/y', '~/x', 'owner/..']) {
+      expect(await resolve(given)).toBe(given);
+    }
+    expect(hub.requests).toEqual([]);
+  });
+});
+
+describe('parseModelId', () => {
+  it('takes ids apart', () => {
+    expect(parseModelId('a/b')).toEqual({ repository: 'a/b', revision: 'main', file: null });
+    expect(parseModelId('a/b.c@refs/pr/1')).toEqual({ repository: 'a/b.c', revision: 'refs/pr/1', file: null });
+    expect(parseModelId('a/b@v1:q/x.gguf')).toEqual({ repository: 'a/b', revision: 'v1', file: 'q/x.gguf' });
+  });
+
+  it('takes nothing that could lead out of a folder', () => {
+    const wrong = [
+      'a',
+      'a/',
+      '/a/b',
+      'a/b/c',
+      'a/..',
+      '../b',
+      'a/b@',
+      'a/b@../x',
+      'a/b@/x',
+      'a/b:../x',
+      'a/b:/x',
+      'a\\b/c',
+      'a/b@.x',
+    ];
+    for (const id of [...wrong, 'a--b/c', 'a/b c', 'a/b\n']) expect(parseModelId(id), id).toBeNull();
+  });
+});
+
+describe('defaultCacheFolder', () => {
+  it('follows the variables of huggingface_hub, the nearest first', () => {
+    expect(defaultCacheFolder({ HF_HUB_CACHE: '/a', HF_HOME: '/b' })).toBe('/a');
+    expect(defaultCacheFolder({ HF_HOME: '/b', XDG_CACHE_HOME: '/c' })).toBe('/b/hub');
+    expect(defaultCacheFolder({ XDG_CACHE_HOME: '/c' })).toBe('/c/huggingface/hub');
+    expect(defaultCacheFolder({})).toMatch(/\.cache\/huggingface\/hub$/);
+  });
+});
