@@ -46,8 +46,9 @@ interface ChatOptions extends CommonOptions {
 const DEFAULT_CONTEXT = 4096;
 
 const HELP = `
-Ctrl-C stops an answer; at the prompt, twice ends the conversation. After each answer: its tokens and their rate, the time to the first of them, how
-much of the prompt was still in the cache, and the share of the weights that zeros skipped.
+MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert), with a chat template.
+Ctrl-C stops an answer; at the prompt, twice ends the conversation. After each answer: its tokens and their rate, the prompt with how much of it was
+in the cache and the time until the first token, and the share of the weights that zeros skipped.
 In a pipe every line is a question; the answers go to stdout, everything else to stderr. With --json there is one object at the end.
 
 At the prompt:
@@ -242,17 +243,16 @@ class Session {
     const sparsity = this.#engine.statistics.modelSparsity();
     this.answers.push({ text, finishReason, promptTokens, cachedTokens, tokens, promptMs, tokensPerSecond, sparsity });
     const rate = Number.isFinite(tokensPerSecond) ? `, ${formatNumber(tokensPerSecond)}/s` : '';
-    const first = `first in ${formatDuration(promptMs / 1000)}`;
-    const prompt = `prompt ${promptTokens}, ${cachedTokens} cached`;
+    const prompt = `prompt ${promptTokens}, ${cachedTokens} cached, ${formatDuration(promptMs / 1000)}`;
     this.#output.note(
-      `${tokens} tokens${rate}; ${first}; ${prompt}; ${formatPercent(sparsity)} skipped${ENDED[finishReason]}`,
+      `${tokens} ${tokens === 1 ? 'token' : 'tokens'}${rate}; ${prompt}; ${formatPercent(sparsity)} skipped${ENDED[finishReason]}`,
     );
   }
 }
 
 const ENDED: Readonly<Record<FinishReason, string>> = {
   stop: '',
-  length: '; cut at --max-tokens',
-  context: '; the context is full: /reset',
+  length: '; --max-tokens',
+  context: '; context full: /reset',
   aborted: '; stopped',
 };

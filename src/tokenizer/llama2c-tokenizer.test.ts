@@ -53,6 +53,8 @@ describe('readLlama2cTokenizer', () => {
     expect(own.encode('€')).toEqual([259, 3 + 0xe2, 3 + 0x82, 3 + 0xac]);
     expect(own.decode([1, 263, 3 + 0xe2, 3 + 0x82, 3 + 0xac, 3 + 0x0a])).toBe('ab€\n');
     expect(own.encodePrompt('ab')).toEqual([1, 263]);
+    expect(own.decodeStream().push(262)).toBe('a');
+    expect(own.decodeStream([1, 263]).push(262)).toBe(' a');
     expect(own.encodePrompt('')).toEqual([1]);
     expect(own.endIds).toEqual([1, 2]);
   });

@@ -81,12 +81,24 @@ describe('readSentencePieceModel', () => {
     expect(tokenizer.encode('aba')).toEqual([5, 7]); // ba comes before ab, then nothing is left but the space and a
   });
 
+  it('lists the cuts of one piece as transformers does: the longer left part first', () => {
+    const model = message(piece('a', -9), piece('aa', -2), piece('aaa', -1), BPE);
+    const { model: bpe } = readSentencePieceModel(model).tokenizer as { model: { merges: [string, string][] } };
+    expect(bpe.merges).toEqual([
+      ['aa', 'a'],
+      ['a', 'aa'],
+      ['a', 'a'],
+    ]);
+  });
+
   it('refuses what it does not support, by name', () => {
     expect(() => readSentencePieceModel(modelBytes('unigram'), 'x.model')).toThrow(
       /x\.model: .* type unigram is not supported/,
     );
     const rules = field(3, message(field(1, 'nmt_nfkc'), field(2, Uint8Array.of(1, 2, 3))));
-    expect(() => readSentencePieceModel(message(piece('a', 0), BPE, rules))).toThrow(/normalization rules \(nmt_nfkc\)/);
+    expect(() => readSentencePieceModel(message(piece('a', 0), BPE, rules))).toThrow(
+      /normalization rules \(nmt_nfkc\)/,
+    );
     const tiktoken = new TextEncoder().encode('IQ== 0\nIg== 1\n'.repeat(10));
     expect(() => readSentencePieceModel(tiktoken)).toThrow(/tiktoken/);
   });

@@ -65,7 +65,9 @@ describe.skipIf(mainMissing !== null)(`chat${mainMissing ? ` (${mainMissing})` :
     const second = greedyText(`fox lazy\ndog runs\nThe${first}\ndog jumps\nThe`, 6);
     expect(stdout).toBe(`${first}\n${second}\n`);
     expect(code).toBe(0);
-    expect(stderr.match(/^6 tokens, .*\/s; first in .*; prompt \d+, \d+ cached; [\d.]+ % skipped/gm)).toHaveLength(2);
+    expect(
+      stderr.match(/^6 tokens, .*\/s; prompt \d+, \d+ cached, .*s; [\d.]+ % skipped; --max-tokens$/gm),
+    ).toHaveLength(2);
   });
 
   it('runs only what is new of a conversation, and all of it at another sparsity or after a reset', async () => {
