@@ -2,7 +2,7 @@
  * `qsparse eval` of SmolLM2-135M-Instruct against lm-evaluation-harness and transformers: every log-likelihood, every accuracy, the perplexity, and the
  * damage of a sparsity that was never trained.
  *
- *   node bench/eval-against-golden.mjs MODEL [--shared ../shared] [--tasks arc_easy,copa] [--parts tasks,text] [--batch 8] [--threads 2] [--out FILE]
+ *   node bench/eval-against-golden.mjs MODEL [--shared ../shared] [--tasks arc_easy,copa] [--parts tasks,text] [--batch 16] [--threads 2] [--out FILE]
  *
  * MODEL is the GGUF file that the reference results are of, in any form that `qsparse eval` opens; SHARED holds them (golden/lm-eval,
  * golden/smollm2-135m) and the data. Items are matched by the hash of their prompts, so that a prompt that differs is an item that is
@@ -48,7 +48,7 @@ const { values, positionals } = parseArgs({
     shared: { type: 'string', default: fileURLToPath(new URL('../../shared', import.meta.url)) },
     tasks: { type: 'string', default: Object.keys(LIMITS).join(',') },
     parts: { type: 'string', default: 'tasks,text' },
-    batch: { type: 'string', default: '8' },
+    batch: { type: 'string' },
     threads: { type: 'string' },
     out: { type: 'string' },
   },
@@ -77,9 +77,9 @@ try {
 
 /** Runs the command, its progress visible; returns its one JSON object. */
 function evaluate(args, records) {
-  const common = ['--out', records, '--batch', values.batch, '--prefix-token', PREFIX_TOKEN, '--json'];
-  const threads = values.threads === undefined ? [] : ['--threads', values.threads];
-  const { status, stdout } = spawnSync(process.execPath, [MAIN, 'eval', model, ...args, ...common, ...threads], {
+  const common = ['--out', records, '--prefix-token', PREFIX_TOKEN, '--json'];
+  const asked = ['batch', 'threads'].flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, values[name]]));
+  const { status, stdout } = spawnSync(process.execPath, [MAIN, 'eval', model, ...args, ...common, ...asked], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
     maxBuffer: 2 ** 28,

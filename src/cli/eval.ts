@@ -38,7 +38,7 @@ export interface EvalOptions extends CommonOptions, DataPlaces {
   tasks?: string[];
   sparsity?: number[];
   out?: string;
-  batch: number;
+  batch?: number;
   kv: KvType;
   prefixToken?: number;
 }
@@ -54,6 +54,10 @@ Examples:
   $ qsparse eval model --text wiki.txt --window 1024 --stride 512 --sparsity 0,0.3,0.5,0.6
   $ qsparse eval model --tasks arc_easy,hellaswag --data data/eval --limit 200 --out arc.jsonl
   $ qsparse eval model --tasks gsm8k --data gsm8k/main --shots 5 --json`;
+
+const MOST_SEQUENCES = 32;
+/** Of all sequences together. */
+const CACHED_TOKENS = 8192;
 
 const collect = (value: string, values: string[] = []): string[] => [...values, value];
 const words = parseList('--tasks', (text) => text);
@@ -88,7 +92,11 @@ export function register(program: Command): void {
       parseList('--sparsity', parseShare('--sparsity')),
     )
     .option('--out <file>', 'save every item here (JSON Lines), and go on from what is there')
-    .option('--batch <n>', 'sequences at once', parsePositiveInteger('--batch'), 8)
+    .option(
+      '--batch <n>',
+      'sequences at once (default: 32, fewer where they are long)',
+      parsePositiveInteger('--batch'),
+    )
     .option(
       '--kv <type>',
       `how keys and values are stored: ${KV_TYPES.join(', ')}`,
@@ -120,7 +128,7 @@ async function run(path: string, options: EvalOptions): Promise<void> {
     const maxTokens = Math.min(model.config.seqLen, Math.max(...prepared.map(longestOf)));
     const engine = new Engine(model.config, model.weights, backend, {
       maxTokens,
-      maxSequences: options.batch,
+      maxSequences: options.batch ?? defaultBatch(maxTokens),
       kvType: options.kv,
     });
     const results = await evaluateAll(
@@ -210,7 +218,6 @@ async function evaluateAll(
       const result = await evaluate(engine, task, {
         sparsity,
         tokenizer,
-        lanes: options.batch,
         signal,
         records,
         onProgress,
@@ -220,6 +227,11 @@ async function evaluateAll(
     }
   }
   return results;
+}
+
+/** Short sequences leave a run of the model half empty unless there are many; of long ones a few fill it, and each takes memory for its cache. */
+function defaultBatch(maxTokens: number): number {
+  return Math.max(1, Math.min(MOST_SEQUENCES, Math.floor(CACHED_TOKENS / maxTokens)));
 }
 
 /** Without --out every item is computed. */
