@@ -24,6 +24,7 @@ export const LAYERS = {
   ops: ['util', 'tensor', 'backend', 'autograd'],
   nn: ['util', 'tensor', 'backend', 'autograd', 'ops'],
   model: BELOW_MODEL,
+  import: [...BELOW_MODEL, 'model', 'tokenizer'],
   infer: [...BELOW_MODEL, 'model'],
   eval: [...BELOW_MODEL, 'model', 'infer'],
   // Without the command line, so that a page can measure too.
