@@ -39,7 +39,7 @@ type Json = Readonly<Record<string, unknown>>;
 interface Architecture {
   /** In `architectures`. */
   readonly name: string;
-  /** Fields that may be left out. `num_key_value_heads` null: as many as heads; `head_dim` null: hidden_size / num_attention_heads. */
+  /** Fields that may be left out. null is said too: as many key/value heads as heads, heads of hidden_size / num_attention_heads, no window. */
   readonly defaults: Json;
   /** Fixed by the architecture. */
   readonly fixed?: Partial<ModelConfigInput>;
@@ -152,7 +152,7 @@ export function readHfConfig(json: Json, path: string): HfModel {
       throw new UsageError('hugging-face', 'unknown model_type.');
     }
     const architecture: Architecture = ARCHITECTURES[modelType];
-    const input = inputOf({ ...architecture.defaults, ...withoutNull(json, architecture) }, architecture, problems);
+    const input = inputOf({ ...architecture.defaults, ...json }, architecture, problems);
     const format = quantizationOf(json.quantization_config, architecture, problems);
     problems.throwAny();
     return { modelType, config: resolveConfig({ ...input, ...format.fields }), quantization: format.quantization };
@@ -160,12 +160,6 @@ export function readHfConfig(json: Json, path: string): HfModel {
     if (!(error instanceof UsageError)) throw error;
     throw new FormatError('hugging-face', `${path}: ${messageOf(error)}`, path, { cause: error });
   }
-}
-
-/** null says nothing where the architecture has a default that is a number. */
-function withoutNull(json: Json, { defaults }: Architecture): Json {
-  const said = Object.entries(json).filter(([field, value]) => value !== null || field === 'sliding_window');
-  return Object.fromEntries(said.filter(([field, value]) => value !== undefined || !Object.hasOwn(defaults, field)));
 }
 
 function modelTypeOf(json: Json, problems: Problems): HfModelType | null {
