@@ -24,7 +24,8 @@ export const LAYERS = {
   ops: ['util', 'tensor', 'backend', 'autograd'],
   nn: ['util', 'tensor', 'backend', 'autograd', 'ops'],
   model: BELOW_MODEL,
-  import: [...BELOW_MODEL, 'model', 'tokenizer'],
+  // Models of other programs, opened.
+  import: ['util', 'tensor', 'formats', 'tokenizer', 'backend', 'model'],
   infer: [...BELOW_MODEL, 'model'],
   eval: [...BELOW_MODEL, 'model', 'infer'],
   // Without the command line, so that a page can measure too.
@@ -56,6 +57,7 @@ const NODE_ALLOWED = [
   'backends/default-threads.ts',
   'train',
   'formats',
+  'import',
   'report',
 ];
 

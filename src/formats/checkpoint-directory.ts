@@ -1,6 +1,6 @@
 /**
  * The checkpoints of a run: RUN/checkpoints/step-000100/{config.json, model.safetensors, tokenizer.json,
- * optimizer.safetensors, state.json}, and RUN/latest.json and RUN/best.json that point at one of them.
+ * optimizer.safetensors, state.json}, with tokenizer_config.json where the model came from another program, and RUN/latest.json and RUN/best.json that point at one of them.
  *
  * Owns what is on the disk and in which order it gets there; what the files mean belongs to the trainer. A checkpoint is written
  * whole (atomic-write.ts), then the pointers, and only then are old ones removed: whenever the process is killed, the
@@ -26,9 +26,12 @@ import {
   MODEL_FILE,
   readConfigFile,
   readJsonFile,
+  readTokenizerConfigFile,
+  TOKENIZER_CONFIG_FILE,
   TOKENIZER_FILE,
   writeConfigFile,
   writeJsonFile,
+  writeTokenizerConfigFile,
   writeTokenizerFile,
 } from './model-files.ts';
 import type { SafetensorsFile, TensorEntry } from './safetensors.ts';
@@ -36,17 +39,21 @@ import { openSafetensors, writeSafetensors } from './safetensors.ts';
 
 const CHECKPOINTS = 'checkpoints';
 const STEP_NAME = new RegExp(`^(?:\\${OLD_PREFIX})?(step-(\\d{6,}))$`);
-const OPTIONAL_FILE = 'optimizer.safetensors';
+const OPTIMIZER_FILE = 'optimizer.safetensors';
+/** May be missing: the optimiser's may be deleted, the other one not every model has. */
+const OPTIONAL_FILES: readonly string[] = [OPTIMIZER_FILE, TOKENIZER_CONFIG_FILE];
 /** Written last; a packed model has none. */
 export const STATE_FILE = 'state.json';
 /** Those of which state.json holds the size. */
-const SIZED_FILES = [CONFIG_FILE, TOKENIZER_FILE, MODEL_FILE, OPTIONAL_FILE] as const;
+const SIZED_FILES = [CONFIG_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, MODEL_FILE, OPTIMIZER_FILE] as const;
 
 export interface CheckpointFiles {
   /** The model's configuration, without formatVersion: that is added. */
   config: object;
   /** The contents of tokenizer.json, as an object or as text. */
   tokenizer: object | string;
+  /** The contents of tokenizer_config.json, of a model that came from another program. */
+  tokenizerConfig?: object | null;
   /** Whatever the trainer needs to go on; any JSON. */
   state: object;
   model: readonly TensorEntry[];
@@ -68,6 +75,8 @@ export interface Checkpoint {
   readonly config: Record<string, unknown>;
   readonly state: Record<string, unknown>;
   readonly tokenizer: Record<string, unknown>;
+  /** Of a model of another program; null otherwise. */
+  readonly tokenizerConfig: Record<string, unknown> | null;
   readonly model: SafetensorsFile;
   readonly optimizer: SafetensorsFile | null;
   close(): void;
@@ -118,10 +127,11 @@ export function readCheckpoint(path: string): Checkpoint {
   const config = readConfigFile(path);
   const { step, state } = checkFiles(path);
   const tokenizer = readJsonFile(join(path, TOKENIZER_FILE));
+  const tokenizerConfig = readTokenizerConfigFile(path);
   const model = openSafetensors(join(path, MODEL_FILE));
   let optimizer: SafetensorsFile | null = null;
   try {
-    if (existsSync(join(path, OPTIONAL_FILE))) optimizer = openSafetensors(join(path, OPTIONAL_FILE));
+    if (existsSync(join(path, OPTIMIZER_FILE))) optimizer = openSafetensors(join(path, OPTIMIZER_FILE));
   } catch (error) {
     model.close();
     throw error;
@@ -130,7 +140,7 @@ export function readCheckpoint(path: string): Checkpoint {
     model.close();
     optimizer?.close();
   };
-  return { path, step, config, state, tokenizer, model, optimizer, close };
+  return { path, step, config, state, tokenizer, tokenizerConfig, model, optimizer, close };
 }
 
 /** Throws FormatError where `path` holds anything: to be asked before something takes its time. */
@@ -149,18 +159,40 @@ export async function writeDerivedCheckpoint(path: string, from: Checkpoint, con
   const fill = async (directory: string): Promise<void> => {
     writeConfigFile(directory, config);
     for (const name of [TOKENIZER_FILE, MODEL_FILE]) await copyFile(join(from.path, name), join(directory, name));
+    writeTokenizerConfigFile(directory, from.tokenizerConfig);
     writeStateFile(directory, from.step, from.state);
   };
   await writeDirectoryInSteps(path, fill, { replace: false });
 }
 
+/**
+ * Writes a checkpoint without the optimiser's state whose model.safetensors `writeModel` writes, at the path that it is given. Throws FormatError where
+ * `path` holds anything or writing fails, and passes on what `writeModel` throws; nothing stays behind then.
+ */
+export async function writeCheckpointInSteps(
+  path: string,
+  files: Pick<CheckpointFiles, 'config' | 'tokenizer' | 'tokenizerConfig' | 'state'> & { step: number },
+  writeModel: (path: string) => Promise<void>,
+): Promise<void> {
+  checkDerivedTarget(path);
+  const fill = async (directory: string): Promise<void> => {
+    writeConfigFile(directory, files.config);
+    writeTokenizerFile(directory, files.tokenizer);
+    writeTokenizerConfigFile(directory, files.tokenizerConfig ?? null);
+    await writeModel(join(directory, MODEL_FILE));
+    writeStateFile(directory, files.step, files.state);
+  };
+  await writeDirectoryInSteps(path, fill, { replace: false });
+}
+
 function writeCheckpointFiles(directory: string, step: number, files: CheckpointFiles): void {
-  const { config, tokenizer, state, model, optimizer } = files;
+  const { config, tokenizer, tokenizerConfig = null, state, model, optimizer } = files;
   mkdirSync(directory, { recursive: true });
   writeConfigFile(directory, config);
   writeTokenizerFile(directory, tokenizer);
+  writeTokenizerConfigFile(directory, tokenizerConfig);
   writeSafetensors(join(directory, MODEL_FILE), model, { format: 'qsparse' });
-  writeSafetensors(join(directory, OPTIONAL_FILE), optimizer, { format: 'qsparse' });
+  writeSafetensors(join(directory, OPTIMIZER_FILE), optimizer, { format: 'qsparse' });
   writeStateFile(directory, step, state);
 }
 
@@ -182,7 +214,7 @@ function checkFiles(path: string): { step: number; state: Record<string, unknown
   for (const name of SIZED_FILES) {
     const [file, bytes] = [join(path, name), fileBytes[name]];
     if (!existsSync(file)) {
-      if (name === OPTIONAL_FILE) continue;
+      if (OPTIONAL_FILES.includes(name)) continue;
       fail(file, `is missing. ${howToMend(path)}`);
     }
     const found = statSync(file).size;

@@ -1,8 +1,8 @@
 /**
- * config.json and tokenizer.json, the two files that a training checkpoint and a packed model have in common, and JSON files in general.
+ * config.json, tokenizer.json and tokenizer_config.json, the files that a training checkpoint and a packed model have in common, and JSON files in general.
  */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FormatError, messageOf } from '../util/errors.ts';
 
@@ -10,6 +10,8 @@ import { FormatError, messageOf } from '../util/errors.ts';
 export const FORMAT_VERSION = 1;
 export const CONFIG_FILE = 'config.json';
 export const TOKENIZER_FILE = 'tokenizer.json';
+/** Only of models that came from another program. */
+export const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json';
 export const MODEL_FILE = 'model.safetensors';
 
 /** The model's configuration without its formatVersion. Throws FormatError. */
@@ -27,6 +29,17 @@ export function writeConfigFile(directory: string, config: object): void {
 /** `tokenizer`: the contents of tokenizer.json, as an object or as text. */
 export function writeTokenizerFile(directory: string, tokenizer: object | string): void {
   writeFileSync(join(directory, TOKENIZER_FILE), typeof tokenizer === 'string' ? tokenizer : JSON.stringify(tokenizer));
+}
+
+/** What goes with the tokenizer of a model of another program: the contents of tokenizer_config.json; null where there is none. Throws FormatError. */
+export function readTokenizerConfigFile(directory: string): Record<string, unknown> | null {
+  const path = join(directory, TOKENIZER_CONFIG_FILE);
+  return existsSync(path) ? readJsonFile(path) : null;
+}
+
+/** Writes nothing for null. */
+export function writeTokenizerConfigFile(directory: string, tokenizerConfig: object | null): void {
+  if (tokenizerConfig !== null) writeJsonFile(join(directory, TOKENIZER_CONFIG_FILE), tokenizerConfig);
 }
 
 /** Throws FormatError that tells both versions. */

@@ -1,5 +1,6 @@
 /**
- * A packed model on the disk: DIRECTORY/{config.json, tokenizer.json, model.safetensors}, written whole or not at all.
+ * A packed model on the disk: DIRECTORY/{config.json, tokenizer.json, model.safetensors}, and tokenizer_config.json of one from elsewhere; written whole
+ * or not at all.
  *
  * Owns which files there are and what may be replaced; what lies in model.safetensors is packed-file.ts. A checkpoint of training is told
  * apart by its state.json.
@@ -15,20 +16,25 @@ import {
   MODEL_FILE,
   readConfigFile,
   readJsonFile,
+  readTokenizerConfigFile,
+  TOKENIZER_CONFIG_FILE,
   TOKENIZER_FILE,
   writeConfigFile,
+  writeTokenizerConfigFile,
   writeTokenizerFile,
 } from './model-files.ts';
 import { openPacked, type PackedFile } from './packed-file.ts';
 import { isPacked } from './packed-metadata.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 
-const FILES: readonly string[] = [CONFIG_FILE, TOKENIZER_FILE, MODEL_FILE];
+const FILES: readonly string[] = [CONFIG_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, MODEL_FILE];
 
 export interface PackedDirectory {
   readonly path: string;
   readonly config: Record<string, unknown>;
   readonly tokenizer: Record<string, unknown>;
+  /** Of a model of another program; null otherwise. */
+  readonly tokenizerConfig: Record<string, unknown> | null;
   readonly model: PackedFile;
   close(): void;
 }
@@ -46,8 +52,9 @@ export function holdsPackedModel(path: string): boolean {
 export function readPackedDirectory(path: string): PackedDirectory {
   const config = readConfigFile(path);
   const tokenizer = readJsonFile(join(path, TOKENIZER_FILE));
+  const tokenizerConfig = readTokenizerConfigFile(path);
   const model = openPacked(join(path, MODEL_FILE));
-  return { path, config, tokenizer, model, close: () => model.close() };
+  return { path, config, tokenizer, tokenizerConfig, model, close: () => model.close() };
 }
 
 /**
@@ -56,13 +63,14 @@ export function readPackedDirectory(path: string): PackedDirectory {
  */
 export async function writePackedDirectory(
   path: string,
-  files: { config: object; tokenizer: object | string },
+  files: { config: object; tokenizer: object | string; tokenizerConfig: object | null },
   writeModel: (path: string) => Promise<void>,
   options: { replace: boolean },
 ): Promise<void> {
   const fill = async (directory: string) => {
     writeConfigFile(directory, files.config);
     writeTokenizerFile(directory, files.tokenizer);
+    writeTokenizerConfigFile(directory, files.tokenizerConfig);
     await writeModel(join(directory, MODEL_FILE));
   };
   await writeDirectoryInSteps(path, fill, options);

@@ -75,6 +75,49 @@ export function writeSafetensors(
   });
 }
 
+/** A file that is written tensor by tensor, in the order of its header. */
+export interface SafetensorsWriter {
+  /** The bytes of the next tensor. Throws FormatError for another name or number of bytes, and where writing fails. */
+  append(name: string, data: Uint8Array): void;
+  /** Throws FormatError where tensors are missing. */
+  finish(): void;
+  close(): void;
+}
+
+/** Starts a file (not atomically: see atomic-write.ts). Throws FormatError for a repeated name. */
+export function createSafetensors(
+  path: string,
+  tensors: readonly Omit<TensorInfo, 'byteOffset'>[],
+  metadata: Readonly<Record<string, string>> = {},
+): SafetensorsWriter {
+  const header = encodeHeader(tensors, metadata, path);
+  const file = attempt(path, 'write', () => openSync(path, 'w'));
+  let written = 0;
+  const expectNext = (name: string | undefined, bytes: number): void => {
+    const next = tensors.at(written);
+    if (next?.name === name && (next?.bytes ?? 0) === bytes) return;
+    const [expected, got] = [next, name && { name, bytes }].map((one) =>
+      one ? `${one.name} of ${one.bytes} bytes` : 'the end',
+    );
+    throw new FormatError('safetensors', `${path}: expected ${expected}, got ${got}.`, path);
+  };
+  try {
+    attempt(path, 'write', () => writeAll(file, header));
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+  return {
+    append(name, data) {
+      expectNext(name, data.length);
+      attempt(path, 'write', () => writeAll(file, data));
+      written++;
+    },
+    finish: () => expectNext(undefined, 0),
+    close: () => closeSync(file),
+  };
+}
+
 /** The checked header of a file. Throws FormatError. */
 export function readSafetensorsHeader(path: string): SafetensorsHeader {
   return withFile(path, 'r', 'read', (file) => readHeader(file, path));

@@ -1,32 +1,33 @@
-/** A model of another program, opened and not converted: the one seam between foreign formats and everything that reads models. */
+/**
+ * ForeignModel: a model of another program, opened: its configuration, its tokenizer, and its tensors, one parameter of ours at a time.
+ *
+ * The seam between file formats and everything that takes models: opening reads headers, `read` one parameter in our layout, so that loading
+ * needs the memory of the model as it is used and converting that of its largest parameter.
+ */
 
 import type { ModelConfig } from '../model/config.ts';
 import type { ParameterInfo } from '../model/parameters.ts';
-import type { TokenizerConfig } from '../tokenizer/tokenizer-config.ts';
+import type { TokenizerFiles } from '../tokenizer/tokenizer-config.ts';
 
-/** A model of another program, opened: what it is, and its tensors, one at a time. */
+export const FOREIGN_FORMATS = ['gguf', 'hugging-face', 'llama2.c'] as const;
+export type ForeignFormat = (typeof FOREIGN_FORMATS)[number];
+
+/** The contents of a tokenizer.json, built where there is none, and what goes with it. */
+export type ForeignText = TokenizerFiles;
+
 export interface ForeignModel {
-  readonly format: 'gguf' | 'hugging-face' | 'llama2.c';
+  readonly format: ForeignFormat;
   /** As given. */
   readonly path: string;
-  /** Resolved; nothing is selected. */
+  /** Resolved; without a sparsifier. */
   readonly config: ModelConfig;
-  /** Tokenizer and what goes with it. */
   readonly text: ForeignText;
   /** Of the tensors in the file or files. */
   readonly bytes: number;
   /**
-   * Fills `out` [elements of the parameter] in our layout, projections [in, out] and fused, with f32 numbers. Reads only what it needs. Throws
-   * FormatError.
+   * Fills `out` with a parameter of `describeParameters(config)`: f32, projections [in, out] and fused. Reads only what that takes. Throws FormatError
+   * for a tensor that cannot be read or holds NaN or an infinity.
    */
   read(parameter: ParameterInfo, out: Float32Array): void;
-  /** Closes the files; nothing can be read afterwards. */
   close(): void;
-}
-
-export interface ForeignText {
-  /** Contents of a tokenizer.json, made of the model's own tokenizer where there is none. */
-  readonly tokenizer: object;
-  /** The fields of Hugging Face's tokenizer_config.json that matter. */
-  readonly tokenizerConfig: TokenizerConfig;
 }

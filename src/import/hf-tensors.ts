@@ -1,8 +1,8 @@
 /**
  * The tensors of a Hugging Face model as parameters of ours: under which names they lie, in what they are stored, and their f32 numbers in our layout.
  *
- * Names are those of model/hf-weights.ts, but for the experts of Mixtral. A projection lies there as [out, in] and goes, transposed, into columns of a fused
- * [in, out]: a block of its rows at a time, so that a few megabytes are in memory beside the result. BitNet's packed codes: rows r, r + out / 4,
+ * Names are those of model/hf-weights.ts, but for the experts of Mixtral. What lies there as [out, in] goes, transposed, into columns of our
+ * [in, out] (source-matrix.ts). BitNet's packed codes: rows r, r + out / 4,
  * r + 2 out / 4 and r + 3 out / 4 of a projection share the bytes of row r, two bits each from the lowest on, 0 to 2 for -1 to 1.
  * Source of that: transformers, integrations/bitnet.py.
  */
@@ -14,11 +14,10 @@ import { f16Value } from '../tensor/f16.ts';
 import { shapeText } from '../tensor/tensor.ts';
 import { FormatError } from '../util/errors.ts';
 import type { HfModel } from './hf-config.ts';
+import { readTransposed, readWhole, type SourceMatrix } from './source-matrix.ts';
 
 type Model = Pick<HfModel, 'modelType' | 'quantization'>;
 
-/** Of the file, read at once. */
-const BLOCK_BYTES = 2 ** 22;
 const CODES_PER_BYTE = 4;
 const FLOATS: readonly string[] = ['F32', 'F16', 'BF16'];
 
@@ -79,98 +78,74 @@ export function readSources(
   { quantization }: Model,
   out: Float32Array,
 ): void {
-  const [rows, cols] = shape.length === 1 ? [1, shape[0]] : shape;
+  const cols = shape[shape.length - 1];
   for (const source of sources) {
+    const { tensor, part } = source;
     const factor = source.scale ? factorOf(source.scale, quantization === 'codes-divided') : 1;
-    const { columns } = source.part;
-    const place = columns === null ? { rows: 1, cols: rows * cols, first: 0 } : { rows, cols, first: columns.first };
-    const readBlocks = source.packed ? readCodes : readNumbers;
-    readBlocks(source.tensor, place, factor, out);
+    const matrix = source.packed ? codesOf(tensor, factor) : numbersOf(tensor, factor);
+    const { path } = tensor.file;
+    if (part.columns === null) readWhole(matrix, out, path);
+    else readTransposed(matrix, { out, cols, first: part.columns.first }, path);
   }
 }
 
-/** Where output o, input i of a projection [out, in] goes: element i * cols + first + o. A tensor that stays as it is has one input. */
-interface Place {
-  readonly rows: number;
-  readonly cols: number;
-  readonly first: number;
+/** A vector is a matrix of one column. */
+function numbersOf(tensor: PlacedTensor, factor: number): SourceMatrix {
+  const [rows, cols = 1] = tensor.shape;
+  const read = (first: number, out: Float32Array) => {
+    readFloats(tensor, first * cols, out);
+    if (factor !== 1) for (let i = 0; i < out.length; i++) out[i] *= factor;
+  };
+  return { name: tensor.name, byteOffset: tensor.byteOffset, rows, cols, read };
 }
 
-function readNumbers(
-  tensor: PlacedTensor,
-  { rows: inputs, cols, first }: Place,
-  factor: number,
-  out: Float32Array,
-): void {
-  const elementBytes = tensor.dtype === 'F32' ? 4 : 2;
-  const outputs = tensor.bytes / elementBytes / inputs;
-  const step = Math.max(1, Math.floor(BLOCK_BYTES / (inputs * elementBytes)));
-  const numbers = new Float32Array(Math.min(step, outputs) * inputs);
-  for (let begin = 0; begin < outputs; begin += step) {
-    const count = Math.min(step, outputs - begin);
-    const block = numbers.subarray(0, count * inputs);
-    readFloats(tensor, begin * inputs, block);
-    for (let input = 0; input < inputs; input++) {
-      const to = input * cols + first + begin;
-      for (let o = 0; o < count; o++) out[to + o] = factor * block[o * inputs + input];
-    }
-  }
-}
-
-function readCodes(
-  tensor: PlacedTensor,
-  { rows: inputs, cols, first }: Place,
-  factor: number,
-  out: Float32Array,
-): void {
-  const quarter = tensor.shape[0];
-  const step = Math.max(1, Math.floor(BLOCK_BYTES / inputs));
-  const bytes = new Uint8Array(Math.min(step, quarter) * inputs);
-  for (let begin = 0; begin < quarter; begin += step) {
-    const count = Math.min(step, quarter - begin);
-    const position = tensor.byteOffset + begin * inputs;
-    tensor.file.read(position, bytes.subarray(0, count * inputs));
-    const bad = bytes.subarray(0, count * inputs).findIndex((byte) => (byte & (byte >> 1) & 0b01010101) !== 0);
-    if (bad >= 0) fail(tensor, 'codes 0, 1 and 2', `3 in byte ${position + bad}`);
-    for (let input = 0; input < inputs; input++) {
-      const to = input * cols + first + begin;
-      for (let row = 0; row < count; row++) {
-        const byte = bytes[row * inputs + input];
-        for (let code = 0; code < CODES_PER_BYTE; code++) {
-          out[to + row + code * quarter] = factor * (((byte >> (2 * code)) & 3) - 1);
-        }
+function codesOf(tensor: PlacedTensor, factor: number): SourceMatrix {
+  const [quarter, cols] = tensor.shape;
+  const read = (first: number, out: Float32Array) => {
+    const end = first + out.length / cols;
+    for (let row = first; row < end; ) {
+      const [code, begin] = [Math.floor(row / quarter), row % quarter];
+      const count = Math.min(end - row, quarter - begin);
+      const bytes = new Uint8Array(count * cols);
+      const position = tensor.byteOffset + begin * cols;
+      tensor.file.read(position, bytes);
+      const to = (row - first) * cols;
+      for (let i = 0; i < bytes.length; i++) {
+        const bits = (bytes[i] >> (2 * code)) & 3;
+        if (bits === 3) fail(tensor, 'codes 0, 1 and 2', `3 in byte ${position + i}`);
+        out[to + i] = factor * (bits - 1);
       }
+      row += count;
     }
-  }
+  };
+  return { name: tensor.name, byteOffset: tensor.byteOffset, rows: CODES_PER_BYTE * quarter, cols, read };
 }
 
 /** What codes are multiplied by, as f32 like the products of transformers. */
 function factorOf(scale: PlacedTensor, isDivisor: boolean): number {
   const number = new Float32Array(1);
   readFloats(scale, 0, number);
-  if (!(number[0] > 0)) fail(scale, 'a number above 0', String(number[0]));
-  return isDivisor ? Math.fround(1 / number[0]) : number[0];
+  const factor = isDivisor ? Math.fround(1 / number[0]) : number[0];
+  if (!(factor > 0 && Number.isFinite(factor))) fail(scale, 'a number above 0', String(number[0]));
+  return factor;
 }
 
 /** Fills `into` with numbers of a tensor from element `first` on. */
 function readFloats(tensor: PlacedTensor, first: number, into: Float32Array): void {
-  const elementBytes = tensor.dtype === 'F32' ? 4 : 2;
-  const position = tensor.byteOffset + first * elementBytes;
   if (tensor.dtype === 'F32') {
-    tensor.file.read(position, new Uint8Array(into.buffer, into.byteOffset, into.byteLength));
-  } else {
-    const halves = new Uint16Array(into.length);
-    tensor.file.read(position, new Uint8Array(halves.buffer));
-    if (tensor.dtype === 'BF16') widenBf16(halves, into);
-    else for (const [i, bits] of halves.entries()) into[i] = f16Values()[bits];
+    const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+    tensor.file.read(tensor.byteOffset + 4 * first, bytes);
+    return;
   }
-  const bad = into.findIndex((x) => !Number.isFinite(x));
-  if (bad >= 0) fail(tensor, 'finite numbers', `${into[bad]} at byte ${position + bad * elementBytes}`);
-}
-
-function widenBf16(halves: Uint16Array, into: Float32Array): void {
-  const bits = new Uint32Array(into.buffer, into.byteOffset, into.length);
-  for (let i = 0; i < halves.length; i++) bits[i] = halves[i] << 16;
+  const halves = new Uint16Array(into.length);
+  tensor.file.read(tensor.byteOffset + 2 * first, new Uint8Array(halves.buffer));
+  if (tensor.dtype === 'BF16') {
+    const bits = new Uint32Array(into.buffer, into.byteOffset, into.length);
+    for (let i = 0; i < halves.length; i++) bits[i] = halves[i] << 16;
+  } else {
+    const values = f16Values();
+    for (let i = 0; i < halves.length; i++) into[i] = values[halves[i]];
+  }
 }
 
 let f16Table: Float32Array | null = null;

@@ -26,10 +26,8 @@ export function configOf({ path, config }: { path: string; config: Record<string
 export function readParameters(checkpoint: Checkpoint, config: ModelConfig, arena: Arena): Map<string, FloatTensor> {
   const parameters = new Map<string, FloatTensor>();
   for (const info of describeParameters(config)) {
-    const { byteOffset, bytes } = expectTensor(checkpoint.model, info);
     const tensor = arena.tensor('f32', info.shape);
-    const { buffer, byteOffset: begin } = tensor.data;
-    checkpoint.model.read(byteOffset, new Uint8Array(buffer, begin, bytes));
+    readParameter(checkpoint.model, info, tensor.data);
     parameters.set(info.name, tensor);
   }
   return parameters;
@@ -40,10 +38,10 @@ export function toMultiplied(config: ModelConfig, { shape, projections }: Parame
   if (config.weightFormat === 'ternary') ternarizeProjections(numbers, shape[shape.length - 1], projections);
 }
 
-/** One parameter in memory of its own. Throws FormatError. */
-export function numbersOf(file: SafetensorsFile, info: ParameterInfo): Float32Array {
-  expectTensor(file, info);
-  return file.tensor(info.name).data as Float32Array;
+/** Fills `out` with one parameter. Throws FormatError for a tensor that is missing or of another shape or dtype. */
+export function readParameter(file: SafetensorsFile, info: ParameterInfo, out: Float32Array): void {
+  const { byteOffset } = expectTensor(file, info);
+  file.read(byteOffset, new Uint8Array(out.buffer, out.byteOffset, out.byteLength));
 }
 
 function expectTensor(file: SafetensorsFile, { name, shape }: ParameterInfo): TensorInfo {

@@ -50,7 +50,9 @@ export interface LoadedModel {
   readonly parameters: ReadonlyMap<string, FloatTensor>;
   /** The contents of tokenizer.json. */
   readonly tokenizer: unknown;
-  /** The directory, and the training step of the checkpoint that it is or was made of. */
+  /** The contents of tokenizer_config.json, of a model that came from another program; null otherwise. */
+  readonly tokenizerConfig: object | null;
+  /** The directory or file, and the training step of the checkpoint that it is or was made of; 0 for a model of another program. */
   readonly path: string;
   readonly step: number;
   /** Bytes of the weights in memory, mapped ones included. */
@@ -62,7 +64,7 @@ export interface LoadedModel {
 /** A model with the f32 parameters that training starts from. */
 export type LoadedParameters = Pick<
   LoadedModel,
-  'config' | 'parameters' | 'tokenizer' | 'path' | 'step' | 'bytes' | 'dispose'
+  'config' | 'parameters' | 'tokenizer' | 'tokenizerConfig' | 'path' | 'step' | 'bytes' | 'dispose'
 >;
 
 /** Hashing reads every byte: at this size a fraction of a second, later the part of loading that is noticed. */
@@ -103,8 +105,11 @@ function readTrained(directory: string, backend: Backend): LoadedParameters {
   try {
     const config = configOf(checkpoint);
     const parameters = readParameters(checkpoint, config, arena);
-    const { tokenizer, step, path } = checkpoint;
-    return { config, parameters, tokenizer, path, step, bytes: arena.bytes, dispose: () => arena.free() };
+    const { tokenizer, tokenizerConfig, step, path } = checkpoint;
+    return {
+      ...{ config, parameters, tokenizer, tokenizerConfig, path, step },
+      ...{ bytes: arena.bytes, dispose: () => arena.free() },
+    };
   } catch (error) {
     arena.free();
     throw error;
@@ -114,14 +119,14 @@ function readTrained(directory: string, backend: Backend): LoadedParameters {
 }
 
 function loadPacked(directory: string, backend: Backend, { mmap = true, verify }: LoadModelOptions): LoadedModel {
-  const { path, config: input, tokenizer, model, close } = readPackedDirectory(directory);
+  const { path, config: input, tokenizer, tokenizerConfig, model, close } = readPackedDirectory(directory);
   const arena = new Arena(backend);
   try {
     const config = configOf({ path, config: input });
     if (verify ?? bytesOf(model) < VERIFIED_BELOW_BYTES) for (const name of model.tensors.keys()) model.verify(name);
     const weights = readPackedWeights(model, config, arena, { mmap });
     return {
-      ...{ config, weights, dtypes: weightTypesOf(weights), packed: true, tokenizer, path },
+      ...{ config, weights, dtypes: weightTypesOf(weights), packed: true, tokenizer, tokenizerConfig, path },
       ...{ step: model.step, bytes: arena.bytes, dispose: () => arena.free() },
       get parameters(): never {
         throw noParameters(path);
@@ -145,7 +150,8 @@ function noParameters(path: string): FormatError {
   return new FormatError('load-model', `${path} ${what}.`, path);
 }
 
-function weightTypesOf({ embedding, head, layers }: ModelWeights): WeightTypes {
+/** The types that the matrices are stored in. */
+export function weightTypesOf({ embedding, head, layers }: ModelWeights): WeightTypes {
   const projections = layers.flatMap(({ qkv, o, feedForward }) => {
     const matrices = ffnsOf(feedForward).flatMap(({ layout, subNorm, ...matrices }) => Object.values(matrices));
     return [qkv, o, ...matrices].map(({ dtype }) => dtype);

@@ -1,11 +1,10 @@
 /**
- * writePackedModel: a checkpoint of f32 parameters becomes a packed model on the disk, one stored tensor after the other.
+ * writePackedModel: f32 parameters, of a checkpoint or of another program's model, become a packed model on the disk, one stored tensor after the other.
  *
  * In memory are the parameters of one stored tensor, its packed bytes and nothing of the rest, whatever the size of the model. What the
  * file looks like is formats/packed-file.ts, that it appears whole or not at all formats/packed-directory.ts.
  */
 
-import type { Checkpoint } from '../formats/checkpoint-directory.ts';
 import { writePackedDirectory } from '../formats/packed-directory.ts';
 import { createPacked, type PackedWriter, type PlannedTensor } from '../formats/packed-file.ts';
 import type { PackedMatrix } from '../formats/packed-metadata.ts';
@@ -16,10 +15,10 @@ import { sizeOf, type Tensor } from '../tensor/tensor.ts';
 import { unpackRow } from '../tensor/unpack-row.ts';
 import { newData } from '../tensor/view-of.ts';
 import type { WeightMatrix, WeightType } from '../tensor/weight-matrix.ts';
-import { configOf, numbersOf, toMultiplied } from './checkpoint-parameters.ts';
-import type { ModelConfig } from './config.ts';
+import { toMultiplied } from './checkpoint-parameters.ts';
 import { type MatrixPlan, matrixOver, type PackOptions, planPacking, type StoredTensor } from './pack-plan.ts';
 import { describeUnpacked, sourceOf } from './packed-matrices.ts';
+import type { ParameterSource } from './parameter-source.ts';
 import type { ParameterInfo } from './parameters.ts';
 
 export interface WritePackedOptions extends PackOptions {
@@ -53,25 +52,24 @@ export interface PackReport {
 }
 
 /**
- * Packs a checkpoint into the directory `path`. Rejects with UsageError for options that do not fit the model, FormatError for parameters that
+ * Packs a model into the directory `path`. Rejects with UsageError for options that do not fit the model, FormatError for parameters that
  * are missing, of another shape or not finite where their type must be, and where writing fails.
  */
 export async function writePackedModel(
-  checkpoint: Checkpoint,
+  source: ParameterSource,
   path: string,
   options: WritePackedOptions,
 ): Promise<PackReport> {
-  const config = configOf(checkpoint);
+  const { config, tokenizer, tokenizerConfig, step } = source;
   const stored = planPacking(config, options);
   const unpacked = describeUnpacked(config);
-  const { tokenizer, step } = checkpoint;
   let report: PackReport | undefined;
   const writeModel = async (file: string) => {
     const description = { step, matrices: describe(stored) };
     const writer = createPacked(file, plannedTensors(stored, unpacked), description);
     try {
-      const matrices = await packAll({ checkpoint, config }, stored, writer, options);
-      for (const info of unpacked) writer.write(info.name, bytesOf(numbersOf(checkpoint.model, info)));
+      const matrices = await packAll(source, stored, writer, options);
+      for (const info of unpacked) writer.write(info.name, bytesOf(numbersOf(source, info)));
       writer.finish();
       const unpackedBytes = unpacked.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
       report = { matrices, unpackedBytes, fileBytes: writer.fileBytes };
@@ -79,7 +77,9 @@ export async function writePackedModel(
       writer.close();
     }
   };
-  await writePackedDirectory(path, { config, tokenizer }, writeModel, { replace: options.replace ?? false });
+  await writePackedDirectory(path, { config, tokenizer, tokenizerConfig }, writeModel, {
+    replace: options.replace ?? false,
+  });
   return report!;
 }
 
@@ -116,13 +116,8 @@ function scaleName(matrix: string): string {
 
 // ---- packing ------------------------------------------------------------------------------------------------------------
 
-interface Source {
-  checkpoint: Checkpoint;
-  config: ModelConfig;
-}
-
 async function packAll(
-  from: Source,
+  from: ParameterSource,
   stored: readonly StoredTensor[],
   writer: PackedWriter,
   { signal, onProgress }: WritePackedOptions,
@@ -142,12 +137,12 @@ async function packAll(
   return reports;
 }
 
-function packTensor({ checkpoint, config }: Source, stored: StoredTensor, writer: PackedWriter): PackedMatrixReport[] {
+function packTensor(from: ParameterSource, stored: StoredTensor, writer: PackedWriter): PackedMatrixReport[] {
   const bytes = heapTensor('u8', [stored.rows * stored.rowBytes]);
   const reports = stored.matrices.map((plan) => {
     const scale = plan.scaleShape && heapTensor('f32', plan.scaleShape);
-    const numbers = numbersOf(checkpoint.model, plan.parameter);
-    toMultiplied(config, plan.parameter, numbers);
+    const numbers = numbersOf(from, plan.parameter);
+    toMultiplied(from.config, plan.parameter, numbers);
     const source = sourceOf(plan, numbers);
     const matrix = matrixOver(plan, bytes, scale);
     packMatrix(source, matrix, plan);
@@ -180,6 +175,13 @@ function reportOf(plan: MatrixPlan, source: MatrixView, matrix: WeightMatrix, ro
 
 function weightsIn(stored: readonly StoredTensor[]): number {
   return stored.reduce((sum, { matrices }) => matrices.reduce((s, { rows, cols }) => s + rows * cols, sum), 0);
+}
+
+/** One parameter in memory of its own. */
+function numbersOf(source: ParameterSource, parameter: ParameterInfo): Float32Array {
+  const numbers = new Float32Array(sizeOf(parameter.shape));
+  source.read(parameter, numbers);
+  return numbers;
 }
 
 /** Memory of JavaScript: packed bytes are on their way to a file. */

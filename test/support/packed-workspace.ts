@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Checkpoint, findCheckpoint, readCheckpoint } from '../../src/formats/checkpoint-directory.ts';
+import { sourceOfCheckpoint } from '../../src/model/parameter-source.ts';
 import { type PackReport, type WritePackedOptions, writePackedModel } from '../../src/model/write-packed-model.ts';
 import type { FloatTensor } from '../../src/tensor/tensor.ts';
 import { createTinyRun, type TinyRun } from './tiny-checkpoint.ts';
@@ -37,7 +38,7 @@ export function createPackedWorkspace(): PackedWorkspace {
     async pack(options, { path = newPath(), from = run } = {}) {
       const checkpoint: Checkpoint = readCheckpoint(findCheckpoint(from.directory, 'best'));
       try {
-        return { path, report: await writePackedModel(checkpoint, path, options) };
+        return { path, report: await writePackedModel(sourceOfCheckpoint(checkpoint), path, options) };
       } finally {
         checkpoint.close();
       }

@@ -1,0 +1,25 @@
+/**
+ * `npm run fuzz`: the properties of parsers on many more damaged files than `npm test` takes, 10,000 for each unless a number is given
+ * (`npm run fuzz -- 100000`). A failure prints the seed and the path that repeat it.
+ */
+
+import { execute } from './lib/project.mjs';
+
+const DEFAULT_RUNS = 10_000;
+/** The files of test/property/ that damage files. */
+const TESTS = ['test/property/gguf.test.ts', 'test/property/hugging-face.test.ts'];
+
+const runs = process.argv[2] ?? String(DEFAULT_RUNS);
+if (!/^[1-9]\d*$/.test(runs)) {
+  console.error(`[fuzz] expected the number of damaged files, got ${runs}.`);
+  process.exit(2);
+}
+const { code } = await execute(
+  process.execPath,
+  ['node_modules/vitest/vitest.mjs', 'run', '--testTimeout=0', ...TESTS],
+  {
+    live: true,
+    env: { ...process.env, QSPARSE_FUZZ_RUNS: runs },
+  },
+);
+process.exitCode = code;

@@ -1,0 +1,83 @@
+/**
+ * openModel: whatever a user calls a model, opened and loaded: a run, a checkpoint or a packed model of this project, a Hugging Face directory, a GGUF file, or
+ * a checkpoint of llama2.c. What every command that takes a MODEL calls.
+ *
+ * A model of another program becomes f32 weights in the backend's memory, as a checkpoint of training does; `qsparse convert` makes a packed model
+ * of it, which is smaller and opens at once.
+ */
+
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { Arena } from '../arena.ts';
+import type { Backend } from '../backend.ts';
+import { toMultiplied } from '../model/checkpoint-parameters.ts';
+import { type LoadedModel, type LoadModelOptions, loadModel, weightTypesOf } from '../model/load-model.ts';
+import { describeParameters } from '../model/parameters.ts';
+import { weightsOfParameters } from '../model/weights.ts';
+import type { FloatTensor, Tensor } from '../tensor/tensor.ts';
+import type { ForeignFormat, ForeignModel } from './foreign-model.ts';
+import { openGgufModel } from './gguf-model.ts';
+import { isHuggingFace, openHuggingFace } from './hugging-face-model.ts';
+import { openLlama2cModel } from './llama2c-model.ts';
+
+/** Is there a model of another program at `path`: a file, or a directory as Hugging Face has them? */
+export function isForeign(path: string): boolean {
+  if (!existsSync(path)) return false;
+  return statSync(path).isFile() || isHuggingFace(path);
+}
+
+/** Opens it. `close` it. Throws FormatError for what is no model that can be read here. */
+export function openForeign(path: string): ForeignModel {
+  const format = formatOf(path);
+  if (format === 'gguf') return openGgufModel(path);
+  if (format === 'llama2.c') return openLlama2cModel(path);
+  return openHuggingFace(path);
+}
+
+/**
+ * Loads any model into the backend's memory. Throws FormatError as loadModel and openForeign do.
+ */
+export function openModel(path: string, backend: Backend, options: LoadModelOptions = {}): LoadedModel {
+  if (!isForeign(path)) return loadModel(path, backend, options);
+  const foreign = openForeign(path);
+  try {
+    return loadForeign(foreign, backend);
+  } finally {
+    foreign.close();
+  }
+}
+
+function loadForeign(foreign: ForeignModel, backend: Backend): LoadedModel {
+  const { config, path, text } = foreign;
+  const arena = new Arena(backend);
+  try {
+    const parameters = new Map<string, FloatTensor>();
+    for (const info of describeParameters(config)) {
+      const tensor: Tensor<'f32'> = arena.tensor('f32', info.shape);
+      foreign.read(info, tensor.data);
+      toMultiplied(config, info, tensor.data);
+      parameters.set(info.name, tensor);
+    }
+    const weights = weightsOfParameters(config, parameters);
+    return {
+      ...{ config, weights, parameters, dtypes: weightTypesOf(weights), packed: false, path, step: 0 },
+      ...{ tokenizer: text.tokenizer, tokenizerConfig: text.tokenizerConfig },
+      ...{ bytes: arena.bytes, dispose: () => arena.free() },
+    };
+  } catch (error) {
+    arena.free();
+    throw error;
+  }
+}
+
+/** By what the file begins with. llama2.c's old checkpoints begin with a number like any other: opening them decides. */
+function formatOf(path: string): ForeignFormat {
+  if (statSync(path).isDirectory()) return 'hugging-face';
+  const magic = Buffer.alloc(4);
+  const file = openSync(path, 'r');
+  try {
+    readSync(file, magic, 0, 4, 0);
+  } finally {
+    closeSync(file);
+  }
+  return magic.toString('latin1') === 'GGUF' ? 'gguf' : 'llama2.c';
+}
