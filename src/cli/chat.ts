@@ -25,6 +25,7 @@ import {
   parsePositiveInteger,
 } from './shared/common-options.ts';
 import { onInterrupt } from './shared/interrupt.ts';
+import { modelPath } from './shared/model-path.ts';
 import { Output } from './shared/output.ts';
 import { parseSparsity } from './shared/sparsity-option.ts';
 import { isTerminal, paint, printable } from './shared/terminal.ts';
@@ -46,7 +47,8 @@ interface ChatOptions extends CommonOptions {
 const DEFAULT_CONTEXT = 4096;
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert), with a chat template.
+MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert), or a model of another program: a
+GGUF file, a directory of Hugging Face. It needs a chat template.
 Ctrl-C stops an answer; at the prompt, twice ends the conversation. After each answer: its tokens and their rate, the prompt with how much of it was
 in the cache and the time until the first token, and the share of the weights that zeros skipped.
 In a pipe every line is a question; the answers go to stdout, everything else to stderr. With --json there is one object at the end.
@@ -64,7 +66,7 @@ export function register(program: Command): void {
   const command = program
     .command('chat')
     .description('talk with a model that was made for conversations')
-    .argument('<model>', 'directory of a run, a checkpoint or a packed model')
+    .argument('<model>', 'a run, a checkpoint, a packed model, a GGUF file or a directory of Hugging Face')
     .option('--system <text>', 'what the model is told before the conversation')
     .option('--template <name>', "plain, or a file with a Jinja template, in place of the model's own")
     .option('--context <n>', 'most tokens of a conversation', parsePositiveInteger('--context'), DEFAULT_CONTEXT)
@@ -89,8 +91,9 @@ export function register(program: Command): void {
   addCommonOptions(command).action(chat);
 }
 
-async function chat(path: string, options: ChatOptions): Promise<void> {
+async function chat(given: string, options: ChatOptions): Promise<void> {
   const output = new Output(options);
+  const path = await modelPath(given, output);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
     const { model, tokenizer } = openChatModel(path, backend);

@@ -1,13 +1,13 @@
 /**
- * `qsparse convert`: a checkpoint of training becomes a packed model, as inference reads it; `--verify` checks one; `--to` writes a model for other
- * programs. The packing is model/write-packed-model.ts, what other programs read export/, the command's own parts `convert/`.
+ * `qsparse convert`: a checkpoint of training or a model of another program becomes a packed model, as inference reads it; `--to checkpoint` makes a
+ * checkpoint of the latter, `--to hf|gguf` writes a model for other programs; `--verify` checks a packed model. The packing is
+ * model/write-packed-model.ts, what other programs read export/, the command's own parts `convert/`.
  */
 
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
-import { type Checkpoint, findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
-import { checkPackedTarget, holdsPackedModel } from '../formats/packed-directory.ts';
-import { configOf } from '../model/checkpoint-parameters.ts';
+import { findCheckpoint } from '../formats/checkpoint-directory.ts';
+import { checkPackedTarget } from '../formats/packed-directory.ts';
 import { hasGateThresholds, type ModelConfig } from '../model/config.ts';
 import { type PackOptions, planPacking } from '../model/pack-plan.ts';
 import { FEED_FORWARD_LAYOUTS, type FeedForwardLayout } from '../model/packed-matrices.ts';
@@ -23,12 +23,14 @@ import {
   type ExportRequest,
   exportModel,
 } from './convert/export-model.ts';
+import { makeCheckpoint } from './convert/make-checkpoint.ts';
 import { measureOpenGates } from './convert/measure-open-gates.ts';
+import { type OpenedSource, openSource } from './convert/open-source.ts';
 import { PART_COLUMNS, partRows } from './convert/part-rows.ts';
-import { refuseForeign } from './convert/refuse-foreign.ts';
 import { verifyPacked } from './convert/verify-packed.ts';
 import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
 import { allOrNothing } from './shared/interrupt.ts';
+import { modelPath } from './shared/model-path.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
 
@@ -37,8 +39,11 @@ const LAYOUTS = [...FEED_FORWARD_LAYOUTS, 'auto'] as const;
 /** Of --dtype: what packed models have, and what goes out with --to. */
 const DTYPES: readonly string[] = [...new Set([...WEIGHT_TYPES, ...EXPORT_TYPES.hf, ...EXPORT_TYPES.gguf])];
 
+/** What OUT becomes, if not a packed model. */
+const TARGETS = ['checkpoint', ...EXPORT_FORMATS] as const;
+
 interface ConvertOptions extends CommonOptions {
-  to?: ExportFormat;
+  to?: (typeof TARGETS)[number];
   dtype?: string;
   embeddingDtype?: WeightType;
   headDtype?: WeightType;
@@ -50,8 +55,9 @@ interface ConvertOptions extends CommonOptions {
 }
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint. OUT becomes a directory that holds a
-model, whole or not at all; what is there already is replaced with --force only, and only if it is a packed model.
+MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint, a GGUF file, or a checkpoint of llama2.c with its tokenizer.bin
+beside it. OUT becomes a directory that holds a model, whole or not at all; what is there already is replaced with --force only, and only if it is a
+packed model.
 
   f32, bf16   the numbers, as they are or rounded to 8 significant bits
   int8        8 bits, and a scale for each output; with --group N for each output and N inputs
@@ -65,17 +71,18 @@ named.
 ${OPEN_PER_KEPT.int8} open gates for each input that is kept (${formatPercent(0.4 * OPEN_PER_KEPT.int8, 0)} of the gates at 60 % sparsity), in ternary weights ${OPEN_PER_KEPT.ternary}: auto measures the open gates on --text,
 layer by layer, and is fused without it.
 
---to writes for other programs, in which the model computes its dense function; its sparsity goes along under the key qsparse.
+--to checkpoint makes a checkpoint (f32) of a model of another program: training begins from it. --to hf and gguf write for other programs, in which the
+model computes its dense function; its sparsity goes along under the key qsparse. OUT must not exist then.
 
   hf          a directory for transformers, --dtype f32 (default) or bf16
   gguf        a file for llama.cpp, --dtype f32 (default), f16 or q8_0
-
-OUT must not exist then. Other formats (GGUF, Hugging Face) cannot be read yet.
 
 Examples:
   $ qsparse convert runs/book book-int8 --dtype int8
   $ qsparse convert runs/book book-int8 --dtype int8 --group 128 --head-dtype bf16 --force
   $ qsparse convert runs/book book-bf16 --dtype bf16 --text chapter.txt
+  $ qsparse convert SmolLM2-135M-Instruct-Q4_1.gguf smollm2 --dtype int8
+  $ qsparse convert SmolLM2-135M-Instruct-Q4_1.gguf smollm2-f32 --to checkpoint
   $ qsparse convert --verify book-int8
   $ qsparse convert runs/book book-hf --to hf --dtype bf16
   $ qsparse convert runs/book book.gguf --to gguf --dtype q8_0`;
@@ -84,10 +91,13 @@ export function register(program: Command): void {
   const parseType = (name: string) => parseChoice(name, WEIGHT_TYPES);
   const command = program
     .command('convert')
-    .description('pack a trained model for inference, or write it for other programs')
-    .argument('<model>', 'directory of a run or a checkpoint; with --verify a packed model')
+    .description('pack a model for inference, or write it for other programs')
+    .argument(
+      '<model>',
+      'directory of a run or a checkpoint, a GGUF or llama2.c file, a directory of Hugging Face; with --verify a packed model',
+    )
     .argument('[out]', 'directory to write, or with --to gguf a file')
-    .option('--to <format>', `for another program: ${EXPORT_FORMATS.join(', ')}`, parseChoice('--to', EXPORT_FORMATS))
+    .option('--to <what>', `instead of a packed model: ${TARGETS.join(', ')}`, parseChoice('--to', TARGETS))
     .option('--dtype <type>', `of the projections: ${DTYPES.join(', ')}`, parseChoice('--dtype', DTYPES))
     .option(
       '--embedding-dtype <type>',
@@ -104,23 +114,29 @@ export function register(program: Command): void {
   addCommonOptions(command).action(convert);
 }
 
-async function convert(path: string, out: string | undefined, options: ConvertOptions): Promise<void> {
+async function convert(given: string, out: string | undefined, options: ConvertOptions): Promise<void> {
   const output = new Output(options);
+  const path = await modelPath(given, output);
   await allOrNothing(output, async (signal) => {
     if (options.verify) await verify(path, out, output, signal);
+    else if (options.to === 'checkpoint') await makeCheckpoint(path, out, packingOptions(options), output, signal);
     else if (options.to !== undefined) await exportModel(exportRequest(path, out, options), output, signal);
     else await pack(path, out, options, output, signal);
   });
 }
 
 function exportRequest(model: string, out: string | undefined, options: ConvertOptions): ExportRequest {
+  const unused = packingOptions(options).filter((name) => name !== '--dtype');
+  return { model, out, format: options.to as ExportFormat, dtype: options.dtype, unused };
+}
+
+/** Those that were given and only say how to pack. */
+function packingOptions(options: ConvertOptions): string[] {
   const { dtype, embeddingDtype, headDtype, group, layout, text, force } = options;
-  const packing = { '--embedding-dtype': embeddingDtype, '--head-dtype': headDtype, '--group': group, '--text': text };
-  const given = Object.entries(packing).filter(([, value]) => value !== undefined);
-  const unused = given.map(([name]) => name);
-  if (layout !== 'auto') unused.push('--layout');
-  if (force) unused.push('--force');
-  return { model, out, format: options.to!, dtype, unused };
+  const given = { '--dtype': dtype, '--embedding-dtype': embeddingDtype, '--head-dtype': headDtype, '--group': group };
+  const names = Object.entries({ ...given, '--text': text, '--force': force || undefined });
+  const layouts = layout === 'auto' ? [] : ['--layout'];
+  return [...names.filter(([, value]) => value !== undefined).map(([name]) => name), ...layouts];
 }
 
 async function verify(path: string, out: string | undefined, output: Output, signal: AbortSignal): Promise<void> {
@@ -144,30 +160,26 @@ async function pack(
 ): Promise<void> {
   const { sizes, target } = checkOptions(out, options);
   checkPackedTarget(target, options.force);
-  refuseForeign(path);
-  const checkpoint = openTrained(path);
   const begin = performance.now();
+  const source = openSource(path);
   try {
-    const config = configOf(checkpoint);
+    const { config } = source;
     // Refuses what does not fit before anything takes its time.
     planPacking(config, { ...sizes, layout: options.layout === 'auto' ? 'fused' : options.layout });
-    const openGates = await gatesOf(checkpoint, config, options, output, signal);
+    const openGates = await gatesOf(source, options, output, signal);
     const layouts = layoutsFor(config, sizes.dtype, options.layout, openGates);
     const progress = output.progress();
-    const report = await writePackedModel(checkpoint, target, {
+    const report = await writePackedModel(source, target, {
       ...sizes,
       ...{ layout: layouts, replace: options.force, signal },
       onProgress: (done, total) => progress.update({ label: 'packing', done, total, unit: 'weights' }),
     });
     progress.done();
     const seconds = (performance.now() - begin) / 1000;
-    reportTo(
-      output,
-      { model: checkpoint.path, out: target, step: checkpoint.step, layouts, openGates, seconds },
-      report,
-    );
+    const { path: model, format, step } = source;
+    reportTo(output, { model, format, out: target, step, layouts, openGates, seconds }, report);
   } finally {
-    checkpoint.close();
+    source.close();
   }
 }
 
@@ -192,17 +204,9 @@ function isWeightType(dtype: string | undefined): dtype is WeightType {
   return (WEIGHT_TYPES as readonly (string | undefined)[]).includes(dtype);
 }
 
-function openTrained(path: string): Checkpoint {
-  const directory = findCheckpoint(path, 'best');
-  if (!holdsPackedModel(directory)) return readCheckpoint(directory);
-  const again = 'Convert the run or checkpoint that it was made of';
-  throw new UsageError('convert', `${directory} is packed already: expected a checkpoint of training. ${again}.`);
-}
-
 /** The share of open gates by layer, where they are asked for and can be closed. */
 async function gatesOf(
-  checkpoint: Checkpoint,
-  config: ModelConfig,
+  { path, config }: OpenedSource,
   options: ConvertOptions,
   output: Output,
   signal: AbortSignal,
@@ -216,7 +220,7 @@ async function gatesOf(
   const text = textOrSample(options.text);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
-    return await measureOpenGates(checkpoint.path, backend, text, { progress: output.progress(), signal });
+    return await measureOpenGates(path, backend, text, { progress: output.progress(), signal });
   } finally {
     backend.dispose();
   }
@@ -234,6 +238,7 @@ function layoutsFor(
 
 interface Conversion {
   model: string;
+  format: OpenedSource['format'];
   out: string;
   step: number;
   layouts: FeedForwardLayout[];
@@ -242,10 +247,11 @@ interface Conversion {
 }
 
 function reportTo(output: Output, conversion: Conversion, report: PackReport): void {
-  const { model, out, step, layouts, openGates, seconds } = conversion;
+  const { model, format, out, step, layouts, openGates, seconds } = conversion;
   const parts = partRows(report);
   const { bitsPerWeight } = parts[parts.length - 1];
-  output.line(`${model}, step ${formatInteger(step)}, packed in ${formatDuration(seconds)}`);
+  const origin = format === 'qsparse' ? `, step ${formatInteger(step)}` : ` (${format})`;
+  output.line(`${model}${origin}, packed in ${formatDuration(seconds)}`);
   output.line(`feed-forward: ${layoutText(layouts, openGates)}\n`);
   output.table(parts, { columns: PART_COLUMNS });
   output.line(`\n${out}: ${formatBytes(report.fileBytes)}, ${bitsPerWeight.toFixed(2)} bits a weight`);

@@ -8,8 +8,9 @@ import { taskNames } from '../eval/data/task-files.ts';
 import { type EvalRecord, evaluate, type PreparedTask, type RecordStore, type TaskResult } from '../eval/evaluate.ts';
 import { describeProtocol, type PerplexityProtocol } from '../eval/perplexity.ts';
 import { longestOf, prepareText } from '../eval/prepare.ts';
+import { openModel } from '../import/open-model.ts';
 import { Engine } from '../infer/engine.ts';
-import { type LoadedModel, loadModel } from '../model/load-model.ts';
+import type { LoadedModel } from '../model/load-model.ts';
 import { KV_TYPES, type KvType } from '../tensor/kv-slots.ts';
 import { messageOf, UsageError } from '../util/errors.ts';
 import { evalTokenizer } from './eval/eval-tokenizer.ts';
@@ -26,6 +27,7 @@ import {
 } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { machineText } from './shared/machine.ts';
+import { modelPath } from './shared/model-path.ts';
 import { Output } from './shared/output.ts';
 
 export interface EvalOptions extends CommonOptions, DataPlaces {
@@ -112,16 +114,17 @@ export function register(program: Command): void {
   addCommonOptions(command).action(run);
 }
 
-async function run(path: string, options: EvalOptions): Promise<void> {
+async function run(given: string, options: EvalOptions): Promise<void> {
   if (options.text === undefined && options.tasks === undefined) {
     throw new UsageError('eval', 'nothing to evaluate: expected --text or --tasks. Give one of them or both.');
   }
   const output = new Output(options);
+  const path = await modelPath(given, output);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   const interrupt = onInterrupt(() => output.note('stopping after this batch'));
   let records: RecordsFile | null = null;
   try {
-    const model = loadModel(path, backend);
+    const model = openModel(path, backend);
     const protocol = protocolOf(model, options);
     const prepared = await prepareAll(model, protocol, options, output);
     records = options.out === undefined ? null : new RecordsFile(options.out, identityOf(model, options));

@@ -10,6 +10,7 @@ import type { ModelConfigInput } from '../model/config.ts';
 import { fromHfWeights } from '../model/hf-weights.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { PackOptions } from '../model/pack-plan.ts';
+import { sourceOfCheckpoint } from '../model/parameter-source.ts';
 import { writePackedModel } from '../model/write-packed-model.ts';
 import { openExportSource } from './export-source.ts';
 import { type HuggingFaceOptions, writeHuggingFace } from './write-hugging-face.ts';
@@ -163,7 +164,7 @@ describe('writeHuggingFace', () => {
     await withRun({ tiedEmbeddings: false }, async (run) => {
       const pack = async (name: string, options: PackOptions) => {
         const checkpoint = readCheckpoint(join(run.directory, 'checkpoints/step-000007'));
-        await writePackedModel(checkpoint, join(directory, name), options);
+        await writePackedModel(sourceOfCheckpoint(checkpoint), join(directory, name), options);
         checkpoint.close();
         return join(directory, name);
       };

@@ -2,21 +2,21 @@
 
 import type { EvalTokenizer } from '../../eval/score-request.ts';
 import type { LoadedModel } from '../../model/load-model.ts';
-import { Tokenizer } from '../../tokenizer/tokenizer.ts';
+import { tokenizerOfModel } from '../../tokenizer/tokenizer-of-model.ts';
 
-/** `prefixToken` in place of the tokenizer's own: its end of text, which stands between documents. */
+/** `prefixToken` in place of the tokenizer's own, as lm-evaluation-harness takes it: BOS, or else the end of text, which stands between documents. */
 export function evalTokenizer(
   model: LoadedModel,
   prefixToken: number | undefined,
 ): EvalTokenizer & { decode(ids: readonly number[]): string } {
-  const tokenizer = Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`);
-  const { endOfText } = tokenizer;
+  const tokenizer = tokenizerOfModel(model);
+  const { bos, endOfText, endIds } = tokenizer;
   return {
     encode: (text) => tokenizer.encode(text),
     decode: (ids) => tokenizer.decode(ids),
     decodeStream: () => tokenizer.decodeStream(),
-    prefixId: prefixToken ?? endOfText,
-    addPrefix: false,
-    endIds: endOfText === null ? [] : [endOfText],
+    prefixId: prefixToken ?? bos ?? endOfText,
+    addPrefix: bos !== null && tokenizer.config?.add_bos_token === true,
+    endIds,
   };
 }
