@@ -2,10 +2,17 @@
 
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { Backend } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import { RecordsFile } from '../eval/data/records-file.ts';
 import { taskNames } from '../eval/data/task-files.ts';
-import { type EvalRecord, evaluate, type PreparedTask, type RecordStore, type TaskResult } from '../eval/evaluate.ts';
+import {
+  type EvalRecord,
+  type EvaluateOptions,
+  evaluate,
+  type PreparedTask,
+  type RecordStore,
+} from '../eval/evaluate.ts';
 import { describeProtocol, type PerplexityProtocol } from '../eval/perplexity.ts';
 import { longestOf, prepareText } from '../eval/prepare.ts';
 import { openModel } from '../import/open-model.ts';
@@ -15,7 +22,7 @@ import { KV_TYPES, type KvType } from '../tensor/kv-slots.ts';
 import { messageOf, UsageError } from '../util/errors.ts';
 import { evalTokenizer } from './eval/eval-tokenizer.ts';
 import { type DataPlaces, prepareTask } from './eval/prepare-task.ts';
-import { reportResults } from './eval/report-results.ts';
+import { type EvalResult, reportResults } from './eval/report-results.ts';
 import {
   addCommonOptions,
   type CommonOptions,
@@ -30,7 +37,7 @@ import { machineText } from './shared/machine.ts';
 import { modelPath } from './shared/model-path.ts';
 import { Output } from './shared/output.ts';
 
-export interface EvalOptions extends CommonOptions, DataPlaces {
+interface EvalOptions extends CommonOptions, DataPlaces {
   text?: string;
   window?: number;
   stride?: number;
@@ -125,34 +132,24 @@ async function run(given: string, options: EvalOptions): Promise<void> {
   let records: RecordsFile | null = null;
   try {
     const model = openModel(path, backend);
-    const protocol = protocolOf(model, options);
-    const prepared = await prepareAll(model, protocol, options, output);
+    const tokenizer = evalTokenizer(model, options.prefixToken);
+    const protocol = protocolOf(model.config.seqLen, tokenizer.prefixId, options);
+    const prepared = await prepareAll(model.config.seqLen, tokenizer, protocol, options, output);
     records = options.out === undefined ? null : new RecordsFile(options.out, identityOf(model, options));
-    const maxTokens = Math.min(model.config.seqLen, Math.max(...prepared.map(longestOf)));
-    const engine = new Engine(model.config, model.weights, backend, {
-      maxTokens,
-      maxSequences: options.batch ?? defaultBatch(maxTokens),
-      kvType: options.kv,
-    });
-    const results = await evaluateAll(
-      engine,
-      model,
-      prepared,
-      options,
-      records ?? nothingKnown,
-      interrupt.signal,
-      output,
-    );
-    const said = { model: model.path, step: model.step, machine: machineText(), backend: backend.description };
-    const texts =
+    const engine = engineFor(model, backend, prepared, options);
+    const running = { tokenizer, records: records ?? nothingKnown, signal: interrupt.signal };
+    const results = await evaluateAll(engine, prepared, options.sparsity ?? [null], running, output);
+    const { path: name, step } = model;
+    const text =
       options.text === undefined ? null : { text: options.text, ...protocol, words: describeProtocol(protocol) };
-    reportResults(output, results, { ...said, perplexity: texts });
-    if (interrupt.signal.aborted) {
-      output.note(
-        records ? `stopped; ${records.size} items are in ${records.path}, the same command goes on` : 'stopped',
-      );
-      process.exitCode = INTERRUPTED_EXIT_CODE;
-    }
+    reportResults(output, results, {
+      model: name,
+      step,
+      machine: machineText(),
+      backend: backend.description,
+      perplexity: text,
+    });
+    if (interrupt.signal.aborted) reportStopped(output, records);
   } finally {
     records?.close();
     interrupt.dispose();
@@ -160,28 +157,33 @@ async function run(given: string, options: EvalOptions): Promise<void> {
   }
 }
 
+function reportStopped(output: Output, records: RecordsFile | null): void {
+  output.note(records ? `stopped; ${records.size} items are in ${records.path}, the same command goes on` : 'stopped');
+  process.exitCode = INTERRUPTED_EXIT_CODE;
+}
+
 function protocolOf(
-  model: LoadedModel,
-  { window, stride, minContext, prefix, prefixToken }: EvalOptions,
+  seqLen: number,
+  prefixId: number | null,
+  { window, stride, minContext, prefix }: EvalOptions,
 ): PerplexityProtocol {
-  const { prefixId } = evalTokenizer(model, prefixToken);
   if (prefix && prefixId === null) {
     throw new UsageError('--prefix', 'the tokenizer has no token that begins a text. Name one with --prefix-token.');
   }
-  const most = model.config.seqLen;
-  const tokens = window ?? Math.min(1024, most);
-  if (tokens > most)
-    throw new UsageError('--window', `expected at most ${most} tokens, the model's context, got ${tokens}.`);
+  const tokens = window ?? Math.min(1024, seqLen);
+  if (tokens > seqLen) {
+    throw new UsageError('--window', `expected at most ${seqLen} tokens, the model's context, got ${tokens}.`);
+  }
   return { window: tokens, stride: stride ?? tokens, minContext, prefixId: prefix ? prefixId : null };
 }
 
 async function prepareAll(
-  model: LoadedModel,
+  seqLen: number,
+  tokenizer: ReturnType<typeof evalTokenizer>,
   protocol: PerplexityProtocol,
   options: EvalOptions,
   output: Output,
 ): Promise<PreparedTask[]> {
-  const tokenizer = evalTokenizer(model, options.prefixToken);
   const prepared: PreparedTask[] = [];
   if (options.text !== undefined) {
     const text = readText(options.text);
@@ -191,7 +193,7 @@ async function prepareAll(
   for (const name of options.tasks ?? []) {
     const onPrepare = (done: number, total: number) =>
       progress.update({ label: `reading ${name}`, done, total, unit: 'items' });
-    prepared.push(await prepareTask(name, options, tokenizer, model.config.seqLen, onPrepare));
+    prepared.push(await prepareTask(name, options, tokenizer, seqLen, onPrepare));
   }
   progress.done();
   const twice = prepared.find(({ name }, i) => prepared.findIndex((other) => other.name === name) < i);
@@ -199,32 +201,37 @@ async function prepareAll(
   return prepared;
 }
 
+/** With a cache for the longest sequence that anybody needs, not for the model's whole context. */
+function engineFor(
+  { config, weights }: LoadedModel,
+  backend: Backend,
+  prepared: readonly PreparedTask[],
+  { batch, kv }: EvalOptions,
+): Engine {
+  const maxTokens = Math.min(config.seqLen, Math.max(...prepared.map(longestOf)));
+  return new Engine(config, weights, backend, {
+    maxTokens,
+    maxSequences: batch ?? defaultBatch(maxTokens),
+    kvType: kv,
+  });
+}
+
 async function evaluateAll(
   engine: Engine,
-  model: LoadedModel,
   prepared: readonly PreparedTask[],
-  options: EvalOptions,
-  records: RecordStore,
-  signal: AbortSignal,
+  sparsities: readonly (number | null)[],
+  running: Pick<EvaluateOptions, 'tokenizer' | 'records'> & { signal: AbortSignal },
   output: Output,
-): Promise<(TaskResult & { zeros: number | null })[]> {
-  const tokenizer = evalTokenizer(model, options.prefixToken);
+): Promise<EvalResult[]> {
   const progress = output.progress();
-  const results: (TaskResult & { zeros: number | null })[] = [];
-  const sparsities: readonly (number | null)[] = options.sparsity ?? [null];
+  const results: EvalResult[] = [];
   for (const sparsity of sparsities) {
     for (const task of prepared) {
-      if (signal.aborted) return results;
+      if (running.signal.aborted) return results;
       const label = sparsity === null ? task.name : `${task.name} at ${sparsity}`;
       const onProgress = (done: number, total: number) => progress.update({ label, done, total, unit: 'items' });
       engine.statistics.clear();
-      const result = await evaluate(engine, task, {
-        sparsity,
-        tokenizer,
-        signal,
-        records,
-        onProgress,
-      });
+      const result = await evaluate(engine, task, { ...running, sparsity, onProgress });
       results.push({ ...result, zeros: result.tokens === 0 ? null : engine.statistics.modelSparsity() });
       progress.done();
     }

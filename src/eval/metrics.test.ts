@@ -24,7 +24,7 @@ describe('choiceMetric', () => {
     const umlauts = item(['öööö', 'abcde'], [1, 0]); // -8 / 4 = -2 against -9 / 5; -8 / 8 against -9 / 5
     expect(choiceMetric('acc_norm', umlauts, [-8, -9])).toBe(0);
     expect(choiceMetric('acc_bytes', umlauts, [-8, -9])).toBe(1);
-    expect(choiceMetric('acc_norm', item(['😀😀', 'abc'], [1, 0]), [-5, -8])).toBe(1); // two characters, four code units
+    expect(choiceMetric('acc_norm', item(['😀😀', 'abc'], [0, 1]), [-5, -7])).toBe(1); // -5 / 2 against -7 / 3; four code units would win
   });
 
   it('mc2 is the share of the true ones, however small all are', () => {

@@ -118,7 +118,7 @@ describe('resolveModelPath', () => {
 
   it('needs no network offline, and says what is missing', async () => {
     const offline = { offline: true, hubUrl: 'http://127.0.0.1:1' };
-    await expect(resolve(ID, offline)).rejects.toThrow(/is not in the cache: .*without --offline/);
+    await expect(resolve(ID, offline)).rejects.toThrow(/is not in the cache: .*without HF_HUB_OFFLINE/);
     const path = await resolve();
     hub.requests.length = 0;
     expect(await resolve(ID, offline)).toBe(path);
@@ -190,7 +190,7 @@ describe('resolveModelPath', () => {
     await expect(resolve()).rejects.toThrow(/^\[hub\] some-owner.* cannot be found at .*status 401.*set HF_TOKEN\.$/);
     hub.status = 503;
     await expect(resolve()).rejects.toThrow(/status 503.*Try again later/);
-    await expect(resolve(ID, { hubUrl: 'http://127.0.0.1:1' })).rejects.toThrow(/ECONNREFUSED|bad port.*--offline/);
+    await expect(resolve(ID, { hubUrl: 'http://127.0.0.1:1' })).rejects.toThrow(/ECONNREFUSED|bad port.*HF_HUB_OFFLINE/);
   });
 
   it('stops where it is asked to and keeps what has come in', async () => {

@@ -75,7 +75,7 @@ function cachedPath(id: ModelId, layout: CacheLayout): string {
   const snapshot = layout.snapshot(commit);
   if (!isCommit(commit) || !existsSync(snapshot)) {
     const what = `${nameOf(id)} is not in the cache: expected it below ${layout.folder}`;
-    throw new FormatError('hub', `${what}. Fetch it once without --offline and HF_HUB_OFFLINE.`, layout.folder);
+    throw new FormatError('hub', `${what}. Fetch it once without HF_HUB_OFFLINE.`, layout.folder);
   }
   const names = readdirSync(snapshot, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll(sep, '/'));
   const files = chooseFiles(names, nameOf(id), id.file);
@@ -86,7 +86,7 @@ function cachedPath(id: ModelId, layout: CacheLayout): string {
 
 function expectFile(path: string): string {
   if (existsSync(path)) return path;
-  throw new FormatError('hub', `${path} is missing from the cache. Fetch it once without --offline.`, path);
+  throw new FormatError('hub', `${path} is missing from the cache. Fetch it once without HF_HUB_OFFLINE.`, path);
 }
 
 // ---- with it --------------------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ async function ask<T>(id: ModelId, { hubUrl, signal }: Asked, body: () => Promis
   }
 }
 
-const OFFLINE_ADVICE = 'Check the network, or use what is in the cache with --offline';
+const OFFLINE_ADVICE = 'Check the network, or use what is in the cache with HF_HUB_OFFLINE=1';
 const PRIVATE_ADVICE = 'Check the name; for a model that is not public set HF_TOKEN';
 const ADVICE: Readonly<Record<number, string>> = { 401: PRIVATE_ADVICE, 403: PRIVATE_ADVICE, 404: PRIVATE_ADVICE };
 

@@ -11,6 +11,7 @@ const BUILT_IN_FOLDER = fileURLToPath(new URL('../../../tasks/', import.meta.url
 
 /** Names of the built-in tasks, sorted. */
 export function taskNames(): string[] {
+  if (!existsSync(BUILT_IN_FOLDER)) return [];
   return readdirSync(BUILT_IN_FOLDER)
     .filter((file) => file.endsWith('.json'))
     .map((file) => basename(file, '.json'))
