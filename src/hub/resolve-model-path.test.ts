@@ -190,7 +190,9 @@ describe('resolveModelPath', () => {
     await expect(resolve()).rejects.toThrow(/^\[hub\] some-owner.* cannot be found at .*status 401.*set HF_TOKEN\.$/);
     hub.status = 503;
     await expect(resolve()).rejects.toThrow(/status 503.*Try again later/);
-    await expect(resolve(ID, { hubUrl: 'http://127.0.0.1:1' })).rejects.toThrow(/ECONNREFUSED|bad port.*HF_HUB_OFFLINE/);
+    await expect(resolve(ID, { hubUrl: 'http://127.0.0.1:1' })).rejects.toThrow(
+      /ECONNREFUSED|bad port.*HF_HUB_OFFLINE/,
+    );
   });
 
   it('stops where it is asked to and keeps what has come in', async () => {

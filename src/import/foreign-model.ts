@@ -19,7 +19,7 @@ export interface ForeignModel {
   readonly format: ForeignFormat;
   /** As given. */
   readonly path: string;
-  /** Resolved; without a sparsifier. */
+  /** Resolved; top-K of nothing, where the file does not say what to select. */
   readonly config: ModelConfig;
   readonly text: ForeignText;
   /** Of the tensors in the file or files. */

@@ -8,6 +8,7 @@
 
 import type { GgufFile } from '../formats/gguf.ts';
 import { type ModelConfig, type ModelConfigInput, type RopeScaling, resolveConfig } from '../model/config.ts';
+import { fieldsOfQsparseKey, QSPARSE_KEY } from '../model/qsparse-key.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { GgufFields } from './gguf-fields.ts';
 
@@ -65,7 +66,7 @@ export function configOfGguf(file: GgufFile): GgufModelConfig {
     slidingWindow: fields.has('attention.sliding_window') ? fields.count('attention.sliding_window') : 0,
     tiedEmbeddings: !file.tensors.has('output.weight'),
     qkvBias: file.tensors.has('blk.0.attn_q.bias'),
-    ...{ activation: 'silu', sparsifier: 'none', ...architecture.fields },
+    ...{ activation: 'silu', ...architecture.fields, ...selectedBy(file) },
   };
   checkCounts(fields, input, file);
   try {
@@ -160,4 +161,26 @@ function divisor(frequency: number, scaling: RopeScaling & { type: 'llama3' }): 
   if (turns < lowFreqFactor) return factor;
   const smooth = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
   return 1 / ((1 - smooth) / factor + smooth);
+}
+
+/** What to select, where `qsparse convert --to gguf` wrote the file. */
+function selectedBy({ metadata, path }: GgufFile): Partial<ModelConfigInput> {
+  const key = `${QSPARSE_KEY}.config`;
+  const text = metadata.get(key);
+  const fields = text === undefined ? {} : fieldsOfQsparseKey(parsed(text));
+  if (fields !== null) return fields;
+  throw new FormatError(
+    'import',
+    `${path}: ${key}: expected what qsparse convert --to gguf writes. Write the file anew.`,
+    path,
+  );
+}
+
+/** Undefined is no key; what is no JSON is no object either. */
+function parsed(text: unknown): unknown {
+  try {
+    return typeof text === 'string' ? JSON.parse(text) : text;
+  } catch {
+    return text;
+  }
 }

@@ -53,6 +53,14 @@ describe('readHfConfig', () => {
     expect(read({ rope_theta: 1e6, rope_scaling: null }).config).toMatchObject({ ropeTheta: 1e6, ropeScaling: null });
   });
 
+  it('has the sparsity again that an export wrote, and refuses a key that is none', () => {
+    const qsparse = { sparsifier: 'topk', sparsity: { qkv: 0.5, o: 0.4 }, gradient: 'masked', activationFormat: 'int8' };
+    expect(read({ qsparse }).config).toMatchObject({ ...qsparse, sparsity: { qkv: 0.5, o: 0.4, gateUp: 0, down: 0 } });
+    expect(read({ qsparse: null }).config).toMatchObject({ sparsifier: 'topk', sparsity: { qkv: 0, down: 0 } });
+    expect(messageFor({ qsparse: { dim: 3 } })).toContain('qsparse must be what qsparse convert --to hf writes');
+    expect(messageFor({ qsparse: { sparsity: { qkv: 2 } } })).toContain('sparsity.qkv');
+  });
+
   it('takes a window that all layers have or none', () => {
     const qwen = { model_type: 'qwen2', architectures: ['Qwen2ForCausalLM'], num_key_value_heads: 2 };
     const window = { ...qwen, use_sliding_window: true, sliding_window: 16 };

@@ -16,6 +16,7 @@
  */
 
 import { type ModelConfig, type ModelConfigInput, resolveConfig } from '../model/config.ts';
+import { fieldsOfQsparseKey, QSPARSE_KEY } from '../model/qsparse-key.ts';
 import { FormatError, messageOf, UsageError } from '../util/errors.ts';
 import { Problems, shown } from '../util/problems.ts';
 import { ropeOf } from './hf-rope.ts';
@@ -154,8 +155,12 @@ export function readHfConfig(json: Json, path: string): HfModel {
     const architecture: Architecture = ARCHITECTURES[modelType];
     const input = inputOf({ ...architecture.defaults, ...json }, architecture, problems);
     const format = quantizationOf(json.quantization_config, architecture, problems);
+    const selected = fieldsOfQsparseKey(json[QSPARSE_KEY]);
+    if (selected === null)
+      problems.add(QSPARSE_KEY, 'must be what qsparse convert --to hf writes. Remove it for the dense model.');
     problems.throwAny();
-    return { modelType, config: resolveConfig({ ...input, ...format.fields }), quantization: format.quantization };
+    const config = resolveConfig({ ...input, ...format.fields, ...selected });
+    return { modelType, config, quantization: format.quantization };
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     throw new FormatError('hugging-face', `${path}: ${messageOf(error)}`, path, { cause: error });
