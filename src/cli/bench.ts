@@ -5,10 +5,11 @@ import type { Backend, Precision } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import type { InferenceBench } from '../bench/bench-inference.ts';
 import type { RoundsOptions } from '../bench/rounds.ts';
-import { loadModel, loadParameters } from '../model/load-model.ts';
+import { openModel } from '../import/open-model.ts';
+import { loadParameters } from '../model/load-model.ts';
 import { hasNaturalZeros } from '../ops/gated-hidden.ts';
 import { WEIGHT_TYPES, type WeightType } from '../tensor/weight-matrix.ts';
-import { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';
 import { checkPrecision } from '../train/check-precision.ts';
 import { UsageError } from '../util/errors.ts';
 import { checkChoice, denseFirst, shapeConfig } from './bench/bench-choice.ts';
@@ -38,6 +39,7 @@ import {
 } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
+import { refuseForeign } from './shared/refuse-foreign.ts';
 import { textOrSample } from './shared/sample-text.ts';
 
 interface BenchOptions extends CommonOptions {
@@ -118,7 +120,7 @@ function addBenchOptions(command: Command, description: string): Command {
   const sparsity = parseList('--sparsity', parseShare('--sparsity'));
   command
     .description(description)
-    .argument('[model]', 'directory of a run or a checkpoint, instead of --shape')
+    .argument('[model]', 'a run, a checkpoint or a packed model, a GGUF or llama2.c file; instead of --shape')
     .option('--shape <name>', 'a preset with random weights (default: d512-l8)')
     .option('--sparsity <list>', 'shares to measure, 0,0.4,0.6; 0 (dense) always comes first', sparsity)
     .option('--repeat <n>', 'rounds', parsePositiveInteger('--repeat'), 5)
@@ -240,8 +242,10 @@ async function runTrain(model: string | undefined, options: TrainBenchCommandOpt
 function trainModel(path: string | undefined, options: TrainBenchCommandOptions, backend: Backend): TrainBenchModel {
   const { shape = 'd512-l8', seqLen, text } = options;
   if (path === undefined) return { name: shape, config: shapeConfig(shape, seqLen), step: null };
-  const { config, parameters, tokenizer, step, dispose } = loadParameters(path, backend);
-  const ids = Tokenizer.fromJson(tokenizer).encode(textOrSample(text).slice(0, TEXT_CHARACTERS));
+  refuseForeign(path, 'bench');
+  const loaded = loadParameters(path, backend);
+  const { config, parameters, step, dispose } = loaded;
+  const ids = tokenizerOfModel(loaded).encode(textOrSample(text).slice(0, TEXT_CHARACTERS));
   return { name: path, config: { ...config, ...(seqLen !== undefined && { seqLen }) }, step, parameters, ids, dispose };
 }
 
@@ -250,7 +254,7 @@ const TEXT_CHARACTERS = 2 ** 20;
 
 /** Only the shape of a checkpoint: `select` needs no weights of it. */
 function configOf(path: string, backend: Backend) {
-  const model = loadModel(path, backend);
+  const model = openModel(path, backend);
   model.dispose();
   return model.config;
 }

@@ -16,12 +16,13 @@ import { type ModelConfig, POINTS, resolveConfig, THRESHOLD_PLACES, type Thresho
 import { loadParameters } from '../model/load-model.ts';
 import { ThresholdCalibration, withoutSparsifier } from '../model/threshold-calibration.ts';
 import { Transformer } from '../model/transformer.ts';
-import { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatInteger, formatNumber } from '../util/format.ts';
 import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './shared/common-options.ts';
 import { allOrNothing } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
+import { refuseForeign } from './shared/refuse-foreign.ts';
 import { textOrSample } from './shared/sample-text.ts';
 import { parseShares } from './shared/sparsity-option.ts';
 import type { Column } from './shared/table.ts';
@@ -71,6 +72,7 @@ async function calibrate(path: string, options: CalibrateOptions): Promise<void>
   const text = textOrSample(options.text);
   const shares = sharesOf(options.sparsity);
   checkDerivedTarget(options.out);
+  refuseForeign(path, 'calibrate');
   const directory = findCheckpoint(path, 'best');
   if (holdsPackedModel(directory)) {
     const advice = 'Name the run or checkpoint that it was made of';
@@ -80,8 +82,7 @@ async function calibrate(path: string, options: CalibrateOptions): Promise<void>
   try {
     await allOrNothing(output, async (signal) => {
       const config = configOf(checkpoint);
-      const tokenizer = Tokenizer.fromJson(checkpoint.tokenizer, `${directory}/tokenizer.json`);
-      const ids = tokenizer.encode(text).slice(0, options.maxTokens);
+      const ids = tokenizerOfModel(checkpoint).encode(text).slice(0, options.maxTokens);
       if (ids.length === 0) {
         throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');
       }

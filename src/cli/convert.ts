@@ -1,13 +1,12 @@
 /**
- * `qsparse convert`: a checkpoint of training becomes a packed model, as inference reads it; `--verify` checks one. The packing is
- * model/write-packed-model.ts, the command's own parts `convert/`.
+ * `qsparse convert`: a checkpoint of training or a model of another program becomes a packed model, as inference reads it; `--to checkpoint` makes a
+ * checkpoint of the latter; `--verify` checks a packed model. The packing is model/write-packed-model.ts, the command's own parts `convert/`.
  */
 
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
-import { type Checkpoint, findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
-import { checkPackedTarget, holdsPackedModel } from '../formats/packed-directory.ts';
-import { configOf } from '../model/checkpoint-parameters.ts';
+import { findCheckpoint } from '../formats/checkpoint-directory.ts';
+import { checkPackedTarget } from '../formats/packed-directory.ts';
 import { hasGateThresholds, type ModelConfig } from '../model/config.ts';
 import { type PackOptions, planPacking } from '../model/pack-plan.ts';
 import { FEED_FORWARD_LAYOUTS, type FeedForwardLayout } from '../model/packed-matrices.ts';
@@ -16,9 +15,10 @@ import { WEIGHT_TYPES, type WeightType } from '../tensor/weight-matrix.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatBytes, formatDuration, formatInteger, formatPercent } from '../util/format.ts';
 import { chooseLayouts, OPEN_PER_KEPT } from './convert/choose-layouts.ts';
+import { makeCheckpoint } from './convert/make-checkpoint.ts';
 import { measureOpenGates } from './convert/measure-open-gates.ts';
+import { type OpenedSource, openSource } from './convert/open-source.ts';
 import { PART_COLUMNS, partRows } from './convert/part-rows.ts';
-import { refuseForeign } from './convert/refuse-foreign.ts';
 import { verifyPacked } from './convert/verify-packed.ts';
 import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
 import { allOrNothing } from './shared/interrupt.ts';
@@ -27,7 +27,11 @@ import { textOrSample } from './shared/sample-text.ts';
 
 const LAYOUTS = [...FEED_FORWARD_LAYOUTS, 'auto'] as const;
 
+/** What OUT becomes, if not a packed model. */
+const TARGETS = ['checkpoint'] as const;
+
 interface ConvertOptions extends CommonOptions {
+  to?: (typeof TARGETS)[number];
   dtype?: WeightType;
   embeddingDtype?: WeightType;
   headDtype?: WeightType;
@@ -39,8 +43,9 @@ interface ConvertOptions extends CommonOptions {
 }
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint. OUT becomes a directory that holds a
-model, whole or not at all; what is there already is replaced with --force only, and only if it is a packed model.
+MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint, a GGUF file, or a checkpoint of llama2.c with its tokenizer.bin
+beside it. OUT becomes a directory that holds a model, whole or not at all; what is there already is replaced with --force only, and only if it is a
+packed model.
 
   f32, bf16   the numbers, as they are or rounded to 8 significant bits
   int8        8 bits, and a scale for each output; with --group N for each output and N inputs
@@ -54,21 +59,24 @@ named.
 ${OPEN_PER_KEPT.int8} open gates for each input that is kept (${formatPercent(0.4 * OPEN_PER_KEPT.int8, 0)} of the gates at 60 % sparsity), in ternary weights ${OPEN_PER_KEPT.ternary}: auto measures the open gates on --text,
 layer by layer, and is fused without it.
 
-Other formats (GGUF, Hugging Face) cannot be converted yet.
+--to checkpoint makes a checkpoint (f32) of a model of another program: training begins from it.
 
 Examples:
   $ qsparse convert runs/book book-int8 --dtype int8
   $ qsparse convert runs/book book-int8 --dtype int8 --group 128 --head-dtype bf16 --force
   $ qsparse convert runs/book book-bf16 --dtype bf16 --text chapter.txt
+  $ qsparse convert SmolLM2-135M-Instruct-Q4_1.gguf smollm2 --dtype int8
+  $ qsparse convert SmolLM2-135M-Instruct-Q4_1.gguf smollm2-f32 --to checkpoint
   $ qsparse convert --verify book-int8`;
 
 export function register(program: Command): void {
   const parseType = (name: string) => parseChoice(name, WEIGHT_TYPES);
   const command = program
     .command('convert')
-    .description('pack a trained model for inference: f32, bf16, int8 or ternary')
-    .argument('<model>', 'directory of a run or a checkpoint; with --verify a packed model')
+    .description('pack a trained model, or one of another program, for inference: f32, bf16, int8 or ternary')
+    .argument('<model>', 'directory of a run or a checkpoint, a GGUF or llama2.c file; with --verify a packed model')
     .argument('[out]', 'directory to write')
+    .option('--to <what>', `instead of a packed model: ${TARGETS.join(', ')}`, parseChoice('--to', TARGETS))
     .option('--dtype <type>', `of the projections: ${WEIGHT_TYPES.join(', ')}`, parseType('--dtype'))
     .option(
       '--embedding-dtype <type>',
@@ -89,8 +97,18 @@ async function convert(path: string, out: string | undefined, options: ConvertOp
   const output = new Output(options);
   await allOrNothing(output, async (signal) => {
     if (options.verify) await verify(path, out, output, signal);
+    else if (options.to === 'checkpoint') await makeCheckpoint(path, out, packingOptions(options), output, signal);
     else await pack(path, out, options, output, signal);
   });
+}
+
+/** Those that were given and only say how to pack. */
+function packingOptions(options: ConvertOptions): string[] {
+  const { dtype, embeddingDtype, headDtype, group, text, force } = options;
+  const given = { '--dtype': dtype, '--embedding-dtype': embeddingDtype, '--head-dtype': headDtype, '--group': group };
+  const names = Object.entries({ ...given, '--text': text, '--force': force || undefined });
+  const layout = options.layout === 'auto' ? [] : ['--layout'];
+  return [...names.filter(([, value]) => value !== undefined).map(([name]) => name), ...layout];
 }
 
 async function verify(path: string, out: string | undefined, output: Output, signal: AbortSignal): Promise<void> {
@@ -114,30 +132,26 @@ async function pack(
 ): Promise<void> {
   const { sizes, target } = checkOptions(out, options);
   checkPackedTarget(target, options.force);
-  refuseForeign(path);
-  const checkpoint = openTrained(path);
   const begin = performance.now();
+  const source = openSource(path);
   try {
-    const config = configOf(checkpoint);
+    const { config } = source;
     // Refuses what does not fit before anything takes its time.
     planPacking(config, { ...sizes, layout: options.layout === 'auto' ? 'fused' : options.layout });
-    const openGates = await gatesOf(checkpoint, config, options, output, signal);
+    const openGates = await gatesOf(source, options, output, signal);
     const layouts = layoutsFor(config, sizes.dtype, options.layout, openGates);
     const progress = output.progress();
-    const report = await writePackedModel(checkpoint, target, {
+    const report = await writePackedModel(source, target, {
       ...sizes,
       ...{ layout: layouts, replace: options.force, signal },
       onProgress: (done, total) => progress.update({ label: 'packing', done, total, unit: 'weights' }),
     });
     progress.done();
     const seconds = (performance.now() - begin) / 1000;
-    reportTo(
-      output,
-      { model: checkpoint.path, out: target, step: checkpoint.step, layouts, openGates, seconds },
-      report,
-    );
+    const { path: model, format, step } = source;
+    reportTo(output, { model, format, out: target, step, layouts, openGates, seconds }, report);
   } finally {
-    checkpoint.close();
+    source.close();
   }
 }
 
@@ -157,17 +171,9 @@ function checkOptions(out: string | undefined, options: ConvertOptions): { sizes
   return { sizes: { dtype, embeddingDtype, headDtype, groupRows: group }, target: out };
 }
 
-function openTrained(path: string): Checkpoint {
-  const directory = findCheckpoint(path, 'best');
-  if (!holdsPackedModel(directory)) return readCheckpoint(directory);
-  const again = 'Convert the run or checkpoint that it was made of';
-  throw new UsageError('convert', `${directory} is packed already: expected a checkpoint of training. ${again}.`);
-}
-
 /** The share of open gates by layer, where they are asked for and can be closed. */
 async function gatesOf(
-  checkpoint: Checkpoint,
-  config: ModelConfig,
+  { path, config }: OpenedSource,
   options: ConvertOptions,
   output: Output,
   signal: AbortSignal,
@@ -181,7 +187,7 @@ async function gatesOf(
   const text = textOrSample(options.text);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
-    return await measureOpenGates(checkpoint.path, backend, text, { progress: output.progress(), signal });
+    return await measureOpenGates(path, backend, text, { progress: output.progress(), signal });
   } finally {
     backend.dispose();
   }
@@ -199,6 +205,7 @@ function layoutsFor(
 
 interface Conversion {
   model: string;
+  format: OpenedSource['format'];
   out: string;
   step: number;
   layouts: FeedForwardLayout[];
@@ -207,10 +214,11 @@ interface Conversion {
 }
 
 function reportTo(output: Output, conversion: Conversion, report: PackReport): void {
-  const { model, out, step, layouts, openGates, seconds } = conversion;
+  const { model, format, out, step, layouts, openGates, seconds } = conversion;
   const parts = partRows(report);
   const { bitsPerWeight } = parts[parts.length - 1];
-  output.line(`${model}, step ${formatInteger(step)}, packed in ${formatDuration(seconds)}`);
+  const origin = format === 'qsparse' ? `, step ${formatInteger(step)}` : ` (${format})`;
+  output.line(`${model}${origin}, packed in ${formatDuration(seconds)}`);
   output.line(`feed-forward: ${layoutText(layouts, openGates)}\n`);
   output.table(parts, { columns: PART_COLUMNS });
   output.line(`\n${out}: ${formatBytes(report.fileBytes)}, ${bitsPerWeight.toFixed(2)} bits a weight`);

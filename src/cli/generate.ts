@@ -2,15 +2,16 @@
 
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
+import { openModel } from '../import/open-model.ts';
 import { Engine } from '../infer/engine.ts';
 import { type GenerateTextOptions, generateText, type TextResult } from '../infer/generate-text.ts';
 import { measureStepCost } from '../infer/measure-step-cost.ts';
 import { Sampler } from '../infer/sampler.ts';
 import { Speculation } from '../infer/speculation.ts';
-import { loadModel } from '../model/load-model.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
 import { KV_TYPES, type KvType } from '../tensor/kv-slots.ts';
-import { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatDuration, formatPercent, formatRate } from '../util/format.ts';
 import {
@@ -43,8 +44,8 @@ interface GenerateOptions extends CommonOptions {
 }
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert). In a pipe, only the continuation goes
-to stdout.
+MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert), a GGUF file, or a checkpoint of
+llama2.c with its tokenizer.bin beside it. In a pipe, only the continuation goes to stdout.
 Sampling in this order: repetition, presence and frequency penalty, temperature, top-k, top-p, min-p.
 
 Examples:
@@ -59,7 +60,7 @@ export function register(program: Command): void {
   const command = program
     .command('generate')
     .description('continue a prompt with a trained model')
-    .argument('<model>', 'directory of a run, a checkpoint or a packed model')
+    .argument('<model>', 'a run, a checkpoint or a packed model; a GGUF or llama2.c file')
     .requiredOption('--prompt <text>', 'text to continue; - reads it from stdin')
     .option('--max-tokens <n>', 'most tokens to generate', parsePositiveInteger('--max-tokens'), 200)
     .option('--temperature <t>', '0: always the most probable', parseNumber('--temperature', { min: 0 }), 0.8)
@@ -104,28 +105,25 @@ async function generate(path: string, options: GenerateOptions): Promise<void> {
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   const interrupt = onInterrupt();
   try {
-    const model = loadModel(path, backend);
-    const engine = new Engine(model.config, model.weights, backend, { kvType: options.kv });
+    const model = openModel(path, backend);
+    const tokenizer = tokenizerOfModel(model);
     const { maxTokens, stop = [], sparsity: override } = options;
+    // No more cache than this text can fill: published models have contexts of 100,000 tokens and more.
+    const longest = Math.min(model.config.seqLen, tokenizer.encodePrompt(prompt).length + maxTokens);
+    const engine = new Engine(model.config, model.weights, backend, { maxTokens: longest, kvType: options.kv });
     const sparsityOption = override === undefined ? {} : { sparsity: override };
     const speculation = options.speculate
       ? { speculation: new Speculation({ costOf: measureStepCost(engine, sparsityOption) }) }
       : {};
     engine.statistics.clear();
-    const { text, result } = await stream(
-      output,
-      engine,
-      Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`),
-      prompt,
-      {
-        sampler,
-        maxTokens,
-        stop,
-        signal: interrupt.signal,
-        ...sparsityOption,
-        ...speculation,
-      },
-    );
+    const { text, result } = await stream(output, engine, tokenizer, prompt, {
+      sampler,
+      maxTokens,
+      stop,
+      signal: interrupt.signal,
+      ...sparsityOption,
+      ...speculation,
+    });
     const tokensPerSecond = rate(result);
     const sparsity = engine.statistics.modelSparsity();
     if (isTerminal(process.stderr)) output.note(summary(result, tokensPerSecond, sparsity));

@@ -4,14 +4,15 @@
 
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
+import { openModel } from '../import/open-model.ts';
 import { Engine } from '../infer/engine.ts';
 import { SingleSequence } from '../infer/single-sequence.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { unroutedParameters } from '../model/flops.ts';
-import { type LoadedModel, loadModel } from '../model/load-model.ts';
+import type { LoadedModel } from '../model/load-model.ts';
 import { countParameters } from '../model/parameters.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
-import { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatBytes, formatCount, formatInteger, formatPercent } from '../util/format.ts';
 import { activationTable, layerTable } from './inspect/activation-table.ts';
@@ -62,7 +63,7 @@ export function register(program: Command): void {
   const command = program
     .command('inspect')
     .description('shapes, parameters and activated parameters of a model')
-    .argument('<model>', 'directory of a run, a checkpoint or a packed model')
+    .argument('<model>', 'a run, a checkpoint or a packed model; a GGUF or llama2.c file')
     .option('--text <file>', 'text to measure on (default: a page of English prose)')
     .option('--max-tokens <n>', 'most tokens of it', parsePositiveInteger('--max-tokens'), 4096)
     .option('--layers', 'zeros of every layer too', false)
@@ -76,11 +77,10 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
   const text = textOrSample(options.text);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
-    const model = loadModel(path, backend);
-    const engine = new Engine(model.config, model.weights, backend);
-    const ids = Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`)
-      .encode(text)
-      .slice(0, options.maxTokens);
+    const model = openModel(path, backend);
+    const ids = tokenizerOfModel(model).encode(text).slice(0, options.maxTokens);
+    const longest = Math.min(model.config.seqLen, Math.max(1, ids.length));
+    const engine = new Engine(model.config, model.weights, backend, { maxTokens: longest });
     await runOver(ids, engine, output, options.sparsity);
     report(output, model, engine, options);
   } finally {
@@ -128,7 +128,7 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
   const routedParameters = parameters - unroutedParameters(config);
   const activatedParameters = routedParameters - blocks + activated - unusedRows;
 
-  output.line(`${model.path}, step ${formatInteger(model.step)}`);
+  output.line(model.step > 0 ? `${model.path}, step ${formatInteger(model.step)}` : model.path);
   for (const [name, value] of shapeLines(config, model)) output.line(`${name.padEnd(22)}${value}`);
   output.line(`${'parameters'.padEnd(22)}${formatCount(parameters)}`);
   if (config.nExperts > 0) {

@@ -1,12 +1,12 @@
-/** A trained or packed model from the disk as an inference bench runs it. */
+/** A trained or packed model, or one of another program, from the disk as an inference bench runs it. */
 
 import type { Backend } from '../../backend.ts';
 import { type BenchWeights, blockBytes } from '../../bench/bench-weights.ts';
-import { loadModel } from '../../model/load-model.ts';
+import { openModel } from '../../import/open-model.ts';
 
-/** Throws as loadModel. */
+/** Throws as openModel. */
 export function openBenchWeights(path: string, backend: Backend): BenchWeights {
-  const { config, weights, dtypes, bytes, dispose } = loadModel(path, backend);
+  const { config, weights, dtypes, bytes, dispose } = openModel(path, backend);
   const [dtype] = dtypes.projections.length === 1 ? dtypes.projections : ['mixed' as const];
   return {
     name: path,

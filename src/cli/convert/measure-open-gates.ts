@@ -1,10 +1,10 @@
 /** The share of open gates of each layer of a trained model, measured on text by the engine. */
 
 import type { Backend } from '../../backend.ts';
+import { openModel } from '../../import/open-model.ts';
 import { Engine } from '../../infer/engine.ts';
 import { SingleSequence } from '../../infer/single-sequence.ts';
-import { loadModel } from '../../model/load-model.ts';
-import { Tokenizer } from '../../tokenizer/tokenizer.ts';
+import { tokenizerOfModel } from '../../tokenizer/tokenizer-of-model.ts';
 import { UsageError } from '../../util/errors.ts';
 import type { StatusLine } from '../shared/status-line.ts';
 
@@ -21,13 +21,14 @@ export async function measureOpenGates(
   text: string,
   { progress, signal }: { progress: StatusLine; signal: AbortSignal },
 ): Promise<number[]> {
-  const model = loadModel(path, backend);
-  const engine = new Engine(model.config, model.weights, backend, { selectHidden: false });
+  const model = openModel(path, backend);
+  const engine = new Engine(model.config, model.weights, backend, {
+    maxTokens: Math.min(model.config.seqLen, MEASURED_TOKENS),
+    selectHidden: false,
+  });
   const sequence = new SingleSequence(engine);
   try {
-    const ids = Tokenizer.fromJson(model.tokenizer, `${model.path}/tokenizer.json`)
-      .encode(text)
-      .slice(0, MEASURED_TOKENS);
+    const ids = tokenizerOfModel(model).encode(text).slice(0, MEASURED_TOKENS);
     if (ids.length === 0)
       throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');
     for (let first = 0; first < ids.length; first += engine.maxTokens) {

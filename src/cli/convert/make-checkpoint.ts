@@ -1,0 +1,47 @@
+/** `convert --to checkpoint`: a model of another program becomes a checkpoint that training begins from. */
+
+import { basename } from 'node:path';
+import { checkDerivedTarget } from '../../formats/checkpoint-directory.ts';
+import { writeCheckpoint } from '../../model/write-checkpoint.ts';
+import { UsageError } from '../../util/errors.ts';
+import { formatBytes, formatDuration } from '../../util/format.ts';
+import type { Output } from '../shared/output.ts';
+import { openSource } from './open-source.ts';
+
+/**
+ * `unused`: options that were given and mean nothing here. Throws UsageError for them, for no OUT and for a checkpoint; FormatError for a model that cannot be
+ * read and an OUT that holds something.
+ */
+export async function makeCheckpoint(
+  path: string,
+  out: string | undefined,
+  unused: readonly string[],
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  if (out === undefined)
+    throw new UsageError('convert', 'expected a directory to write, got none. Name it behind MODEL.');
+  if (unused.length > 0)
+    throw new UsageError(unused[0], 'it does not go with --to checkpoint, which is f32. Leave it out.');
+  checkDerivedTarget(out);
+  const begin = performance.now();
+  const source = openSource(path);
+  try {
+    if (source.format === 'qsparse') {
+      throw new UsageError('--to', `${source.path} is a checkpoint already: expected a model of another program.`);
+    }
+    const progress = output.progress();
+    const bytes = await writeCheckpoint(source, out, {
+      state: { importedFrom: { format: source.format, name: basename(path) } },
+      signal,
+      onProgress: (done, total) => progress.update({ label: 'writing', done, total, unit: 'weights' }),
+    });
+    progress.done();
+    const seconds = (performance.now() - begin) / 1000;
+    output.line(`${path} (${source.format}), written in ${formatDuration(seconds)}`);
+    output.line(`${out}: a checkpoint of ${formatBytes(bytes)}, f32`);
+    output.json({ model: path, format: source.format, out, bytes, seconds });
+  } finally {
+    source.close();
+  }
+}

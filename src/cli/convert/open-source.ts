@@ -1,0 +1,36 @@
+/** What `convert` converts: a checkpoint of training, or a model of another program. */
+
+import { findCheckpoint, readCheckpoint } from '../../formats/checkpoint-directory.ts';
+import { holdsPackedModel } from '../../formats/packed-directory.ts';
+import type { ForeignFormat } from '../../import/foreign-model.ts';
+import { isForeign, openForeign } from '../../import/open-model.ts';
+import { type ParameterSource, sourceOfCheckpoint } from '../../model/parameter-source.ts';
+import { UsageError } from '../../util/errors.ts';
+
+export interface OpenedSource extends ParameterSource {
+  /** The checkpoint's directory, or the path of the model as given. */
+  readonly path: string;
+  readonly format: 'qsparse' | ForeignFormat;
+  close(): void;
+}
+
+/** Opens it; `close` it. Throws FormatError as what it opens, UsageError for a packed model. */
+export function openSource(path: string): OpenedSource {
+  if (isForeign(path)) {
+    const { format, config, text, read, close } = openForeign(path);
+    return { path, format, config, ...text, step: 0, read, close };
+  }
+  const directory = findCheckpoint(path, 'best');
+  if (holdsPackedModel(directory)) {
+    const again = 'Convert the model that it was made of';
+    throw new UsageError('convert', `${directory} is packed already: expected a checkpoint of training. ${again}.`);
+  }
+  const checkpoint = readCheckpoint(directory);
+  try {
+    const source = sourceOfCheckpoint(checkpoint);
+    return { ...source, path: checkpoint.path, format: 'qsparse', close: () => checkpoint.close() };
+  } catch (error) {
+    checkpoint.close();
+    throw error;
+  }
+}
