@@ -25,7 +25,7 @@ import {
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
 import { parseSparsity } from './shared/sparsity-option.ts';
-import { isTerminal, paint } from './shared/terminal.ts';
+import { isTerminal, paint, printable } from './shared/terminal.ts';
 
 interface GenerateOptions extends CommonOptions {
   prompt: string;
@@ -168,11 +168,6 @@ async function stream(
     text += next.value;
     if (!output.isJson) output.write(onTerminal ? printable(next.value) : next.value);
   }
-}
-
-/** A model may write any byte; the terminal should not obey it. */
-function printable(text: string): string {
-  return text.replace(/(?![\n\t])\p{Cc}/gu, '\ufffd');
 }
 
 /** Tokens per second after the first, whose time is the prompt's; NaN where there is none. */
