@@ -116,14 +116,14 @@ describe.skipIf(mainMissing !== null)(`convert${mainMissing ? ` (${mainMissing})
       [
         'a GGUF file',
         (out) => [foreign('a.gguf', 'GGUF....'), out, '--dtype', 'f32'],
-        2,
-        /a\.gguf is a GGUF file: .*cannot be converted yet/,
+        1,
+        /\[gguf\] .*a\.gguf: at byte 4: expected a little-endian GGUF file/,
       ],
       [
         'a Hugging Face model',
         (out) => [foreign('hf/config.json', '{"model_type":"llama"}'), out, '--dtype', 'f32'],
-        2,
-        /is a Hugging Face model: .*cannot be converted yet/,
+        1,
+        /expected a run, .*found a Hugging Face directory/,
       ],
       ['hashes of a checkpoint', () => [run.directory, '--verify'], 2, /which has no hashes/],
       ['an OUT that is not written', (out) => [run.directory, out, '--verify'], 2, /\[--verify\] it writes nothing/],
