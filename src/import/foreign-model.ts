@@ -19,7 +19,7 @@ export interface ForeignModel {
   readonly format: ForeignFormat;
   /** As given. */
   readonly path: string;
-  /** Resolved; without a sparsifier. */
+  /** Resolved; dense, as top-K of sparsity 0: another sparsity can be chosen at run time. */
   readonly config: ModelConfig;
   readonly text: ForeignText;
   /** Of the tensors in the file or files. */

@@ -65,7 +65,7 @@ export function configOfGguf(file: GgufFile): GgufModelConfig {
     slidingWindow: fields.has('attention.sliding_window') ? fields.count('attention.sliding_window') : 0,
     tiedEmbeddings: !file.tensors.has('output.weight'),
     qkvBias: file.tensors.has('blk.0.attn_q.bias'),
-    ...{ activation: 'silu', sparsifier: 'none', ...architecture.fields },
+    ...{ activation: 'silu', ...architecture.fields },
   };
   checkCounts(fields, input, file);
   try {

@@ -22,7 +22,7 @@ export function openLlama2cModel(path: string): ForeignModel {
   try {
     const { tied, ...sizes } = file.sizes;
     const shape = { ...sizes, tiedEmbeddings: tied, ropeTheta: 10000, normEps: 1e-5 };
-    const config = resolveConfig({ ...shape, activation: 'silu', sparsifier: 'none' });
+    const config = resolveConfig({ ...shape, activation: 'silu' });
     return {
       ...{ format: 'llama2.c', path, config, bytes: file.bytes },
       text: readTokenizer(path, config.vocabSize),
