@@ -54,7 +54,12 @@ describe('readHfConfig', () => {
   });
 
   it('has the sparsity again that an export wrote, and refuses a key that is none', () => {
-    const qsparse = { sparsifier: 'topk', sparsity: { qkv: 0.5, o: 0.4 }, gradient: 'masked', activationFormat: 'int8' };
+    const qsparse = {
+      sparsifier: 'topk',
+      sparsity: { qkv: 0.5, o: 0.4 },
+      gradient: 'masked',
+      activationFormat: 'int8',
+    };
     expect(read({ qsparse }).config).toMatchObject({ ...qsparse, sparsity: { qkv: 0.5, o: 0.4, gateUp: 0, down: 0 } });
     expect(read({ qsparse: null }).config).toMatchObject({ sparsifier: 'topk', sparsity: { qkv: 0, down: 0 } });
     expect(messageFor({ qsparse: { dim: 3 } })).toContain('qsparse must be what qsparse convert --to hf writes');

@@ -14,6 +14,7 @@ import { type LoadedModel, type LoadModelOptions, loadModel, weightTypesOf } fro
 import { describeParameters } from '../model/parameters.ts';
 import { weightsOfParameters } from '../model/weights.ts';
 import type { FloatTensor, Tensor } from '../tensor/tensor.ts';
+import { FormatError, messageOf } from '../util/errors.ts';
 import type { ForeignFormat, ForeignModel } from './foreign-model.ts';
 import { openGgufModel } from './gguf-model.ts';
 import { isHuggingFace, openHuggingFace } from './hugging-face-model.ts';
@@ -30,7 +31,10 @@ export function openForeign(path: string): ForeignModel {
   const format = formatOf(path);
   if (format === 'gguf') return openGgufModel(path);
   if (format === 'llama2.c') return openLlama2cModel(path);
-  return openHuggingFace(path);
+  if (format === 'hugging-face') return openHuggingFace(path);
+  const expected =
+    'a run, a checkpoint, a packed model, a Hugging Face directory, a GGUF file or a checkpoint of llama2.c (.bin)';
+  throw new FormatError('import', `${path}: expected ${expected}, found a file of another kind.`, path);
 }
 
 /**
@@ -69,15 +73,17 @@ function loadForeign(foreign: ForeignModel, backend: Backend): LoadedModel {
   }
 }
 
-/** By what the file begins with. llama2.c's old checkpoints begin with a number like any other: opening them decides. */
-function formatOf(path: string): ForeignFormat {
+/** By what the file begins with; null for none of them. llama2.c's old checkpoints begin with a number like any other, and are known by their name. */
+function formatOf(path: string): ForeignFormat | null {
   if (statSync(path).isDirectory()) return 'hugging-face';
   const magic = Buffer.alloc(4);
-  const file = openSync(path, 'r');
   try {
+    const file = openSync(path, 'r');
     readSync(file, magic, 0, 4, 0);
-  } finally {
     closeSync(file);
+  } catch (error) {
+    throw new FormatError('import', `cannot read ${path}: ${messageOf(error)}.`, path, { cause: error });
   }
-  return magic.toString('latin1') === 'GGUF' ? 'gguf' : 'llama2.c';
+  if (magic.toString('latin1') === 'GGUF') return 'gguf';
+  return path.endsWith('.bin') ? 'llama2.c' : null;
 }

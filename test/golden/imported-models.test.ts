@@ -80,7 +80,7 @@ describe.skipIf(noSmollm2 !== null)(`SmolLM2-135M-Instruct, a GGUF file${noSmoll
         vocabSize: 49152,
         seqLen: 8192,
       },
-      ...{ ropeTheta: 100_000, normEps: 1e-5, tiedEmbeddings: true, activation: 'silu', sparsifier: 'none' },
+      ...{ ropeTheta: 100_000, normEps: 1e-5, tiedEmbeddings: true, activation: 'silu', sparsifier: 'topk' },
     });
   });
 
