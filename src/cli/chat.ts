@@ -16,29 +16,19 @@ import { CHAT_COMMANDS, type ChatInput, parseChatInput } from './chat/chat-input
 import { openChatModel } from './chat/chat-model.ts';
 import { type Answer, Conversation } from './chat/conversation.ts';
 import { type LineReader, pipeLines, TerminalLines } from './chat/line-reader.ts';
-import {
-  addCommonOptions,
-  type CommonOptions,
-  parseChoice,
-  parseInteger,
-  parseNumber,
-  parsePositiveInteger,
-} from './shared/common-options.ts';
+import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
 import { onInterrupt } from './shared/interrupt.ts';
 import { modelPath } from './shared/model-path.ts';
 import { Output } from './shared/output.ts';
+import { addSamplingOptions, type SamplingOptions } from './shared/sampling-options.ts';
 import { parseSparsity } from './shared/sparsity-option.ts';
 import { isTerminal, paint, printable } from './shared/terminal.ts';
 
-interface ChatOptions extends CommonOptions {
+interface ChatOptions extends CommonOptions, SamplingOptions {
   system?: string;
   template?: string;
   context: number;
   maxTokens: number;
-  temperature: number;
-  topK: number;
-  topP: number;
-  minP: number;
   sparsity?: SparsityOverride;
   kv: KvType;
 }
@@ -70,16 +60,8 @@ export function register(program: Command): void {
     .option('--system <text>', 'what the model is told before the conversation')
     .option('--template <name>', "plain, or a file with a Jinja template, in place of the model's own")
     .option('--context <n>', 'most tokens of a conversation', parsePositiveInteger('--context'), DEFAULT_CONTEXT)
-    .option('--max-tokens <n>', 'most tokens of an answer', parsePositiveInteger('--max-tokens'), 1024)
-    .option('--temperature <t>', '0: always the most probable', parseNumber('--temperature', { min: 0 }), 0.8)
-    .option('--top-k <n>', 'draw from the n most probable; 0: all', parseInteger('--top-k'), 0)
-    .option('--top-p <p>', 'draw from the most probable that make up p', parseNumber('--top-p', { min: 0, max: 1 }), 1)
-    .option(
-      '--min-p <p>',
-      'drop what is p times less probable than the best',
-      parseNumber('--min-p', { min: 0, max: 1 }),
-      0,
-    )
+    .option('--max-tokens <n>', 'most tokens of an answer', parsePositiveInteger('--max-tokens'), 1024);
+  addSamplingOptions(command)
     .option('--sparsity <shares>', 'in place of the trained one: 0.6, or qkv=0.6,down=0.9', parseSparsity('--sparsity'))
     .option(
       '--kv <type>',

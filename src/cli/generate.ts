@@ -18,23 +18,19 @@ import {
   addCommonOptions,
   type CommonOptions,
   parseChoice,
-  parseInteger,
   parseNumber,
   parsePositiveInteger,
 } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { modelPath } from './shared/model-path.ts';
 import { Output } from './shared/output.ts';
+import { addSamplingOptions, type SamplingOptions } from './shared/sampling-options.ts';
 import { parseSparsity } from './shared/sparsity-option.ts';
 import { isTerminal, paint, printable } from './shared/terminal.ts';
 
-interface GenerateOptions extends CommonOptions {
+interface GenerateOptions extends CommonOptions, SamplingOptions {
   prompt: string;
   maxTokens: number;
-  temperature: number;
-  topK: number;
-  topP: number;
-  minP: number;
   repetitionPenalty: number;
   presencePenalty: number;
   frequencyPenalty: number;
@@ -63,16 +59,8 @@ export function register(program: Command): void {
     .description('continue a prompt with a trained model')
     .argument('<model>', 'a run, a checkpoint or a packed model; a GGUF or llama2.c file')
     .requiredOption('--prompt <text>', 'text to continue; - reads it from stdin')
-    .option('--max-tokens <n>', 'most tokens to generate', parsePositiveInteger('--max-tokens'), 200)
-    .option('--temperature <t>', '0: always the most probable', parseNumber('--temperature', { min: 0 }), 0.8)
-    .option('--top-k <n>', 'draw from the n most probable; 0: all', parseInteger('--top-k'), 0)
-    .option('--top-p <p>', 'draw from the most probable that make up p', parseNumber('--top-p', { min: 0, max: 1 }), 1)
-    .option(
-      '--min-p <p>',
-      'drop what is p times less probable than the best',
-      parseNumber('--min-p', { min: 0, max: 1 }),
-      0,
-    )
+    .option('--max-tokens <n>', 'most tokens to generate', parsePositiveInteger('--max-tokens'), 200);
+  addSamplingOptions(command)
     .option(
       '--repetition-penalty <f>',
       'above 1 discourages repeats',

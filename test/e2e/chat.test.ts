@@ -113,7 +113,7 @@ describe.skipIf(mainMissing !== null)(`chat${mainMissing ? ` (${mainMissing})` :
     });
     const code = await new Promise((resolve) => child.on('close', resolve));
     slow.remove();
-    expect(output.stderr).toMatch(/tokens?;.*; stopped\nthe conversation is forgotten\n$/);
+    expect(output.stderr).toMatch(/\d tokens?[,;] .*; stopped\nthe conversation is forgotten\n$/);
     expect(output.stdout.endsWith('\n')).toBe(true);
     expect(code).toBe(0);
   }, 30_000);
