@@ -59,7 +59,7 @@ describe.skipIf(mainMissing !== null)(`convert --to${mainMissing ? ` (${mainMiss
         /one of f32, f16, q8_0 with --to gguf/,
       ],
       [[run.directory, join(directory, 'a'), '--dtype', 'q8_0'], /got "q8_0", which goes with --to gguf/],
-      [[run.directory, join(directory, 'a'), '--to', 'onnx'], /\[--to\] expected one of hf, gguf/],
+      [[run.directory, join(directory, 'a'), '--to', 'onnx'], /\[--to\] expected one of checkpoint, hf, gguf/],
       [[run.directory, join(directory, 'a'), '--to', 'hf', '--group', '8'], /\[--group\] it belongs to packed models/],
       [[run.directory, there, '--to', 'gguf'], /there\.gguf exists: .*never replaced/],
       [[run.directory, there, '--to', 'gguf', '--force'], /\[--force\] it belongs to packed models/],
