@@ -22,6 +22,8 @@ export { Arena } from './arena.ts';
 export type { Activation, Backend, BackendName, Kernels, Precision } from './backend.ts';
 export { type LoadBackendOptions, loadBackend } from './backends/load-backend.ts';
 export { createReferenceBackend } from './backends/reference/reference-backend.ts';
+// ---- text
+export { type ChatMessage, ChatTemplate } from './chat/chat-template.ts';
 // ---- files
 export {
   type Checkpoint,
@@ -132,8 +134,11 @@ export { type BlockPlaces, type BlockRows, density, nonZeros, type SparseRows } 
 export { type DType, type FloatTensor, type FloatType, type IntTensor, type Tensor, view } from './tensor/tensor.ts';
 export { f32Weights, WEIGHT_TYPES, type WeightMatrix, type WeightType } from './tensor/weight-matrix.ts';
 export { TensorPool } from './tensor-pool.ts';
-// ---- text
+export { type GgufMetadata, tokenizerOfGguf } from './tokenizer/gguf-tokenizer.ts';
+export { readLlama2cTokenizer } from './tokenizer/llama2c-tokenizer.ts';
+export { readSentencePieceModel } from './tokenizer/sentencepiece-model.ts';
 export { type DecodeStream, Tokenizer } from './tokenizer/tokenizer.ts';
+export { readTokenizerConfig, type TokenizerConfig, type TokenizerFiles } from './tokenizer/tokenizer-config.ts';
 export type { TokenizerJson } from './tokenizer/tokenizer-json.ts';
 export { END_OF_TEXT, type TrainBpeOptions, trainBpe } from './tokenizer/train-bpe.ts';
 // ---- training

@@ -18,6 +18,7 @@ export const LAYERS = {
   tensor: ['util'],
   formats: ['util', 'tensor'],
   tokenizer: ['util', 'tensor'],
+  chat: ['util', 'tokenizer'],
   backend: ['util', 'tensor'],
   backends: ['util', 'tensor', 'backend'],
   autograd: ['util', 'tensor', 'backend'],

@@ -89,7 +89,8 @@ const GLOBALS = {
 function boundedRange(first: number, second?: number, step = 1): number[] {
   const [start, stop] = typeof second === 'number' ? [first, second] : [0, first];
   const length = Math.ceil((stop - start) / step);
-  if (!(length <= LONGEST_RANGE)) throw new Error(`range of ${length}: expected at most ${LONGEST_RANGE}`);
+  if (step === 0 || !(length <= LONGEST_RANGE))
+    throw new Error(`range of ${length}: expected at most ${LONGEST_RANGE}`);
   return Array.from({ length: Math.max(0, length) }, (_, i) => start + i * step);
 }
 

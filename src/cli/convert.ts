@@ -43,8 +43,8 @@ interface ConvertOptions extends CommonOptions {
 }
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint, a GGUF file, or a checkpoint of llama2.c with its tokenizer.bin
-beside it. OUT becomes a directory that holds a model, whole or not at all; what is there already is replaced with --force only, and only if it is a
+MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint, or a model of another program: a Hugging Face directory, a GGUF file, a
+checkpoint of llama2.c with its tokenizer.bin beside it. OUT becomes a directory that holds a model, whole or not at all; what is there already is replaced with --force only, and only if it is a
 packed model.
 
   f32, bf16   the numbers, as they are or rounded to 8 significant bits
@@ -74,7 +74,10 @@ export function register(program: Command): void {
   const command = program
     .command('convert')
     .description('pack a trained model, or one of another program, for inference: f32, bf16, int8 or ternary')
-    .argument('<model>', 'directory of a run or a checkpoint, a GGUF or llama2.c file; with --verify a packed model')
+    .argument(
+      '<model>',
+      'a run or a checkpoint; a Hugging Face directory, a GGUF or llama2.c file; with --verify a packed model',
+    )
     .argument('[out]', 'directory to write')
     .option('--to <what>', `instead of a packed model: ${TARGETS.join(', ')}`, parseChoice('--to', TARGETS))
     .option('--dtype <type>', `of the projections: ${WEIGHT_TYPES.join(', ')}`, parseType('--dtype'))

@@ -23,9 +23,10 @@ import {
   parsePositiveInteger,
 } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
+import { MODEL_ARGUMENT, MODEL_HELP } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { parseSparsity } from './shared/sparsity-option.ts';
-import { isTerminal, paint } from './shared/terminal.ts';
+import { isTerminal, paint, printable } from './shared/terminal.ts';
 
 interface GenerateOptions extends CommonOptions {
   prompt: string;
@@ -44,8 +45,8 @@ interface GenerateOptions extends CommonOptions {
 }
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert), a GGUF file, or a checkpoint of
-llama2.c with its tokenizer.bin beside it. In a pipe, only the continuation goes to stdout.
+${MODEL_HELP}
+In a pipe, only the continuation goes to stdout.
 Sampling in this order: repetition, presence and frequency penalty, temperature, top-k, top-p, min-p.
 
 Examples:
@@ -60,7 +61,7 @@ export function register(program: Command): void {
   const command = program
     .command('generate')
     .description('continue a prompt with a trained model')
-    .argument('<model>', 'a run, a checkpoint or a packed model; a GGUF or llama2.c file')
+    .argument('<model>', MODEL_ARGUMENT)
     .requiredOption('--prompt <text>', 'text to continue; - reads it from stdin')
     .option('--max-tokens <n>', 'most tokens to generate', parsePositiveInteger('--max-tokens'), 200)
     .option('--temperature <t>', '0: always the most probable', parseNumber('--temperature', { min: 0 }), 0.8)
@@ -168,11 +169,6 @@ async function stream(
     text += next.value;
     if (!output.isJson) output.write(onTerminal ? printable(next.value) : next.value);
   }
-}
-
-/** A model may write any byte; the terminal should not obey it. */
-function printable(text: string): string {
-  return text.replace(/(?![\n\t])\p{Cc}/gu, '\ufffd');
 }
 
 /** Tokens per second after the first, whose time is the prompt's; NaN where there is none. */

@@ -24,6 +24,7 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'train', summary: 'train a model on text, from scratch or resumed', load: () => import('./train.ts') },
   { name: 'generate', summary: 'continue a prompt with a trained model', load: () => import('./generate.ts') },
+  { name: 'chat', summary: 'talk with a model that was made for conversations', load: () => import('./chat.ts') },
   {
     name: 'inspect',
     summary: 'shapes, parameters and activated parameters of a model',

@@ -27,7 +27,6 @@ import {
   readConfigFile,
   readJsonFile,
   readTokenizerConfigFile,
-  TOKENIZER_CONFIG_FILE,
   TOKENIZER_FILE,
   writeConfigFile,
   writeJsonFile,
@@ -39,13 +38,11 @@ import { openSafetensors, writeSafetensors } from './safetensors.ts';
 
 const CHECKPOINTS = 'checkpoints';
 const STEP_NAME = new RegExp(`^(?:\\${OLD_PREFIX})?(step-(\\d{6,}))$`);
-const OPTIMIZER_FILE = 'optimizer.safetensors';
-/** May be missing: the optimiser's may be deleted, the other one not every model has. */
-const OPTIONAL_FILES: readonly string[] = [OPTIMIZER_FILE, TOKENIZER_CONFIG_FILE];
+const OPTIONAL_FILE = 'optimizer.safetensors';
 /** Written last; a packed model has none. */
 export const STATE_FILE = 'state.json';
-/** Those of which state.json holds the size. */
-const SIZED_FILES = [CONFIG_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, MODEL_FILE, OPTIMIZER_FILE] as const;
+/** Those of which state.json holds the size; tokenizer_config.json may be added or edited later. */
+const SIZED_FILES = [CONFIG_FILE, TOKENIZER_FILE, MODEL_FILE, OPTIONAL_FILE] as const;
 
 export interface CheckpointFiles {
   /** The model's configuration, without formatVersion: that is added. */
@@ -131,7 +128,7 @@ export function readCheckpoint(path: string): Checkpoint {
   const model = openSafetensors(join(path, MODEL_FILE));
   let optimizer: SafetensorsFile | null = null;
   try {
-    if (existsSync(join(path, OPTIMIZER_FILE))) optimizer = openSafetensors(join(path, OPTIMIZER_FILE));
+    if (existsSync(join(path, OPTIONAL_FILE))) optimizer = openSafetensors(join(path, OPTIONAL_FILE));
   } catch (error) {
     model.close();
     throw error;
@@ -192,7 +189,7 @@ function writeCheckpointFiles(directory: string, step: number, files: Checkpoint
   writeTokenizerFile(directory, tokenizer);
   writeTokenizerConfigFile(directory, tokenizerConfig);
   writeSafetensors(join(directory, MODEL_FILE), model, { format: 'qsparse' });
-  writeSafetensors(join(directory, OPTIMIZER_FILE), optimizer, { format: 'qsparse' });
+  writeSafetensors(join(directory, OPTIONAL_FILE), optimizer, { format: 'qsparse' });
   writeStateFile(directory, step, state);
 }
 
@@ -214,7 +211,7 @@ function checkFiles(path: string): { step: number; state: Record<string, unknown
   for (const name of SIZED_FILES) {
     const [file, bytes] = [join(path, name), fileBytes[name]];
     if (!existsSync(file)) {
-      if (OPTIONAL_FILES.includes(name)) continue;
+      if (name === OPTIONAL_FILE) continue;
       fail(file, `is missing. ${howToMend(path)}`);
     }
     const found = statSync(file).size;

@@ -150,7 +150,8 @@ export function parseJsonObject(text: string, what: string, where: string, path:
     value = JSON.parse(text);
     repeated = repeatedKey(text);
   } catch (error) {
-    fail(path, `${where}: expected ${what} in JSON, found ${messageOf(error)}.`);
+    // It quotes the text, which may have several lines.
+    fail(path, `${where}: expected ${what} in JSON, found ${messageOf(error).replace(/\s+/g, ' ')}.`);
   }
   if (repeated !== undefined)
     fail(path, `${where}: expected ${what} without repetition, found the key "${repeated}" twice.`);

@@ -1,13 +1,12 @@
 /**
- * openModel: whatever a user calls a model, opened and loaded: a run, a checkpoint or a packed model of this project, a GGUF file, or a checkpoint of
- * llama2.c. What every command that takes a MODEL calls.
+ * openModel: whatever a user calls a model, opened and loaded: a run, a checkpoint or a packed model of this project, a Hugging Face directory, a GGUF file, or
+ * a checkpoint of llama2.c. What every command that takes a MODEL calls.
  *
  * A model of another program becomes f32 weights in the backend's memory, as a checkpoint of training does; `qsparse convert` makes a packed model
  * of it, which is smaller and opens at once.
  */
 
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { Arena } from '../arena.ts';
 import type { Backend } from '../backend.ts';
 import { toMultiplied } from '../model/checkpoint-parameters.ts';
@@ -18,12 +17,13 @@ import type { FloatTensor, Tensor } from '../tensor/tensor.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import type { ForeignFormat, ForeignModel } from './foreign-model.ts';
 import { openGgufModel } from './gguf-model.ts';
+import { isHuggingFace, openHuggingFace } from './hugging-face-model.ts';
 import { openLlama2cModel } from './llama2c-model.ts';
 
 /** Is there a model of another program at `path`: a file, or a directory as Hugging Face has them? */
 export function isForeign(path: string): boolean {
   if (!existsSync(path)) return false;
-  return statSync(path).isFile() || isHuggingFace(join(path, 'config.json'));
+  return statSync(path).isFile() || isHuggingFace(path);
 }
 
 /** Opens it. `close` it. Throws FormatError for what is no model that can be read here. */
@@ -31,9 +31,10 @@ export function openForeign(path: string): ForeignModel {
   const format = formatOf(path);
   if (format === 'gguf') return openGgufModel(path);
   if (format === 'llama2.c') return openLlama2cModel(path);
-  const found = format === null ? 'a file of another kind' : 'a Hugging Face directory';
-  const expected = 'a run, a checkpoint, a packed model, a GGUF file or a checkpoint of llama2.c (.bin)';
-  throw new FormatError('import', `${path}: expected ${expected}, found ${found}.`, path);
+  if (format === 'hugging-face') return openHuggingFace(path);
+  const expected =
+    'a run, a checkpoint, a packed model, a Hugging Face directory, a GGUF file or a checkpoint of llama2.c (.bin)';
+  throw new FormatError('import', `${path}: expected ${expected}, found a file of another kind.`, path);
 }
 
 /**
@@ -85,13 +86,4 @@ function formatOf(path: string): ForeignFormat | null {
   }
   if (magic.toString('latin1') === 'GGUF') return 'gguf';
   return path.endsWith('.bin') ? 'llama2.c' : null;
-}
-
-function isHuggingFace(configPath: string): boolean {
-  try {
-    const config = JSON.parse(readFileSync(configPath, 'utf8')) as Record<string, unknown>;
-    return 'model_type' in config || 'architectures' in config;
-  } catch {
-    return false;
-  }
 }

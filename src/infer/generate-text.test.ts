@@ -6,8 +6,8 @@ import { Sampler } from './sampler.ts';
 
 /** One token per UTF-8 byte; 256 ends the text. */
 const BYTES = {
-  endOfText: 256,
-  encode: (text: string) => [...new TextEncoder().encode(text)],
+  endIds: [256],
+  encodePrompt: (text: string) => (text === '' ? [256] : [...new TextEncoder().encode(text)]),
   decodeStream: () => {
     const decoder = new TextDecoder();
     return {
@@ -19,8 +19,8 @@ const BYTES = {
 
 /** Says `script` after a prompt of `promptTokens`, then end of text. */
 function scripted(script: string, promptTokens: number, maxTokens = 100): FakeTokenModel {
-  const ids = [...BYTES.encode(script), BYTES.endOfText];
-  const next = (length: number) => ids[length - promptTokens] ?? BYTES.endOfText;
+  const ids = [...new TextEncoder().encode(script), 256];
+  const next = (length: number) => ids[length - promptTokens] ?? 256;
   return new FakeTokenModel({
     vocabSize: 257,
     maxTokens,

@@ -7,6 +7,9 @@
  *
  * Such a text is one word, which no memory of words can speed up. Where no piece has U+2581 behind another character (in all published
  * vocabularies), no merge reaches over the beginning of a word, so that cutting there changes nothing.
+ *
+ * A token that is found in a text before it is cut divides it in two, and the second gets a space before it too, where texts get one: so do
+ * transformers and llama.cpp, and models were trained so; SentencePiece itself does not.
  */
 
 import { FormatError } from '../util/errors.ts';
@@ -114,13 +117,16 @@ function addedTokens(pieces: readonly Piece[], { addPrefixSpace }: PieceOptions)
 }
 
 function normalizers({ addPrefixSpace, removeExtraSpaces }: PieceOptions): NormalizerStep[] {
-  const steps: NormalizerStep[] = [];
-  if (removeExtraSpaces) {
-    steps.push({ type: 'Strip', strip_left: true, strip_right: true });
-    steps.push({ type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' });
-  }
-  if (addPrefixSpace) steps.push({ type: 'Prepend', prepend: SPACE });
+  const replace = (Regex: string, content: string): NormalizerStep => ({
+    type: 'Replace',
+    pattern: { Regex },
+    content,
+  });
+  const steps = removeExtraSpaces ? [replace('\\A +', ''), replace(' {2,}', ' ')] : [];
   steps.push({ type: 'Replace', pattern: { String: ' ' }, content: SPACE });
+  if (addPrefixSpace) steps.push({ type: 'Prepend', prepend: SPACE });
+  // Last, so that nothing stays of a text without words, whether or not a library puts a space before nothing.
+  if (removeExtraSpaces) steps.push(replace(`${SPACE}+\\z`, ''));
   return steps;
 }
 

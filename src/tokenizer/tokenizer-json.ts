@@ -32,8 +32,7 @@ export interface PreTokenizerSequence {
 
 export type NormalizerStep =
   | { type: 'Prepend'; prepend: string }
-  | { type: 'Replace'; pattern: { String: string } | { Regex: string }; content: string }
-  | { type: 'Strip'; strip_left: boolean; strip_right: boolean };
+  | { type: 'Replace'; pattern: { String: string } | { Regex: string }; content: string };
 
 export interface NormalizerSequence {
   type: 'Sequence';

@@ -123,7 +123,7 @@ describe.skipIf(mainMissing !== null)(`convert${mainMissing ? ` (${mainMissing})
         'a Hugging Face model',
         (out) => [foreign('hf/config.json', '{"model_type":"llama"}'), out, '--dtype', 'f32'],
         1,
-        /expected a run, .*found a Hugging Face directory/,
+        /\[hugging-face\] .*hf\/config\.json: .*problems: .*hidden_size must be a whole number .*, got undefined/,
       ],
       ['hashes of a checkpoint', () => [run.directory, '--verify'], 2, /which has no hashes/],
       ['an OUT that is not written', (out) => [run.directory, out, '--verify'], 2, /\[--verify\] it writes nothing/],

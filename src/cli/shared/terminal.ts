@@ -43,3 +43,8 @@ export function cut(text: string, columns: number): string {
 export function widthOf(text: string): number {
   return [...text].length;
 }
+
+/** `text` without control characters: a model may write any byte, and the terminal should not obey it. */
+export function printable(text: string): string {
+  return text.replace(/(?![\n\t])\p{Cc}/gu, '\ufffd');
+}

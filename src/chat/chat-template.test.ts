@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { missing, readJson, sharedPath } from '../../test/golden/golden-file.ts';
+import { FormatError, UsageError } from '../util/errors.ts';
+import { type ChatMessage, ChatTemplate } from './chat-template.ts';
+import { PLAIN_TEMPLATE } from './plain-template.ts';
+
+const TOKENS = { bos_token: '<s>', eos_token: '</s>' };
+const system: ChatMessage = { role: 'system', content: 'Be brief.' };
+const user: ChatMessage = { role: 'user', content: 'Hi {{ there }}' };
+const assistant: ChatMessage = { role: 'assistant', content: 'Hello.' };
+
+/** Of Llama 2: the system message inside the first question, and a refusal of any other order. */
+const LLAMA2 = `{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}`;
+
+const golden = sharedPath('golden/smollm2-135m/prompts.json');
+
+describe('ChatTemplate', () => {
+  it('writes what Llama 2 was trained on', () => {
+    const template = new ChatTemplate(LLAMA2, TOKENS, 'llama-2');
+    expect(template.render([system, user, assistant, { role: 'user', content: ' And? ' }])).toBe(
+      '<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi {{ there }} [/INST] Hello. </s><s>[INST] And? [/INST]',
+    );
+  });
+
+  it.skipIf(missing(golden) !== null)(
+    `writes the golden conversation of SmolLM2 (${missing(golden) ?? golden})`,
+    () => {
+      const { chatTemplate, prompts } = readJson<{ chatTemplate: string; prompts: { name: string; text: string }[] }>(
+        golden,
+      );
+      const template = new ChatTemplate(chatTemplate, { bos_token: '<|im_start|>', eos_token: '<|im_end|>' }, golden);
+      const question: ChatMessage = { role: 'user', content: 'What is the capital of France, and what is 17 + 25?' };
+      const wanted = prompts.find(({ name }) => name === 'chat')!.text;
+      // The template writes its own system message where none is given.
+      expect(template.render([question])).toBe(wanted);
+      expect(template.render([question], { addGenerationPrompt: false })).toBe(
+        wanted.replace(/<\|im_start\|>assistant\n$/, ''),
+      );
+      expect(template.render([system, question])).toMatch(/^<\|im_start\|>system\nBe brief\.<\|im_end\|>\n/);
+    },
+  );
+
+  it('writes the plain form', () => {
+    const template = new ChatTemplate(PLAIN_TEMPLATE, TOKENS, 'plain');
+    expect(template.render([system, user, assistant, user])).toBe(
+      'Be brief.\n\nUser: Hi {{ there }}\nAssistant: Hello.\nUser: Hi {{ there }}\nAssistant:',
+    );
+    expect(template.render([user], { addGenerationPrompt: false })).toBe('User: Hi {{ there }}\n');
+  });
+
+  it('passes on the words of a template that refuses', () => {
+    const template = new ChatTemplate(LLAMA2, TOKENS, 'llama-2');
+    expect(() => template.render([user, user])).toThrow(UsageError);
+    expect(() => template.render([user, user])).toThrow(
+      /^\[chat\] .*llama-2 refuses the messages: Conversation roles must/,
+    );
+  });
+
+  it('names a template that cannot be read or run', () => {
+    expect(() => new ChatTemplate('{% if %}', TOKENS, 'a.json')).toThrow(FormatError);
+    expect(() => new ChatTemplate('{% for x in %}', TOKENS, 'a.json')).toThrow(/template of a\.json cannot be read/);
+    const template = new ChatTemplate('{{ messages.foo.bar() }}', TOKENS, 'a.json');
+    expect(() => template.render([user])).toThrow(/template of a\.json cannot be run/);
+  });
+
+  it('bounds what a template may loop over', () => {
+    const render = (source: string) => new ChatTemplate(source, TOKENS, 'a').render([]);
+    expect(render('{% for i in range(3) %}{{ i }}{% endfor %},{% for i in range(7, 1, -3) %}{{ i }}{% endfor %}')).toBe(
+      '012,74',
+    );
+    for (const hostile of ['range(1000000000)', 'range(0, 1, 0)', 'range(5, 1, 0)']) {
+      expect(() => render(`{% for i in ${hostile} %}{% endfor %}`)).toThrow(FormatError);
+    }
+  });
+
+  it('tells the date where a template asks for it', () => {
+    const now = new Date();
+    const text = new ChatTemplate("{{ strftime_now('%Y-%m-%d %%x') }}", TOKENS, 'a').render([]);
+    expect(text).toBe(
+      `${now.getFullYear()}-${String(now.getMonth() + 1).padStart(2, '0')}-${String(now.getDate()).padStart(2, '0')} %%x`,
+    );
+    expect(new ChatTemplate("{{ strftime_now('%d %b') }}", TOKENS, 'a').render([])).toMatch(/^\d\d [A-Z][a-z]{2}$/);
+  });
+});

@@ -1,0 +1,37 @@
+/** How `qsparse chat` writes a conversation: by the model's template, a file, or, where it is asked for, the plain form. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { ChatTemplate } from '../../chat/chat-template.ts';
+import { PLAIN_STOPS, PLAIN_TEMPLATE } from '../../chat/plain-template.ts';
+import type { TokenizerConfig } from '../../tokenizer/tokenizer-config.ts';
+import { UsageError } from '../../util/errors.ts';
+import type { ChatForm } from './conversation.ts';
+
+const NO_TOKENS = { bos_token: null, eos_token: null };
+
+/**
+ * `template` is the option: "plain", a file, or undefined for the model's own. Throws UsageError where the model has none, because a form that it
+ * was not trained on is no answer to a question that nobody asked.
+ */
+export function chatForm(template: string | undefined, config: TokenizerConfig | null, modelPath: string): ChatForm {
+  const tokens = config ?? NO_TOKENS;
+  if (template === 'plain') {
+    const plain = new ChatTemplate(PLAIN_TEMPLATE, NO_TOKENS, '--template plain');
+    return { template: plain, stop: PLAIN_STOPS, writesBos: false };
+  }
+  if (template !== undefined) {
+    if (!existsSync(template)) {
+      throw new UsageError('chat', `--template: expected plain or a file with a Jinja template, got "${template}".`);
+    }
+    return { template: new ChatTemplate(readFileSync(template, 'utf8'), tokens, template), stop: [], writesBos: true };
+  }
+  const source = config?.chat_template ?? null;
+  if (source === null) {
+    throw new UsageError(
+      'chat',
+      `${modelPath} has no chat template: it was not made for conversations. Use qsparse generate, give a template by ` +
+        '--template FILE, or try --template plain, which writes "User:" and "Assistant:" before the lines.',
+    );
+  }
+  return { template: new ChatTemplate(source, tokens, modelPath), stop: [], writesBos: true };
+}

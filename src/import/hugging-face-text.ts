@@ -1,0 +1,50 @@
+/** The tokenizer of a Hugging Face directory: tokenizer.json, or the SentencePiece file where there is none, with what the files beside it say. */
+
+import { readWholeFile } from '../formats/read-whole-file.ts';
+import { parseJsonObject } from '../formats/safetensors-header.ts';
+import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts';
+import { readTokenizerConfig } from '../tokenizer/tokenizer-config.ts';
+import { FormatError } from '../util/errors.ts';
+import type { ForeignText } from './foreign-model.ts';
+
+/** Vocabularies of 250,000 tokens have 35 MB. */
+const MOST_TOKENIZER_BYTES = 2 ** 28;
+const MOST_CONFIG_BYTES = 2 ** 24;
+
+/** `modelConfig`: the contents of config.json. Throws FormatError where there is no tokenizer, or a file is none of its kind. */
+export function readHuggingFaceText(directory: string, modelConfig: object): ForeignText {
+  const json = (name: string) => readJson(`${directory}/${name}`, MOST_CONFIG_BYTES);
+  const sources = {
+    tokenizerConfig: json('tokenizer_config.json') ?? undefined,
+    generationConfig: json('generation_config.json') ?? undefined,
+    modelConfig,
+  };
+  const template = readText(`${directory}/chat_template.jinja`, MOST_CONFIG_BYTES);
+  const tokenizer = tokenizerOf(directory);
+  const chatTemplate = template === null ? {} : { chatTemplate: template };
+  return { tokenizer, tokenizerConfig: readTokenizerConfig({ ...sources, tokenizer, ...chatTemplate }, directory) };
+}
+
+/** The contents of config.json and of the like; null where there is no such file. Throws FormatError. */
+export function readJson(path: string, mostBytes = MOST_CONFIG_BYTES): Record<string, unknown> | null {
+  const text = readText(path, mostBytes);
+  return text === null ? null : parseJsonObject(text, 'a file', 'at byte 0', path);
+}
+
+function readText(path: string, mostBytes: number): string | null {
+  const bytes = readWholeFile(path, mostBytes, 'hugging-face');
+  return bytes && new TextDecoder().decode(bytes);
+}
+
+function tokenizerOf(directory: string): object {
+  const json = readJson(`${directory}/tokenizer.json`, MOST_TOKENIZER_BYTES);
+  if (json !== null) return json;
+  const path = `${directory}/tokenizer.model`;
+  const pieces = readWholeFile(path, MOST_TOKENIZER_BYTES, 'hugging-face');
+  if (pieces !== null) return readSentencePieceModel(pieces, path).tokenizer;
+  throw new FormatError(
+    'hugging-face',
+    `${directory}: expected tokenizer.json or tokenizer.model, found neither. Copy one of them from where the model was published.`,
+    directory,
+  );
+}
