@@ -221,7 +221,7 @@ describe('readCheckpoint', () => {
 /** The modules of this folder as JavaScript, for a process that has no test runner to translate them. */
 function transpiledFormats(to: string): string {
   const source = join(import.meta.dirname, '..');
-  const names = readdirSync(join(source, 'formats')).filter((name) => name.endsWith('.ts') && !name.includes('.test.'));
+  const names = readdirSync(join(source, 'formats')).filter((name) => /^[^.]+\.ts$/.test(name));
   for (const name of [...names.map((file) => `formats/${file}`), 'util/errors.ts']) {
     const { outputText } = ts.transpileModule(readFileSync(join(source, name), 'utf8'), {
       compilerOptions: {
