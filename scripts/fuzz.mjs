@@ -7,10 +7,7 @@ import { execute } from './lib/project.mjs';
 
 const DEFAULT_RUNS = 10_000;
 /** The files of test/property/ that damage files. */
-const TESTS = [
-  ...['test/property/gguf.test.ts', 'test/property/foreign-models.test.ts'],
-  'test/property/hugging-face.test.ts',
-];
+const TESTS = ['gguf', 'foreign-models', 'hugging-face'].map((name) => `test/property/${name}.test.ts`);
 
 const runs = process.argv[2] ?? String(DEFAULT_RUNS);
 if (!/^[1-9]\d*$/.test(runs)) {

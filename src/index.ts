@@ -69,8 +69,11 @@ export {
   writeSafetensors,
 } from './formats/safetensors.ts';
 export type { SafetensorsDType, SafetensorsHeader, TensorInfo } from './formats/safetensors-header.ts';
-export { decodeText, type TextDecoding } from './infer/decode-text.ts';
+// ---- models of other programs
+export type { ForeignFormat, ForeignModel, ForeignText } from './import/foreign-model.ts';
+export { isForeign, openForeign, openModel } from './import/open-model.ts';
 // ---- inference
+export { decodeText, type TextDecoding } from './infer/decode-text.ts';
 export { Engine, type EngineOptions } from './infer/engine.ts';
 export { type GenerateTextOptions, generateText, type TextResult } from './infer/generate-text.ts';
 export { type GenerateOptions, generateTokens } from './infer/generate-tokens.ts';
@@ -129,6 +132,7 @@ export {
 export type { PackOptions } from './model/pack-plan.ts';
 export { packWeights, type WeightSource } from './model/pack-weights.ts';
 export type { FeedForwardLayout } from './model/packed-matrices.ts';
+export { type ParameterSource, sourceOfCheckpoint } from './model/parameter-source.ts';
 export { countParameters, describeParameters, type Parameter, type ParameterInfo } from './model/parameters.ts';
 export { PRESETS, preset } from './model/presets.ts';
 export type { SparsityOverride } from './model/sparsity-override.ts';
@@ -149,6 +153,7 @@ export {
   type ModelWeights,
   weightsOfParameters,
 } from './model/weights.ts';
+export { type WriteCheckpointOptions, writeCheckpoint } from './model/write-checkpoint.ts';
 export {
   type PackedMatrixReport,
   type PackReport,
@@ -166,6 +171,7 @@ export { readSentencePieceModel } from './tokenizer/sentencepiece-model.ts';
 export { type DecodeStream, Tokenizer } from './tokenizer/tokenizer.ts';
 export { readTokenizerConfig, type TokenizerConfig, type TokenizerFiles } from './tokenizer/tokenizer-config.ts';
 export type { TokenizerJson } from './tokenizer/tokenizer-json.ts';
+export { type ModelText, tokenizerOfModel } from './tokenizer/tokenizer-of-model.ts';
 export { END_OF_TEXT, type TrainBpeOptions, trainBpe } from './tokenizer/train-bpe.ts';
 // ---- training
 export { AdamW, type AdamWOptions } from './train/adamw.ts';

@@ -38,6 +38,7 @@ import {
   parseShare,
 } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
+import { MODEL_ARGUMENT } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { refuseForeign } from './shared/refuse-foreign.ts';
 import { textOrSample } from './shared/sample-text.ts';
@@ -120,7 +121,7 @@ function addBenchOptions(command: Command, description: string): Command {
   const sparsity = parseList('--sparsity', parseShare('--sparsity'));
   command
     .description(description)
-    .argument('[model]', 'a run, a checkpoint or a packed model, a GGUF or llama2.c file; instead of --shape')
+    .argument('[model]', `${MODEL_ARGUMENT}; instead of --shape`)
     .option('--shape <name>', 'a preset with random weights (default: d512-l8)')
     .option('--sparsity <list>', 'shares to measure, 0,0.4,0.6; 0 (dense) always comes first', sparsity)
     .option('--repeat <n>', 'rounds', parsePositiveInteger('--repeat'), 5)

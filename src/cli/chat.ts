@@ -18,7 +18,7 @@ import { type Answer, Conversation } from './chat/conversation.ts';
 import { type LineReader, pipeLines, TerminalLines } from './chat/line-reader.ts';
 import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
 import { onInterrupt } from './shared/interrupt.ts';
-import { modelPath } from './shared/model-path.ts';
+import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { addSamplingOptions, type SamplingOptions } from './shared/sampling-options.ts';
 import { parseSparsity } from './shared/sparsity-option.ts';
@@ -37,8 +37,8 @@ interface ChatOptions extends CommonOptions, SamplingOptions {
 const DEFAULT_CONTEXT = 4096;
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert), or a model of another program: a
-GGUF file, a directory of Hugging Face. It needs a chat template.
+${MODEL_HELP}
+It has a chat template, or is given one.
 Ctrl-C stops an answer; at the prompt, twice ends the conversation. After each answer: its tokens and their rate, the prompt with how much of it was
 in the cache and the time until the first token, and the share of the weights that zeros skipped.
 In a pipe every line is a question; the answers go to stdout, everything else to stderr. With --json there is one object at the end.
@@ -56,7 +56,7 @@ export function register(program: Command): void {
   const command = program
     .command('chat')
     .description('talk with a model that was made for conversations')
-    .argument('<model>', 'a run, a checkpoint, a packed model, a GGUF file or a directory of Hugging Face')
+    .argument('<model>', MODEL_ARGUMENT)
     .option('--system <text>', 'what the model is told before the conversation')
     .option('--template <name>', "plain, or a file with a Jinja template, in place of the model's own")
     .option('--context <n>', 'most tokens of a conversation', parsePositiveInteger('--context'), DEFAULT_CONTEXT)

@@ -30,7 +30,7 @@ import { PART_COLUMNS, partRows } from './convert/part-rows.ts';
 import { verifyPacked } from './convert/verify-packed.ts';
 import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
 import { allOrNothing } from './shared/interrupt.ts';
-import { modelPath } from './shared/model-path.ts';
+import { modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
 
@@ -55,8 +55,8 @@ interface ConvertOptions extends CommonOptions {
 }
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint, a GGUF file, or a checkpoint of llama2.c with its tokenizer.bin
-beside it. OUT becomes a directory that holds a model, whole or not at all; what is there already is replaced with --force only, and only if it is a
+MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint, or a model of another program: a Hugging Face directory, a GGUF file, a
+checkpoint of llama2.c with its tokenizer.bin beside it. OUT becomes a directory that holds a model, whole or not at all; what is there already is replaced with --force only, and only if it is a
 packed model.
 
   f32, bf16   the numbers, as they are or rounded to 8 significant bits

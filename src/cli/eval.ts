@@ -34,7 +34,7 @@ import {
 } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { machineText } from './shared/machine.ts';
-import { modelPath } from './shared/model-path.ts';
+import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 
 interface EvalOptions extends CommonOptions, DataPlaces {
@@ -53,7 +53,7 @@ interface EvalOptions extends CommonOptions, DataPlaces {
 }
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert).
+${MODEL_HELP}
 Tasks: ${taskNames().join(', ')}; or the path of a .json file of your own (docs/evaluation.md).
 Data are yours to fetch: --data names a folder with the files that the tasks look for, or TASK=PLACE for one task.
 Scores are those of lm-evaluation-harness: equal prompts, tokens and metrics. With --out every item is saved as it is done; the same command
@@ -75,7 +75,7 @@ export function register(program: Command): void {
   const command = program
     .command('eval')
     .description('perplexity and benchmark tasks, at one sparsity or several')
-    .argument('<model>', 'directory of a run, a checkpoint or a packed model')
+    .argument('<model>', MODEL_ARGUMENT)
     .option('--text <file>', 'text whose perplexity is measured')
     .option('--window <n>', 'tokens of a window (default: 1024, or the context)', parsePositiveInteger('--window'))
     .option(

@@ -22,7 +22,7 @@ import {
   parsePositiveInteger,
 } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
-import { modelPath } from './shared/model-path.ts';
+import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { addSamplingOptions, type SamplingOptions } from './shared/sampling-options.ts';
 import { parseSparsity } from './shared/sparsity-option.ts';
@@ -41,8 +41,8 @@ interface GenerateOptions extends CommonOptions, SamplingOptions {
 }
 
 const HELP = `
-MODEL is the directory of a run (its best checkpoint is taken), of one checkpoint or of a packed model (qsparse convert), a GGUF file, or a checkpoint of
-llama2.c with its tokenizer.bin beside it. In a pipe, only the continuation goes to stdout.
+${MODEL_HELP}
+In a pipe, only the continuation goes to stdout.
 Sampling in this order: repetition, presence and frequency penalty, temperature, top-k, top-p, min-p.
 
 Examples:
@@ -57,7 +57,7 @@ export function register(program: Command): void {
   const command = program
     .command('generate')
     .description('continue a prompt with a trained model')
-    .argument('<model>', 'a run, a checkpoint or a packed model; a GGUF or llama2.c file')
+    .argument('<model>', MODEL_ARGUMENT)
     .requiredOption('--prompt <text>', 'text to continue; - reads it from stdin')
     .option('--max-tokens <n>', 'most tokens to generate', parsePositiveInteger('--max-tokens'), 200);
   addSamplingOptions(command)

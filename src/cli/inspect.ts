@@ -18,7 +18,7 @@ import { formatBytes, formatCount, formatInteger, formatPercent } from '../util/
 import { activationTable, layerTable } from './inspect/activation-table.ts';
 import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
-import { modelPath } from './shared/model-path.ts';
+import { MODEL_ARGUMENT, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
 import { sparsifierText } from './shared/sparsifier-text.ts';
@@ -64,7 +64,7 @@ export function register(program: Command): void {
   const command = program
     .command('inspect')
     .description('shapes, parameters and activated parameters of a model')
-    .argument('<model>', 'a run, a checkpoint or a packed model; a GGUF or llama2.c file')
+    .argument('<model>', MODEL_ARGUMENT)
     .option('--text <file>', 'text to measure on (default: a page of English prose)')
     .option('--max-tokens <n>', 'most tokens of it', parsePositiveInteger('--max-tokens'), 4096)
     .option('--layers', 'zeros of every layer too', false)

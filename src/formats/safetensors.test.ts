@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { FormatError } from '../util/errors.ts';
 import type { TensorEntry } from './safetensors.ts';
-import { openSafetensors, readSafetensorsHeader, writeSafetensors } from './safetensors.ts';
+import { createSafetensors, openSafetensors, readSafetensorsHeader, writeSafetensors } from './safetensors.ts';
 import { MAX_HEADER_BYTES } from './safetensors-header.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'qsparse-safetensors-'));
@@ -276,5 +276,37 @@ describe.skipIf(!existsSync(golden))(`files of the reference library (${golden})
       writeSafetensors(path, tensors);
       expect(readBack(readFileSync(path)).length).toBe(tensors.length);
     }
+  });
+});
+
+describe('createSafetensors', () => {
+  const tensors = ['a', 'b'].map((name) => ({ name, dtype: 'F32', shape: [2], bytes: 8 }) as const);
+  const bytesOf = (...numbers: number[]) => new Uint8Array(Float32Array.from(numbers).buffer);
+
+  it('writes, tensor by tensor, what writeSafetensors writes at once', () => {
+    const entries = [
+      { name: 'a', dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) },
+      { name: 'b', dtype: 'F32', shape: [2], data: Float32Array.of(3, 4) },
+    ] as const;
+    writeSafetensors(path, entries, { format: 'x' });
+    const expected = readFileSync(path);
+    const writer = createSafetensors(path, tensors, { format: 'x' });
+    writer.append('a', bytesOf(1, 2));
+    writer.append('b', bytesOf(3, 4));
+    writer.finish();
+    writer.close();
+    expect(readFileSync(path).equals(expected)).toBe(true);
+  });
+
+  it('takes no other tensor, no other size, none twice and no end before the end', () => {
+    const writer = createSafetensors(path, tensors);
+    expect(() => writer.append('b', bytesOf(3, 4))).toThrow(/expected a of 8 bytes, got b of 8 bytes/);
+    expect(() => writer.append('a', bytesOf(1))).toThrow(/expected a of 8 bytes, got a of 4 bytes/);
+    writer.append('a', bytesOf(1, 2));
+    expect(() => writer.finish()).toThrow(/expected b of 8 bytes, got the end/);
+    writer.append('b', bytesOf(3, 4));
+    expect(() => writer.append('b', bytesOf(3, 4))).toThrow(/expected the end, got b of 8 bytes/);
+    writer.finish();
+    writer.close();
   });
 });
