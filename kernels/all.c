@@ -17,6 +17,7 @@
 #include "block_top_k.c"
 #include "rows.c"
 #include "rms_norm.c"
+#include "select_input.c" /* of three files above it */
 #include "rope.c"
 #include "attention.c"
 #include "kv_cache.c"

@@ -18,6 +18,7 @@
   X(fake_quantize_rows)                                                                                                \
   X(ternarize)                                                                                                         \
   X(select_top_k)                                                                                                      \
+  X(select_input)                                                                                                      \
   X(select_block_top_k)                                                                                                \
   X(count_non_zeros)                                                                                                   \
   X(prefix_sum)                                                                                                        \

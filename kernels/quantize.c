@@ -58,6 +58,25 @@ INLINE float largest_of(const float *x, int64_t count) {
   return largest;
 }
 
+/* The scale of the row. */
+static float quantize_row(const float *x, int8_t *value, int64_t count) {
+  const float largest = largest_of(x, count);
+  const float factor = 127.0f / (largest + EPSILON);
+  vf broken = {0};
+  int64_t i = 0;
+  for (; i + VL <= count; i += VL) {
+    const vf v = load(x + i);
+    broken += v * 0.0f;
+    store_bytes(value + i, quantize_lanes(v, factor));
+  }
+  float sum = sum_lanes(broken);
+  for (; i < count; i++) {
+    sum += x[i] * 0.0f;
+    value[i] = quantize_one(x[i], factor);
+  }
+  return largest / 127.0f + sum;
+}
+
 static void quantize_rows(const double *args, work w) {
   const int32_t *start = PI(1);
   const int64_t cols = INT(5);
@@ -65,23 +84,7 @@ static void quantize_rows(const double *args, work w) {
   share(INT(4), 1, w, &first, &last);
   for (int64_t r = first; r < last; r++) {
     const int64_t begin = start ? start[r] : r * cols, end = start ? start[r + 1] : begin + cols;
-    const float *x = PF(0);
-    int8_t *value = (int8_t *)PF(2);
-    const float largest = largest_of(x + begin, end - begin);
-    const float factor = 127.0f / (largest + EPSILON);
-    vf broken = {0};
-    int64_t i = begin;
-    for (; i + VL <= end; i += VL) {
-      const vf v = load(x + i);
-      broken += v * 0.0f;
-      store_bytes(value + i, quantize_lanes(v, factor));
-    }
-    float sum = sum_lanes(broken);
-    for (; i < end; i++) {
-      sum += x[i] * 0.0f;
-      value[i] = quantize_one(x[i], factor);
-    }
-    PF(3)[r] = largest / 127.0f + sum;
+    PF(3)[r] = quantize_row(PF(0) + begin, (int8_t *)PF(2) + begin, end - begin);
   }
 }
 

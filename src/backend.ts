@@ -45,6 +45,12 @@ export interface MatmulOptions {
  */
 export type WeightInput = Tensor<'f32'> | SparseRows | QuantizedRows;
 
+/** RMSNorm of rows [N, D]: weight [D], and what is added to the mean of squares. */
+export interface RowNorm {
+  readonly weight: Tensor<'f32'>;
+  readonly eps: number;
+}
+
 export interface ColumnRange {
   readonly first: number;
   readonly count: number;
@@ -123,6 +129,17 @@ export interface Kernels {
    * Source: Q-Sparse (arXiv 2407.10969) eq. 3.
    */
   selectTopK(x: FloatTensor, kept: number, out: SparseRows): void;
+  /**
+   * What stands in front of a product of inference, in one pass over each row of x [N, D]: rmsNorm where `norm` is given, selectTopK of that, and
+   * quantizeRows of the list where `quantized` is given; the bits of the three one after the other. x stays as it is. With a norm D is at most 2^18.
+   */
+  selectInput(
+    x: Tensor<'f32'>,
+    norm: RowNorm | null,
+    kept: number,
+    out: SparseRows,
+    quantized: QuantizedRows | null,
+  ): void;
   /**
    * The `out.blocks.kept` largest |x| of each block of `out.blocks.size` (2 .. 256, divides D) consecutive features of x [N, D], by the rules of
    * selectTopK. Index, value and place of out hold N * D / size * kept; out.start is written too. Source: Q-Sparse, Block Q-Sparse (N:M).

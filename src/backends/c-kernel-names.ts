@@ -16,6 +16,7 @@ export const C_KERNEL_NAMES = [
   'fake_quantize_rows',
   'ternarize',
   'select_top_k',
+  'select_input',
   'select_block_top_k',
   'count_non_zeros',
   'prefix_sum',

@@ -29,6 +29,9 @@ import {
 import { columnsOf, elementsOf, rowsOf } from './matrix-shape.ts';
 import { scanKernels } from './scan-kernels.ts';
 
+/** What the C kernel has scratch memory for. */
+const MOST_NORMED = 2 ** 18;
+
 export interface CheckOptions {
   /** Look at every input of the selection and of the products too, and throw at the first NaN. */
   debug?: boolean;
@@ -208,6 +211,24 @@ function checkRows(inner: Kernels) {
       if (!(Number.isInteger(kept) && kept >= 1 && kept <= cols)) mismatch(op, 'kept', `1 .. ${cols}`, kept);
       expectRoom(op, 'out', out, type, rows, cols, rows * kept);
       inner.selectTopK(x, kept, out);
+    },
+    selectInput(x, norm, kept, out, quantized) {
+      const op = 'selectInput';
+      const [rows, cols] = [rowsOf(x), columnsOf(x)];
+      expectMatrix(op, 'x', x, 'f32', rows, cols);
+      if (norm !== null) {
+        expectSize(op, 'weight of the norm', norm.weight, 'f32', cols);
+        if (cols > MOST_NORMED) mismatch(op, 'features behind a norm', `at most ${MOST_NORMED}`, cols);
+      }
+      if (!(Number.isInteger(kept) && kept >= 1 && kept <= cols)) mismatch(op, 'kept', `1 .. ${cols}`, kept);
+      expectRoom(op, 'out', out, 'f32', rows, cols, rows * kept);
+      if (quantized !== null) {
+        const { start, index, value, scale } = quantized;
+        if (start !== out.start || index !== out.index) mismatch(op, 'list of quantized', 'that of out', 'another one');
+        expectCapacity(op, 'quantized.value', value, 'i8', rows * kept);
+        expectCapacity(op, 'quantized.scale', scale, 'f32', rows);
+      }
+      inner.selectInput(x, norm, kept, out, quantized);
     },
     selectBlockTopK(x, out) {
       const op = 'selectBlockTopK';

@@ -91,6 +91,12 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['quantizeRows', [list(3, 10, 7), quantized(list(3, 10, 7))], moved(72 + 63)],
 
   ['selectTopK', [f32(3, 10), 2, list(3, 10, 6)], moved(120 + 64)],
+  // Three rows of two: the list, its bytes and scales, and the weight of the norm.
+  [
+    'selectInput',
+    [f32(3, 10), { weight: f32(10), eps: 1e-5 }, 2, list(3, 10, 6), quantized(list(3, 10, 6))],
+    moved(120 + 64 + 40 + 6 + 12),
+  ],
   ['countNonZeros', [f32(3, 10), ints(4)], moved(120 + 16)],
   ['gatherNonZeros', [f32(3, 10), list(3, 10, 7)], moved(120 + 72)],
   ['selectBlockTopK', [f32(3, 10), { ...list(3, 10, 6), blocks: { size: 5, kept: 1 } }], moved(120 + 64 + 6)],

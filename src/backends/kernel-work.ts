@@ -46,6 +46,10 @@ const WORK: WorkTable = {
   quantizeRows: (x, out) => moved(inputBytes(x) + inputBytes(out)),
 
   selectTopK: (x, _kept, out) => moved(bytesOf(x, out)),
+  selectInput: (x, norm, _kept, out, quantized) =>
+    moved(
+      bytesOf(x, out) + (norm ? bytesOf(norm.weight) : 0) + (quantized ? nonZeros(out) + bytesOf(quantized.scale) : 0),
+    ),
   selectBlockTopK: (x, out) => moved(bytesOf(x, out) + nonZeros(out)),
   countNonZeros: (x, start) => moved(bytesOf(x, start)),
   gatherNonZeros: (x, out) => moved(bytesOf(x, out)),

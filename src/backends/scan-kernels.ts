@@ -48,6 +48,10 @@ export function scanKernels(kernels: Kernels): Kernels {
       scanTensor('selectTopK', 'x', x);
       kernels.selectTopK(x, kept, out);
     },
+    selectInput(x, norm, kept, out, quantized) {
+      scanTensor('selectInput', 'x', x);
+      kernels.selectInput(x, norm, kept, out, quantized);
+    },
     selectBlockTopK(x, out) {
       scanTensor('selectBlockTopK', 'x', x);
       kernels.selectBlockTopK(x, out);

@@ -13,6 +13,7 @@ export type KernelName = keyof Kernels;
 /** What a dense model would not run: choosing what stays, and listing natural zeros. */
 export const SELECTION_KERNELS: readonly KernelName[] = [
   'selectTopK',
+  'selectInput',
   'selectBlockTopK',
   'countNonZeros',
   'gatherNonZeros',

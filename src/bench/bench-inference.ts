@@ -7,7 +7,7 @@
  */
 
 import type { Backend } from '../backend.ts';
-import { type KernelTimer, SELECTION_KERNELS, timeBackend } from '../backends/time-kernels.ts';
+import { type KernelName, type KernelTimer, SELECTION_KERNELS, timeBackend } from '../backends/time-kernels.ts';
 import { Engine } from '../infer/engine.ts';
 import type { TokenSequence } from '../infer/token-model.ts';
 import { type ModelConfig, POINTS, type Point } from '../model/config.ts';
@@ -46,7 +46,7 @@ export interface InferenceRow extends Record<string, unknown> {
   bytesExpected: number | null;
   gbPerSecond: number | null;
   speedupOverDense: number;
-  /** Share of the time in selecting and listing. */
+  /** Share of the time that selecting and listing take: what the inputs of products take beyond those of the dense model. */
   selectShare: number;
   joulesPerToken: number | null;
   /** Weights, cache and workspace. */
@@ -58,6 +58,17 @@ export interface InferenceRow extends Record<string, unknown> {
 const CONTEXT_TOKENS = 16;
 /** Tokens of a prompt in one pass. */
 const PREFILL_CHUNK = 512;
+
+/** What makes the input of a product, in a dense model too. */
+const INPUT_KERNELS: readonly KernelName[] = [
+  ...SELECTION_KERNELS,
+  'rmsNorm',
+  'rmsNormRows',
+  'quantizeRows',
+  'fakeQuantizeRows',
+  'rescaleRows',
+  'scatterRows',
+];
 
 /** A counter that only grows. */
 export interface EnergyMeter {
@@ -80,7 +91,8 @@ interface Variant {
 
 interface Measurement {
   readonly msPerToken: number;
-  readonly selectShare: number;
+  /** Of that, in INPUT_KERNELS. */
+  readonly inputMsPerToken: number;
   readonly joulesPerToken: number | null;
 }
 
@@ -138,7 +150,8 @@ export async function benchInference(
         bytesExpected: alone ? bytes[base] - (sparsity === 0 ? 0 : zeros[v]) * model.blockBytes : null,
         gbPerSecond: alone ? bytes[v] / msPerToken / 1e6 : null,
         speedupOverDense: speedup(ms[base], ms[v]),
-        selectShare: median(values[v].map(({ selectShare }) => selectShare)),
+        selectShare:
+          sparsity === 0 ? 0 : median(values[v].map((value, round) => selectShare(value, values[base][round]))),
         joulesPerToken: joules.includes(null) ? null : median(joules as number[]),
         peakBytes: model.bytes + sparse.bytes,
         spread: spread(ms[v]),
@@ -181,11 +194,16 @@ function measureVariant(
     }
     const totalMs = performance.now() - begin;
     const joulesPerToken = before === null || energy === null ? null : (energy.joules() - before) / (tokens * batch);
-    const selectShare = timer.ms(SELECTION_KERNELS) / totalMs;
-    return { msPerToken: totalMs / (tokens * batch), selectShare, joulesPerToken };
+    const inputMs = timer.ms(INPUT_KERNELS);
+    return { msPerToken: totalMs / (tokens * batch), inputMsPerToken: inputMs / (tokens * batch), joulesPerToken };
   } finally {
     for (const sequence of sequences) sequence.release();
   }
+}
+
+/** Norm, selection and rounding may be one pass, so that the selection alone has no time of its own. */
+function selectShare(sparse: Measurement, dense: Measurement): number {
+  return Math.max(0, sparse.inputMsPerToken - dense.inputMsPerToken) / sparse.msPerToken;
 }
 
 /** A prompt in chunks; the logits behind its last token. */

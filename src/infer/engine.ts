@@ -11,7 +11,7 @@
  */
 
 import { Arena } from '../arena.ts';
-import type { Backend, Kernels } from '../backend.ts';
+import type { Backend, Kernels, RowNorm } from '../backend.ts';
 import { type ModelConfig, POINTS, type Point } from '../model/config.ts';
 import { ropeTables } from '../model/rope-tables.ts';
 import { ALL, gateThreshold, isSameRule } from '../model/selection-rule.ts';
@@ -70,6 +70,8 @@ export class Engine implements TokenModel {
   readonly #kept: KeptTable;
   /** By layer, as tables of one row; null for none. */
   readonly #biases: readonly (Tensor<'f32'> | null)[];
+  /** By layer: the norms in front of its halves. */
+  readonly #norms: readonly { readonly attention: RowNorm; readonly ffn: RowNorm }[];
   /** By layer; 0 for none. */
   readonly #gateThresholds: readonly number[];
   /** By slot. */
@@ -100,6 +102,10 @@ export class Engine implements TokenModel {
     this.#kept = options.selectHidden === false ? { ...rules, down: rules.down.map(() => ALL) } : rules;
     this.#gateThresholds = rules.down.map((_, layer) => gateThreshold(config, layer, sparsityScale));
     this.#biases = weights.layers.map(({ qkvBias }) => qkvBias && view(qkvBias, [1, qkvBias.data.length]));
+    this.#norms = weights.layers.map(({ attentionNorm, ffnNorm }) => ({
+      attention: { weight: attentionNorm, eps: config.normEps },
+      ffn: { weight: ffnNorm, eps: config.normEps },
+    }));
     this.#sequences = new Array<null>(maxSequences).fill(null);
 
     this.#arena = new Arena(backend);
@@ -175,31 +181,29 @@ export class Engine implements TokenModel {
     const w = this.#workspace.rows(0, rows);
 
     kernels.weightRows(w.ids, weights.embedding, w.x); // [N, D]
-    for (const [layer, { attentionNorm, qkv, qNorm, kNorm, ...rest }] of weights.layers.entries()) {
-      const { attentionSubNorm, o, ffnNorm, feedForward } = rest;
+    for (const [layer, { qkv, qNorm, kNorm, attentionSubNorm, o, feedForward }] of weights.layers.entries()) {
+      const norms = this.#norms[layer];
       const bias = this.#biases[layer];
       const cached = this.#cache.layers[layer];
 
-      kernels.rmsNorm(w.x, attentionNorm, normEps, w.normed, w.rstd);
       if (bias) kernels.embedding(w.firstRow, bias, w.qkv); // the product is added to it
-      this.#project(groups, layer, 'qkv', 'normed', qkv, 'qkv', bias ? ADD : OVERWRITE); // [N, (nHeads + 2 nKvHeads) headDim]
+      this.#project(groups, layer, 'qkv', 'x', norms.attention, qkv, 'qkv', bias ? ADD : OVERWRITE); // [N, (nHeads + 2 nKvHeads) headDim]
       if (qNorm && kNorm) this.#normHeads(rows, qNorm, kNorm);
       kernels.rope(w.qkv, w.positions, this.#cos, this.#sin, rotation);
       kernels.storeKv(w.qkv, items, cached);
       kernels.attentionCached(w.qkv, items, cached, window, w.attended); // [N, nHeads headDim]
       if (attentionSubNorm) kernels.rmsNorm(w.attended, attentionSubNorm, normEps, w.attended, w.rstd);
-      this.#project(groups, layer, 'o', 'attended', o, 'x', ADD); // x += attended Wo
+      this.#project(groups, layer, 'o', 'attended', null, o, 'x', ADD); // x += attended Wo
 
-      kernels.rmsNorm(w.x, ffnNorm, normEps, w.normed, w.rstd);
       if (feedForward.layout === 'fused') {
-        this.#project(groups, layer, 'gateUp', 'normed', feedForward.gateUp, 'gateUp', OVERWRITE); // [N, 2 H]
+        this.#project(groups, layer, 'gateUp', 'x', norms.ffn, feedForward.gateUp, 'gateUp', OVERWRITE); // [N, 2 H]
         kernels.glu(w.gateUp, config.activation, w.hidden, this.#gateThresholds[layer]); // [N, H]
         if (feedForward.subNorm) kernels.rmsNorm(w.hidden, feedForward.subNorm, normEps, w.hidden, w.rstd);
-        this.#project(groups, layer, 'down', 'hidden', feedForward.down, 'x', ADD); // x += hidden Wdown
-      } else if (feedForward.layout === 'channels') {
-        this.#feedForwardByChannel(groups, layer, feedForward);
+        this.#project(groups, layer, 'down', 'hidden', null, feedForward.down, 'x', ADD); // x += hidden Wdown
       } else {
-        this.#mixture(groups, layer, feedForward);
+        kernels.rmsNorm(w.x, norms.ffn.weight, normEps, w.normed, w.rstd);
+        if (feedForward.layout === 'channels') this.#feedForwardByChannel(groups, layer, feedForward);
+        else this.#mixture(groups, layer, feedForward);
       }
     }
   }
@@ -215,12 +219,13 @@ export class Engine implements TokenModel {
     if (sorting) kernels.embedding(sorting.back, sorting.sorted, all);
   }
 
-  /** to (or +=) what a point keeps of `from`, times the weights: in one product where all rows keep as many features. */
+  /** to (or +=) what a point keeps of `from`, or of its norm, times the weights: in one product where all rows keep as many features. */
   #project(
     groups: readonly RowGroup[],
     layer: number,
     point: Point,
-    from: 'normed' | 'attended' | 'hidden',
+    from: 'x' | 'attended' | 'hidden',
+    norm: RowNorm | null,
     weight: WeightMatrix,
     to: 'qkv' | 'gateUp' | 'x',
     mode: { readonly accumulate: boolean },
@@ -230,8 +235,7 @@ export class Engine implements TokenModel {
       const wanted = kept[point][layer];
       while (group < groups.length && isSameRule(groups[group].kept[point][layer], wanted)) group++;
       const w = this.#workspace.rows(first, groups[group - 1].end);
-      const list = this.#projector.select(w, layer, point, wanted, w[from], weight.dtype);
-      this.#projector.multiply(w.inputs[point], list, w[from], weight, w[to], mode);
+      this.#projector.project(w, layer, point, wanted, w[from], norm, weight, w[to], mode);
     }
   }
 

@@ -8,7 +8,7 @@
  * product-plan.ts.
  */
 
-import type { Kernels } from '../backend.ts';
+import type { Kernels, RowNorm } from '../backend.ts';
 import { hasGateThresholds, type ModelConfig, type Point } from '../model/config.ts';
 import { mostKept } from '../model/selection-rule.ts';
 import type { SelectionRule } from '../ops/sparsify.ts';
@@ -38,6 +38,44 @@ export class Projector {
     this.#rescaled = config.rescale === 'l2';
     this.#rounded = config.activationFormat === 'int8';
     this.#skipNaturalZeros = skipNaturalZeros;
+  }
+
+  /**
+   * out = (or +=) what a point keeps of x, or of its norm where there is one, times w. Where the largest are multiplied as they are, norm, selection
+   * and rounding are one pass over each row. x may be overwritten where there is no norm; with one it stays, and `normed` of the rows may be written.
+   */
+  project(
+    rows: WorkspaceRows,
+    layer: number,
+    point: Point,
+    rule: SelectionRule,
+    x: Tensor<'f32'>,
+    norm: RowNorm | null,
+    w: WeightMatrix,
+    out: Tensor<'f32'>,
+    mode: { readonly accumulate: boolean },
+  ): void {
+    const input = rows.inputs[point];
+    const { list } = input;
+    if (rule.keeps === 'largest' && this.#isPlain(point, w.dtype)) {
+      const { kernel, skipsZeros } = planProduct(w.dtype, rows.count, rule.kept / list.cols);
+      if (skipsZeros) {
+        const rounded = isQuantized(w.dtype) ? input.quantizedList : null;
+        this.#kernels.selectInput(x, norm, rule.kept, list, rounded);
+        this.#statistics.add(point, layer, rows.count * rule.kept);
+        this.#kernels[kernel](rounded ?? list, w, out, mode);
+        return;
+      }
+    }
+    if (norm) this.#kernels.rmsNorm(x, norm.weight, norm.eps, rows.normed, rows.rstd);
+    const whole = norm ? rows.normed : x;
+    this.multiply(input, this.select(rows, layer, point, rule, whole, w.dtype), whole, w, out, mode);
+  }
+
+  /** Nothing happens between selection and product but the rounding that the weights ask for. */
+  #isPlain(point: Point, dtype: WeightType): boolean {
+    const behindGates = point === 'down' && this.#gated;
+    return !behindGates && !this.#rescaled && (!this.#rounded || isQuantized(dtype));
   }
 
   /**

@@ -26,6 +26,8 @@ export function describeLaws(backend: () => Backend): void {
     it('an activation that is not finite makes the 8-bit scale of its row NaN, and of no other', () =>
       brokenRowsShow(backend()));
     it('8-bit activations times their scale are the rounded ones', () => integersAreRounded(backend()));
+    it('the input of a product in one pass is its norm, its selection and its rounding, bit by bit', () =>
+      fusedIsEach(backend()));
     it('runs that repeat give the same bits', () => repeatsAreEqual(backend()));
   });
 }
@@ -324,6 +326,58 @@ function integersAreRounded(backend: Backend): void {
     const products = Float32Array.from(value.data, (code, i) => code * scale.data[Math.floor(i / cols)]);
     expect(differenceOfBits(products, x.data)).toBeNull();
   });
+}
+
+/** With ties, a NaN and an infinity among the rows; with and without a norm and the rounding. */
+function fusedIsEach(backend: Backend): void {
+  const rows = 13;
+  for (const [cols, kept] of [
+    [1, 1],
+    [30, 30],
+    [31, 7],
+    [300, 120],
+    [2048, 819],
+  ]) {
+    withTensors(backend, (make) => {
+      const x = make.float([rows, cols], new Values(`fused ${cols}`).normals(rows * cols));
+      x.data.fill(0.5, 3 * cols, 4 * cols);
+      x.data[5 * cols] = Number.NaN;
+      x.data[7 * cols - 1] = Number.POSITIVE_INFINITY;
+      const before = x.data.slice();
+      const weight = make.float([cols], new Values('weight').normals(cols));
+      const normed = make.float([rows, cols]);
+      backend.kernels.rmsNorm(x, weight, 1e-5, normed, make.float([rows]));
+      const empty = () => ({
+        start: make.int([rows + 1]),
+        index: make.int([rows * kept]),
+        value: make.float([rows * kept]),
+      });
+      const bytesOf = ({ start, index }: SparseRows) => {
+        return { rows, cols, start, index, value: make.bytes([rows * kept]), scale: make.float([rows]) };
+      };
+      for (const norm of [null, { weight, eps: 1e-5 }]) {
+        const each = select(backend, make, norm ? normed : x, kept);
+        const rounded = bytesOf(each);
+        backend.kernels.quantizeRows(each, rounded);
+        for (const rounds of [false, true]) {
+          const list = { rows, cols, ...empty() };
+          const bytes = rounds ? bytesOf(list) : null;
+          backend.kernels.selectInput(x, norm, kept, list, bytes);
+          const what = `${cols} features, ${norm ? 'normed' : 'as they are'}`;
+          expect(differenceOfBits(each.start.data, list.start.data), what).toBeNull();
+          expect(differenceOfBits(each.index.data, list.index.data), what).toBeNull();
+          expect(differenceOfBits(each.value.data, list.value.data), what).toBeNull();
+          if (bytes === null) continue;
+          expect(differenceOfBits(rounded.scale.data, bytes.scale.data), what).toBeNull();
+          const isWhole = (i: number) => Number.isFinite(bytes.scale.data[Math.floor(i / kept)]);
+          expect(bytes.value.data.filter((_, i) => isWhole(i))).toEqual(
+            rounded.value.data.filter((_, i) => isWhole(i)),
+          );
+        }
+      }
+      expect(differenceOfBits(before, x.data), 'x').toBeNull();
+    });
+  }
 }
 
 function repeatsAreEqual(backend: Backend): void {

@@ -2,9 +2,10 @@
 
 import type { Case, TensorSpec } from './case.ts';
 import { emptyRowsSpec, f32, i32, rowsSpec, SPECIAL_ROWS, specialRow, Values } from './values.ts';
+import { quantizedOf } from './weight-cases.ts';
 
 export function selectionCases(): Case[] {
-  return [...selectCases(), ...blockCases(), ...listCases(), ...rescaleCases()];
+  return [...selectCases(), ...inputCases(), ...blockCases(), ...listCases(), ...rescaleCases()];
 }
 
 function selectCase(
@@ -51,6 +52,49 @@ function selectCases(): Case[] {
   const allBits = () => new Float32Array(Int32Array.from({ length: 80 }, (_, i) => (i % 3 ? 0x7fffffff : i)).buffer);
   cases.push(selectCase('NaN of all bits', 2, 40, 20, allBits), selectCase('NaN of all bits', 2, 40, 35, allBits));
   return cases;
+}
+
+/** Magnitudes of the normed row that lie apart by more than any rounding: each 1 % above the next, in some order. */
+function inputCases(): Case[] {
+  return [
+    { N: 1, D: 1, kept: 1 },
+    { N: 3, D: 37, kept: 15 },
+    { N: 40, D: 300, kept: 120 },
+  ].flatMap(({ N, D, kept }) => {
+    const weight = Float32Array.from({ length: D }, (_, i) => 2 ** ((i % 5) - 2));
+    const contents = (values: Values) =>
+      Float32Array.from({ length: N * D }, (_, i) => {
+        const rank = ((i % D) * 7 + Math.floor(i / D)) % D; // 7 and D have no divisor in common
+        return ((values.uniform() < 0.5 ? -1 : 1) * 1.01 ** (rank % 300)) / weight[i % D];
+      });
+    return [false, true].map((hasNorm): Case => {
+      const name = `[${N}, ${D}], ${kept} kept${hasNorm ? ', normed' : ', in 8 bits'}`;
+      const bytes = {
+        'bytes.value': { dtype: 'i8', shape: [N * kept], values: null } as const,
+        'bytes.scale': f32([N], null),
+      };
+      return {
+        kernel: 'selectInput',
+        name,
+        tensors: () => ({
+          x: f32([N, D], contents(new Values(name))),
+          ...emptyRowsSpec('out', N, N * kept),
+          ...(hasNorm ? { weight: f32([D], weight) } : bytes),
+        }),
+        call: (kernels, t) => {
+          const out = t.rows('out', N, D);
+          const norm = hasNorm ? { weight: t.f32('weight'), eps: 1e-5 } : null;
+          kernels.selectInput(t.f32('x'), norm, kept, out, hasNorm ? null : quantizedOf(t, 'bytes', N, D, out));
+        },
+        outputs: {
+          'out.start': 'equal',
+          'out.index': 'equal',
+          'out.value': hasNorm ? { magnitude: 1 } : 'equal',
+          ...(!hasNorm && { 'bytes.value': 'equal', 'bytes.scale': 'equal' }),
+        },
+      };
+    });
+  });
 }
 
 function blockCase(

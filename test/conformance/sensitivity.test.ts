@@ -122,6 +122,14 @@ const MUTANTS: Record<string, Mutant> = {
       }
     },
   },
+  'an input that is selected before its norm': {
+    selectInput(x, norm, kept, out, quantized) {
+      kernels.selectInput(x, norm, kept, out, quantized);
+      if (norm === null) return;
+      const whole = { ...out, value: { ...out.value, data: out.value.data.slice() } as typeof out.value };
+      kernels.selectTopK(x, kept, whole);
+    },
+  },
   'a block that takes one from its neighbour': {
     selectBlockTopK(x, out) {
       const { size, kept, place } = out.blocks;

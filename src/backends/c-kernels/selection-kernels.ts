@@ -6,6 +6,7 @@ import { type Call, ONE_THREAD } from './call.ts';
 
 type Selection =
   | 'selectTopK'
+  | 'selectInput'
   | 'selectBlockTopK'
   | 'countNonZeros'
   | 'gatherNonZeros'
@@ -23,6 +24,23 @@ export function selectionKernels(call: Call): Pick<Kernels, Selection> {
     selectTopK(x, kept, { start, index, value, rows, cols }) {
       const work = 8 * rows * cols;
       call('select_top_k', work, x.address, start.address, index.address, value.address, rows, cols, kept);
+    },
+    selectInput(x, norm, kept, { start, index, value, rows, cols }, quantized) {
+      call(
+        'select_input',
+        8 * rows * cols,
+        x.address,
+        norm === null ? 0 : norm.weight.address,
+        norm === null ? 0 : norm.eps,
+        start.address,
+        index.address,
+        value.address,
+        quantized === null ? 0 : quantized.value.address,
+        quantized === null ? 0 : quantized.scale.address,
+        rows,
+        cols,
+        kept,
+      );
     },
     selectBlockTopK(x, { start, index, value, blocks: { place, kept, size }, rows, cols }) {
       const work = 8 * rows * cols;

@@ -36,6 +36,7 @@ import {
   transposeRows,
 } from './rows.ts';
 import { sampledMatmul } from './sampled-matmul.ts';
+import { selectInput } from './select-input.ts';
 import { sparseMatmul } from './sparse-matmul.ts';
 import { selectTopK } from './top-k.ts';
 import { weightRows } from './weight-rows.ts';
@@ -45,7 +46,7 @@ import { weightDots, weightMatmul, weightMatvec } from './weights.ts';
 const REFERENCE_KERNELS: Kernels = {
   ...{ matmul, sparseMatmul, sampledMatmul },
   ...{ weightMatvec, weightMatmul, weightDots, weightRows, quantizeRows },
-  ...{ selectTopK, selectBlockTopK, countNonZeros, gatherNonZeros, countPositiveAt, gatherPositiveAt },
+  ...{ selectTopK, selectInput, selectBlockTopK, countNonZeros, gatherNonZeros, countPositiveAt, gatherPositiveAt },
   ...{ transposeRows, scatterRows, gatherAt, maskRows },
   ...{ rescaleRows, rescaleRowsBackward, fakeQuantizeRows, ternarize },
   ...{
