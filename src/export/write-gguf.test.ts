@@ -8,7 +8,7 @@ import { createTinyRun, type TinyRun } from '../../test/support/tiny-checkpoint.
 import type { ModelConfigInput } from '../model/config.ts';
 import { toHfWeights } from '../model/hf-weights.ts';
 import { openExportSource } from './export-source.ts';
-import { ggufTokenizer } from './gguf-tokenizer.ts';
+import { ggufTokenizerMetadata } from './gguf-tokenizer-metadata.ts';
 import { type GgufOptions, writeGguf } from './write-gguf.ts';
 
 let directory: string;
@@ -211,14 +211,14 @@ describe('writeGguf', () => {
   });
 });
 
-describe('ggufTokenizer', () => {
+describe('ggufTokenizerMetadata', () => {
   const bpe = (more: object) => ({
     ...{ pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false }, added_tokens: [] },
     model: { type: 'BPE', vocab: { a: 0, b: 1 }, merges: ['a b'] },
     ...more,
   });
   const read = (tokenizer: object, vocabSize = 3, tokenizerConfig: object | null = null) =>
-    ggufTokenizer({ tokenizer, tokenizerConfig }, vocabSize);
+    ggufTokenizerMetadata({ tokenizer, tokenizerConfig }, vocabSize);
 
   const smollm = sharedPath('data/tokenizers/smollm2-tokenizer.json');
   it.skipIf(missing(smollm) !== null)('knows a published tokenizer', () => {

@@ -17,7 +17,7 @@ import {
   ggufHyperparameters,
 } from './gguf-architecture.ts';
 import { ggufTensors } from './gguf-tensors.ts';
-import { ggufTokenizer } from './gguf-tokenizer.ts';
+import { ggufTokenizerMetadata } from './gguf-tokenizer-metadata.ts';
 import { countNumbers, type ExportOptions, writeTensors } from './output-tensors.ts';
 
 export interface GgufOptions extends ExportOptions {
@@ -53,7 +53,7 @@ export async function writeGguf(source: ExportSource, path: string, options: Ggu
     ['general.file_type', { u32: FILE_TYPES[type] }],
     ['general.quantization_version', { u32: QUANTIZATION_VERSION }],
     ...ggufHyperparameters(config, architecture),
-    ...ggufTokenizer(text, config.vocabSize),
+    ...ggufTokenizerMetadata(text, config.vocabSize),
   ]);
   if (key !== null) metadata.set(`${QSPARSE_KEY}.config`, { string: JSON.stringify(key) });
   const tensors = ggufTensors(source, architecture, type);

@@ -2,19 +2,19 @@
  * writeHuggingFace: a model as a directory that `transformers` loads: config.json, model.safetensors (or several with an index), tokenizer.json,
  * tokenizer_config.json and generation_config.json.
  *
- * The dense function is the same number by number; which architecture has it is hf-config.ts. Written one tensor at a time, whole or not at all.
+ * The dense function is the same number by number; which architecture has it is make-hf-config.ts. Written one tensor at a time, whole or not at all.
  */
 
 import { join } from 'node:path';
 import { writeDirectoryInSteps } from '../formats/atomic-write.ts';
 import { CONFIG_FILE, TOKENIZER_CONFIG_FILE, writeJsonFile, writeTokenizerFile } from '../formats/model-files.ts';
 import type { SafetensorsDType } from '../formats/safetensors-header.ts';
-import { createShards } from '../formats/safetensors-shards.ts';
+import { createShards } from '../formats/sharded-safetensors-writer.ts';
 import { hfParts } from '../model/hf-weights.ts';
 import { describeParameters, type ParameterInfo } from '../model/parameters.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import type { ExportSource } from './export-source.ts';
-import { type HfModelType, type HfType, hfConfigOf, hfModelType } from './hf-config.ts';
+import { type HfModelType, type HfType, makeHfConfig, hfModelType } from './make-hf-config.ts';
 import { type ExportOptions, type OutputTensor, wholeTensor, writeTensors } from './output-tensors.ts';
 import { type SpecialTokens, specialTokensOf } from './special-tokens.ts';
 
@@ -52,7 +52,7 @@ export async function writeHuggingFace(
 ): Promise<HuggingFaceReport> {
   const { type, maxShardBytes = DEFAULT_SHARD_BYTES } = options;
   const special = specialTokensOf(source.text);
-  const config = hfConfigOf(source.config, type, special);
+  const config = makeHfConfig(source.config, type, special);
   const tensors = hfTensors(source, type);
   const { dtype, bytes } = DTYPES[type];
   const planned = tensors.map(({ name, shape }) => ({ name, dtype, shape, bytes: bytes * sizeOf(shape) }));

@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { type ExportSource, openExportSource } from '../../export/export-source.ts';
 import { GGUF_EXPORT_TYPES } from '../../export/gguf-architecture.ts';
-import { HF_TYPES } from '../../export/hf-config.ts';
+import { HF_TYPES } from '../../export/make-hf-config.ts';
 import { writeGguf } from '../../export/write-gguf.ts';
 import { writeHuggingFace } from '../../export/write-hugging-face.ts';
 import type { ModelConfig } from '../../model/config.ts';

@@ -45,7 +45,7 @@ export function hfModelType(config: ModelConfig): HfModelType {
 }
 
 /** The contents of config.json. Throws UsageError as `hfModelType` does. */
-export function hfConfigOf(config: ModelConfig, type: HfType, { bos, eos }: SpecialTokens): Record<string, unknown> {
+export function makeHfConfig(config: ModelConfig, type: HfType, { bos, eos }: SpecialTokens): Record<string, unknown> {
   const modelType = hfModelType(config);
   const key = qsparseKeyOf(config);
   return {

@@ -22,7 +22,7 @@ const NAMED_SPLITS: Readonly<Record<string, string>> = {
 };
 
 /** Throws UsageError for a tokenizer that llama.cpp would read as another one. */
-export function ggufTokenizer(text: ExportSource['text'], vocabSize: number): Map<string, GgufValue> {
+export function ggufTokenizerMetadata(text: ExportSource['text'], vocabSize: number): Map<string, GgufValue> {
   const json = text.tokenizer as TokenizerFile;
   const { model } = json;
   if (model?.type !== 'BPE' || model.byte_fallback) refuse(`expected byte-level BPE, got ${kindOf(model)}`);
