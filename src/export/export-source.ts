@@ -36,7 +36,7 @@ export function openExportSource(given: string): ExportSource {
     const text = { tokenizer: opened.tokenizer, tokenizerConfig: readTokenizerConfigFile(path) };
     const source = { path, config, text, close: () => opened.close() };
     if ('matrices' in opened.model) return { ...source, read: packedReader(opened.model, config) };
-    const { model } = opened;
+    const model = opened.model;
     return exportSourceOf({ ...source, read: (parameter, out) => readParameter(model, parameter, out) });
   } catch (error) {
     opened.close();

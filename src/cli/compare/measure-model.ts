@@ -9,7 +9,9 @@ import { blockBytes } from '../../bench/bench-weights.ts';
 import { evaluate, type PreparedTask, type RecordStore, type TaskResult } from '../../eval/evaluate.ts';
 import { longestOf, prepareText } from '../../eval/prepare.ts';
 import { Engine } from '../../infer/engine.ts';
+import { unroutedParameters } from '../../model/flops.ts';
 import type { LoadedModel } from '../../model/load-model.ts';
+import { countParameters } from '../../model/parameters.ts';
 import type { KvType } from '../../tensor/kv-slots.ts';
 import { evalTokenizer } from '../eval/eval-tokenizer.ts';
 import { type DataPlaces, prepareTask } from '../eval/prepare-task.ts';
@@ -65,8 +67,9 @@ export async function measureModel(
 ): Promise<MeasuredModel> {
   const { signal } = measuring;
   const quality = await measureQuality(model, backend, options, measuring);
-  const counted = await countActivated(model, backend, measuring);
-  if (signal.aborted) return { quality, parameters: counted.parameters };
+  const parameters = countParameters(model.config) - unroutedParameters(model.config);
+  if (signal.aborted) return { quality, parameters };
+  const counted = { parameters, ...(await countActivated(model, backend, measuring)) };
   try {
     return { quality, ...counted, ...(await measureDecoding(model, backend, options, measuring)) };
   } catch (error) {
@@ -119,7 +122,7 @@ async function countActivated(
   model: LoadedModel,
   backend: Backend,
   { sparsity, sample, progress, signal }: Measuring,
-): Promise<{ parameters: number; activated: number; zeros: number }> {
+): Promise<{ activated: number; zeros: number }> {
   const { config, weights } = model;
   const ids = evalTokenizer(model, undefined).encode(sample).slice(0, COUNTED_TOKENS);
   const maxTokens = Math.min(config.seqLen, Math.max(1, ids.length));
@@ -127,8 +130,7 @@ async function countActivated(
   try {
     await readThrough(ids, engine, { sparsity: sparsity ?? undefined, progress, signal });
     const rows = activationTable(config, engine.statistics.projections());
-    const { routed, activated } = tokenParameters(config, rows);
-    return { parameters: routed, activated, zeros: engine.statistics.modelSparsity() };
+    return { activated: tokenParameters(config, rows).activated, zeros: engine.statistics.modelSparsity() };
   } finally {
     engine.dispose();
   }
