@@ -92,7 +92,7 @@ const textPath = join(place, 'text.txt');
 writeFileSync(textPath, TEXT);
 
 /** Progress bars and notes are not wanted; where a program fails they are part of its error. */
-const QUIET = { stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 30 };
+const QUIET = { stdio: ['pipe', 'pipe', 'pipe'], maxBuffer: 2 ** 30 };
 
 /** What is written, by whom it is read, and in which types our own models are written. */
 const TARGETS = {
@@ -100,40 +100,41 @@ const TARGETS = {
   gguf: { program: 'llama.cpp', types: ['f32', 'f16', 'q8_0'], isHere: options.llama !== undefined },
 };
 
-const rows = [];
-let exports = 0;
+/** What was refused, and what was written and is to be read: `{ row, out, expected }`. */
+const refused = [];
+const written = [];
 
 const reference = createReferenceBackend();
 for (const [name, overrides] of Object.entries(MODELS)) {
-  const run = join(place, `run-${exports}`);
-  const config = resolveConfig({ ...SHAPE, ...overrides });
-  const expected = makeModel(run, config);
-  const written = {};
+  const run = join(place, `run-${written.length + refused.length}`);
+  const expected = makeModel(run, resolveConfig({ ...SHAPE, ...overrides }));
+  const outs = {};
   for (const [to, { types }] of Object.entries(TARGETS)) {
     for (const type of types) {
-      const out = await check({ name, from: 'qsparse', to, type }, expected, () => openExportSource(run));
-      if (type === 'f32') written[to] = out;
+      const out = await write({ model: name, from: 'qsparse', to, type }, expected, () => openExportSource(run));
+      if (type === 'f32') outs[to] = out;
     }
   }
   for (const [from, to] of [
     ['hf', 'gguf'],
     ['gguf', 'hf'],
   ]) {
-    if (!written[from]) continue;
-    await check({ name, from, to, type: 'f32' }, expected, () => exportSourceOf(openForeign(written[from])));
+    if (outs[from] === undefined) continue;
+    await write({ model: name, from, to, type: 'f32' }, expected, () => exportSourceOf(openForeign(outs[from])));
   }
 }
 
 const backend = given.length > 0 ? await loadBackend({ notice: console.error }) : reference;
 for (const model of given) {
   const expected = denseLogits(openModel(model, backend), backend);
-  const { format } = openForeign(model);
   for (const to of Object.keys(TARGETS)) {
-    await check({ name: basename(model), from: format, to, type: 'f32' }, expected, () =>
-      exportSourceOf(openForeign(model)),
-    );
+    const row = { model: basename(model), from: formatOf(model), to, type: 'f32' };
+    await write(row, expected, () => exportSourceOf(openForeign(model)));
   }
 }
+
+const rows = [...refused, ...readAll('hf', readByTransformers), ...readAll('gguf', readByLlama)];
+for (const row of rows) print(row);
 
 if (options.out) {
   const head = { bench: 'check-export', machine: describeMachine(), commit: currentCommit(), programs: programs() };
@@ -183,47 +184,76 @@ function denseLogits(model, backend) {
   return { prompt, ids, logits };
 }
 
-/** Writes a model, has it read, adds a row; the path of what was written, undefined where it was refused or failed. */
-async function check({ name, from, to, type }, expected, open) {
-  const { program, isHere } = TARGETS[to];
-  if (!isHere) return undefined;
-  const row = { model: name, from, to, type, program };
-  const out = join(place, `${exports++}-${type}${to === 'gguf' ? '.gguf' : ''}`);
+function formatOf(path) {
+  const { format, close } = openForeign(path);
+  close();
+  return format;
+}
+
+/** The path of what was written; undefined where nobody would read it, or where it was refused. */
+async function write(row, expected, open) {
+  const { to, from, type } = row;
+  if (!TARGETS[to].isHere) return undefined;
+  const out = join(place, `${written.length}-${type}${to === 'gguf' ? '.gguf' : ''}`);
   const source = open();
-  let result;
   try {
-    const write = to === 'hf' ? writeHuggingFace : writeGguf;
+    const writeModel = to === 'hf' ? writeHuggingFace : writeGguf;
     const limit = to === 'hf' && from === 'qsparse' && type === 'f32' ? { maxShardBytes: 60_000 } : {};
-    const { architecture } = await write(source, out, { type, ...limit });
-    const lines = readBack(to, out, expected.ids).toString().trim().split('\n');
-    result = { architecture, ...compare(lines, expected, type) };
+    const { architecture } = await writeModel(source, out, { type, ...limit });
+    written.push({ row: { ...row, program: TARGETS[to].program, architecture }, out, expected });
+    return out;
   } catch (error) {
-    const refused = /cannot be written as/.test(error.message);
-    const reason = refused ? error.message : [error.message, error.stderr].join('\n').split(place).join('...');
-    result = { outcome: refused ? 'refused' : 'failed', reason };
+    if (!/cannot be written as/.test(error.message)) throw error;
+    refused.push({ ...row, program: TARGETS[to].program, outcome: 'refused', reason: error.message });
+    return undefined;
   } finally {
     source.close();
   }
-  rows.push({ ...row, ...result });
-  print(rows[rows.length - 1]);
-  return result.architecture === undefined ? undefined : out;
 }
 
-function readBack(to, out, ids) {
-  const args = [out, textPath, ...ids.map(String)];
-  if (to === 'gguf') return execFileSync(llamaProgram(), args, QUIET);
-  return execFileSync(options.python, [here('transformers_logits.py'), ...args], QUIET);
+/** Rows of all that was written for one program; `read` gives for each `{ ids, logits }` or `{ error }`. */
+function readAll(to, read) {
+  const own = written.filter(({ row }) => row.to === to);
+  const results = own.length === 0 ? [] : read(own);
+  return own.map(({ row, expected }, i) => {
+    const { error, ids, logits } = results[i];
+    if (error !== undefined) return { ...row, outcome: 'failed', reason: error.split(place).join('...') };
+    return { ...row, ...compare(ids, logits, expected, row.type) };
+  });
 }
 
-function compare(lines, { prompt, logits }, type) {
-  const idsEqual = lines[0].trim().split(' ').map(Number).join() === prompt.join();
+function readByTransformers(exported) {
+  const input = exported.map(({ out, expected }) => `${JSON.stringify([out, expected.ids])}\n`).join('');
+  const output = execFileSync(options.python, [here('transformers_logits.py'), textPath], { ...QUIET, input });
+  return output
+    .toString()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+function readByLlama(exported) {
+  const numbers = (line) => line.trim().split(' ').map(Number);
+  return exported.map(({ out, expected }) => {
+    try {
+      const args = [out, textPath, ...expected.ids.map(String)];
+      const [ids, ...logits] = execFileSync(llamaProgram(), args, QUIET).toString().trim().split('\n');
+      return { ids: numbers(ids), logits: logits.map(numbers) };
+    } catch (error) {
+      return { error: [error.message, error.stderr].join('\n') };
+    }
+  });
+}
+
+function compare(ids, gotLogits, { prompt, logits }, type) {
+  const idsEqual = ids.join() === prompt.join();
   let [squares, errorSquares, largestDifference] = [0, 0, 0];
   for (const [at, row] of logits.entries()) {
-    const got = lines[at + 1].trim().split(' ').map(Number);
     for (const [i, logit] of row.entries()) {
+      const difference = Math.abs(logit - gotLogits[at][i]);
       squares += logit ** 2;
-      errorSquares += (logit - got[i]) ** 2;
-      largestDifference = Math.max(largestDifference, Math.abs(logit - got[i]));
+      errorSquares += difference ** 2;
+      largestDifference = Math.max(largestDifference, difference);
     }
   }
   const relativeError = Math.sqrt(errorSquares / squares);
