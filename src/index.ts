@@ -45,9 +45,9 @@ export { type ScoreOptions, scoreRequests } from './eval/score-requests.ts';
 export { parseTask, type Task } from './eval/task.ts';
 export { type ChoiceItem, type GenerateItem, itemsOf, type SourceRow } from './eval/task-items.ts';
 // ---- models for other programs
-export { type ExportSource, openExportSource } from './export/export-source.ts';
+export { type ExportSource, exportSourceOf, openExportSource } from './export/export-source.ts';
 export type { GgufArchitecture, GgufExportType } from './export/gguf-architecture.ts';
-export type { HfType } from './export/hf-config.ts';
+export type { HfType } from './export/make-hf-config.ts';
 export { type GgufOptions, type GgufReport, writeGguf } from './export/write-gguf.ts';
 export { type HuggingFaceOptions, type HuggingFaceReport, writeHuggingFace } from './export/write-hugging-face.ts';
 // ---- files

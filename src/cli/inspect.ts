@@ -6,20 +6,19 @@ import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
 import { openModel } from '../import/open-model.ts';
 import { Engine } from '../infer/engine.ts';
-import { SingleSequence } from '../infer/single-sequence.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { unroutedParameters } from '../model/flops.ts';
 import type { LoadedModel } from '../model/load-model.ts';
 import { countParameters } from '../model/parameters.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
 import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatBytes, formatCount, formatInteger, formatPercent } from '../util/format.ts';
-import { activationTable, layerTable } from './inspect/activation-table.ts';
+import { activationTable, layerTable, tokenParameters } from './inspect/activation-table.ts';
 import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { MODEL_ARGUMENT, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
+import { readThrough } from './shared/read-through.ts';
 import { textOrSample } from './shared/sample-text.ts';
 import { sparsifierText } from './shared/sparsifier-text.ts';
 import { parseSparsity } from './shared/sparsity-option.ts';
@@ -83,36 +82,23 @@ async function inspect(given: string, options: InspectOptions): Promise<void> {
     const ids = tokenizerOfModel(model).encode(text).slice(0, options.maxTokens);
     const longest = Math.min(model.config.seqLen, Math.max(1, ids.length));
     const engine = new Engine(model.config, model.weights, backend, { maxTokens: longest });
-    await runOver(ids, engine, output, options.sparsity);
+    if (ids.length === 0) {
+      throw new UsageError('inspect', 'the text is empty: expected at least 1 token. Give other text.');
+    }
+    const interrupt = onInterrupt();
+    try {
+      await readThrough(ids, engine, {
+        sparsity: options.sparsity,
+        progress: output.progress(),
+        signal: interrupt.signal,
+      });
+    } finally {
+      if (interrupt.signal.aborted) process.exitCode = INTERRUPTED_EXIT_CODE;
+      interrupt.dispose();
+    }
     report(output, model, engine, options);
   } finally {
     backend.dispose();
-  }
-}
-
-/** Runs the model over windows of its context, one after the other; what is done counts when it is stopped. */
-async function runOver(
-  ids: readonly number[],
-  engine: Engine,
-  output: Output,
-  sparsity: SparsityOverride | undefined,
-): Promise<void> {
-  if (ids.length === 0)
-    throw new UsageError('inspect', 'the text is empty: expected at least 1 token. Give other text.');
-  const sequence = new SingleSequence(engine, sparsity === undefined ? {} : { sparsity });
-  const interrupt = onInterrupt();
-  const progress = output.progress();
-  try {
-    for (let first = 0; first < ids.length && !interrupt.signal.aborted; first += engine.maxTokens) {
-      progress.update({ label: 'reading', done: first, total: ids.length, unit: 'tokens' });
-      sequence.reset();
-      sequence.prefill(ids.slice(first, first + engine.maxTokens));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  } finally {
-    progress.done();
-    if (interrupt.signal.aborted) process.exitCode = INTERRUPTED_EXIT_CODE;
-    interrupt.dispose();
   }
 }
 
@@ -123,12 +109,8 @@ function report(output: Output, model: LoadedModel, engine: Engine, options: Ins
   const projections = activationTable(config, statistics.projections());
   const layers = layerTable(config, statistics.sparsity());
   const weightBytesPerToken = statistics.weightBytesPerToken(engine.weights);
-  const { parameters: blocks, activated } = projections[projections.length - 1];
   const parameters = countParameters(config);
-  // All that is no projection is used by every token, but for the embedding: one row of it, unless it is the head too.
-  const unusedRows = config.tiedEmbeddings ? 0 : (config.vocabSize - 1) * config.dim;
-  const routedParameters = parameters - unroutedParameters(config);
-  const activatedParameters = routedParameters - blocks + activated - unusedRows;
+  const { routed: routedParameters, activated: activatedParameters } = tokenParameters(config, projections);
 
   output.line(model.step > 0 ? `${model.path}, step ${formatInteger(model.step)}` : model.path);
   for (const [name, value] of shapeLines(config, model)) output.line(`${name.padEnd(22)}${value}`);

@@ -45,6 +45,11 @@ const COMMANDS: readonly CommandEntry[] = [
     summary: 'perplexity and benchmark tasks, at one sparsity or several',
     load: () => import('./eval.ts'),
   },
+  {
+    name: 'compare',
+    summary: 'quality of several models against activated parameters and seconds a token',
+    load: () => import('./compare.ts'),
+  },
   { name: 'report', summary: 'make one HTML page of the metrics of runs', load: () => import('./report.ts') },
   { name: 'doctor', summary: 'what this machine can do and what is missing', load: () => import('./doctor.ts') },
   {

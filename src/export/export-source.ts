@@ -1,8 +1,8 @@
 /**
  * ExportSource: a model whose parameters are read one at a time, as f32 numbers in our layout, and what goes with them.
  *
- * Opened here: checkpoints of training, of which the multiplied numbers are given (of a ternary model not the latent ones), and packed models in
- * f32 and bf16. A model of another program that is open has the same members.
+ * Opened here: checkpoints of training, and packed models in f32 and bf16. A model of another program that is open (`ForeignModel`) has the same
+ * members; `exportSourceOf` takes it, so that writing knows nothing of where numbers come from, and nothing here of other programs' files.
  */
 
 import { findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
@@ -22,7 +22,7 @@ export interface ExportSource {
     /** Those of tokenizer_config.json, where the model came with one. */
     readonly tokenizerConfig: object | null;
   };
-  /** Fills `out`, as long as the parameter, with its numbers, [in, out] and fused. Throws FormatError. */
+  /** Fills `out`, as long as the parameter, with its numbers as they are multiplied, [in, out] and fused. Throws FormatError. */
   read(parameter: ParameterInfo, out: Float32Array): void;
   close(): void;
 }
@@ -34,16 +34,22 @@ export function openExportSource(given: string): ExportSource {
   try {
     const config = configOf(opened);
     const text = { tokenizer: opened.tokenizer, tokenizerConfig: readTokenizerConfigFile(path) };
-    const read =
-      'matrices' in opened.model
-        ? packedReader(opened.model, config)
-        : (parameter: ParameterInfo, out: Float32Array) => {
-            readParameter(opened.model, parameter, out);
-            toMultiplied(config, parameter, out);
-          };
-    return { path, config, text, read, close: () => opened.close() };
+    const source = { path, config, text, close: () => opened.close() };
+    if ('matrices' in opened.model) return { ...source, read: packedReader(opened.model, config) };
+    const model = opened.model;
+    return exportSourceOf({ ...source, read: (parameter, out) => readParameter(model, parameter, out) });
   } catch (error) {
     opened.close();
     throw error;
   }
+}
+
+/** An open model whose parameters are read as they are trained: of a ternary one they are latent, and become what is multiplied. */
+export function exportSourceOf(model: ExportSource): ExportSource {
+  const { path, config, text } = model;
+  const read = (parameter: ParameterInfo, out: Float32Array) => {
+    model.read(parameter, out);
+    toMultiplied(config, parameter, out);
+  };
+  return { path, config, text, read, close: () => model.close() };
 }

@@ -1,15 +1,24 @@
 /**
  * The tensors of a GGUF file: llama.cpp's names, types and order, and which of our numbers they hold.
  *
- * Matrices have the type that was asked for; norms and routers stay F32, as llama.cpp's own converter leaves them. Where the architecture
- * rotates neighbours, the rows of q and k are put so that feature i of a head and feature i + headDim / 2, our pairs, stand side by side.
+ * Matrices have the type that was asked for; norms, biases and routers stay F32, as llama.cpp's own converter leaves them. Where the architecture
+ * rotates neighbours, the rows of q and k (and their biases) are put so that feature i of a head and feature i + headDim / 2, our pairs, stand side
+ * by side.
  */
 
 import type { ModelConfig } from '../model/config.ts';
 import { ffnNames, type ParameterInfo, type ProjectionName } from '../model/parameters.ts';
+import { scaledFrequency } from '../model/rope-tables.ts';
 import type { ExportSource } from './export-source.ts';
 import type { GgufArchitecture, GgufExportType } from './gguf-architecture.ts';
-import { type OutputPart, type OutputTensor, parametersByName, wholeTensor } from './output-tensors.ts';
+import {
+  columnsPart,
+  columnsTensor,
+  constantTensor,
+  type OutputTensor,
+  parametersByName,
+  wholeTensor,
+} from './output-tensors.ts';
 
 /** In the order of the forward pass. */
 export function ggufTensors(
@@ -20,7 +29,7 @@ export function ggufTensors(
   const { config } = source;
   const parameters = parametersByName(source);
   const of = (name: string) => parameters.get(name)!;
-  const tensors = [wholeTensor('token_embd.weight', type, of('embedding'))];
+  const tensors = [...ropeTensors(config), wholeTensor('token_embd.weight', type, of('embedding'))];
   for (let layer = 0; layer < config.nLayers; layer++) {
     tensors.push(...attentionTensors(config, layer, of, architecture, type));
     tensors.push(...feedForwardTensors(config, layer, of, architecture, type));
@@ -28,6 +37,16 @@ export function ggufTensors(
   tensors.push(wholeTensor('output_norm.weight', 'f32', of('norm')));
   if (!config.tiedEmbeddings) tensors.push(wholeTensor('output.weight', type, of('head')));
   return tensors;
+}
+
+/** By what llama3's scaling divides the frequency of each pair; one tensor for all layers. */
+function ropeTensors({ ropeScaling, ropeTheta, headDim }: ModelConfig): OutputTensor[] {
+  if (ropeScaling?.type !== 'llama3') return [];
+  const divisors = Float32Array.from({ length: headDim / 2 }, (_, i) => {
+    const frequency = ropeTheta ** ((-2 * i) / headDim);
+    return frequency / scaledFrequency(frequency, ropeScaling);
+  });
+  return [constantTensor('rope_freqs.weight', [headDim / 2], divisors)];
 }
 
 type Find = (name: string) => ParameterInfo;
@@ -40,20 +59,40 @@ function attentionTensors(
   type: GgufExportType,
 ): OutputTensor[] {
   const [at, to] = [`layers.${layer}`, `blk.${layer}`];
-  const qkv = of(`${at}.qkv`);
+  const [qkv, o] = [of(`${at}.qkv`), of(`${at}.o`)];
   const order = architecture === 'llama' ? pairsSideBySide(config.headDim) : undefined;
   const subNorm = config.subNorms
     ? [wholeTensor(`${to}.attn_sub_norm.weight`, 'f32', of(`${at}.attentionSubNorm`))]
     : [];
+  const biases = config.qkvBias ? biasTensors(of(`${at}.qkvBias`), to, order) : [];
+  const headNorms = config.qkNorm
+    ? [
+        wholeTensor(`${to}.attn_q_norm.weight`, 'f32', of(`${at}.qNorm`)),
+        wholeTensor(`${to}.attn_k_norm.weight`, 'f32', of(`${at}.kNorm`)),
+      ]
+    : [];
   return [
     wholeTensor(`${to}.attn_norm.weight`, 'f32', of(`${at}.attentionNorm`)),
-    projectionTensor(`${to}.attn_q.weight`, type, [qkv], 'q', order),
-    projectionTensor(`${to}.attn_k.weight`, type, [qkv], 'k', order),
-    projectionTensor(`${to}.attn_v.weight`, type, [qkv], 'v'),
+    columnsTensor(`${to}.attn_q.weight`, type, qkv, columnsOf(qkv, 'q'), order),
+    columnsTensor(`${to}.attn_k.weight`, type, qkv, columnsOf(qkv, 'k'), order),
+    columnsTensor(`${to}.attn_v.weight`, type, qkv, columnsOf(qkv, 'v')),
+    ...biases,
+    ...headNorms,
     ...subNorm,
-    projectionTensor(`${to}.attn_output.weight`, type, [of(`${at}.o`)], 'o'),
+    columnsTensor(`${to}.attn_output.weight`, type, o, columnsOf(o, 'o')),
     wholeTensor(`${to}.ffn_norm.weight`, 'f32', of(`${at}.ffnNorm`)),
   ];
+}
+
+function biasTensors(bias: ParameterInfo, to: string, order?: (row: number) => number): OutputTensor[] {
+  return bias.biasOf!.map((columns) => {
+    const { name } = columns;
+    return columnsTensor(`${to}.attn_${name}.bias`, 'f32', bias, columns, name === 'v' ? undefined : order);
+  });
+}
+
+function columnsOf({ projections }: ParameterInfo, name: ProjectionName) {
+  return projections.find((columns) => columns.name === name)!;
 }
 
 function feedForwardTensors(
@@ -67,14 +106,14 @@ function feedForwardTensors(
   const ffns = ffnNames(config, layer);
   const stacked = architecture === 'smallthinker' || config.nExperts > 0;
   const suffix = stacked ? '_exps.weight' : '.weight';
-  const tensorOf = (name: 'gate' | 'up' | 'down', matrix: string) => {
-    const tensor = projectionTensor(
-      `${to}.ffn_${name}${suffix}`,
-      type,
-      ffns.map((at) => of(`${at}.${matrix}`)),
-      name,
-    );
-    return stacked ? { ...tensor, shape: [ffns.length, ...tensor.shape] } : tensor;
+  const tensorOf = (name: 'gate' | 'up' | 'down', matrix: string): OutputTensor => {
+    const parts = ffns.map((at) => {
+      const parameter = of(`${at}.${matrix}`);
+      return columnsPart(parameter, columnsOf(parameter, name));
+    });
+    const [{ rows, cols }] = parts;
+    const shape = stacked ? [parts.length, rows, cols] : [rows, cols];
+    return { name: `${to}.ffn_${name}${suffix}`, type, shape, parts };
   };
   const subNorm = config.subNorms
     ? [wholeTensor(`${to}.ffn_sub_norm.weight`, 'f32', of(`layers.${layer}.ffnSubNorm`))]
@@ -89,22 +128,7 @@ function feedForwardTensors(
 function routerTensor({ nExperts, dim }: ModelConfig, layer: number, of: Find): OutputTensor {
   const name = `blk.${layer}.ffn_gate_inp.weight`;
   if (nExperts > 0) return wholeTensor(name, 'f32', of(`layers.${layer}.router`));
-  return { name, type: 'f32', shape: [1, dim], parts: [{ parameter: null, rows: 1, cols: dim }] };
-}
-
-/** One projection [out, in], of each of `parameters` in turn; `order` gives for each row of the output the row of the projection. */
-function projectionTensor(
-  name: string,
-  type: GgufExportType,
-  parameters: readonly ParameterInfo[],
-  projection: ProjectionName,
-  order: (row: number) => number = (row) => row,
-): OutputTensor {
-  const parts = parameters.map((parameter): OutputPart => {
-    const { first, count } = parameter.projections.find((columns) => columns.name === projection)!;
-    return { parameter, columnOf: (row) => first + order(row), rows: count, cols: parameter.shape[0] };
-  });
-  return { name, type, shape: [parts[0].rows, parts[0].cols], parts };
+  return constantTensor(name, [1, dim], new Float32Array(dim));
 }
 
 /** Row 2 i of a head is its feature i, row 2 i + 1 feature i + headDim / 2. */

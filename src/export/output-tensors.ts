@@ -11,10 +11,10 @@ import { FormatError } from '../util/errors.ts';
 import { type EncodedType, encodeNumbers } from './encode-numbers.ts';
 import type { ExportSource } from './export-source.ts';
 
-/** Rows of one output tensor that come from one parameter; `null` in the place of a parameter: zeros. */
+/** Rows of one output tensor that come from one parameter, or numbers [rows, cols] that no parameter holds. */
 export interface OutputPart {
-  readonly parameter: ParameterInfo | null;
-  /** Row r of the part is this column of the parameter [in, out]; left out: the parameter as it is. */
+  readonly from: ParameterInfo | Float32Array;
+  /** Row r of the part is this column of the parameter [in, out], or this element of a vector; left out: the parameter as it is. */
   readonly columnOf?: (row: number) => number;
   readonly rows: number;
   readonly cols: number;
@@ -41,7 +41,40 @@ const GATHERED_ROWS = 64;
 export function wholeTensor(name: string, type: EncodedType, parameter: ParameterInfo): OutputTensor {
   const { shape } = parameter;
   const cols = shape[shape.length - 1];
-  return { name, type, shape, parts: [{ parameter, rows: sizeOf(shape) / cols, cols }] };
+  return { name, type, shape, parts: [{ from: parameter, rows: sizeOf(shape) / cols, cols }] };
+}
+
+/** A tensor of given numbers, in f32. */
+export function constantTensor(name: string, shape: readonly number[], numbers: Float32Array): OutputTensor {
+  const cols = shape[shape.length - 1];
+  return { name, type: 'f32', shape, parts: [{ from: numbers, rows: numbers.length / cols, cols }] };
+}
+
+/** Columns of a parameter that become rows, [count, in]; of a vector elements, [count]. */
+export interface Columns {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** `order` gives for each row of the output the column, behind the first, that it is. */
+export function columnsTensor(
+  name: string,
+  type: EncodedType,
+  parameter: ParameterInfo,
+  columns: Columns,
+  order?: (row: number) => number,
+): OutputTensor {
+  const part = columnsPart(parameter, columns, order);
+  return { name, type, shape: parameter.shape.length > 1 ? [part.rows, part.cols] : [part.rows], parts: [part] };
+}
+
+export function columnsPart(
+  parameter: ParameterInfo,
+  { first, count }: Columns,
+  order: (row: number) => number = (row) => row,
+): OutputPart {
+  const cols = parameter.shape.length > 1 ? parameter.shape[0] : 1;
+  return { from: parameter, columnOf: (row) => first + order(row), rows: count, cols };
 }
 
 /** Numbers in all tensors together. */
@@ -101,19 +134,18 @@ function rememberingReader(source: ExportSource): (parameter: ParameterInfo) => 
 }
 
 function* rowsOf(
-  { parameter, columnOf, rows, cols }: OutputPart,
+  { from, columnOf, rows, cols }: OutputPart,
   read: (parameter: ParameterInfo) => Float32Array,
 ): Generator<{ firstRow: number; numbers: Float32Array }> {
-  if (parameter === null || columnOf === undefined) {
-    const numbers = parameter === null ? new Float32Array(rows * cols) : read(parameter);
+  const numbers = from instanceof Float32Array ? from : read(from);
+  if (from instanceof Float32Array || columnOf === undefined) {
     const step = Math.max(1, Math.floor(2 ** 20 / cols));
     for (let row = 0; row < rows; row += step) {
       yield { firstRow: row, numbers: numbers.subarray(row * cols, Math.min(rows, row + step) * cols) };
     }
     return;
   }
-  const numbers = read(parameter);
-  const width = parameter.shape[parameter.shape.length - 1];
+  const width = from.shape[from.shape.length - 1];
   for (let row = 0; row < rows; row += GATHERED_ROWS) {
     const columns = Array.from({ length: Math.min(GATHERED_ROWS, rows - row) }, (_, i) => columnOf(row + i));
     yield { firstRow: row, numbers: gather(numbers, width, cols, columns) };

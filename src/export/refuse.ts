@@ -18,13 +18,10 @@ const KNOWN_FIELDS: Readonly<Record<keyof ModelConfig, true>> = {
 
 /** Reasons that hold for every format. */
 export function commonReasons(config: ModelConfig): string[] {
-  const { rescale, sparsifier, ropeScaling, qkvBias, qkNorm } = config;
+  const { rescale, sparsifier } = config;
   const reasons = Object.keys(config)
     .filter((field) => !Object.hasOwn(KNOWN_FIELDS, field))
     .map((field) => `the field ${field} of its configuration is unknown here`);
-  if (ropeScaling !== null) reasons.push('scaled RoPE: not written by this version');
-  if (qkvBias) reasons.push('biases of q, k and v: not written by this version');
-  if (qkNorm) reasons.push('norms of the heads of q and k: not written by this version');
   if (rescale !== 'none') reasons.push(`rescale ${rescale}: a model without it computes something else`);
   if (sparsifier === 'relu' || sparsifier === 'drelu') {
     reasons.push(`sparsifier ${sparsifier}: its ReLUs are part of the function, which a dense model does not have`);

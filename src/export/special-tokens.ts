@@ -11,6 +11,8 @@ export interface SpecialToken {
 export interface SpecialTokens {
   readonly bos: SpecialToken | null;
   readonly eos: SpecialToken | null;
+  /** Ids of all tokens that end a text or an answer. */
+  readonly ends: readonly number[];
   /** Whether a text is begun with `bos`. */
   readonly addBos: boolean;
 }
@@ -21,9 +23,15 @@ export function specialTokensOf({ tokenizer, tokenizerConfig }: ExportSource['te
     const id = content === null ? undefined : idOf(tokenizer as TokenizerFile, content);
     return id === undefined ? null : { content: content!, id };
   };
-  if (tokenizerConfig === null) return { bos: find(END_OF_TEXT), eos: find(END_OF_TEXT), addBos: false };
-  const { bos_token, eos_token, add_bos_token } = tokenizerConfig as Record<string, unknown>;
-  return { bos: find(contentOf(bos_token)), eos: find(contentOf(eos_token)), addBos: add_bos_token === true };
+  if (tokenizerConfig === null) {
+    const end = find(END_OF_TEXT);
+    return { bos: end, eos: end, ends: end === null ? [] : [end.id], addBos: false };
+  }
+  const { bos_token, eos_token, add_bos_token, eosTokenIds } = tokenizerConfig as Record<string, unknown>;
+  const eos = find(contentOf(eos_token));
+  const ids = Array.isArray(eosTokenIds) ? (eosTokenIds as number[]) : [];
+  const ends = [...new Set([...(eos ? [eos.id] : []), ...ids])];
+  return { bos: find(contentOf(bos_token)), eos, ends, addBos: add_bos_token === true };
 }
 
 interface TokenizerFile {

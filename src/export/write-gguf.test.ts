@@ -8,7 +8,7 @@ import { createTinyRun, type TinyRun } from '../../test/support/tiny-checkpoint.
 import type { ModelConfigInput } from '../model/config.ts';
 import { toHfWeights } from '../model/hf-weights.ts';
 import { openExportSource } from './export-source.ts';
-import { ggufTokenizer } from './gguf-tokenizer.ts';
+import { ggufTokenizerMetadata } from './gguf-tokenizer-metadata.ts';
 import { type GgufOptions, writeGguf } from './write-gguf.ts';
 
 let directory: string;
@@ -211,14 +211,14 @@ describe('writeGguf', () => {
   });
 });
 
-describe('ggufTokenizer', () => {
+describe('ggufTokenizerMetadata', () => {
   const bpe = (more: object) => ({
     ...{ pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false }, added_tokens: [] },
     model: { type: 'BPE', vocab: { a: 0, b: 1 }, merges: ['a b'] },
     ...more,
   });
   const read = (tokenizer: object, vocabSize = 3, tokenizerConfig: object | null = null) =>
-    ggufTokenizer({ tokenizer, tokenizerConfig }, vocabSize);
+    ggufTokenizerMetadata({ tokenizer, tokenizerConfig }, vocabSize);
 
   const smollm = sharedPath('data/tokenizers/smollm2-tokenizer.json');
   it.skipIf(missing(smollm) !== null)('knows a published tokenizer', () => {
@@ -257,16 +257,19 @@ describe('ggufTokenizer', () => {
     expect(nameOf(sequence(split('\\p{N}'), bytes))).toEqual({ string: 'qwen2' });
     const model = { type: 'BPE', vocab: { a: 0 }, merges: [], ignore_merges: true };
     expect(nameOf({ ...sequence(split('\\p{N}{1,3}'), bytes), model })).toEqual({ string: 'llama-bpe' });
-    expect(() => nameOf(sequence(split('\\p{N}{1,3}'), bytes))).toThrow(/ignore_merges false.*llama-bpe/);
-    expect(() => nameOf({ model })).toThrow(/ignore_merges true.*gpt-2/);
+    expect(nameOf(sequence(split('\\p{N}{1,3}'), bytes))).toEqual({ string: 'dbrx' });
+    expect(() => nameOf({ model })).toThrow(/no name for its pre-tokenizer that takes words that are tokens whole/);
   });
 
   it('refuses what llama.cpp would read as another tokenizer', () => {
     const vocab = { a: 0 };
     const cases: [object, RegExp][] = [
-      [bpe({ model: { type: 'Unigram', vocab: [] } }), /expected byte-level BPE, got Unigram/],
-      [bpe({ model: { type: 'BPE', byte_fallback: true, vocab, merges: [] } }), /BPE with bytes as a fallback/],
-      [bpe({ normalizer: { type: 'NFC' } }), /normalises texts .*NFC/],
+      [bpe({ model: { type: 'Unigram', vocab: [] } }), /expected BPE, got Unigram/],
+      [
+        bpe({ model: { type: 'BPE', byte_fallback: true, vocab, merges: [] } }),
+        /the pieces of SentencePiece.*it changes texts by more than spaces/,
+      ],
+      [bpe({ normalizer: { type: 'NFKC' } }), /normalises texts .*NFKC/],
       [bpe({ pre_tokenizer: { type: 'ByteLevel', add_prefix_space: true } }), /no name for its pre-tokenizer/],
       [bpe({ pre_tokenizer: null }), /no name for its pre-tokenizer/],
       [bpe({ added_tokens: [{ id: 9, content: '<x>', special: true }] }), /its token 9 is beyond the 3/],

@@ -17,7 +17,7 @@ import {
   ggufHyperparameters,
 } from './gguf-architecture.ts';
 import { ggufTensors } from './gguf-tensors.ts';
-import { ggufTokenizer } from './gguf-tokenizer.ts';
+import { ggufTokenizerMetadata, leavesNfcOut } from './gguf-tokenizer-metadata.ts';
 import { countNumbers, type ExportOptions, writeTensors } from './output-tensors.ts';
 
 export interface GgufOptions extends ExportOptions {
@@ -31,6 +31,8 @@ export interface GgufReport {
   readonly weights: number;
   /** Of the file. */
   readonly bytes: number;
+  /** The tokenizer brings texts into NFC, and the file cannot say so. */
+  readonly leavesNfcOut: boolean;
 }
 
 /** llama.cpp's numbers for what most of the file is stored in (llama_ftype). */
@@ -53,7 +55,7 @@ export async function writeGguf(source: ExportSource, path: string, options: Ggu
     ['general.file_type', { u32: FILE_TYPES[type] }],
     ['general.quantization_version', { u32: QUANTIZATION_VERSION }],
     ...ggufHyperparameters(config, architecture),
-    ...ggufTokenizer(text, config.vocabSize),
+    ...ggufTokenizerMetadata(text, config.vocabSize),
   ]);
   if (key !== null) metadata.set(`${QSPARSE_KEY}.config`, { string: JSON.stringify(key) });
   const tensors = ggufTensors(source, architecture, type);
@@ -69,5 +71,6 @@ export async function writeGguf(source: ExportSource, path: string, options: Ggu
       writer.close();
     }
   });
-  return { architecture, tensors: tensors.length, weights: countNumbers(tensors), bytes };
+  const weights = countNumbers(tensors);
+  return { architecture, tensors: tensors.length, weights, bytes, leavesNfcOut: leavesNfcOut(text.tokenizer) };
 }

@@ -2,21 +2,21 @@
  * writeHuggingFace: a model as a directory that `transformers` loads: config.json, model.safetensors (or several with an index), tokenizer.json,
  * tokenizer_config.json and generation_config.json.
  *
- * The dense function is the same number by number; which architecture has it is hf-config.ts. Written one tensor at a time, whole or not at all.
+ * The dense function is the same number by number; which architecture has it is make-hf-config.ts. Written one tensor at a time, whole or not at all.
  */
 
 import { join } from 'node:path';
 import { writeDirectoryInSteps } from '../formats/atomic-write.ts';
 import { CONFIG_FILE, TOKENIZER_CONFIG_FILE, writeJsonFile, writeTokenizerFile } from '../formats/model-files.ts';
 import type { SafetensorsDType } from '../formats/safetensors-header.ts';
-import { createShards } from '../formats/safetensors-shards.ts';
+import { createShards } from '../formats/sharded-safetensors-writer.ts';
 import { hfParts } from '../model/hf-weights.ts';
 import { describeParameters, type ParameterInfo } from '../model/parameters.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import type { ExportSource } from './export-source.ts';
-import { type HfModelType, type HfType, hfConfigOf, hfModelType } from './hf-config.ts';
-import { type ExportOptions, type OutputTensor, wholeTensor, writeTensors } from './output-tensors.ts';
-import { type SpecialTokens, specialTokensOf } from './special-tokens.ts';
+import { type HfModelType, type HfType, hfModelType, makeHfConfig } from './make-hf-config.ts';
+import { columnsTensor, type ExportOptions, type OutputTensor, wholeTensor, writeTensors } from './output-tensors.ts';
+import { type SpecialToken, type SpecialTokens, specialTokensOf } from './special-tokens.ts';
 
 export interface HuggingFaceOptions extends ExportOptions {
   type: HfType;
@@ -52,7 +52,7 @@ export async function writeHuggingFace(
 ): Promise<HuggingFaceReport> {
   const { type, maxShardBytes = DEFAULT_SHARD_BYTES } = options;
   const special = specialTokensOf(source.text);
-  const config = hfConfigOf(source.config, type, special);
+  const config = makeHfConfig(source.config, type, special);
   const tensors = hfTensors(source, type);
   const { dtype, bytes } = DTYPES[type];
   const planned = tensors.map(({ name, shape }) => ({ name, dtype, shape, bytes: bytes * sizeOf(shape) }));
@@ -75,19 +75,40 @@ export async function writeHuggingFace(
   return { architecture, tensors: tensors.length, weights, bytes: bytes * weights, files };
 }
 
-function writeTextFiles(directory: string, { text, config }: ExportSource, { bos, eos }: SpecialTokens): void {
-  writeTokenizerFile(directory, text.tokenizer);
-  const own = {
+function writeTextFiles(directory: string, { text, config }: ExportSource, special: SpecialTokens): void {
+  const { bos, eos, ends, addBos } = special;
+  writeTokenizerFile(directory, addBos && bos ? beginningWith(bos, text.tokenizer) : text.tokenizer);
+  const own = { ...(bos && { bos_token: bos.content }), ...(eos && { eos_token: eos.content }), add_bos_token: addBos };
+  writeJsonFile(join(directory, TOKENIZER_CONFIG_FILE), {
+    ...(text.tokenizerConfig ? withoutNulls(text.tokenizerConfig) : own),
+    // By the name of the architecture another class would be taken, which makes its own steps of this file.
     tokenizer_class: 'PreTrainedTokenizerFast',
-    ...(bos && { bos_token: bos.content }),
-    ...(eos && { eos_token: eos.content }),
-    add_bos_token: false,
     clean_up_tokenization_spaces: false,
     model_max_length: config.seqLen,
-  };
-  writeJsonFile(join(directory, TOKENIZER_CONFIG_FILE), text.tokenizerConfig ?? own);
-  const ids = { ...(bos && { bos_token_id: bos.id }), ...(eos && { eos_token_id: eos.id }) };
+  });
+  const end = ends.length > 1 ? ends : ends[0];
+  const ids = { ...(bos && { bos_token_id: bos.id }), ...(end !== undefined && { eos_token_id: end }) };
   writeJsonFile(join(directory, 'generation_config.json'), ids);
+}
+
+/** A tokenizer.json that puts `token` before a text by itself: of `add_bos_token` not every version of transformers makes something. */
+function beginningWith({ content, id }: SpecialToken, tokenizer: object): object {
+  const before = (tokenizer as { post_processor?: object | null }).post_processor ?? null;
+  if (JSON.stringify(before).includes('TemplateProcessing')) return tokenizer;
+  const special = (type_id: number) => ({ SpecialToken: { id: content, type_id } });
+  const sequence = (id: string, type_id: number) => ({ Sequence: { id, type_id } });
+  const template = {
+    type: 'TemplateProcessing',
+    single: [special(0), sequence('A', 0)],
+    pair: [special(0), sequence('A', 0), special(1), sequence('B', 1)],
+    special_tokens: { [content]: { id: content, ids: [id], tokens: [content] } },
+  };
+  const post_processor = before === null ? template : { type: 'Sequence', processors: [before, template] };
+  return { ...tokenizer, post_processor };
+}
+
+function withoutNulls(fields: object): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
 
 /** In the order of the forward pass. */
@@ -97,13 +118,11 @@ function hfTensors({ config }: ExportSource, type: HfType): OutputTensor[] {
 }
 
 function hfTensorsOf(parameter: ParameterInfo, type: HfType, rename: (name: string) => string): OutputTensor[] {
-  return hfParts(parameter).map(({ name, columns }) => {
-    if (columns === null) return wholeTensor(rename(name), type, parameter);
-    const [cols] = parameter.shape;
-    const columnOf = (row: number) => columns.first + row;
-    const part = { parameter, columnOf, rows: columns.count, cols };
-    return { name: rename(name), type, shape: [columns.count, cols], parts: [part] };
-  });
+  return hfParts(parameter).map(({ name, columns }) =>
+    columns === null
+      ? wholeTensor(rename(name), type, parameter)
+      : columnsTensor(rename(name), type, parameter, columns),
+  );
 }
 
 const MIXTRAL_PROJECTIONS: Readonly<Record<string, string>> = { gate_proj: 'w1', up_proj: 'w3', down_proj: 'w2' };

@@ -24,7 +24,8 @@ export type GgufValue =
   | { readonly bool: boolean }
   | { readonly string: string }
   | { readonly strings: readonly string[] }
-  | { readonly i32s: readonly number[] };
+  | { readonly i32s: readonly number[] }
+  | { readonly f32s: readonly number[] };
 
 export interface GgufTensor {
   readonly name: string;
@@ -139,14 +140,27 @@ function writeValue(bytes: ByteSink, value: GgufValue): void {
     bytes.u32(VALUE_TYPES.string);
     bytes.string(value.string);
   } else {
-    const [type, items] = 'strings' in value ? (['string', value.strings] as const) : (['i32', value.i32s] as const);
-    bytes.u32(VALUE_TYPES.array);
-    bytes.u32(VALUE_TYPES[type]);
-    bytes.u64(items.length);
-    for (const item of items) {
-      if (typeof item === 'string') bytes.string(item);
-      else bytes.u32(item);
-    }
+    writeArray(bytes, value);
+  }
+}
+
+function writeArray(
+  bytes: ByteSink,
+  value: Extract<GgufValue, { strings: unknown } | { i32s: unknown } | { f32s: unknown }>,
+): void {
+  bytes.u32(VALUE_TYPES.array);
+  if ('strings' in value) {
+    bytes.u32(VALUE_TYPES.string);
+    bytes.u64(value.strings.length);
+    for (const item of value.strings) bytes.string(item);
+  } else if ('f32s' in value) {
+    bytes.u32(VALUE_TYPES.f32);
+    bytes.u64(value.f32s.length);
+    for (const item of value.f32s) bytes.f32(item);
+  } else {
+    bytes.u32(VALUE_TYPES.i32);
+    bytes.u64(value.i32s.length);
+    for (const item of value.i32s) bytes.u32(item);
   }
 }
 

@@ -9,6 +9,7 @@
 import type { GgufFile } from '../formats/gguf.ts';
 import { type ModelConfig, type ModelConfigInput, type RopeScaling, resolveConfig } from '../model/config.ts';
 import { fieldsOfQsparseKey, QSPARSE_KEY } from '../model/qsparse-key.ts';
+import { scaledFrequency } from '../model/rope-tables.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { GgufFields } from './gguf-fields.ts';
 
@@ -25,11 +26,11 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   qwen2: { turnsNeighbours: false, experts: 'none', fields: {} },
   qwen3: { turnsNeighbours: false, experts: 'none', fields: { qkNorm: true } },
   qwen3moe: { turnsNeighbours: false, experts: 'required', fields: { qkNorm: true } },
-  // Ternary numbers that were made when the file was: as latent weights they become themselves.
+  // Ternary numbers that were made when the file was are what is multiplied: as latent weights they would get another scale.
   bitnet: {
     turnsNeighbours: false,
     experts: 'none',
-    fields: { subNorms: true, weightFormat: 'ternary', activationFormat: 'int8' },
+    fields: { subNorms: true, activationFormat: 'int8' },
   },
 };
 
@@ -126,7 +127,9 @@ function ropeScalingOf(fields: GgufFields, file: GgufFile): RopeScaling | null {
 }
 
 /** What Llama 3.1, 3.2 and 3.3 have; their factor is 8 or 32. */
-const LLAMA3 = { lowFreqFactor: 1, highFreqFactor: 4, originalSeqLen: 8192 } as const;
+const LLAMA3 = { lowFreqFactor: 1, highFreqFactor: 4 } as const;
+/** Where a file does not say it: llama.cpp's converter leaves it out, `qsparse convert --to gguf` writes it. */
+const LLAMA3_ORIGINAL_SEQ_LEN = 8192;
 
 /** A file holds the divisors of the frequencies and not what they were made of: it is found again, and every divisor compared. */
 function llama3Scaling(fields: GgufFields, file: GgufFile): RopeScaling {
@@ -136,31 +139,23 @@ function llama3Scaling(fields: GgufFields, file: GgufFile): RopeScaling {
     'attention.key_length',
     fields.count('embedding_length') / fields.sameInAllLayers('attention.head_count'),
   );
+  const originalSeqLen = fields.count('rope.scaling.original_context_length', LLAMA3_ORIGINAL_SEQ_LEN);
   const fail = (found: string): never => {
-    const expected = `${headDim / 2} factors of Llama 3's scaling from ${LLAMA3.originalSeqLen} positions on`;
+    const expected = `${headDim / 2} factors of Llama 3's scaling from ${originalSeqLen} positions on`;
     const what = `tensor "rope_freqs.weight" at byte ${tensor.byteOffset} (${architecture}): expected ${expected}`;
     throw new FormatError('import', `${path}: ${what}, found ${found}.`, path);
   };
   if (tensor.shape.length !== 1 || 2 * tensor.elements !== headDim) fail(`a shape of [${tensor.shape.join(', ')}]`);
   const factors = new Float32Array(tensor.elements);
   file.read(tensor, 0, factors);
-  const scaling: RopeScaling = { type: 'llama3', factor: factors[factors.length - 1], ...LLAMA3 };
+  const scaling: RopeScaling = { type: 'llama3', factor: factors[factors.length - 1], ...LLAMA3, originalSeqLen };
   const theta = fields.number('rope.freq_base', 10000);
   for (const [i, found] of factors.entries()) {
-    const expected = divisor(theta ** ((-2 * i) / headDim), scaling);
+    const frequency = theta ** ((-2 * i) / headDim);
+    const expected = frequency / scaledFrequency(frequency, scaling);
     if (!(Math.abs(found - expected) <= 1e-5 * expected)) fail(`${found} at element ${i} instead of ${expected}`);
   }
   return scaling;
-}
-
-/** By what Llama 3.1's scaling divides a frequency, in radians a token. */
-function divisor(frequency: number, scaling: RopeScaling & { type: 'llama3' }): number {
-  const { factor, lowFreqFactor, highFreqFactor, originalSeqLen } = scaling;
-  const turns = (originalSeqLen * frequency) / (2 * Math.PI);
-  if (turns > highFreqFactor) return 1;
-  if (turns < lowFreqFactor) return factor;
-  const smooth = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
-  return 1 / ((1 - smooth) / factor + smooth);
 }
 
 /** What to select, where `qsparse convert --to gguf` wrote the file. */

@@ -58,7 +58,7 @@ describe('openGgufModel', () => {
     const shape = { ...TINY_LLAMA, architecture: 'bitnet', subNorms: true };
     const { keys, tensors } = tinyGguf(shape);
     const model = openGgufModel(write(keys, tensors));
-    expect(model.config).toMatchObject({ subNorms: true, weightFormat: 'ternary', activationFormat: 'int8' });
+    expect(model.config).toMatchObject({ subNorms: true, weightFormat: 'float', activationFormat: 'int8' });
     const norm = describeParameters(model.config).find(({ name }) => name === 'layers.1.ffnSubNorm')!;
     const out = new Float32Array(norm.shape[0]);
     model.read(norm, out);

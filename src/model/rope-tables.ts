@@ -24,7 +24,7 @@ export function ropeTables(
   const cos = new Float64Array(positions * half);
   const sin = new Float64Array(positions * half);
   for (let i = 0; i < half; i++) {
-    const frequency = scaled(config.ropeTheta ** ((-2 * i) / config.headDim), config.ropeScaling);
+    const frequency = scaledFrequency(config.ropeTheta ** ((-2 * i) / config.headDim), config.ropeScaling);
     for (let position = 0; position < positions; position++) {
       cos[position * half + i] = Math.cos(position * frequency);
       sin[position * half + i] = Math.sin(position * frequency);
@@ -34,7 +34,7 @@ export function ropeTables(
 }
 
 /** A frequency, in radians a token, as the scaling leaves it. */
-function scaled(frequency: number, scaling: RopeScaling | null): number {
+export function scaledFrequency(frequency: number, scaling: RopeScaling | null): number {
   if (scaling === null) return frequency;
   if (scaling.type === 'linear') return frequency / scaling.factor;
   const { factor, lowFreqFactor, highFreqFactor, originalSeqLen } = scaling;

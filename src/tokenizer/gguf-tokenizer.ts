@@ -8,10 +8,11 @@
 
 import { FormatError } from '../util/errors.ts';
 import { shown } from '../util/problems.ts';
-import { byteLevel, type PreTokenizer, preTokenizer } from './pre-tokenizers.ts';
+import { byteLevelJson } from './byte-level-json.ts';
+import { type PreTokenizer, preTokenizer } from './pre-tokenizers.ts';
 import { PIECE, type Piece, tokenizerOfPieces } from './sentencepiece-pieces.ts';
 import { readTokenizerConfig, type TokenizerFiles } from './tokenizer-config.ts';
-import type { AddedToken, TokenizerJson } from './tokenizer-json.ts';
+import type { TokenizerJson } from './tokenizer-json.ts';
 import { MAX_VOCAB_SIZE } from './train-bpe.ts';
 
 /** Key to value: numbers, bigints, strings, booleans, and arrays or typed arrays of them. */
@@ -52,7 +53,7 @@ export function tokenizerOfGguf(metadata: GgufMetadata, path: string): Tokenizer
     return { tokenizer, tokenizerConfig: configOf(fields, pieces, tokenizer, { bos: 1, eos: 2, addBos: true }) };
   }
   const pre = preTokenizer(fields.text('tokenizer.ggml.pre') ?? 'default', path);
-  const tokenizer = byteLevelJson(fields, pieces, pre);
+  const tokenizer = bytePiecesJson(fields, pieces, pre);
   return { tokenizer, tokenizerConfig: configOf(fields, pieces, tokenizer, { addBos: pre.addBos }) };
 }
 
@@ -80,39 +81,23 @@ function readPieces(fields: Fields): Piece[] {
   });
 }
 
-function byteLevelJson(fields: Fields, pieces: readonly Piece[], pre: PreTokenizer): TokenizerJson {
+function bytePiecesJson(fields: Fields, pieces: readonly Piece[], pre: PreTokenizer): TokenizerJson {
   const ids = new Map(pieces.map(({ text }, id) => [text, id]));
   if (ids.size < pieces.length) {
     const twice = pieces.findIndex(({ text }, id) => ids.get(text) !== id);
     fields.fail(`tokenizer.ggml.tokens[${twice}]`, 'every token once', pieces[twice].text);
   }
-  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: pieces.flatMap(({ text, kind }, id): AddedToken[] =>
+  return byteLevelJson({
+    vocab: Object.fromEntries(ids),
+    merges: readMerges(fields, ids),
+    added: pieces.flatMap(({ text, kind }, id) =>
       kind === PIECE.control || kind === PIECE.userDefined
-        ? [{ id, content: text, ...flags, special: kind === PIECE.control }]
+        ? [{ id, content: text, special: kind === PIECE.control }]
         : [],
     ),
-    normalizer: null,
-    pre_tokenizer: pre.step,
-    post_processor: null,
-    decoder: byteLevel(true),
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: pre.ignoreMerges,
-      vocab: Object.fromEntries(ids),
-      merges: readMerges(fields, ids),
-    },
-  };
+    preTokenizer: pre.step,
+    ignoreMerges: pre.ignoreMerges,
+  });
 }
 
 function readMerges(fields: Fields, ids: ReadonlyMap<string, number>): [string, string][] {

@@ -166,6 +166,50 @@ function stepOf(patterns: readonly string[] | null): PreTokenizer['step'] {
   return { type: 'Sequence', pretokenizers: [...splits, byteLevel(false)] };
 }
 
+/** Steps of a tokenizer.json as others write them. */
+interface ForeignStep {
+  type?: string;
+  use_regex?: boolean;
+  add_prefix_space?: boolean;
+  individual_digits?: boolean;
+  pattern?: { Regex?: string };
+  behavior?: string;
+  invert?: boolean;
+  pretokenizers?: ForeignStep[];
+}
+
+/** How published files write CONTRACTIONS. */
+const PUBLISHED_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+
+/**
+ * The name under which `preTokenizer` gives what these steps of a tokenizer.json do, where words that are tokens are merged or not; null where it has
+ * none.
+ */
+export function nameOfPreTokenizer(step: object | null | undefined, ignoreMerges: boolean): string | null {
+  const patterns = patternsOf(step as ForeignStep | null | undefined);
+  if (patterns === null) return null;
+  const family = FAMILIES.find(
+    (one) =>
+      (one.ignoreMerges ?? false) === ignoreMerges && (one.patterns ?? [GPT2]).join('\n') === patterns.join('\n'),
+  );
+  return family?.names[0] ?? null;
+}
+
+/** The patterns that cut a text one after the other; null for steps that do something else, or do not end in bytes as characters. */
+function patternsOf(step: ForeignStep | null | undefined): string[] | null {
+  const steps = step?.type === 'Sequence' ? (step.pretokenizers ?? []) : step ? [step] : [];
+  const patterns: string[] = [];
+  for (const [i, one] of steps.entries()) {
+    const isLast = i === steps.length - 1;
+    if (one.type === 'Digits' && one.individual_digits && !isLast) patterns.push('\\p{N}');
+    else if (one.type === 'Split' && one.behavior === 'Isolated' && !one.invert && one.pattern?.Regex && !isLast) {
+      patterns.push(one.pattern.Regex.replace(PUBLISHED_CONTRACTIONS, CONTRACTIONS));
+    } else if (one.type !== 'ByteLevel' || one.add_prefix_space || !isLast) return null;
+    else if (one.use_regex ?? true) patterns.push(GPT2);
+  }
+  return steps.length > 0 ? patterns : null;
+}
+
 /** Bytes as characters; with `use_regex` GPT-2's words too. */
 export function byteLevel(use_regex: boolean): ByteLevelStep {
   return { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex };

@@ -10,7 +10,8 @@
 import { UsageError } from '../util/errors.ts';
 import { Heap } from '../util/heap.ts';
 import { BYTE_CHARACTERS, WORD_PATTERN } from './byte-level.ts';
-import type { ByteLevelStep, TokenizerJson } from './tokenizer-json.ts';
+import { byteLevelJson } from './byte-level-json.ts';
+import type { TokenizerJson } from './tokenizer-json.ts';
 
 export const END_OF_TEXT = '<|endoftext|>';
 
@@ -59,7 +60,11 @@ export function trainBpe(documents: Iterable<string>, options: TrainBpeOptions):
     const what = `the text supports ${tokens.length} tokens (pairs that occur ${minFrequency} times or more)`;
     throw new UsageError('tokenizer', `${what}, not ${vocabSize}. Ask for at most ${tokens.length} or give more text.`);
   }
-  return tokenizerJson(tokens, special, merges);
+  return byteLevelJson({
+    vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+    merges,
+    added: special.map((content, id) => ({ id, content, special: true })),
+  });
 }
 
 function countWords(documents: Iterable<string>): Map<string, number> {
@@ -178,33 +183,4 @@ function packPair(left: number, right: number): number {
 
 function unpackPair(pair: number): [number, number] {
   return [Math.floor(pair / MAX_VOCAB_SIZE), pair % MAX_VOCAB_SIZE];
-}
-
-function tokenizerJson(tokens: string[], special: string[], merges: [string, string][]): TokenizerJson {
-  const byteLevel = (trim_offsets: boolean): ByteLevelStep => {
-    return { type: 'ByteLevel', add_prefix_space: false, trim_offsets, use_regex: true };
-  };
-  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: special.map((content, id) => ({ id, content, ...flags })),
-    normalizer: null,
-    pre_tokenizer: byteLevel(true),
-    post_processor: null,
-    decoder: byteLevel(true),
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges,
-    },
-  };
 }

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
+const GOLDEN = fileURLToPath(new URL('../golden/data/gguf-models/', import.meta.url));
 const ENTRY = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
 const isBuilt = existsSync(ENTRY);
 if (!isBuilt) console.warn(`skipped: ${ENTRY} is missing. Run npm run build.`);
@@ -15,8 +16,8 @@ if (!isBuilt) console.warn(`skipped: ${ENTRY} is missing. Run npm run build.`);
 let folder: string;
 
 /** What an example prints. Fails where it ends with another code than 0. */
-async function runExample(name: string): Promise<string> {
-  const child = spawn(process.execPath, [join(EXAMPLES, name), join(folder, 'run')], { stdio: 'pipe' });
+async function runExample(name: string, path = join(folder, 'run')): Promise<string> {
+  const child = spawn(process.execPath, [join(EXAMPLES, name), path], { stdio: 'pipe' });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (data: Buffer) => {
@@ -64,7 +65,41 @@ describe.skipIf(!isBuilt)('examples', { timeout: 120_000 }, () => {
     expect(output).toMatch(/^given up: after \d+ tokens$/m);
   });
 
+  it('05-evaluate gives perplexity and accuracy at three sparsities', async () => {
+    const output = await runExample('05-evaluate.mjs');
+    const rows = [...output.matchAll(/^(0|0\.4|0\.6) +([\d.]+) +([\d.]+) % +[\d.]+$/gm)].map((match) =>
+      match.map(Number),
+    );
+    expect(rows.map(([, sparsity]) => sparsity)).toEqual([0, 0.4, 0.6]);
+    const perplexities = rows.map(([, , perplexity]) => perplexity);
+    // Better than a guess among 512 tokens, and another number at each sparsity.
+    for (const perplexity of perplexities) expect(perplexity).toBeLessThan(300);
+    expect(new Set(perplexities).size).toBe(3);
+    for (const [, , , accuracy] of rows) expect(accuracy % 12.5).toBe(0);
+  });
+
+  it('06-export writes a directory that is the same model, and says why there is no GGUF', async () => {
+    const output = await runExample('06-export.mjs');
+    expect(output).toMatch(/run-hf: LlamaForCausalLM, \d+ tensors, /);
+    expect(output).toMatch(/^read back: \d+ parameters are the same number by number; .* topk, as it was$/m);
+    expect(output).toMatch(/^no .*run\.gguf: .*relu2 gates/m);
+    expect(readdirSync(join(folder, 'run-hf'))).toContain('config.json');
+  });
+
+  it('04-import-and-generate opens what was written, and files of others', async () => {
+    const again = await runExample('04-import-and-generate.mjs', join(folder, 'run-hf'));
+    expect(again).toMatch(/^run-hf \(hugging-face\): 0\.1 M parameters, 2 layers, relu2 gates, context 64$/m);
+    for (const title of ['dense', '40 % zeros', '60 % zeros']) {
+      expect(again).toMatch(new RegExp(`^${title} +Once upon a time.{10,}`, 'm'));
+    }
+    const other = await runExample('04-import-and-generate.mjs', join(GOLDEN, 'llama.gguf'));
+    expect(other).toMatch(/^llama\.gguf \(gguf\): 0\.0 M parameters, 2 layers, silu gates, context 64$/m);
+  });
+
   it('all of them are run here', () => {
-    expect(readdirSync(EXAMPLES).sort()).toEqual(['01-train.mjs', '02-generate.mjs', '03-many-sequences.mjs']);
+    expect(readdirSync(EXAMPLES).sort()).toEqual([
+      ...['01-train.mjs', '02-generate.mjs', '03-many-sequences.mjs'],
+      ...['04-import-and-generate.mjs', '05-evaluate.mjs', '06-export.mjs'],
+    ]);
   });
 });

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readPlainGguf } from '../support/plain-gguf-reader.ts';
 import { createTinyRun, MAIN, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
@@ -42,6 +43,22 @@ describe.skipIf(mainMissing !== null)(`convert --to${mainMissing ? ` (${mainMiss
       leftOut: ['its topk sparsity'],
     });
     expect(gguf.metadata.get('general.name')).toBe('tiny');
+  });
+
+  it('writes models of other programs, a GGUF file as a directory and back', async () => {
+    const golden = fileURLToPath(new URL('../golden/data/gguf-models/qwen2.gguf', import.meta.url));
+    const [folder, file] = [join(directory, 'qwen2-hf'), join(directory, 'qwen2.gguf')];
+    const first = await convert(golden, folder, '--to', 'hf', '--json');
+    expect(first.code, first.stderr).toBe(0);
+    expect(JSON.parse(first.stdout)).toMatchObject({ architecture: 'Qwen2ForCausalLM', leftOut: [] });
+    expect(readdirSync(folder).sort()).toEqual(FILES);
+    const second = await convert(folder, file, '--to', 'gguf');
+    expect(second.code, second.stderr).toBe(0);
+    expect(second.stdout).toMatch(/as qwen2 in f32, written in /);
+    const [before, after] = [golden, file].map(readPlainGguf);
+    expect(new Set(after.tensors.keys())).toEqual(new Set(before.tensors.keys()));
+    const name = 'blk.1.attn_k.bias';
+    expect(after.tensors.get(name)!.numbers).toEqual(before.tensors.get(name)!.numbers);
   });
 
   it('refuses in one line what it cannot do, and replaces nothing', async () => {

@@ -1,11 +1,12 @@
 /** `qsparse convert MODEL OUT --to hf|gguf`: checks the options, writes the model for other programs and says what they will compute. */
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { type ExportSource, openExportSource } from '../../export/export-source.ts';
+import { type ExportSource, exportSourceOf, openExportSource } from '../../export/export-source.ts';
 import { GGUF_EXPORT_TYPES } from '../../export/gguf-architecture.ts';
-import { HF_TYPES } from '../../export/hf-config.ts';
+import { HF_TYPES } from '../../export/make-hf-config.ts';
 import { writeGguf } from '../../export/write-gguf.ts';
 import { writeHuggingFace } from '../../export/write-hugging-face.ts';
+import { isForeign, openForeign } from '../../import/open-model.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { isSparse } from '../../model/qsparse-key.ts';
 import { UsageError } from '../../util/errors.ts';
@@ -35,7 +36,7 @@ export async function exportModel(request: ExportRequest, output: Output, signal
     throw new UsageError(unused[0], `it belongs to packed models: expected none with --to ${format}. Leave it out.`);
   }
   const out = checkTarget(request.out, format);
-  const source = openExportSource(model);
+  const source = isForeign(model) ? exportSourceOf(openForeign(model)) : openExportSource(model);
   const begin = performance.now();
   try {
     const progress = output.progress();
@@ -85,6 +86,7 @@ interface Exported {
   tensors: number;
   weights: number;
   bytes: number;
+  leavesNfcOut?: boolean;
 }
 
 function reportTo(output: Output, { path, config }: ExportSource, exported: Exported): void {
@@ -95,6 +97,11 @@ function reportTo(output: Output, { path, config }: ExportSource, exported: Expo
   if (left.length > 0) {
     output.note(
       `other programs compute the dense function of these weights: they know nothing of ${left.join(' and ')}`,
+    );
+  }
+  if (exported.leavesNfcOut) {
+    output.note(
+      'llama.cpp does not bring texts into NFC, as this tokenizer does: texts that are not in NFC get other ids there',
     );
   }
   output.json({ model: path, leftOut: left, ...exported });

@@ -7,7 +7,8 @@
 
 import { type ProjectionPart, projectionParameters } from '../../infer/zero-counts.ts';
 import { type ModelConfig, POINTS, type Point } from '../../model/config.ts';
-import type { SparsityTable } from '../../model/flops.ts';
+import { type SparsityTable, unroutedParameters } from '../../model/flops.ts';
+import { countParameters } from '../../model/parameters.ts';
 
 export interface ActivationRow extends Record<string, unknown> {
   projection: 'QKV' | 'Out' | 'Up' | 'Gate' | 'Down' | 'Overall';
@@ -41,6 +42,21 @@ export function activationTable(
   const parameters = sum((row) => row.parameters);
   const activated = sum((row) => row.activated);
   return [...rows, { projection: 'Overall', parameters, sparsity: 1 - activated / parameters, activated }];
+}
+
+/** Parameters that a token meets, of the experts those that it is sent to; `activated` are those of them that it is multiplied with or reads. */
+export interface TokenParameters {
+  readonly routed: number;
+  readonly activated: number;
+}
+
+/** By the sum of the rows of `activationTable`, and all that is no projection. */
+export function tokenParameters(config: ModelConfig, rows: readonly ActivationRow[]): TokenParameters {
+  const { parameters: blocks, activated } = rows[rows.length - 1];
+  // All that is no projection is used by every token, but for the embedding: one row of it, unless it is the head too.
+  const unusedRows = config.tiedEmbeddings ? 0 : (config.vocabSize - 1) * config.dim;
+  const routed = countParameters(config) - unroutedParameters(config);
+  return { routed, activated: routed - blocks + activated - unusedRows };
 }
 
 export type LayerRow = { layer: number } & Record<Point, number>;

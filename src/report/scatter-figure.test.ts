@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { scatterFigure } from './scatter-figure.ts';
+
+const PANEL = { title: 'Quality', xTitle: 'ms', yTitle: 'perplexity' };
+const point = (x: number, y: number, name: string, error: number | null = null) => ({ x, y, name, error });
+
+/** Where the circles are: [class, x, y]. */
+function circles(svg: string): [string, number, number][] {
+  return [...svg.matchAll(/<circle class="(\w+)" cx="([\d.]+)" cy="([\d.]+)"/g)].map(([, style, x, y]) => [
+    style,
+    Number(x),
+    Number(y),
+  ]);
+}
+
+describe('scatterFigure', () => {
+  it('puts points where the ticks of their axes say they are', () => {
+    const series = [[point(10, 2, 'a'), point(20, 4, 'b')], [point(30, 3, 'c')]];
+    const svg = scatterFigure('three points', [{ ...PANEL, series }]);
+    const ticks = new Map(
+      [...svg.matchAll(/<text x="([\d.]+)" y="318" text-anchor="middle">([\d.-]+)</g)].map(([, x, value]) => [
+        Number(value),
+        Number(x),
+      ]),
+    );
+    const [a, b, c] = circles(svg);
+    expect([a[0], b[0], c[0]]).toEqual(['c0', 'c0', 'c1']);
+    // 10 and 20 are ticks; 30 too.
+    for (const [value, [, x]] of [
+      [10, a],
+      [20, b],
+      [30, c],
+    ] as const) {
+      expect(x).toBeCloseTo(ticks.get(value)!, 1);
+    }
+    // More is further up; the same distances on both sides of the middle one.
+    expect(b[2]).toBeLessThan(c[2]);
+    expect(a[2] - c[2]).toBeCloseTo(c[2] - b[2], 1);
+    // One line joins the two points of a series.
+    expect(svg.match(/<path class="c0"/g)).toHaveLength(1);
+    expect(svg.match(/<path class="c1"/g)).toBeNull();
+  });
+
+  it('draws errors as bars, and has room for points that coincide and for none', () => {
+    const svg = scatterFigure('one point', [
+      { ...PANEL, series: [[point(5, 1, 'a', 0.25)]] },
+      { ...PANEL, series: [[]] },
+    ]);
+    const [[, x, y]] = circles(svg);
+    const [, x1, y1, x2, y2] = /<path class="c0" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"/.exec(svg)!.map(Number);
+    expect([x1, x2]).toEqual([x, x]);
+    expect((y1 + y2) / 2).toBeCloseTo(y, 0);
+    expect(y1).toBeGreaterThan(y2);
+    expect(svg).not.toMatch(/NaN|Infinity/);
+  });
+
+  it('lets no name become markup', () => {
+    const svg = scatterFigure('a < b', [{ ...PANEL, series: [[point(1, 1, '</svg><script>')]] }]);
+    expect(svg).toContain('&lt;/svg&gt;&lt;script&gt;');
+    expect(svg.match(/<\/svg>/g)).toHaveLength(1);
+    expect(svg).toContain('aria-label="a &lt; b"');
+  });
+});

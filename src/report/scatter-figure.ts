@@ -1,0 +1,127 @@
+/**
+ * scatterFigure: points with names in panels side by side, as the text of an SVG file that needs nothing else.
+ *
+ * Points of one series are joined in their order: what one model does at several settings. Colours follow the reader's light or dark scheme.
+ */
+
+import { escapeHtml } from './escape.ts';
+
+export interface ScatterPoint {
+  readonly x: number;
+  readonly y: number;
+  /** Half the length of the bar through the point; null: none. */
+  readonly error: number | null;
+  readonly name: string;
+}
+
+export interface ScatterPanel {
+  readonly title: string;
+  readonly xTitle: string;
+  readonly yTitle: string;
+  /** In the same order in every panel, so that a colour is a series everywhere. */
+  readonly series: readonly (readonly ScatterPoint[])[];
+}
+
+const PANEL = { width: 400, height: 260, left: 70, top: 40, gap: 80, below: 56 };
+/** On light and on dark. */
+const COLORS = [
+  ['#d9480f', '#ff8a50'],
+  ['#2d6cdf', '#74a5ff'],
+  ['#2b8a3e', '#69db7c'],
+  ['#862e9c', '#da77f2'],
+  ['#846000', '#e5b800'],
+  ['#0b7285', '#3bc9db'],
+] as const;
+const TICKS = 5;
+
+interface Axis {
+  readonly min: number;
+  readonly max: number;
+  readonly ticks: readonly number[];
+  readonly decimals: number;
+}
+
+/** `label` says in words what it shows, for readers who cannot see it. Two panels a row. Without any point there are axes only. */
+export function scatterFigure(label: string, panels: readonly ScatterPanel[]): string {
+  const columns = Math.min(2, panels.length);
+  const rows = Math.ceil(panels.length / 2);
+  const width = PANEL.left + columns * (PANEL.width + PANEL.gap) - PANEL.gap + 24;
+  const height = rows * (PANEL.top + PANEL.height + PANEL.below);
+  const texts = panels.map((panel, i) => {
+    const left = PANEL.left + (i % 2) * (PANEL.width + PANEL.gap);
+    return panelText(panel, left, Math.floor(i / 2) * (PANEL.top + PANEL.height + PANEL.below) + PANEL.top);
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(label)}">
+<style>
+${styleText()}
+</style>
+${texts.join('\n')}
+</svg>
+`;
+}
+
+function panelText({ title, xTitle, yTitle, series }: ScatterPanel, left: number, top: number): string {
+  const points = series.flat();
+  const x = axis(points.map((point) => point.x));
+  const y = axis(points.flatMap((point) => [point.y - (point.error ?? 0), point.y + (point.error ?? 0)]));
+  const [right, bottom] = [left + PANEL.width, top + PANEL.height];
+  const xOf = (value: number) => (left + (PANEL.width * (value - x.min)) / (x.max - x.min)).toFixed(1);
+  const yOf = (value: number) => (bottom - (PANEL.height * (value - y.min)) / (y.max - y.min)).toFixed(1);
+  const text = (content: string, at: string) => `<text ${at}>${escapeHtml(content)}</text>`;
+  const parts = [
+    text(title, `class="title" x="${left}" y="${top - 20}"`),
+    text(yTitle, `x="${left}" y="${top - 6}"`),
+    text(xTitle, `x="${right}" y="${bottom + 36}" text-anchor="end"`),
+    ...y.ticks.flatMap((tick) => [
+      `<line class="grid" x1="${left}" x2="${right}" y1="${yOf(tick)}" y2="${yOf(tick)}"/>`,
+      text(tick.toFixed(y.decimals), `x="${left - 6}" y="${(Number(yOf(tick)) + 4).toFixed(1)}" text-anchor="end"`),
+    ]),
+    ...x.ticks.map((tick) =>
+      text(tick.toFixed(x.decimals), `x="${xOf(tick)}" y="${bottom + 18}" text-anchor="middle"`),
+    ),
+  ];
+  for (const [s, own] of series.entries()) {
+    const color = `c${s % COLORS.length}`;
+    if (own.length > 1) {
+      const d = own.map((point, i) => `${i === 0 ? 'M' : 'L'}${xOf(point.x)} ${yOf(point.y)}`).join('');
+      parts.push(`<path class="${color}" d="${d}"/>`);
+    }
+    for (const { x: px, y: py, error, name } of own) {
+      if (error !== null && error > 0) {
+        parts.push(`<path class="${color}" d="M${xOf(px)} ${yOf(py - error)}L${xOf(px)} ${yOf(py + error)}"/>`);
+      }
+      parts.push(`<circle class="${color}" cx="${xOf(px)}" cy="${yOf(py)}" r="4"/>`);
+      // Names stand towards the middle, so that they stay inside.
+      const isRight = Number(xOf(px)) > left + PANEL.width / 2;
+      const [at, anchor] = isRight ? [Number(xOf(px)) - 8, 'end'] : [Number(xOf(px)) + 8, 'start'];
+      parts.push(text(name, `x="${at.toFixed(1)}" y="${(Number(yOf(py)) - 6).toFixed(1)}" text-anchor="${anchor}"`));
+    }
+  }
+  return parts.join('\n');
+}
+
+/** Round values around all of `values`, with room where they are one. */
+function axis(values: readonly number[]): Axis {
+  const [low, high] = values.length === 0 ? [0, 1] : [Math.min(...values), Math.max(...values)];
+  const span = high - low || Math.abs(high) / 2 || 1;
+  const [from, to] = [low - span / 10, high + span / 10];
+  const rough = (to - from) / TICKS;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
+  const [first, last] = [Math.floor(from / step), Math.ceil(to / step)];
+  const ticks = Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+  return {
+    min: ticks[0],
+    max: ticks[ticks.length - 1],
+    ticks,
+    decimals: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)),
+  };
+}
+
+function styleText(): string {
+  const colors = (scheme: 0 | 1) =>
+    COLORS.map((pair, i) => `path.c${i} { stroke: ${pair[scheme]} } circle.c${i} { fill: ${pair[scheme]} }`).join(' ');
+  return `text { font: 12px system-ui, sans-serif; fill: #444 } .title { font-weight: 600; font-size: 14px; fill: #222 }
+.grid { stroke: #ddd } path { fill: none; stroke-width: 2 } ${colors(0)}
+@media (prefers-color-scheme: dark) { text { fill: #bbb } .title { fill: #eee } .grid { stroke: #444 } ${colors(1)} }`;
+}
