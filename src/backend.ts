@@ -201,8 +201,15 @@ export interface Kernels {
    * Causal attention over qkv [N, (nHeads + 2 nKvHeads) headDim] = queries | keys | values, N = batch * seqLen.
    * out [N, nHeads * headDim]; logSumExp [N, nHeads] is kept for the backward. Scores / sqrt(headDim). Query head h
    * reads key/value head floor(h / (nHeads / nKvHeads)). Memory is linear in seqLen. Over one key the result is exactly v.
+   * The token at index i of its sequence sees the keys 0 .. i, or with firstKeys [N], each of 0 .. i, those from its own on.
    */
-  attention(qkv: FloatTensor, out: FloatTensor, logSumExp: FloatTensor, shape: AttentionShape): void;
+  attention(
+    qkv: FloatTensor,
+    out: FloatTensor,
+    logSumExp: FloatTensor,
+    shape: AttentionShape,
+    firstKeys?: IntTensor | null,
+  ): void;
   /** dQkv [as qkv] of attention. */
   attentionBackward(
     qkv: FloatTensor,
@@ -211,6 +218,7 @@ export interface Kernels {
     dOut: FloatTensor,
     dQkv: FloatTensor,
     shape: AttentionShape,
+    firstKeys?: IntTensor | null,
   ): void;
   /**
    * Stores the keys and values of new tokens, qkv [N, (nHeads + 2 nKvHeads) headDim] = queries | keys | values, in the type of the cache, at

@@ -8,7 +8,7 @@
 
 import type { Activation, AttentionShape, ColumnRange, Kernels, WeightInput } from '../backend.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
-import type { FloatTensor, FloatType, Tensor } from '../tensor/tensor.ts';
+import type { FloatTensor, FloatType, IntTensor, Tensor } from '../tensor/tensor.ts';
 import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { checkMixture } from './check-mixture.ts';
 import { checkQuantizers } from './check-quantizers.ts';
@@ -376,7 +376,12 @@ function expectHeads(op: string, shape: { nHeads: number; nKvHeads: number; head
   if (!(nHeads >= 1 && nHeads % nKvHeads === 0)) mismatch(op, 'nHeads', `a multiple of nKvHeads ${nKvHeads}`, nHeads);
 }
 
-function expectAttention(op: string, qkv: Tensor, out: Tensor, logSumExp: Tensor, shape: AttentionShape) {
+function expectAttention(
+  op: string,
+  { qkv, out, logSumExp }: { qkv: Tensor; out: Tensor; logSumExp: Tensor },
+  shape: AttentionShape,
+  firstKeys: IntTensor | null,
+) {
   const { batch, seqLen, nHeads, nKvHeads, headDim } = shape;
   const type = floatTypeOf(op, 'qkv', qkv);
   const rows = batch * seqLen;
@@ -384,23 +389,33 @@ function expectAttention(op: string, qkv: Tensor, out: Tensor, logSumExp: Tensor
   expectMatrix(op, 'qkv', qkv, type, rows, (nHeads + 2 * nKvHeads) * headDim);
   expectMatrix(op, 'out', out, type, rows, nHeads * headDim);
   expectMatrix(op, 'logSumExp', logSumExp, type, rows, nHeads);
+  if (firstKeys !== null) expectFirstKeys(op, firstKeys, rows, seqLen);
   return type;
+}
+
+/** A token that sees not even itself would have no softmax. */
+function expectFirstKeys(op: string, firstKeys: IntTensor, rows: number, seqLen: number): void {
+  expectSize(op, 'firstKeys', firstKeys, 'i32', rows);
+  for (let row = 0; row < rows; row++) {
+    const [first, index] = [firstKeys.data[row], row % seqLen];
+    if (!(first >= 0 && first <= index)) mismatch(op, `firstKeys[${row}]`, `0 .. ${index}`, first);
+  }
 }
 
 function checkAttention(inner: Kernels) {
   return {
-    attention(qkv, out, logSumExp, shape) {
-      expectAttention('attention', qkv, out, logSumExp, shape);
+    attention(qkv, out, logSumExp, shape, firstKeys = null) {
+      expectAttention('attention', { qkv, out, logSumExp }, shape, firstKeys);
       expectApart('attention', 'out', out, 'qkv', qkv);
-      inner.attention(qkv, out, logSumExp, shape);
+      inner.attention(qkv, out, logSumExp, shape, firstKeys);
     },
-    attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape) {
+    attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape, firstKeys = null) {
       const op = 'attentionBackward';
-      const type = expectAttention(op, qkv, out, logSumExp, shape);
+      const type = expectAttention(op, { qkv, out, logSumExp }, shape, firstKeys);
       expectMatrix(op, 'dOut', dOut, type, rowsOf(out), columnsOf(out));
       expectMatrix(op, 'dQkv', dQkv, type, rowsOf(qkv), columnsOf(qkv));
       expectApart(op, 'dQkv', dQkv, 'qkv', qkv);
-      inner.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape);
+      inner.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape, firstKeys);
     },
     storeKv(qkv, items, kv) {
       expectKvCall('storeKv', qkv, items, kv);

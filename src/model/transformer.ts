@@ -29,7 +29,7 @@ import { type RotationTables, rope } from '../ops/rope.ts';
 import type { Routing } from '../ops/route-tokens.ts';
 import type { FloatTensor, FloatType, IntTensor } from '../tensor/tensor.ts';
 import { TensorPool } from '../tensor-pool.ts';
-import { ShapeError, UsageError } from '../util/errors.ts';
+import { ShapeError } from '../util/errors.ts';
 import type { ModelConfig, Point } from './config.ts';
 import { initParameters } from './init.ts';
 import { createParameters, type ModelParameters, type Parameter } from './parameters.ts';
@@ -42,6 +42,11 @@ import { type FfnWeights, type LayerWeights, TernaryWeights } from './ternary-we
 export interface BatchShape {
   batch: number;
   seqLen: number;
+  /**
+   * Where several texts stand in one sequence: of each token the index in its sequence at which its text begins, [batch * seqLen]. Tokens see their
+   * own text only and their positions count from its beginning, so that it is as if it stood alone.
+   */
+  starts?: IntTensor | undefined;
 }
 
 export interface PassOptions {
@@ -74,8 +79,10 @@ export interface StepOptions extends PassOptions {
 
 /** One run through the model: its options with defaults, and what it adds up. */
 interface Pass extends BatchShape {
-  /** Of each token in its sequence, [N]. */
+  /** Of each token in its text, [N]. */
   positions: IntTensor;
+  /** Index in its sequence of the first token that each token sees, [N]; null: all before it. */
+  firstKeys: IntTensor | null;
   gradientScale: number;
   sparsityScale: number;
   statistics: StepStatistics | null;
@@ -108,8 +115,7 @@ export class Transformer {
   readonly #rotation: RotationTables;
 
   /**
-   * A model with fresh weights (`initParameters`); f64 is for the reference backend. The pool may be shared. Throws UsageError for a sliding
-   * window, which training has no kernel for.
+   * A model with fresh weights (`initParameters`); f64 is for the reference backend. The pool may be shared.
    */
   static create(
     config: ModelConfig,
@@ -122,7 +128,6 @@ export class Transformer {
   }
 
   private constructor(config: ModelConfig, backend: Backend, pool: TensorPool, dtype: FloatType) {
-    checkTrainable(config);
     this.config = config;
     this.backend = backend;
     this.pool = pool;
@@ -215,7 +220,7 @@ export class Transformer {
           ...{ qkv: heads, positions: pass.positions },
           ...{ tables: this.#rotation, shape: rotation },
         });
-        const mixed = tape.apply(attention, { qkv: rotated, shape }); // [N, nHeads headDim]
+        const mixed = tape.apply(attention, { qkv: rotated, shape, firstKeys: pass.firstKeys }); // [N, nHeads headDim]
         const out = qSparseLinear(tape, this.#subNormed(tape, mixed, layer.attentionSubNorm), layer.o, selection('o'));
         return tape.apply(add, { a: x, b: out });
       });
@@ -355,9 +360,10 @@ export class Transformer {
       observer,
     } = options;
     const positions = this.#positions(shape);
+    const firstKeys = this.#firstKeys(shape);
     const pass: Pass = {
       ...shape,
-      positions,
+      ...{ positions, firstKeys },
       gradientScale,
       sparsityScale,
       statistics,
@@ -389,21 +395,38 @@ export class Transformer {
     } finally {
       tape.dispose();
       this.pool.release(positions);
+      if (firstKeys) this.pool.release(firstKeys);
     }
   }
 
-  #positions({ batch, seqLen }: BatchShape): IntTensor {
+  #positions({ batch, seqLen, starts }: BatchShape): IntTensor {
     const positions = this.pool.take('i32', [batch * seqLen]);
-    for (let row = 0; row < batch * seqLen; row++) positions.data[row] = row % seqLen;
+    for (let row = 0; row < batch * seqLen; row++) positions.data[row] = (row % seqLen) - (starts?.data[row] ?? 0);
     return positions;
   }
 
-  #checkBatch(ids: IntTensor, { batch, seqLen }: BatchShape): void {
+  /** The beginning of a token's text or of its window, whichever is later. */
+  #firstKeys({ batch, seqLen, starts }: BatchShape): IntTensor | null {
+    const { slidingWindow } = this.config;
+    const isLimited = slidingWindow > 0 && slidingWindow < seqLen;
+    if (!starts && !isLimited) return null;
+    const firstKeys = this.pool.take('i32', [batch * seqLen]);
+    for (let row = 0; row < batch * seqLen; row++) {
+      const ofWindow = isLimited ? (row % seqLen) - slidingWindow + 1 : 0;
+      firstKeys.data[row] = Math.max(starts?.data[row] ?? 0, ofWindow);
+    }
+    return firstKeys;
+  }
+
+  #checkBatch(ids: IntTensor, { batch, seqLen, starts }: BatchShape): void {
     if (ids.shape.length !== 1 || ids.data.length !== batch * seqLen) {
       throw new ShapeError(
         'Transformer',
         `ids: expected [${batch * seqLen}] (batch ${batch} of ${seqLen} tokens), got [${ids.shape}].`,
       );
+    }
+    if (starts && starts.data.length !== batch * seqLen) {
+      throw new ShapeError('Transformer', `starts: expected [${batch * seqLen}], got [${starts.shape}].`);
     }
     if (seqLen > this.config.seqLen) {
       throw new ShapeError(
@@ -412,13 +435,4 @@ export class Transformer {
       );
     }
   }
-}
-
-/** A window as long as the context limits nothing. */
-function checkTrainable({ slidingWindow, seqLen }: ModelConfig): void {
-  if (slidingWindow === 0 || slidingWindow >= seqLen) return;
-  throw new UsageError(
-    'Transformer',
-    `slidingWindow ${slidingWindow} is for inference alone: attention in training looks at all tokens before. Train with 0.`,
-  );
 }

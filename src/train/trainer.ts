@@ -36,8 +36,23 @@ import { StepClock } from './step-clock.ts';
 import type { TokenData } from './token-data.ts';
 import type { TrainConfig } from './train-config.ts';
 
-/** What the trainer needs of a data set; `batch` is a pure function of its first argument. */
-export type TrainingData = Pick<TokenData, 'batch' | 'validationBatches' | 'validationTokens' | 'validationBytes'>;
+/** What the trainer needs of a data set. */
+export interface TrainingData extends Pick<TokenData, 'validationBatches' | 'validationTokens' | 'validationBytes'> {
+  /** Rows hold several texts: batches have `starts`. */
+  readonly packed?: boolean;
+  /**
+   * Writes batch number `step`, a pure function of it: ids, targets and, for packed data, `starts`, each batchSize * seqLen (TokenBatch says what
+   * they are).
+   */
+  batch(
+    step: number,
+    batchSize: number,
+    seqLen: number,
+    ids: Int32Array,
+    targets: Int32Array,
+    starts?: Int32Array,
+  ): void;
+}
 
 /** Everything besides tensors that the next step depends on or that a run adds up; plain JSON. */
 export interface TrainingProgress {
@@ -100,6 +115,7 @@ export class Trainer {
   readonly #watch: LossWatch;
   readonly #ids: IntTensor;
   readonly #targets: IntTensor;
+  readonly #starts: IntTensor;
   /** What the model runs on: the clock's table, and a watched one to find where a step broke. */
   #kernels: Kernels;
   #step: number;
@@ -136,6 +152,7 @@ export class Trainer {
     const { seqLen } = this.model.config;
     this.#ids = this.model.pool.take('i32', [train.batchSize * seqLen]);
     this.#targets = this.model.pool.take('i32', [train.batchSize * seqLen]);
+    this.#starts = this.model.pool.take('i32', [train.batchSize * seqLen]);
   }
 
   get progress(): TrainingProgress {
@@ -184,10 +201,12 @@ export class Trainer {
       const targets = view(this.#targets, [count]);
       ids.data.set(batch.ids);
       targets.data.set(batch.targets);
+      const starts = batch.starts && view(this.#starts, [count]);
+      starts?.data.set(batch.starts!);
       const counted = targets.data.reduce((total, target) => total + (target === -1 ? 0 : 1), 0);
       sum +=
         counted *
-        this.model.loss(ids, targets, { batch: count / seqLen, seqLen }, { precision: this.config.precision });
+        this.model.loss(ids, targets, { batch: count / seqLen, seqLen, starts }, { precision: this.config.precision });
       tokens += counted;
     }
     if (tokens === 0) return null;
@@ -204,6 +223,7 @@ export class Trainer {
     this.optimizer.dispose();
     this.model.pool.release(this.#ids);
     this.model.pool.release(this.#targets);
+    this.model.pool.release(this.#starts);
     this.model.dispose();
     this.model.pool.trim();
   }
@@ -249,11 +269,12 @@ export class Trainer {
     const { batchSize, accumulate, sparsityRampSteps, recompute, precision } = this.config;
     const { seqLen } = this.model.config;
     const index = (step - 1) * accumulate + pass;
-    this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, this.#ids.data, this.#targets.data));
+    const [ids, targets, starts] = [this.#ids, this.#targets, this.#starts];
+    this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, ids.data, targets.data, starts.data));
     return this.model.lossAndGradients(
-      this.#ids,
-      this.#targets,
-      { batch: batchSize, seqLen },
+      ids,
+      targets,
+      { batch: batchSize, seqLen, starts: this.#data.packed ? starts : undefined },
       {
         gradientScale: 1 / accumulate,
         recompute,

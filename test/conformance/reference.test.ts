@@ -276,14 +276,27 @@ describe('attention by hand', () => {
     expectClose(logSumExp, [0, 0, Math.log(4), Math.log(2)]);
   });
 
-  it('attentionBackward is the derivative of attention', () => {
+  it('leaves out what stands before the first key', () => {
+    const shape = { batch: 1, seqLen: 3, nHeads: 1, nKvHeads: 1, headDim: 1 };
+    // All scores of the last token are 0: the mean of the values that it sees.
+    const qkv = f64([3, 3], [0, 0, 100, 0, 0, 4, 0, 0, 6]);
+    const [out, logSumExp] = [f64([3, 1]), f64([3, 1])];
+    kernels.attention(qkv, out, logSumExp, shape, i32([0, 1, 1]));
+    expectClose(out, [100, 4, 5]);
+    expectClose(logSumExp, [0, 0, Math.log(2)]);
+  });
+
+  it.each([
+    ['', null],
+    [' over firstKeys', i32([0, 1, 1, 1, 0, 0, 1, 2])],
+  ])('attentionBackward is the derivative of attention%s', (_name, firstKeys) => {
     const shape = { batch: 2, seqLen: 4, nHeads: 4, nKvHeads: 2, headDim: 2 };
     const [qkv, dOut] = [normals('qkv', [8, 16]), normals('dOut', [8, 8])];
     const [out, logSumExp, dQkv] = [f64([8, 8]), f64([8, 4]), f64([8, 16])];
-    const forward = () => kernels.attention(qkv, out, logSumExp, shape);
+    const forward = () => kernels.attention(qkv, out, logSumExp, shape, firstKeys);
     const expected = finiteDifferences(qkv, out, dOut, forward);
     forward();
-    kernels.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape);
+    kernels.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape, firstKeys);
     expectClose(dQkv, expected, 7);
   });
 });
