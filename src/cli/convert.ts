@@ -25,12 +25,12 @@ import {
 } from './convert/export-model.ts';
 import { makeCheckpoint } from './convert/make-checkpoint.ts';
 import { measureOpenGates } from './convert/measure-open-gates.ts';
-import { type OpenedSource, openSource } from './convert/open-source.ts';
 import { PART_COLUMNS, partRows } from './convert/part-rows.ts';
 import { verifyPacked } from './convert/verify-packed.ts';
 import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
 import { allOrNothing } from './shared/interrupt.ts';
 import { modelPath } from './shared/model-argument.ts';
+import { type OpenedSource, openSource } from './shared/open-source.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
 
@@ -161,7 +161,7 @@ async function pack(
   const { sizes, target } = checkOptions(out, options);
   checkPackedTarget(target, options.force);
   const begin = performance.now();
-  const source = openSource(path);
+  const source = openSource(path, 'convert');
   try {
     const { config } = source;
     // Refuses what does not fit before anything takes its time.

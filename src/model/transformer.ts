@@ -32,6 +32,7 @@ import { TensorPool } from '../tensor-pool.ts';
 import { ShapeError } from '../util/errors.ts';
 import type { ModelConfig, Point } from './config.ts';
 import { initParameters } from './init.ts';
+import { type InitialParameters, readInitialParameters } from './initial-parameters.ts';
 import { createParameters, type ModelParameters, type Parameter } from './parameters.ts';
 import { ropeTables } from './rope-tables.ts';
 import { gateThreshold, selectionRule } from './selection-rule.ts';
@@ -115,15 +116,17 @@ export class Transformer {
   readonly #rotation: RotationTables;
 
   /**
-   * A model with fresh weights (`initParameters`); f64 is for the reference backend. The pool may be shared.
+   * A model with fresh weights (`initParameters`), or with those of `initial`; f64 is for the reference backend. The pool may be shared. Throws
+   * UsageError for an `initial` of another shape, FormatError where it cannot be read.
    */
   static create(
     config: ModelConfig,
     backend: Backend,
-    options: { seed: number; dtype?: FloatType; pool?: TensorPool },
+    options: { seed: number; dtype?: FloatType; pool?: TensorPool; initial?: InitialParameters | undefined },
   ): Transformer {
     const model = new Transformer(config, backend, options.pool ?? new TensorPool(backend), options.dtype ?? 'f32');
-    initParameters(model.parameters, config, options.seed);
+    if (options.initial) readInitialParameters(model.parameters, config, options.initial);
+    else initParameters(model.parameters, config, options.seed);
     return model;
   }
 

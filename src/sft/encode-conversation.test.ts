@@ -9,7 +9,7 @@ import { encodeConversation } from './encode-conversation.ts';
 
 const NO_TOKENS = { bos_token: null, eos_token: null };
 const text = 'User: what is one and one?\nAssistant: It is two.\n the an is it and or to of\n\n\n';
-const json = trainBpe([text.repeat(4)], { vocabSize: 300 });
+const json = trainBpe([text.repeat(4)], { vocabSize: 290 });
 const plain = Tokenizer.fromJson(json);
 const formOf = (source: string, tokens: ConstructorParameters<typeof ChatTemplate>[1] = NO_TOKENS): ChatForm => ({
   template: new ChatTemplate(source, tokens, 'test'),
@@ -20,7 +20,7 @@ const formOf = (source: string, tokens: ConstructorParameters<typeof ChatTemplat
 const CHATML = `{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}`;
 const chatmlTokenizer = () => {
   const added = ['<|im_start|>', '<|im_end|>'].map((content, i) => ({
-    ...{ id: 300 + i, content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false },
+    ...{ id: 290 + i, content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false },
   }));
   const withTokens = { ...json, added_tokens: [...(json as { added_tokens: object[] }).added_tokens, ...added] };
   const config = {
@@ -51,7 +51,7 @@ function answers(tokenizer: Tokenizer, form: ChatForm, messages: readonly ChatMe
     runs[runs.length - 1].push(id);
   });
   return runs.map((run) =>
-    run.map((id) => (id === 301 ? '<end>' : id === tokenizer.endOfText ? '<eot>' : tokenizer.decode([id]))).join(''),
+    run.map((id) => (id === 291 ? '<end>' : id === tokenizer.endOfText ? '<eot>' : tokenizer.decode([id]))).join(''),
   );
 }
 

@@ -17,7 +17,7 @@ import type { Trainer, TrainingProgress } from './trainer.ts';
 export function saveTrainer(
   runDirectory: string,
   trainer: Trainer,
-  options: { tokenizer: object | string; best: boolean },
+  options: { tokenizer: object | string; tokenizerConfig?: object | null; best: boolean },
 ): string {
   const { progress, config, model, optimizer } = trainer;
   return saveCheckpoint(runDirectory, {
@@ -27,6 +27,7 @@ export function saveTrainer(
     files: {
       config: model.config,
       tokenizer: options.tokenizer,
+      tokenizerConfig: options.tokenizerConfig ?? null,
       state: { progress, train: config },
       model: model.parameters.map(({ name, value }) => entry(name, value)),
       optimizer: optimizer.moments.flatMap(({ parameter, m, v }) => [

@@ -2,7 +2,7 @@
  * The run directory: which file lies where, and `run.json`, the settings of the run.
  *
  *     RUN/run.json        model, training and text of the run
- *     RUN/tokenizer.json  made before the first step, also part of every checkpoint
+ *     RUN/tokenizer.json  made before the first step, also part of every checkpoint; with tokenizer_config.json where it came with a model
  *     RUN/tokens/         the text in tokens (prepare-token-data.ts)
  *     RUN/metrics.jsonl   the records (metrics.ts)
  *     RUN/checkpoints/    (formats/checkpoint-directory.ts)
@@ -22,6 +22,17 @@ export interface RunSettings {
   model: ModelConfig;
   train: TrainConfig;
   text: { paths: string[]; field: string };
+  /** The model that the run began with; absent where it began with fresh weights. */
+  from?: RunOrigin;
+}
+
+/** A model that a training begins with. */
+export interface RunOrigin {
+  /** As it was given, and what it was. */
+  path: string;
+  format: string;
+  /** Training steps that it had behind it, as far as this project's files say. */
+  step: number;
 }
 
 /** Raised when a reader of the older form would misread the newer. */
@@ -32,6 +43,7 @@ export function runPaths(runDirectory: string) {
   return {
     settings: join(runDirectory, 'run.json'),
     tokenizer: join(runDirectory, 'tokenizer.json'),
+    tokenizerConfig: join(runDirectory, 'tokenizer_config.json'),
     tokens: join(runDirectory, 'tokens'),
     metrics: join(runDirectory, 'metrics.jsonl'),
     checkpoints: join(runDirectory, 'checkpoints'),
@@ -72,13 +84,17 @@ export function readRunSettings(runDirectory: string): RunSettings {
 }
 
 /** A file may have been edited by hand: the field that is wrong is better named here than where it hurts. */
-function checked({ model, train, text }: RunSettings, path: string): RunSettings {
+function checked({ model, train, text, from }: RunSettings, path: string): RunSettings {
   const isText = Array.isArray(text.paths) && text.paths.every((entry) => typeof entry === 'string');
   if (!isText || typeof text.field !== 'string') {
     throw new FormatError('run', `${path}: text: expected { paths: [string], field: string }. Restore it.`, path);
   }
+  if (from !== undefined && !(typeof from?.path === 'string' && typeof from.format === 'string')) {
+    throw new FormatError('run', `${path}: from: expected { path: string, format: string, step }. Restore it.`, path);
+  }
   try {
-    return { model: resolveConfig(model), train: resolveTrainConfig(train, model.seqLen), text };
+    const settings = { model: resolveConfig(model), train: resolveTrainConfig(train, model.seqLen), text };
+    return from === undefined ? settings : { ...settings, from };
   } catch (error) {
     throw new FormatError('run', `${path}: ${messageOf(error)} Restore it.`, path, { cause: error });
   }

@@ -12,6 +12,8 @@ import type { LearningRateConfig, LearningRateSchedule, WeightDecayConfig } from
 export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   /** Sequences of one forward and backward pass. */
   batchSize: number;
+  /** Tokens of a sequence in training, at most the context of the model. */
+  seqLen: number;
   /** Passes whose gradients are added up to one step. */
   accumulate: number;
   /** Seed of the parameters and of the order of the data. */
@@ -56,7 +58,7 @@ export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
 export type TrainConfigInput = Partial<TrainConfig> & { tokens?: number };
 
 /** Fields that decide which tokens a step sees: a run that changed them would not be one run. */
-export const FIXED_ON_RESUME = ['batchSize', 'accumulate', 'seed', 'validationShare'] as const;
+export const FIXED_ON_RESUME = ['batchSize', 'seqLen', 'accumulate', 'seed', 'validationShare'] as const;
 
 const DEFAULTS = {
   steps: 1000,
@@ -88,25 +90,25 @@ const DEFAULTS = {
 
 const KNOWN_FIELDS: readonly string[] = [
   ...Object.keys(DEFAULTS),
-  ...['minLr', 'warmupSteps', 'stageTwoLr', 'stageTwoWeightDecay', 'tokens'],
+  ...['seqLen', 'minLr', 'warmupSteps', 'stageTwoLr', 'stageTwoWeightDecay', 'tokens'],
 ];
 
 /**
- * Fills in what is left out and checks the whole. Besides the table of defaults: minLr = lr / 10, warmupSteps = a tenth
+ * Fills in what is left out and checks the whole, for a model with a context of `context` tokens. Besides the table of defaults: seqLen = context, minLr = lr / 10, warmupSteps = a tenth
  * of the run and at most 200, steps = tokens / (batchSize * accumulate * seqLen), rounded up; with the schedule two-stage minLr = 0,
  * stageTwoLr = lr * 2 / 3 and stageTwoWeightDecay = 0.
  * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
-export function resolveTrainConfig(input: TrainConfigInput, seqLen: number): TrainConfig {
+export function resolveTrainConfig(input: TrainConfigInput, context: number): TrainConfig {
   const problems = new Problems('train');
   for (const field of Object.keys(input)) {
     if (!KNOWN_FIELDS.includes(field)) problems.addUnknown(field, KNOWN_FIELDS);
   }
   const { tokens, ...given } = input;
-  const merged = { ...DEFAULTS, ...given };
+  const merged = { ...DEFAULTS, seqLen: context, ...given };
   if (tokens !== undefined) {
     if (input.steps !== undefined) problems.add('steps', 'and tokens both say how long the run is. Give one of them.');
-    else merged.steps = Math.ceil(tokens / (merged.batchSize * merged.accumulate * seqLen));
+    else merged.steps = Math.ceil(tokens / (merged.batchSize * merged.accumulate * merged.seqLen));
     problems.number('tokens', tokens, 'at least 1', (count) => count >= 1);
   }
   const isTwoStage = merged.schedule === 'two-stage';
@@ -118,6 +120,7 @@ export function resolveTrainConfig(input: TrainConfigInput, seqLen: number): Tra
     warmupSteps: input.warmupSteps ?? Math.min(200, Math.floor(merged.steps / 10)),
   };
   check(config, input, problems);
+  if (input.seqLen !== undefined) checkSeqLen(config.seqLen, context, problems);
   problems.throwAny();
   return config;
 }
@@ -153,6 +156,12 @@ function check(config: TrainConfig, input: TrainConfigInput, problems: Problems)
   if (config.minLr > config.lr) {
     problems.add('minLr', `must not be above lr: got minLr ${config.minLr}, lr ${config.lr}.`);
   }
+}
+
+function checkSeqLen(seqLen: number, context: number, problems: Problems): void {
+  problems.whole('seqLen', seqLen, 1);
+  if (seqLen > context)
+    problems.add('seqLen', `must not be above the context of the model, ${context}, got ${seqLen}.`);
 }
 
 function checkStages(config: TrainConfig, input: TrainConfigInput, problems: Problems): void {

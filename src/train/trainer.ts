@@ -15,6 +15,7 @@ import type { Backend, Kernels } from '../backend.ts';
 import { withKernels } from '../backends/time-kernels.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { denseTrainingFlops } from '../model/flops.ts';
+import type { InitialParameters } from '../model/initial-parameters.ts';
 import { StepStatistics } from '../model/statistics.ts';
 import { type LossTerms, Transformer } from '../model/transformer.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
@@ -86,6 +87,8 @@ export interface TrainerOptions extends TrainerHooks {
   train: TrainConfig;
   backend: Backend;
   data: TrainingData;
+  /** The values that a new run begins with, read now; by default fresh ones. */
+  initial?: InitialParameters | undefined;
   /** Of the checkpoint to go on from; the tensors are put back by `restoreTrainer`. */
   progress?: TrainingProgress;
 }
@@ -137,7 +140,7 @@ export class Trainer {
     this.#kernels = this.#clock.kernels;
     this.#backend = options.backend;
     const backend = withKernels(options.backend, () => this.#kernels);
-    this.model = Transformer.create(options.model, backend, { seed: train.seed });
+    this.model = Transformer.create(options.model, backend, { seed: train.seed, initial: options.initial });
     this.optimizer = new AdamW(this.model.parameters, options.backend.kernels, this.model.pool, train);
     this.config = train;
     this.#data = data;
@@ -149,10 +152,9 @@ export class Trainer {
     this.#tokens = progress.tokens;
     this.#seconds = progress.seconds;
     this.#bestLoss = progress.bestLoss;
-    const { seqLen } = this.model.config;
-    this.#ids = this.model.pool.take('i32', [train.batchSize * seqLen]);
-    this.#targets = this.model.pool.take('i32', [train.batchSize * seqLen]);
-    this.#starts = this.model.pool.take('i32', [train.batchSize * seqLen]);
+    this.#ids = this.model.pool.take('i32', [train.batchSize * train.seqLen]);
+    this.#targets = this.model.pool.take('i32', [train.batchSize * train.seqLen]);
+    this.#starts = this.model.pool.take('i32', [train.batchSize * train.seqLen]);
   }
 
   get progress(): TrainingProgress {
@@ -168,7 +170,7 @@ export class Trainer {
 
   /** Tokens of one step. */
   get tokensPerStep(): number {
-    return this.config.accumulate * this.config.batchSize * this.model.config.seqLen;
+    return this.config.accumulate * this.config.batchSize * this.config.seqLen;
   }
 
   /**
@@ -191,8 +193,7 @@ export class Trainer {
 
   /** Mean loss on held-out text at full sparsity, at most `validationTokens` of it; null where there is none. */
   validate(): ValidationRecord | null {
-    const { seqLen } = this.model.config;
-    const { batchSize, validationTokens } = this.config;
+    const { batchSize, seqLen, validationTokens } = this.config;
     let sum = 0;
     let tokens = 0;
     for (const batch of this.#data.validationBatches(batchSize, seqLen, validationTokens)) {
@@ -266,8 +267,7 @@ export class Trainer {
   }
 
   #pass(step: number, pass: number, statistics?: StepStatistics): LossTerms {
-    const { batchSize, accumulate, sparsityRampSteps, recompute, precision } = this.config;
-    const { seqLen } = this.model.config;
+    const { batchSize, seqLen, accumulate, sparsityRampSteps, recompute, precision } = this.config;
     const index = (step - 1) * accumulate + pass;
     const [ids, targets, starts] = [this.#ids, this.#targets, this.#starts];
     this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, ids.data, targets.data, starts.data));
@@ -356,7 +356,7 @@ export class Trainer {
     statistics: StepStatistics,
     stepSeconds: number,
   ): StepRecord {
-    const shape = { batch: this.config.batchSize * this.config.accumulate, seqLen: this.model.config.seqLen };
+    const shape = { batch: this.config.batchSize * this.config.accumulate, seqLen: this.config.seqLen };
     return {
       type: 'step',
       step: this.#step,

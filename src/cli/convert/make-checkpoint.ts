@@ -5,8 +5,8 @@ import { checkDerivedTarget } from '../../formats/checkpoint-directory.ts';
 import { writeCheckpoint } from '../../model/write-checkpoint.ts';
 import { UsageError } from '../../util/errors.ts';
 import { formatBytes, formatDuration } from '../../util/format.ts';
+import { openSource } from '../shared/open-source.ts';
 import type { Output } from '../shared/output.ts';
-import { openSource } from './open-source.ts';
 
 /**
  * `unused`: options that were given and mean nothing here. Throws UsageError for them, for no OUT and for a checkpoint; FormatError for a model that cannot be
@@ -25,7 +25,7 @@ export async function makeCheckpoint(
     throw new UsageError(unused[0], 'it does not go with --to checkpoint, which is f32. Leave it out.');
   checkDerivedTarget(out);
   const begin = performance.now();
-  const source = openSource(path);
+  const source = openSource(path, 'convert');
   try {
     if (source.format === 'qsparse') {
       throw new UsageError('--to', `${source.path} is a checkpoint already: expected a model of another program.`);

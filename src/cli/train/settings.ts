@@ -20,7 +20,8 @@ import type { Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
 import { FIXED_ON_RESUME, resolveTrainConfig, type TrainConfig } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
-import { modelFieldsOf, type TrainCommandOptions, trainFieldsOf } from './train-options.ts';
+import { trainFieldsOf } from './run-options.ts';
+import { modelFieldsOf, type TrainCommandOptions } from './train-options.ts';
 
 const DEFAULT_PRESET = 'quickstart';
 /** The paper's middle ground: most of the speed, a loss close to dense. */

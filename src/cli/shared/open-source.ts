@@ -1,4 +1,4 @@
-/** What `convert` converts: a checkpoint of training, or a model of another program. */
+/** A model whose f32 parameters can be read one by one: a checkpoint of training, or a model of another program. What is converted, and what trainings begin with. */
 
 import { findCheckpoint, readCheckpoint } from '../../formats/checkpoint-directory.ts';
 import { holdsPackedModel } from '../../formats/packed-directory.ts';
@@ -14,16 +14,16 @@ export interface OpenedSource extends ParameterSource {
   close(): void;
 }
 
-/** Opens it; `close` it. Throws FormatError as what it opens, UsageError for a packed model. */
-export function openSource(path: string): OpenedSource {
+/** Opens it; `close` it. `where` is the command. Throws FormatError as what it opens, UsageError for a packed model. */
+export function openSource(path: string, where: string): OpenedSource {
   if (isForeign(path)) {
     const { format, config, text, read, close } = openForeign(path);
     return { path, format, config, ...text, step: 0, read, close };
   }
   const directory = findCheckpoint(path, 'best');
   if (holdsPackedModel(directory)) {
-    const again = 'Convert the model that it was made of';
-    throw new UsageError('convert', `${directory} is packed already: expected a checkpoint of training. ${again}.`);
+    const again = 'Name the model that it was made of';
+    throw new UsageError(where, `${directory} is packed already: expected a checkpoint of training. ${again}.`);
   }
   const checkpoint = readCheckpoint(directory);
   try {
