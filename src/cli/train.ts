@@ -11,6 +11,7 @@ import { checkMemory } from './train/check-memory.ts';
 import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
 import { prepareText } from './train/prepare-text.ts';
 import { refuseOtherFile } from './train/profile/trace.ts';
+import { refuseOtherCommand } from './train/refuse-other-command.ts';
 import { runTraining } from './train/run-training.ts';
 import { newSettings, resumedSettings } from './train/settings.ts';
 import { addTrainOptions, type TrainCommandOptions } from './train/train-options.ts';
@@ -58,10 +59,7 @@ async function settingsOf(recipeName: string | undefined, options: TrainCommandO
   if (options.resume) {
     checkDirectory(options);
     const saved = readRunSettings(options.out);
-    if (saved.from !== undefined) {
-      const what = `${options.out} began with ${saved.from.path}: expected a run of qsparse train`;
-      throw new UsageError('--resume', `${what}. Go on with the command that began it, qsparse continue.`);
-    }
+    if (saved.from !== undefined) refuseOtherCommand(saved, 'train', options.out);
     const text = { ...saved.text, ...(options.text && { paths: options.text, field: options.textField }) };
     return { ...resumedSettings(saved, options, recipe, runPaths(options.out).settings), text };
   }

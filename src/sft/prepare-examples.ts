@@ -5,6 +5,7 @@
  */
 
 import type { ChatForm } from '../chat/chat-form.ts';
+import type { ChatMessage } from '../chat/chat-template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { FormatError, messageOf, QSparseError, UsageError } from '../util/errors.ts';
 import { boundedLines } from './bounded-lines.ts';
@@ -40,6 +41,8 @@ export interface PreparedExamples {
   readonly dropped: number;
   /** Lines passed over. */
   readonly skipped: number;
+  /** The first question as a model is asked it. */
+  readonly firstPrompt: string;
 }
 
 /** Throws FormatError that names file and line, UsageError for a file that cannot be read and where no example is left. */
@@ -49,6 +52,7 @@ export function prepareExamples(options: PrepareExamplesOptions): PreparedExampl
   const lengths: number[] = [];
   const counts = { whole: 0, cut: 0, dropped: 0, skipped: 0 };
   let firstProblem: string | null = null;
+  let firstPrompt: string | null = null;
   for (const path of paths) {
     for (const line of boundedLines(path, MAX_LINE_BYTES)) {
       let problem: string | null = null;
@@ -58,6 +62,7 @@ export function prepareExamples(options: PrepareExamplesOptions): PreparedExampl
         const encoded = encodeLine(messages, options, `${path} line ${line.number}`, path);
         lengths.push(encoded.ids.length);
         counts[examples.add(encoded)]++;
+        firstPrompt ??= options.form.template.render(messages.slice(0, messages.findIndex(isAnswer)));
       } catch (error) {
         if (!options.skipBad || !(error instanceof FormatError)) throw error;
         problem = error.message;
@@ -67,14 +72,16 @@ export function prepareExamples(options: PrepareExamplesOptions): PreparedExampl
       onLine?.(line.length + 1, problem);
     }
   }
-  if (examples.count === 0) throw nothingLeft(options, counts, firstProblem);
+  if (examples.count === 0 || firstPrompt === null) throw nothingLeft(options, counts, firstProblem);
   const { cut, dropped, skipped } = counts;
-  return { examples, lengths: statisticsOf(lengths), cut, dropped, skipped };
+  return { examples, lengths: statisticsOf(lengths), cut, dropped, skipped, firstPrompt };
 }
+
+const isAnswer = ({ role }: ChatMessage) => role === 'assistant';
 
 /** What the template says of one conversation is said with its place. */
 function encodeLine(
-  messages: Parameters<typeof encodeConversation>[0],
+  messages: readonly ChatMessage[],
   { form, tokenizer }: PrepareExamplesOptions,
   where: string,
   path: string,

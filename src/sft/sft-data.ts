@@ -15,6 +15,14 @@ import { packRows } from './pack-rows.ts';
 
 const NO_TARGET = -1;
 
+export interface SftDataOptions {
+  seqLen: number;
+  seed: number;
+  validationShare: number;
+  /** Text of ids, for the bytes that validation is measured by. */
+  decode: (ids: readonly number[]) => string;
+}
+
 interface Part {
   readonly examples: readonly number[];
   /** Of indices into `Examples`. */
@@ -26,16 +34,14 @@ interface Part {
 export class SftData implements TrainingData {
   readonly packed = true;
   readonly #examples: Examples;
+  readonly #seqLen: number;
   readonly #seed: number;
   readonly #train: Part;
   readonly #validation: Part;
   readonly #validationBytes: number;
 
-  /** `decode` makes text of ids, for the bytes that validation is measured by. One example alone leaves nothing to validate. */
-  constructor(
-    examples: Examples,
-    options: { seqLen: number; seed: number; validationShare: number; decode: (ids: readonly number[]) => string },
-  ) {
+  /** One example alone leaves nothing to validate. */
+  constructor(examples: Examples, options: SftDataOptions) {
     const { seqLen, seed, validationShare } = options;
     const all = Array.from({ length: examples.count }, (_, example) => example);
     const split = splitDocuments(
@@ -54,6 +60,7 @@ export class SftData implements TrainingData {
       };
     };
     this.#examples = examples;
+    this.#seqLen = seqLen;
     this.#seed = seed;
     this.#train = part(all.filter((example) => !held.has(example)));
     this.#validation = part(all.filter((example) => held.has(example)));
@@ -75,9 +82,20 @@ export class SftData implements TrainingData {
     return this.#validation.examples.length;
   }
 
-  /** Of answers. */
-  get trainTokens(): number {
+  /** Predictions that count, of answers. */
+  get trainAnswers(): number {
     return this.#train.answers;
+  }
+
+  /** Predictions of all rows, those of questions and of what is left at their ends too. */
+  get trainTokens(): number {
+    return this.trainRows * this.#seqLen;
+  }
+
+  /** Share of the rows that conversations fill. */
+  get filled(): number {
+    const used = this.#train.examples.reduce((sum, example) => sum + this.#examples.lengthOf(example), 0);
+    return used / this.trainTokens;
   }
 
   /** Of answers. */

@@ -24,6 +24,15 @@ export interface RunSettings {
   text: { paths: string[]; field: string };
   /** The model that the run began with; absent where it began with fresh weights. */
   from?: RunOrigin;
+  /** Of a fine-tuning, whose `text` are files of conversations. */
+  conversations?: ConversationSettings;
+}
+
+export interface ConversationSettings {
+  /** Lines that cannot be used are passed over. */
+  skipBad: boolean;
+  /** Of ids, masks and borders of all examples: a resumed run has to find the same. */
+  sha256: string;
 }
 
 /** A model that a training begins with. */
@@ -84,7 +93,7 @@ export function readRunSettings(runDirectory: string): RunSettings {
 }
 
 /** A file may have been edited by hand: the field that is wrong is better named here than where it hurts. */
-function checked({ model, train, text, from }: RunSettings, path: string): RunSettings {
+function checked({ model, train, text, from, conversations }: RunSettings, path: string): RunSettings {
   const isText = Array.isArray(text.paths) && text.paths.every((entry) => typeof entry === 'string');
   if (!isText || typeof text.field !== 'string') {
     throw new FormatError('run', `${path}: text: expected { paths: [string], field: string }. Restore it.`, path);
@@ -92,9 +101,14 @@ function checked({ model, train, text, from }: RunSettings, path: string): RunSe
   if (from !== undefined && !(typeof from?.path === 'string' && typeof from.format === 'string')) {
     throw new FormatError('run', `${path}: from: expected { path: string, format: string, step }. Restore it.`, path);
   }
+  const { skipBad, sha256 } = conversations ?? { skipBad: false, sha256: '' };
+  if (typeof skipBad !== 'boolean' || typeof sha256 !== 'string') {
+    const expected = 'expected { skipBad: boolean, sha256: string }';
+    throw new FormatError('run', `${path}: conversations: ${expected}. Restore it.`, path);
+  }
   try {
     const settings = { model: resolveConfig(model), train: resolveTrainConfig(train, model.seqLen), text };
-    return from === undefined ? settings : { ...settings, from };
+    return { ...settings, ...(from && { from }), ...(conversations && { conversations: { skipBad, sha256 } }) };
   } catch (error) {
     throw new FormatError('run', `${path}: ${messageOf(error)} Restore it.`, path, { cause: error });
   }

@@ -21,7 +21,10 @@ import { printStart, printSummary, summarise } from './train-summary.ts';
 
 /** Batches, and how much text there is. */
 export interface RunData extends TrainingData {
+  /** Of one epoch. */
   readonly trainTokens: number;
+  /** In words, where it is more than a text. */
+  readonly description?: string;
 }
 
 export interface TrainingJob {
@@ -33,15 +36,17 @@ export interface TrainingJob {
   backend: Backend;
   text: RunTokenizer;
   data: RunData;
+  /** What samples go on from, where that is more than a word. */
+  samplePrompt?: string;
   /** The values that a new run begins with; fresh ones by default. */
   initial?: InitialParameters;
 }
 
 /** Trains, prints and sets the exit code. Holds neither the lock of the directory nor the data: the caller does. */
 export async function runTraining(job: TrainingJob, output: Output): Promise<void> {
-  const { settings, options, backend, text, data, initial } = job;
+  const { settings, options, backend, text, data, initial, samplePrompt } = job;
   const printer = new ProgressPrinter(output, settings.train);
-  const sampler = new TextSampler(settings.model, text.tokenizer, backend, settings.train.seed);
+  const sampler = new TextSampler(settings.model, text.tokenizer, backend, settings.train.seed, samplePrompt);
   const profile = RunProfile.begin(options, backend, output);
   const interrupt = onInterrupt(() => output.note('stopping after this step; Ctrl-C again ends at once'));
   try {

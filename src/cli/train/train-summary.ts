@@ -50,7 +50,8 @@ export function printStart(
   );
   const epochs = (config.steps * tokensPerStep) / data.trainTokens;
   output.line(
-    `text     ${formatCount(data.trainTokens)} tokens to train on, ${formatCount(data.validationTokens)} to validate`,
+    data.description ??
+      `text     ${formatCount(data.trainTokens)} tokens to train on, ${formatCount(data.validationTokens)} to validate`,
   );
   output.line(
     `training ${config.steps} steps of ${formatCount(tokensPerStep)} tokens (context ${config.seqLen}), ${epochs.toFixed(2)} epochs, ` +
