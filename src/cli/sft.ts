@@ -56,7 +56,8 @@ async function sft(given: string | undefined, options: SftOptions): Promise<void
   checkDirectory(options);
   const run = options.resume ? resumedRun(given, options) : await newRun(given, options, output);
   try {
-    checkMemory(run.settings.model);
+    // Without gradients and moments of the weights far less is needed.
+    if (run.settings.train.loraRank === 0) checkMemory(run.settings.model);
     await inRunDirectory(options, () => trainLocked(run, options, output));
   } finally {
     run.source?.close();
@@ -125,7 +126,7 @@ async function trainLocked({ settings, text, source }: SftRun, options: SftOptio
     const prepared = prepareConversations(
       {
         ...{ paths: settings.text.paths, skipBad: settings.conversations.skipBad },
-        ...{ text, train: settings.train, modelPath: settings.from?.path ?? out },
+        ...{ text, model: settings.model, train: settings.train, modelPath: settings.from?.path ?? out },
       },
       output,
     );

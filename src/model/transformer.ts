@@ -29,11 +29,18 @@ import { type RotationTables, rope } from '../ops/rope.ts';
 import type { Routing } from '../ops/route-tokens.ts';
 import type { FloatTensor, FloatType, IntTensor } from '../tensor/tensor.ts';
 import { TensorPool } from '../tensor-pool.ts';
-import { ShapeError } from '../util/errors.ts';
+import { ShapeError, UsageError } from '../util/errors.ts';
+import { AdaptedWeights, type Lora } from './adapted-weights.ts';
 import type { ModelConfig, Point } from './config.ts';
 import { initParameters } from './init.ts';
 import { type InitialParameters, readInitialParameters } from './initial-parameters.ts';
-import { createParameters, type ModelParameters, type Parameter } from './parameters.ts';
+import {
+  createParameters,
+  isTrained,
+  type ModelParameters,
+  type Parameter,
+  type TrainedParameter,
+} from './parameters.ts';
 import { ropeTables } from './rope-tables.ts';
 import { gateThreshold, selectionRule } from './selection-rule.ts';
 import type { StepStatistics } from './statistics.ts';
@@ -63,7 +70,7 @@ export interface PassOptions {
   /** Zeros that are not to be skipped, for measurements. */
   skips?: Partial<ZeroSkips>;
   /**
-   * The parameters are those of the last pass of this model, so that what is made of them (ternary weights) still holds: for all but the
+   * The parameters are those of the last pass of this model, so that what is made of them (ternary or merged weights) still holds: for all but the
    * first of accumulated batches. By default it is made anew.
    */
   sameParameters?: boolean;
@@ -76,6 +83,17 @@ export interface StepOptions extends PassOptions {
   gradientScale?: number;
   /** Keep only the input of each half of a block and run it forward again for the gradients: less memory, more time. */
   recompute?: boolean;
+}
+
+export interface TransformerOptions {
+  /** Of fresh weights and adapters. */
+  seed: number;
+  dtype?: FloatType;
+  pool?: TensorPool;
+  /** The values that it begins with; fresh ones by default. */
+  initial?: InitialParameters | undefined;
+  /** Train adapters in the place of the parameters. */
+  lora?: Lora | null;
 }
 
 /** One run through the model: its options with defaults, and what it adds up. */
@@ -107,37 +125,48 @@ export class Transformer {
   readonly backend: Backend;
   readonly pool: TensorPool;
   readonly dtype: FloatType;
-  /** In the order of the forward pass. */
-  readonly parameters: readonly Parameter[];
+  /** What a checkpoint holds: all parameters in the order of the forward pass, and behind them the adapters. */
+  readonly stored: readonly Parameter[];
+  /** What is trained of it. */
+  readonly parameters: readonly TrainedParameter[];
 
   readonly #weights: ModelParameters;
-  /** null where projections multiply the parameters themselves. */
-  readonly #ternary: TernaryWeights | null;
+  /** null where all parameters are trained. */
+  readonly #adapted: AdaptedWeights | null;
+  /** What projections multiply, made of the parameters before each step; null where that is the parameters themselves. */
+  readonly #made: TernaryWeights | AdaptedWeights | null;
   readonly #rotation: RotationTables;
 
   /**
    * A model with fresh weights (`initParameters`), or with those of `initial`; f64 is for the reference backend. The pool may be shared. Throws
-   * UsageError for an `initial` of another shape, FormatError where it cannot be read.
+   * UsageError for an `initial` of another shape and for adapters of ternary weights, FormatError where `initial` cannot be read.
    */
-  static create(
-    config: ModelConfig,
-    backend: Backend,
-    options: { seed: number; dtype?: FloatType; pool?: TensorPool; initial?: InitialParameters | undefined },
-  ): Transformer {
-    const model = new Transformer(config, backend, options.pool ?? new TensorPool(backend), options.dtype ?? 'f32');
-    if (options.initial) readInitialParameters(model.parameters, config, options.initial);
-    else initParameters(model.parameters, config, options.seed);
+  static create(config: ModelConfig, backend: Backend, options: TransformerOptions): Transformer {
+    const model = new Transformer(config, backend, options);
+    const { list } = model.#weights;
+    if (options.initial) readInitialParameters(list, config, options.initial);
+    else initParameters(list, config, options.seed);
+    model.#adapted?.initialise(options.seed);
     return model;
   }
 
-  private constructor(config: ModelConfig, backend: Backend, pool: TensorPool, dtype: FloatType) {
+  private constructor(config: ModelConfig, backend: Backend, options: TransformerOptions) {
+    const { pool = new TensorPool(backend), dtype = 'f32', lora = null } = options;
+    if (lora !== null && config.weightFormat === 'ternary') {
+      throw new UsageError(
+        'Transformer',
+        'adapters are for weights of float: ternary ones cannot be merged with them. Train all of them.',
+      );
+    }
     this.config = config;
     this.backend = backend;
     this.pool = pool;
     this.dtype = dtype;
-    this.#weights = createParameters(config, pool, dtype);
-    this.parameters = this.#weights.list;
-    this.#ternary = config.weightFormat === 'ternary' ? new TernaryWeights(this.#weights, pool) : null;
+    this.#weights = createParameters(config, pool, dtype, lora !== null);
+    this.#adapted = lora === null ? null : new AdaptedWeights(this.#weights, pool, dtype, lora);
+    this.#made = this.#adapted ?? (config.weightFormat === 'ternary' ? new TernaryWeights(this.#weights, pool) : null);
+    this.stored = [...this.#weights.list, ...(this.#adapted?.parameters ?? [])];
+    this.parameters = this.stored.filter(isTrained);
     const tables = ropeTables(config, config.seqLen);
     this.#rotation = {
       cos: pool.take(dtype, [config.seqLen, config.headDim / 2]),
@@ -179,25 +208,30 @@ export class Transformer {
   }
 
   /**
-   * What the products multiply, by the names of the parameters: the parameters themselves, or for a ternary model the numbers made of them as
-   * they are now, in memory of the model that its next pass writes again. For an Engine over the model in training.
+   * What the products multiply, by the names of the parameters: the parameters themselves, or for a ternary or an adapted model the numbers made of
+   * them as they are now, in memory of the model that its next pass writes again. For an Engine over the model in training.
    */
   multipliedParameters(): ReadonlyMap<string, FloatTensor> {
     const tape = new Tape(this.backend.kernels, this.pool, { dtype: this.dtype, recording: false });
-    this.#ternary?.update(tape);
+    this.#made?.update(tape);
     tape.dispose();
     return new Map(
-      this.parameters.map((parameter) => [parameter.name, this.#ternary?.of(parameter) ?? parameter.value]),
+      this.#weights.list.map((parameter) => [parameter.name, this.#made?.of(parameter) ?? parameter.value]),
     );
+  }
+
+  /** The factor of the products of adapters; null where there are none. */
+  get adapterScale(): number | null {
+    return this.#adapted?.scale ?? null;
   }
 
   /** Gives all memory back to the pool; the model must not be used afterwards. */
   dispose(): void {
-    for (const { value, gradient } of this.parameters) {
+    for (const { value, gradient } of this.#weights.list) {
       this.pool.release(value);
-      this.pool.release(gradient);
+      if (gradient) this.pool.release(gradient);
     }
-    this.#ternary?.dispose();
+    this.#made?.dispose();
     this.pool.release(this.#rotation.cos);
     this.pool.release(this.#rotation.sin);
   }
@@ -211,7 +245,7 @@ export class Transformer {
     const shape = { batch, seqLen, nHeads, nKvHeads, headDim };
 
     let x = tape.apply(embedding, { ids, table: this.#weights.embedding }); // [N, D]
-    for (const [index, layer] of (this.#ternary ?? this.#weights).layers.entries()) {
+    for (const [index, layer] of (this.#made ?? this.#weights).layers.entries()) {
       tape.enter('layer', `layer ${index}`);
       const selection = (point: Point) => this.#selection(tape, pass, point, index);
 
@@ -385,7 +419,7 @@ export class Transformer {
     const beginMs = performance.now();
     try {
       const hidden = within(observer, 'phase', 'forward', () => {
-        if (!sameParameters) this.#ternary?.update(tape);
+        if (!sameParameters) this.#made?.update(tape);
         return this.#hiddenStates(tape, ids, pass);
       });
       const result = finish(tape, hidden, pass);

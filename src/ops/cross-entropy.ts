@@ -61,13 +61,16 @@ export const crossEntropy: Op<Input, Saved, number> = {
         tape.enter('product', 'dX');
         tape.kernels.matmul(logits, head.value, view(dHidden, [count, dim], first * dim), { precision });
         tape.exit();
+      }
+      if (dHidden && head.gradient) {
         tape.enter('product', 'dW');
         tape.kernels.matmul(logits, h, head.gradient, { transposeA: true, accumulate: true, precision });
         tape.exit();
       }
     }
     tape.exit();
-    tape.flops += (dHidden ? 6 : 2) * nTokens * dim * head.value.shape[0];
+    const products = !dHidden ? 1 : head.gradient ? 3 : 2;
+    tape.flops += 2 * products * nTokens * dim * head.value.shape[0];
     return { output: sum / Math.max(nTargets, 1), saved: { hidden, dHidden }, keep: dHidden ? [dHidden] : [] };
   },
 

@@ -8,7 +8,7 @@
  */
 
 import type { Kernels } from '../backend.ts';
-import type { Parameter } from '../model/parameters.ts';
+import type { TrainedParameter } from '../model/parameters.ts';
 import { type FloatTensor, type Tensor, view } from '../tensor/tensor.ts';
 import type { TensorPool } from '../tensor-pool.ts';
 
@@ -20,7 +20,7 @@ export interface AdamWOptions {
 
 /** The moments of one parameter, of its shape and dtype. */
 export interface Moments {
-  readonly parameter: Parameter;
+  readonly parameter: TrainedParameter;
   readonly m: FloatTensor;
   readonly v: FloatTensor;
 }
@@ -37,7 +37,7 @@ export class AdamW {
   readonly #partial: Tensor<'f64'>;
 
   /** Takes the moments (zeros) from `pool`; they live until `dispose`. */
-  constructor(parameters: readonly Parameter[], kernels: Kernels, pool: TensorPool, options: AdamWOptions) {
+  constructor(parameters: readonly TrainedParameter[], kernels: Kernels, pool: TensorPool, options: AdamWOptions) {
     this.#options = options;
     this.#kernels = kernels;
     this.#pool = pool;
@@ -100,7 +100,7 @@ export class AdamW {
   }
 
   /** Sum of squares of the gradient in columns first .. first + count (all). */
-  #squares(parameter: Parameter, first = 0, count?: number): number {
+  #squares(parameter: TrainedParameter, first = 0, count?: number): number {
     const gradient = asMatrix(parameter.gradient);
     const [rows, cols] = gradient.shape;
     const partial = view(this.#partial, [rows]);

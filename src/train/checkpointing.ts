@@ -2,12 +2,12 @@
  * What of a trainer goes into a checkpoint, and back: parameters, both moments of AdamW, and the progress.
  *
  * Batches and schedules are functions of the step, so this is all. Tensors have the names of the parameters; moments are
- * NAME.m and NAME.v. How the files lie on the disk and survive a crash belongs to formats/checkpoint-directory.ts.
+ * NAME.m and NAME.v. Where adapters are trained they stand beside the parameters, and the moments are theirs. How the files lie on the disk and survive a crash belongs to formats/checkpoint-directory.ts.
  */
 
 import { type Checkpoint, saveCheckpoint } from '../formats/checkpoint-directory.ts';
 import type { SafetensorsFile, TensorData, TensorEntry } from '../formats/safetensors.ts';
-import { configOf } from '../model/checkpoint-parameters.ts';
+import { ADAPTER_SCALE, configOf } from '../model/checkpoint-parameters.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type FloatTensor, shapeText } from '../tensor/tensor.ts';
 import { FormatError } from '../util/errors.ts';
@@ -29,7 +29,7 @@ export function saveTrainer(
       tokenizer: options.tokenizer,
       tokenizerConfig: options.tokenizerConfig ?? null,
       state: { progress, train: config },
-      model: model.parameters.map(({ name, value }) => entry(name, value)),
+      model: [...model.stored.map(({ name, value }) => entry(name, value)), ...scaleEntry(model.adapterScale)],
       optimizer: optimizer.moments.flatMap(({ parameter, m, v }) => [
         entry(`${parameter.name}.m`, m),
         entry(`${parameter.name}.v`, v),
@@ -66,7 +66,7 @@ export function restoreTrainer(checkpoint: Checkpoint, trainer: Trainer): void {
       'optimizer.safetensors is missing: the run cannot go on from here exactly. Use another checkpoint.',
     );
   }
-  for (const { name, value } of model.parameters) read(checkpoint.model, name, value);
+  for (const { name, value } of model.stored) read(checkpoint.model, name, value);
   for (const { parameter, m, v } of optimizer.moments) {
     read(checkpoint.optimizer, `${parameter.name}.m`, m);
     read(checkpoint.optimizer, `${parameter.name}.v`, v);
@@ -82,6 +82,11 @@ function checkModel(checkpoint: Checkpoint, config: ModelConfig): void {
       fail(checkpoint.path, `config.json: ${field} is of another model: expected ${expected}, found ${found}.`);
     }
   }
+}
+
+/** What the adapters of a model are multiplied with; nothing of one without. */
+function scaleEntry(scale: number | null): TensorEntry[] {
+  return scale === null ? [] : [{ name: ADAPTER_SCALE, dtype: 'F32', shape: [1], data: Float32Array.of(scale) }];
 }
 
 function entry(name: string, tensor: FloatTensor): TensorEntry {

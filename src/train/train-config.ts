@@ -6,6 +6,8 @@
  */
 
 import type { Precision } from '../backend.ts';
+import type { Lora } from '../model/adapted-weights.ts';
+import { POINTS, type Point } from '../model/config.ts';
 import { Problems } from '../util/problems.ts';
 import type { LearningRateConfig, LearningRateSchedule, WeightDecayConfig } from './schedule.ts';
 
@@ -20,6 +22,12 @@ export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   seed: number;
   /** Of the products: bf16 needs a processor with an instruction for it. */
   precision: Precision;
+  /** Of the adapters that are trained in the place of the weights (LoRA); 0: all weights are trained. */
+  loraRank: number;
+  /** The adapters are multiplied with alpha / rank. */
+  loraAlpha: number;
+  /** The points whose projections have adapters, with commas between them. */
+  loraPoints: string;
   /** Keep only the input of each half of a block for the backward pass and run it forward again: less memory, more time. */
   recompute: boolean;
 
@@ -57,8 +65,17 @@ export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
 /** A configuration with anything left out; `tokens` may stand for `steps`. */
 export type TrainConfigInput = Partial<TrainConfig> & { tokens?: number };
 
-/** Fields that decide which tokens a step sees: a run that changed them would not be one run. */
-export const FIXED_ON_RESUME = ['batchSize', 'seqLen', 'accumulate', 'seed', 'validationShare'] as const;
+const LORA_FIELDS = ['loraRank', 'loraAlpha', 'loraPoints'] as const;
+
+/** Fields that decide which tokens a step sees, and what is trained: a run that changed them would not be one run. */
+export const FIXED_ON_RESUME = [
+  'batchSize',
+  'seqLen',
+  'accumulate',
+  'seed',
+  'validationShare',
+  ...LORA_FIELDS,
+] as const;
 
 const DEFAULTS = {
   steps: 1000,
@@ -67,6 +84,8 @@ const DEFAULTS = {
   seed: 0,
   precision: 'f32',
   recompute: false,
+  loraRank: 0,
+  loraPoints: POINTS.join(','),
   lr: 1e-3,
   schedule: 'cosine' as LearningRateSchedule,
   decayShare: 0.2,
@@ -90,11 +109,11 @@ const DEFAULTS = {
 
 const KNOWN_FIELDS: readonly string[] = [
   ...Object.keys(DEFAULTS),
-  ...['seqLen', 'minLr', 'warmupSteps', 'stageTwoLr', 'stageTwoWeightDecay', 'tokens'],
+  ...['seqLen', 'minLr', 'warmupSteps', 'stageTwoLr', 'stageTwoWeightDecay', 'loraAlpha', 'tokens'],
 ];
 
 /**
- * Fills in what is left out and checks the whole, for a model with a context of `context` tokens. Besides the table of defaults: seqLen = context, minLr = lr / 10, warmupSteps = a tenth
+ * Fills in what is left out and checks the whole, for a model with a context of `context` tokens. Besides the table of defaults: seqLen = context, minLr = lr / 10, loraAlpha = 2 loraRank, warmupSteps = a tenth
  * of the run and at most 200, steps = tokens / (batchSize * accumulate * seqLen), rounded up; with the schedule two-stage minLr = 0,
  * stageTwoLr = lr * 2 / 3 and stageTwoWeightDecay = 0.
  * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
@@ -114,6 +133,7 @@ export function resolveTrainConfig(input: TrainConfigInput, context: number): Tr
   const isTwoStage = merged.schedule === 'two-stage';
   const config: TrainConfig = {
     ...merged,
+    loraAlpha: input.loraAlpha ?? 2 * merged.loraRank,
     minLr: input.minLr ?? (isTwoStage ? 0 : merged.lr / 10),
     stageTwoLr: input.stageTwoLr ?? (isTwoStage ? (merged.lr * 2) / 3 : null),
     stageTwoWeightDecay: input.stageTwoWeightDecay ?? (isTwoStage ? 0 : null),
@@ -150,6 +170,7 @@ function check(config: TrainConfig, input: TrainConfigInput, problems: Problems)
   problems.choice('precision', config.precision, ['f32', 'bf16']);
   problems.choice('schedule', config.schedule, ['cosine', 'wsd', 'two-stage']);
   problems.flag('recompute', config.recompute);
+  checkLora(config, problems);
   checkStages(config, input, problems);
   if (problems.has('lr')) return;
   problems.number('minLr', config.minLr, '0 or more', (value) => value >= 0);
@@ -162,6 +183,19 @@ function checkSeqLen(seqLen: number, context: number, problems: Problems): void 
   problems.whole('seqLen', seqLen, 1);
   if (seqLen > context)
     problems.add('seqLen', `must not be above the context of the model, ${context}, got ${seqLen}.`);
+}
+
+function checkLora({ loraRank, loraAlpha, loraPoints }: TrainConfig, problems: Problems): void {
+  problems.whole('loraRank', loraRank, 0, ' (0: all weights are trained)');
+  if (loraRank > 0) problems.number('loraAlpha', loraAlpha, 'above 0', (alpha) => alpha > 0);
+  const points: unknown[] = typeof loraPoints === 'string' ? loraPoints.split(',') : [loraPoints];
+  for (const point of points) problems.choice('loraPoints', point, POINTS);
+}
+
+/** The adapters that are to be trained, null for all weights. */
+export function loraOf({ loraRank, loraAlpha, loraPoints }: TrainConfig): Lora | null {
+  if (loraRank === 0) return null;
+  return { rank: loraRank, alpha: loraAlpha, points: loraPoints.split(',') as Point[] };
 }
 
 function checkStages(config: TrainConfig, input: TrainConfigInput, problems: Problems): void {

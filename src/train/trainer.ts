@@ -35,7 +35,7 @@ import type {
 import { learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
 import { StepClock } from './step-clock.ts';
 import type { TokenData } from './token-data.ts';
-import type { TrainConfig } from './train-config.ts';
+import { loraOf, type TrainConfig } from './train-config.ts';
 
 /** What the trainer needs of a data set. */
 export interface TrainingData extends Pick<TokenData, 'validationBatches' | 'validationTokens' | 'validationBytes'> {
@@ -140,7 +140,11 @@ export class Trainer {
     this.#kernels = this.#clock.kernels;
     this.#backend = options.backend;
     const backend = withKernels(options.backend, () => this.#kernels);
-    this.model = Transformer.create(options.model, backend, { seed: train.seed, initial: options.initial });
+    this.model = Transformer.create(options.model, backend, {
+      seed: train.seed,
+      initial: options.initial,
+      lora: loraOf(train),
+    });
     this.optimizer = new AdamW(this.model.parameters, options.backend.kernels, this.model.pool, train);
     this.config = train;
     this.#data = data;

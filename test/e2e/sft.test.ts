@@ -101,6 +101,28 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
     }
   });
 
+  it('trains adapters in the place of the weights, and merges them', async () => {
+    const [run, merged] = [at('adapted'), at('merged')];
+    const trained = await runCommand([
+      ...['sft', model.directory, '--data', at('data.jsonl'), '--template', 'plain', '--out', run, '--lora', '8'],
+      ...[...TRAINING, '--lr', '2e-2', ...COMMON],
+    ]);
+    expect(trained.code).toBe(0);
+    expect(trained.stdout).toMatch(
+      /adapters rank 8, alpha 16, on qkv, o, gateUp, down: [\d.]+ k of [\d.]+ k parameters are trained/,
+    );
+    expect(losses(run)[STEPS - 1]).toBeLessThan(losses(run)[0] / 5);
+    const converted = await runCommand(['convert', run, merged, '--to', 'checkpoint']);
+    expect(converted.code).toBe(0);
+    const say = (path: string) => {
+      const args = ['chat', path, ...COMMON, '--temperature', '0', '--max-tokens', '20'];
+      return runCommand(args, { input: 'The dog?\nThe fox?\n' });
+    };
+    const [ofRun, ofMerged] = [await say(run), await say(merged)];
+    expect(ofRun.stdout).not.toBe('');
+    expect(ofMerged.stdout).toBe(ofRun.stdout);
+  });
+
   it('names file and line of what cannot be used, and skips it only where it is asked to', async () => {
     const data = writeData('bad.jsonl', '{"prompt": "x", "completion": ""}', '{"messages": [{"role": "tool"}]}');
     const args = ['sft', model.directory, '--data', data, '--template', 'plain', '--out', at('bad'), '--steps', '1'];

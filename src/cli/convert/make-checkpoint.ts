@@ -1,4 +1,4 @@
-/** `convert --to checkpoint`: a model of another program becomes a checkpoint that training begins from. */
+/** `convert --to checkpoint`: a model of another program, or one of adapters beside weights, becomes a checkpoint that training begins from. */
 
 import { basename } from 'node:path';
 import { checkDerivedTarget } from '../../formats/checkpoint-directory.ts';
@@ -27,12 +27,13 @@ export async function makeCheckpoint(
   const begin = performance.now();
   const source = openSource(path, 'convert');
   try {
-    if (source.format === 'qsparse') {
-      throw new UsageError('--to', `${source.path} is a checkpoint already: expected a model of another program.`);
+    if (source.format === 'qsparse' && !source.adapted) {
+      const expected = 'expected a model of another program, or adapters to merge';
+      throw new UsageError('--to', `${source.path} is a checkpoint already: ${expected}.`);
     }
     const progress = output.progress();
     const bytes = await writeCheckpoint(source, out, {
-      state: { importedFrom: { format: source.format, name: basename(path) } },
+      state: { [source.adapted ? 'mergedFrom' : 'importedFrom']: { format: source.format, name: basename(path) } },
       signal,
       onProgress: (done, total) => progress.update({ label: 'writing', done, total, unit: 'weights' }),
     });

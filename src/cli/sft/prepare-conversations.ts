@@ -1,10 +1,13 @@
 /** From `--data` to packed batches, with everything said that is worth knowing before the training: lengths, what is cut, how full the rows are. */
 
 import { statSync } from 'node:fs';
+import { countAdapters, type Lora } from '../../model/adapted-weights.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { countParameters } from '../../model/parameters.ts';
 import { type PreparedExamples, prepareExamples } from '../../sft/prepare-examples.ts';
 import { SftData } from '../../sft/sft-data.ts';
-import type { TrainConfig } from '../../train/train-config.ts';
-import { formatInteger, formatPercent } from '../../util/format.ts';
+import { loraOf, type TrainConfig } from '../../train/train-config.ts';
+import { formatCount, formatInteger, formatPercent } from '../../util/format.ts';
 import { chatForm } from '../shared/chat-form.ts';
 import type { Output } from '../shared/output.ts';
 import type { RunTokenizer } from '../train/run-tokenizer.ts';
@@ -13,6 +16,7 @@ export interface ConversationSource {
   paths: readonly string[];
   skipBad: boolean;
   text: RunTokenizer;
+  model: ModelConfig;
   train: TrainConfig;
   /** For messages of the template. */
   modelPath: string;
@@ -31,7 +35,7 @@ const MOST_SHOWN = 3;
 
 /** Throws FormatError that names file and line, UsageError where nothing is left. */
 export function prepareConversations(source: ConversationSource, output: Output): PreparedConversations {
-  const { paths, skipBad, text, train, modelPath } = source;
+  const { paths, skipBad, text, model, train, modelPath } = source;
   const { tokenizer } = text;
   const { seqLen, seed, validationShare } = train;
   const total = paths.reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0);
@@ -46,10 +50,13 @@ export function prepareConversations(source: ConversationSource, output: Output)
   output.progress().done();
   const { examples, firstPrompt } = prepared;
   const data = new SftData(examples, { seqLen, seed, validationShare, decode: (ids) => tokenizer.decode(ids) });
-  return { data, description: describe(prepared, data, seqLen), sha256: examples.digest(), firstPrompt };
+  const lora = loraOf(train);
+  const adapters = lora === null ? [] : [describeAdapters(model, lora)];
+  const description = [...describe(prepared, data, seqLen), ...adapters].join('\n');
+  return { data, description, sha256: examples.digest(), firstPrompt };
 }
 
-function describe({ lengths, cut, dropped, skipped }: PreparedExamples, data: SftData, seqLen: number): string {
+function describe({ lengths, cut, dropped, skipped }: PreparedExamples, data: SftData, seqLen: number): string[] {
   const { trainExamples, validationExamples, trainRows, trainAnswers, trainTokens, filled } = data;
   const of = (count: number, what: string) => (count > 0 ? [`${formatInteger(count)} ${what}`] : []);
   const left = [
@@ -65,5 +72,11 @@ function describe({ lengths, cut, dropped, skipped }: PreparedExamples, data: Sf
       `longest ${formatInteger(longest)} tokens`,
     `rows     ${formatInteger(trainRows)} of ${formatInteger(seqLen)} tokens, ${formatPercent(filled)} full; ` +
       `answers are ${formatPercent(trainAnswers / (trainTokens * filled))} of what is read`,
-  ].join('\n');
+  ];
+}
+
+function describeAdapters(model: ModelConfig, lora: Lora): string {
+  const { rank, alpha, points } = lora;
+  const count = `${formatCount(countAdapters(model, lora))} of ${formatCount(countParameters(model))} parameters`;
+  return `adapters rank ${rank}, alpha ${alpha}, on ${points.join(', ')}: ${count} are trained`;
 }

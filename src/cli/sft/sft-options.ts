@@ -11,6 +11,9 @@ export interface SftOptions extends RunOptions, MethodOptions {
   skipBad?: boolean;
   seqLen?: number;
   epochs?: number;
+  lora?: number;
+  loraAlpha?: number;
+  loraPoints?: string;
 }
 
 /** Declares every option of SftOptions. */
@@ -24,6 +27,14 @@ export function addSftOptions(command: Command): Command {
   addDirectoryOptions(command);
   whole(command, '--seq-len <n>', 'tokens of a row: longer conversations are cut (default: 1024)', 1);
   real(command, '--epochs <n>', 'how often every conversation is seen, instead of --steps (default: 1)');
+  whole(
+    command.optionsGroup('Adapters (LoRA):'),
+    '--lora <rank>',
+    'train corrections of this rank in the place of the weights',
+    1,
+  );
+  real(command, '--lora-alpha <x>', 'they are multiplied with alpha / rank (default: 2 rank)');
+  command.option('--lora-points <names>', 'projections that have them (default: qkv,o,gateUp,down)');
   addMethodOptions(command.optionsGroup('Model (default: as it is):'));
   addRunOptions(command);
   return command;

@@ -9,6 +9,8 @@ import { trainFieldsOf } from '../train/run-options.ts';
 import type { SftOptions } from './sft-options.ts';
 
 const DEFAULT_SEQ_LEN = 1024;
+/** Adapters begin at nothing and have further to go. */
+const LORA_LR = 2e-4;
 const TRAIN_DEFAULTS = { lr: 2e-5, weightDecay: 0, batchSize: 4, validationShare: 0.05 } as const;
 
 /** Of a model with the configuration `from`; the number of steps is not that of the data yet. Throws UsageError. */
@@ -16,16 +18,25 @@ export function sftSettings(from: ModelConfig, options: SftOptions): { model: Mo
   const { model: method, train } = wantedOf(options);
   const model = resolveConfig(modelInput(from, method));
   const seqLen = Math.min(DEFAULT_SEQ_LEN, model.seqLen);
-  return { model, train: resolveTrainConfig({ ...TRAIN_DEFAULTS, seqLen, ...train }, model.seqLen) };
+  return {
+    model,
+    train: resolveTrainConfig(
+      { ...TRAIN_DEFAULTS, ...(options.lora && { lr: LORA_LR }), seqLen, ...train },
+      model.seqLen,
+    ),
+  };
 }
 
 /** What the options say. Throws UsageError where they say twice how long the run is. */
 export function wantedOf(options: SftOptions): { model: Partial<ModelConfigInput>; train: TrainConfigInput } {
-  const { epochs, steps, tokens, seqLen } = options;
+  const { epochs, steps, tokens, seqLen, lora: loraRank, loraAlpha, loraPoints } = options;
   if (epochs !== undefined && (steps !== undefined || tokens !== undefined)) {
     throw new UsageError('--epochs', 'and --steps or --tokens both say how long the run is. Give one of them.');
   }
-  return { model: methodFieldsOf(options), train: { ...trainFieldsOf(options), ...given({ seqLen }) } };
+  return {
+    model: methodFieldsOf(options),
+    train: { ...trainFieldsOf(options), ...given({ seqLen, loraRank, loraAlpha, loraPoints }) },
+  };
 }
 
 /** Steps that see every one of `rows` so many times; undefined where the options give the length. */

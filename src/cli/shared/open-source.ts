@@ -4,6 +4,7 @@ import { findCheckpoint, readCheckpoint } from '../../formats/checkpoint-directo
 import { holdsPackedModel } from '../../formats/packed-directory.ts';
 import type { ForeignFormat } from '../../import/foreign-model.ts';
 import { isForeign, openForeign } from '../../import/open-model.ts';
+import { ADAPTER_SCALE } from '../../model/checkpoint-parameters.ts';
 import { type ParameterSource, sourceOfCheckpoint } from '../../model/parameter-source.ts';
 import { UsageError } from '../../util/errors.ts';
 
@@ -11,6 +12,8 @@ export interface OpenedSource extends ParameterSource {
   /** The checkpoint's directory, or the path of the model as given. */
   readonly path: string;
   readonly format: 'qsparse' | ForeignFormat;
+  /** A checkpoint of adapters beside weights, which are merged as they are read. */
+  readonly adapted: boolean;
   close(): void;
 }
 
@@ -18,7 +21,7 @@ export interface OpenedSource extends ParameterSource {
 export function openSource(path: string, where: string): OpenedSource {
   if (isForeign(path)) {
     const { format, config, text, read, close } = openForeign(path);
-    return { path, format, config, ...text, step: 0, read, close };
+    return { path, format, adapted: false, config, ...text, step: 0, read, close };
   }
   const directory = findCheckpoint(path, 'best');
   if (holdsPackedModel(directory)) {
@@ -28,7 +31,13 @@ export function openSource(path: string, where: string): OpenedSource {
   const checkpoint = readCheckpoint(directory);
   try {
     const source = sourceOfCheckpoint(checkpoint);
-    return { ...source, path: checkpoint.path, format: 'qsparse', close: () => checkpoint.close() };
+    return {
+      ...source,
+      path: checkpoint.path,
+      format: 'qsparse',
+      adapted: checkpoint.model.tensors.has(ADAPTER_SCALE),
+      close: () => checkpoint.close(),
+    };
   } catch (error) {
     checkpoint.close();
     throw error;
