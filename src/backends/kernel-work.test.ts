@@ -125,6 +125,12 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['rope', [f32(6, 32), ints(6), f32(3, 4), f32(3, 4), { nRotatedHeads: 2, headDim: 8 }], moved(4 * 192 + 24)],
   // Queries see 1, 2, 3 keys: 6 a head and sequence, 8 heads in all; scores and values 8 multiply-adds each.
   ['attention', [f32(6, 64), f32(6, 32), f32(6, 4), heads], work(6 * 8 * 16 * 2, 6 * 8 * 16 * 2, 4 * 600)],
+  // In the second sequence the last two tokens see one key less each: 10 keys of 4 heads.
+  [
+    'attention',
+    [f32(6, 64), f32(6, 32), f32(6, 4), heads, intTensor(backend, [0, 0, 0, 0, 1, 1])],
+    work(10 * 4 * 16 * 2, 10 * 4 * 16 * 2, 4 * 600),
+  ],
   [
     'attentionBackward',
     [f32(6, 64), f32(6, 32), f32(6, 4), f32(6, 32), f32(6, 64), heads],

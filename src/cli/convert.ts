@@ -71,7 +71,7 @@ named.
 ${OPEN_PER_KEPT.int8} open gates for each input that is kept (${formatPercent(0.4 * OPEN_PER_KEPT.int8, 0)} of the gates at 60 % sparsity), in ternary weights ${OPEN_PER_KEPT.ternary}: auto measures the open gates on --text,
 layer by layer, and is fused without it.
 
---to checkpoint makes a checkpoint (f32) of a model of another program: training begins from it. --to hf and gguf write for other programs, in which the
+--to checkpoint makes a checkpoint (f32) of a model of another program, from which training begins, or of a run of adapters, merged. --to hf and gguf write for other programs, in which the
 model computes its dense function; its sparsity goes along under the key qsparse. OUT must not exist then.
 
   hf          a directory for transformers, --dtype f32 (default) or bf16

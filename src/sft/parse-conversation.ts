@@ -74,7 +74,7 @@ function chatMessages(value: unknown, fail: Fail): ChatMessage[] {
   if (!Array.isArray(value) || value.length === 0) return fail(`messages: expected a list, found ${shown(value)}.`);
   return value.map((message: Json | null, index): ChatMessage => {
     const at = `messages[${index}]`;
-    const { role, content } = message ?? {};
+    const { role, content }: Json = message ?? {};
     if (typeof role !== 'string' || !ROLES.includes(role)) {
       return fail(`${at}.role: expected ${ROLES.join(', ')}, found ${role === undefined ? 'none' : shown(role)}.`);
     }

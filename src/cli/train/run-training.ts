@@ -39,7 +39,7 @@ export interface TrainingJob {
   /** What samples go on from, where that is more than a word. */
   samplePrompt?: string;
   /** The values that a new run begins with; fresh ones by default. */
-  initial?: InitialParameters;
+  initial?: InitialParameters | undefined;
 }
 
 /** Trains, prints and sets the exit code. Holds neither the lock of the directory nor the data: the caller does. */
