@@ -7,7 +7,7 @@ import type { MetricsRecord } from '../../src/train/metrics.ts';
 import { createTinyRun, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
 
 const STEPS = 60;
-const COMMON = ['--backend', 'reference'];
+const COMMON = ['--threads', '1'];
 const TRAINING = `--steps ${STEPS} --batch-size 2 --lr 5e-3 --validate-every 20 --save-every 5 --sample-every 30`.split(
   ' ',
 );
@@ -70,7 +70,7 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
     const sample = records(whole).find((record) => record.type === 'sample');
     expect(sample?.prompt).toMatch(/^User: The (fox|dog)\?\nAssistant:$/);
     const { stdout, code } = await runCommand(['chat', whole, ...COMMON, '--temperature', '0', '--max-tokens', '20'], {
-      input: 'The dog?\nThe fox?\n',
+      input: 'The dog?\n/reset\nThe fox?\n',
     });
     expect(code).toBe(0);
     expect(stdout).toBe('The dog sleeps.\nThe fox runs.\n');
@@ -116,7 +116,7 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
     expect(converted.code).toBe(0);
     const say = (path: string) => {
       const args = ['chat', path, ...COMMON, '--temperature', '0', '--max-tokens', '20'];
-      return runCommand(args, { input: 'The dog?\nThe fox?\n' });
+      return runCommand(args, { input: 'The dog?\n/reset\nThe fox?\n' });
     };
     const [ofRun, ofMerged] = [await say(run), await say(merged)];
     expect(ofRun.stdout).not.toBe('');
