@@ -116,12 +116,20 @@ export function countParameters(config: ModelConfig): number {
   return describeParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }
 
-/** Takes values and gradients, all 0, from the pool, where they stay until the model is disposed of. */
-export function createParameters(config: ModelConfig, pool: TensorPool, dtype: FloatType): ModelParameters {
+/**
+ * Takes values and gradients, all 0, from the pool, where they stay until the model is disposed of. The gradients of a frozen model have no elements, so that
+ * whoever wanted to add to them fails.
+ */
+export function createParameters(
+  config: ModelConfig,
+  pool: TensorPool,
+  dtype: FloatType,
+  { frozen = false }: { frozen?: boolean } = {},
+): ModelParameters {
   const list = describeParameters(config).map((info) => ({
     ...info,
     value: pool.takeZeroed(dtype, info.shape),
-    gradient: pool.takeZeroed(dtype, info.shape),
+    gradient: pool.takeZeroed(dtype, frozen ? [0] : info.shape),
   }));
   const byName = new Map(list.map((parameter) => [parameter.name, parameter]));
   const layers = Array.from({ length: config.nLayers }, (_, layer) => {

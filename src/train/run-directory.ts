@@ -4,6 +4,7 @@
  *     RUN/run.json        model, training and text of the run
  *     RUN/tokenizer.json  made before the first step, also part of every checkpoint; with tokenizer_config.json where it came with a model
  *     RUN/tokens/         the text in tokens (prepare-token-data.ts)
+ *     RUN/replay/         the same of what is replayed
  *     RUN/metrics.jsonl   the records (metrics.ts)
  *     RUN/checkpoints/    (formats/checkpoint-directory.ts)
  *
@@ -22,6 +23,8 @@ export interface RunSettings {
   model: ModelConfig;
   train: TrainConfig;
   text: { paths: string[]; field: string };
+  /** Where the replayed share of the sequences comes from; absent without one. */
+  replay?: { paths: string[] };
   /** The model that the run began with; absent where it began with fresh weights. */
   from?: RunOrigin;
 }
@@ -45,6 +48,7 @@ export function runPaths(runDirectory: string) {
     tokenizer: join(runDirectory, 'tokenizer.json'),
     tokenizerConfig: join(runDirectory, 'tokenizer_config.json'),
     tokens: join(runDirectory, 'tokens'),
+    replay: join(runDirectory, 'replay'),
     metrics: join(runDirectory, 'metrics.jsonl'),
     checkpoints: join(runDirectory, 'checkpoints'),
   };
@@ -83,18 +87,25 @@ export function readRunSettings(runDirectory: string): RunSettings {
   return checked(settings, path);
 }
 
+function arePaths(paths: unknown): boolean {
+  return Array.isArray(paths) && paths.every((entry) => typeof entry === 'string');
+}
+
 /** A file may have been edited by hand: the field that is wrong is better named here than where it hurts. */
-function checked({ model, train, text, from }: RunSettings, path: string): RunSettings {
-  const isText = Array.isArray(text.paths) && text.paths.every((entry) => typeof entry === 'string');
+function checked({ model, train, text, replay, from }: RunSettings, path: string): RunSettings {
+  const isText = arePaths(text.paths);
   if (!isText || typeof text.field !== 'string') {
     throw new FormatError('run', `${path}: text: expected { paths: [string], field: string }. Restore it.`, path);
   }
   if (from !== undefined && !(typeof from?.path === 'string' && typeof from.format === 'string')) {
     throw new FormatError('run', `${path}: from: expected { path: string, format: string, step }. Restore it.`, path);
   }
+  if (replay !== undefined && !arePaths(replay?.paths)) {
+    throw new FormatError('run', `${path}: replay: expected { paths: [string] }. Restore it.`, path);
+  }
   try {
     const settings = { model: resolveConfig(model), train: resolveTrainConfig(train, model.seqLen), text };
-    return from === undefined ? settings : { ...settings, from };
+    return { ...settings, ...(replay && { replay }), ...(from && { from }) };
   } catch (error) {
     throw new FormatError('run', `${path}: ${messageOf(error)} Restore it.`, path, { cause: error });
   }
