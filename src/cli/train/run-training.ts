@@ -34,7 +34,7 @@ export interface TrainingJob {
   text: RunTokenizer;
   data: RunData;
   /** The values that a new run begins with; fresh ones by default. */
-  initial?: InitialParameters;
+  initial?: InitialParameters | undefined;
 }
 
 /** Trains, prints and sets the exit code. Holds neither the lock of the directory nor the data: the caller does. */
