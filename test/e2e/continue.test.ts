@@ -11,8 +11,8 @@ import { writeTinyLlama2c } from '../support/tiny-llama2c.ts';
 
 if (mainMissing) console.warn(mainMissing);
 
-const STEPS = 12;
-const LENGTH = ['--steps', String(STEPS), '--seq-len', '16', '--batch-size', '2', '--save-every', '3', '--lr', '1e-2'];
+const STEPS = 40;
+const LENGTH = ['--steps', String(STEPS), '--seq-len', '16', '--batch-size', '2', '--save-every', '10', '--lr', '1e-2'];
 
 let folder: string;
 let model: string;
@@ -40,6 +40,22 @@ function losses(run: string): unknown[] {
 
 const weights = (run: string) => readFileSync(join(run, `checkpoints/step-0000${STEPS}/model.safetensors`));
 
+/** Ctrl-C as soon as the run says that it begins. */
+async function beginAndStop(out: string, ...more: string[]): Promise<void> {
+  const args = ['continue', model, '--text', text, '--out', out, ...LENGTH, ...more];
+  const { code, stdout } = await runCommand(args, { onFirstOutput: (child) => child.kill('SIGINT') });
+  expect(code).toBe(130);
+  expect(stdout).toContain(`qsparse continue --out ${out} --resume`);
+}
+
+async function expectTheSame(stopped: string, whole: string): Promise<void> {
+  expect(losses(stopped).length).toBeLessThan(STEPS);
+  const { code } = await runCommand(['continue', '--out', stopped, '--resume', '--threads', '1']);
+  expect(code).toBe(0);
+  expect(losses(stopped)).toEqual(losses(whole));
+  expect(weights(stopped).equals(weights(whole))).toBe(true);
+}
+
 describe.skipIf(mainMissing)('qsparse continue', () => {
   it('trains a model of another program on, stopped and resumed to the bits of the whole run', async () => {
     const [whole, stopped] = [join(folder, 'whole'), join(folder, 'stopped')];
@@ -50,15 +66,31 @@ describe.skipIf(mainMissing)('qsparse continue', () => {
     expect(first[STEPS - 1][1]).toBeLessThan(first[0][1]);
     const settings = JSON.parse(readFileSync(join(whole, 'run.json'), 'utf8'));
     expect(settings).toMatchObject({ from: { path: model, format: 'llama2.c', step: 0 }, model: { seqLen: 32 } });
+    await beginAndStop(stopped);
+    await expectTheSame(stopped, whole);
+  });
 
-    // The last step of the first part is told by --steps: a process of a few steps is over before a signal reaches it.
-    await runCommand(['continue', model, '--text', text, '--out', stopped, ...LENGTH, '--save-every', '1'], {
-      onFirstOutput: (child) => child.kill('SIGINT'),
-    });
-    const resumed = await runCommand(['continue', '--out', stopped, '--resume', '--threads', '1']);
-    expect(resumed.code).toBe(0);
-    expect(losses(stopped)).toEqual(losses(whole));
-    expect(weights(stopped).equals(weights(whole))).toBe(true);
+  it('so too with a teacher, moments in 8 bits and other text mixed in', async () => {
+    const [whole, stopped] = [join(folder, 'taught'), join(folder, 'taught-stopped')];
+    const other = join(folder, 'other.txt');
+    writeFileSync(other, 'xyz zyx. yzx xzy!\n'.repeat(40));
+    const more = ['--distill', '0.5', '--optimizer-state', 'int8', '--replay', other, '--replay-share', '0.25'];
+    expect((await begin(whole, ...more)).code).toBe(0);
+    await beginAndStop(stopped, ...more);
+    await expectTheSame(stopped, whole);
+    expect(weights(whole).equals(weights(join(folder, 'whole')))).toBe(false);
+    expect(readFileSync(join(whole, 'metrics.jsonl'), 'utf8')).toMatch(/"divergence":\d/);
+  });
+
+  it('WINA: the same text as the dense model, from a checkpoint that training begins with', async () => {
+    const out = join(folder, 'wina');
+    const { code } = await runCommand(['convert', model, out, '--to', 'checkpoint', '--wina']);
+    expect(code).toBe(0);
+    const greedy = ['--prompt', 'a', '--max-tokens', '8', '--temperature', '0'];
+    const [dense, scaled] = await Promise.all([model, out].map((path) => runCommand(['generate', path, ...greedy])));
+    expect([scaled.code, scaled.stdout]).toEqual([0, dense.stdout]);
+    const { stderr } = await runCommand(['convert', model, join(folder, 'packed'), '--dtype', 'int8', '--wina']);
+    expect(stderr).toMatch(/--wina.*expected --to checkpoint beside it/);
   });
 
   it('keeps the tokenizer with all that goes with it, so that the checkpoint speaks as the model did', async () => {
