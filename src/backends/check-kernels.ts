@@ -7,6 +7,7 @@
  */
 
 import type { Activation, AttentionShape, ColumnRange, Kernels, WeightInput } from '../backend.ts';
+import { momentBlocks } from '../tensor/block-moments.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
 import type { FloatTensor, FloatType, IntTensor, Tensor } from '../tensor/tensor.ts';
 import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
@@ -528,6 +529,17 @@ function checkTraining(inner: Kernels) {
       expectIds(op, 'targets', targets, -1, columnsOf(logits));
       inner.softmaxCrossEntropy(logits, targets, losses, scale);
     },
+    softmaxDivergence(logits, teacher, targets, divergences, options) {
+      const op = 'softmaxDivergence';
+      const type = floatTypeOf(op, 'logits', logits);
+      expectMatrix(op, 'logits', logits, type, rowsOf(logits), columnsOf(logits));
+      expectMatrix(op, 'teacher', teacher, type, rowsOf(logits), columnsOf(logits));
+      expectSize(op, 'targets', targets, 'i32', rowsOf(logits));
+      expectSize(op, 'divergences', divergences, type, rowsOf(logits));
+      expectIds(op, 'targets', targets, -1, columnsOf(logits));
+      if (!(options.temperature > 0)) mismatch(op, 'temperature', 'above 0', options.temperature);
+      inner.softmaxDivergence(logits, teacher, targets, divergences, options);
+    },
     adamw(p, g, m, v, options) {
       const op = 'adamw';
       const type = floatTypeOf(op, 'p', p);
@@ -539,6 +551,19 @@ function checkTraining(inner: Kernels) {
       // The bias corrections of step 0 divide by 0.
       if (!(options.step >= 1)) mismatch(op, 'step', '1 or more', options.step);
       inner.adamw(p, g, m, v, options);
+    },
+    adamw8(p, g, m, v, options) {
+      const op = 'adamw8';
+      const type = floatTypeOf(op, 'p', p);
+      const size = elementsOf(p);
+      expectSize(op, 'p', p, type, size);
+      expectSize(op, 'g', g, type, size);
+      for (const [name, { codes, scale }] of Object.entries({ m, v })) {
+        expectSize(op, `${name}.codes`, codes, 'u8', size);
+        expectSize(op, `${name}.scale`, scale, 'f32', momentBlocks(size));
+      }
+      if (!(options.step >= 1)) mismatch(op, 'step', '1 or more', options.step);
+      inner.adamw8(p, g, m, v, options);
     },
   } satisfies Partial<Kernels>;
 }

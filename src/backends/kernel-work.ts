@@ -97,7 +97,10 @@ const WORK: WorkTable = {
     moved(bytesOf(ids, dOut) + 2 * Math.min(elementsOf(dOut), elementsOf(dTable)) * sizeOf(dTable)),
   softmaxCrossEntropy: (logits, targets, losses, scale) =>
     moved(bytesOf(targets, losses, ...written(logits, { accumulate: scale !== null }))),
+  softmaxDivergence: (logits, teacher, targets, divergences, { scale }) =>
+    moved(bytesOf(logits, targets, divergences, ...written(teacher, { accumulate: scale !== null }))),
   adamw: (p, g, m, v) => moved(2 * bytesOf(p, g, m, v)),
+  adamw8: (p, g, m, v) => moved(2 * bytesOf(p, g, m.codes, m.scale, v.codes, v.scale)),
   sumSquares: (x, partial, _first, count) => moved(rowsOf(x) * count * sizeOf(x) + bytesOf(partial)),
   sumAbs: (x, partial, _first, count) => moved(rowsOf(x) * count * sizeOf(x) + bytesOf(partial)),
   add: (a, b, out) => moved(bytesOf(a, b, out)),

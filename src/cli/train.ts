@@ -50,7 +50,7 @@ async function train(recipeName: string | undefined, options: TrainCommandOption
   const output = new Output(options);
   if (options.trace !== undefined) refuseOtherFile(options.trace);
   const settings = await settingsOf(recipeName, options);
-  checkMemory(settings.model);
+  checkMemory(settings.model, settings.train);
   await inRunDirectory(options, () => trainLocked(settings, options, output));
 }
 

@@ -124,19 +124,19 @@ export function countParameters(config: ModelConfig): number {
 }
 
 /**
- * Takes values and gradients, all 0, from the pool, where they stay until the model is disposed of. `fixed`: they are not trained and have no
+ * Takes values and gradients, all 0, from the pool, where they stay until the model is disposed of. The parameters of a frozen model have no
  * gradients.
  */
 export function createParameters(
   config: ModelConfig,
   pool: TensorPool,
   dtype: FloatType,
-  fixed = false,
+  { frozen = false }: { frozen?: boolean } = {},
 ): ModelParameters {
   const list = describeParameters(config).map((info) => ({
     ...info,
     value: pool.takeZeroed(dtype, info.shape),
-    gradient: fixed ? null : pool.takeZeroed(dtype, info.shape),
+    gradient: frozen ? null : pool.takeZeroed(dtype, info.shape),
   }));
   const byName = new Map(list.map((parameter) => [parameter.name, parameter]));
   const layers = Array.from({ length: config.nLayers }, (_, layer) => {

@@ -20,7 +20,7 @@ import { qSparseInput, qSparseLinear, type Selection, wantedForm } from '../nn/q
 import { add } from '../ops/add.ts';
 import { addBias } from '../ops/add-bias.ts';
 import { attention } from '../ops/attention.ts';
-import { crossEntropy } from '../ops/cross-entropy.ts';
+import { crossEntropy, type Teacher, type TokenLoss } from '../ops/cross-entropy.ts';
 import { embedding } from '../ops/embedding.ts';
 import { gatedHidden, hasNaturalZeros, sumOfMagnitudes } from '../ops/gated-hidden.ts';
 import { headNorms } from '../ops/head-norms.ts';
@@ -78,11 +78,21 @@ export interface PassOptions {
   observer?: Observer | undefined;
 }
 
+/** A model of the same vocabulary that another one learns from, on the same tokens. */
+export interface Distillation {
+  teacher: Transformer;
+  /** Share of the loss, in (0, 1], and temperature of both softmaxes. */
+  weight: number;
+  temperature: number;
+}
+
 export interface StepOptions extends PassOptions {
   /** The gradients are those of gradientScale * (loss + l1 + router): 1 / n for n accumulated batches. */
   gradientScale?: number;
   /** Keep only the input of each half of a block and run it forward again for the gradients: less memory, more time. */
   recompute?: boolean;
+  /** The loss is (1 - weight) cross-entropy + weight temperature^2 KL (`ops/cross-entropy.ts`). */
+  distillation?: Distillation | null;
 }
 
 export interface TransformerOptions {
@@ -94,6 +104,8 @@ export interface TransformerOptions {
   initial?: InitialParameters | undefined;
   /** Train adapters in the place of the parameters. */
   lora?: Lora | null;
+  /** Without gradients: a teacher. */
+  frozen?: boolean;
 }
 
 /** One run through the model: its options with defaults, and what it adds up. */
@@ -118,6 +130,8 @@ export interface LossTerms {
   l1: number;
   /** Load balance and z-loss of the routers, times their coefficients. */
   router: number;
+  /** Mean divergence from the teacher times temperature^2, nats; 0 without one. */
+  divergence: number;
 }
 
 export class Transformer {
@@ -151,7 +165,7 @@ export class Transformer {
   }
 
   private constructor(config: ModelConfig, backend: Backend, options: TransformerOptions) {
-    const { pool = new TensorPool(backend), dtype = 'f32', lora = null } = options;
+    const { pool = new TensorPool(backend), dtype = 'f32', lora = null, frozen = false } = options;
     if (lora !== null && config.weightFormat === 'ternary') {
       throw new UsageError(
         'Transformer',
@@ -162,7 +176,7 @@ export class Transformer {
     this.backend = backend;
     this.pool = pool;
     this.dtype = dtype;
-    this.#weights = createParameters(config, pool, dtype, lora !== null);
+    this.#weights = createParameters(config, pool, dtype, { frozen: frozen || lora !== null });
     this.#adapted = lora === null ? null : new AdaptedWeights(this.#weights, pool, dtype, lora);
     this.#made = this.#adapted ?? (config.weightFormat === 'ternary' ? new TernaryWeights(this.#weights, pool) : null);
     this.stored = [...this.#weights.list, ...(this.#adapted?.parameters ?? [])];
@@ -181,20 +195,44 @@ export class Transformer {
    * the routers' terms are ADDED to those of the parameters. Returns all of them without gradientScale. Throws ShapeError.
    */
   lossAndGradients(ids: IntTensor, targets: IntTensor, shape: BatchShape, options: StepOptions = {}): LossTerms {
-    return this.#run(true, ids, shape, options, (tape, hidden, pass) => {
-      const loss = within(options.observer, 'phase', 'loss', () =>
-        this.#crossEntropy(tape, hidden, targets, pass.gradientScale),
-      );
-      const beginMs = performance.now();
-      within(options.observer, 'phase', 'backward', () => tape.backward());
-      pass.backwardMs = performance.now() - beginMs;
-      return { loss, l1: pass.l1, router: pass.router };
-    });
+    const teacher = options.distillation ? teach(options.distillation, ids, shape, options) : null;
+    try {
+      if (this.parameters.length === 0) {
+        throw new ShapeError('Transformer', 'a frozen model has no gradients: expected one that is trained.');
+      }
+      return this.#run(true, ids, shape, options, (tape, hidden, pass) => {
+        const losses = within(options.observer, 'phase', 'loss', () =>
+          this.#crossEntropy(tape, hidden, { targets, gradientScale: pass.gradientScale, teacher }),
+        );
+        const beginMs = performance.now();
+        within(options.observer, 'phase', 'backward', () => tape.backward());
+        pass.backwardMs = performance.now() - beginMs;
+        return { ...losses, l1: pass.l1, router: pass.router };
+      });
+    } finally {
+      if (teacher) options.distillation?.teacher.pool.release(teacher.hidden);
+    }
   }
 
   /** The mean cross-entropy in nats, without gradients and with the memory of one block. */
   loss(ids: IntTensor, targets: IntTensor, shape: BatchShape, options: PassOptions = {}): number {
-    return this.#run(false, ids, shape, options, (tape, hidden) => this.#crossEntropy(tape, hidden, targets, 1));
+    return this.#run(false, ids, shape, options, (tape, hidden) => {
+      return this.#crossEntropy(tape, hidden, { targets, gradientScale: 1, teacher: null }).loss;
+    });
+  }
+
+  /** [N, dim] after the final norm, from the pool: the caller releases them. With `head` all that logits need. */
+  hidden(ids: IntTensor, shape: BatchShape, options: PassOptions = {}): FloatTensor {
+    return this.#run(false, ids, shape, options, (tape, hidden) => {
+      const copy = this.pool.take(this.dtype, hidden.shape);
+      tape.kernels.copy(hidden.dense!, copy);
+      return copy;
+    });
+  }
+
+  /** [vocabSize, dim]: the embedding table, or an own head. */
+  get head(): FloatTensor {
+    return this.#weights.head.value;
   }
 
   /** logits [N, vocabSize] of every position, from the pool: the caller releases them. */
@@ -365,11 +403,15 @@ export class Transformer {
     return gateThreshold(this.config, layer, sparsityScale);
   }
 
-  #crossEntropy(tape: Tape, hidden: Value, targets: IntTensor, gradientScale: number): number {
+  #crossEntropy(
+    tape: Tape,
+    hidden: Value,
+    { targets, gradientScale, teacher }: { targets: IntTensor; gradientScale: number; teacher: Teacher | null },
+  ): TokenLoss {
     if (targets.data.length !== hidden.shape[0]) {
       throw new ShapeError('Transformer', `targets: expected [${hidden.shape[0]}], got [${targets.data.length}].`);
     }
-    return tape.apply(crossEntropy, { hidden, head: this.#weights.head, targets, gradientScale });
+    return tape.apply(crossEntropy, { hidden, head: this.#weights.head, targets, gradientScale, teacher });
   }
 
   /** hiddenL1 * (mean over tokens and layers): the factor of sum |hidden|. */
@@ -472,4 +514,17 @@ export class Transformer {
       );
     }
   }
+}
+
+/** What the teacher says about a batch: one pass without gradients, dense or not as its configuration has it. */
+function teach(
+  { teacher, weight, temperature }: Distillation,
+  ids: IntTensor,
+  shape: BatchShape,
+  { precision, observer }: StepOptions,
+): Teacher {
+  const hidden = within(observer, 'phase', 'teacher', () =>
+    teacher.hidden(ids, shape, { ...(precision && { precision }) }),
+  );
+  return { hidden, head: teacher.head, weight, temperature };
 }

@@ -1,15 +1,16 @@
 /**
  * What of a trainer goes into a checkpoint, and back: parameters, both moments of AdamW, and the progress.
  *
- * Batches and schedules are functions of the step, so this is all. Tensors have the names of the parameters; moments are
- * NAME.m and NAME.v. Where adapters are trained they stand beside the parameters, and the moments are theirs. How the files lie on the disk and survive a crash belongs to formats/checkpoint-directory.ts.
+ * Batches and schedules are functions of the step, so this is all. Tensors have the names of the parameters; those of the optimiser
+ * the names that AdamW gives them. Where adapters are trained they stand beside the parameters.
+ * How the files lie on the disk and survive a crash belongs to formats/checkpoint-directory.ts.
  */
 
 import { type Checkpoint, saveCheckpoint } from '../formats/checkpoint-directory.ts';
 import type { SafetensorsFile, TensorData, TensorEntry } from '../formats/safetensors.ts';
 import { ADAPTER_SCALE, configOf } from '../model/checkpoint-parameters.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { type FloatTensor, shapeText } from '../tensor/tensor.ts';
+import { shapeText, type Tensor } from '../tensor/tensor.ts';
 import { FormatError } from '../util/errors.ts';
 import type { Trainer, TrainingProgress } from './trainer.ts';
 
@@ -30,10 +31,7 @@ export function saveTrainer(
       tokenizerConfig: options.tokenizerConfig ?? null,
       state: { progress, train: config },
       model: [...model.stored.map(({ name, value }) => entry(name, value)), ...scaleEntry(model.adapterScale)],
-      optimizer: optimizer.moments.flatMap(({ parameter, m, v }) => [
-        entry(`${parameter.name}.m`, m),
-        entry(`${parameter.name}.v`, v),
-      ]),
+      optimizer: optimizer.state.map(({ name, tensor }) => entry(name, tensor)),
     },
   });
 }
@@ -67,10 +65,7 @@ export function restoreTrainer(checkpoint: Checkpoint, trainer: Trainer): void {
     );
   }
   for (const { name, value } of model.stored) read(checkpoint.model, name, value);
-  for (const { parameter, m, v } of optimizer.moments) {
-    read(checkpoint.optimizer, `${parameter.name}.m`, m);
-    read(checkpoint.optimizer, `${parameter.name}.v`, v);
-  }
+  for (const { name, tensor } of optimizer.state) read(checkpoint.optimizer, name, tensor);
 }
 
 /** A checkpoint of before a field existed has its default. */
@@ -89,13 +84,20 @@ function scaleEntry(scale: number | null): TensorEntry[] {
   return scale === null ? [] : [{ name: ADAPTER_SCALE, dtype: 'F32', shape: [1], data: Float32Array.of(scale) }];
 }
 
-function entry(name: string, tensor: FloatTensor): TensorEntry {
-  return { name, dtype: tensor.dtype === 'f32' ? 'F32' : 'F64', shape: tensor.shape, data: tensor.data as TensorData };
+/** What a trainer keeps, by the names of safetensors. */
+const DTYPES = { f32: 'F32', f64: 'F64', u8: 'U8' } as const;
+
+function dtypeOf(tensor: Tensor): (typeof DTYPES)[keyof typeof DTYPES] {
+  return DTYPES[tensor.dtype as keyof typeof DTYPES];
 }
 
-function read(file: SafetensorsFile, name: string, into: FloatTensor): void {
+function entry(name: string, tensor: Tensor): TensorEntry {
+  return { name, dtype: dtypeOf(tensor), shape: tensor.shape, data: tensor.data as TensorData };
+}
+
+function read(file: SafetensorsFile, name: string, into: Tensor): void {
   const { shape, data, dtype } = file.tensor(name);
-  const wanted = into.dtype === 'f32' ? 'F32' : 'F64';
+  const wanted = dtypeOf(into);
   if (dtype !== wanted || shapeText(shape) !== shapeText(into.shape)) {
     const expected = `${wanted} ${shapeText(into.shape)}`;
     fail(file.path, `tensor ${name}: expected ${expected}, found ${dtype} ${shapeText(shape)}.`);

@@ -9,6 +9,7 @@ import type { Precision } from '../backend.ts';
 import type { Lora } from '../model/adapted-weights.ts';
 import { POINTS, type Point } from '../model/config.ts';
 import { Problems } from '../util/problems.ts';
+import type { OptimizerState } from './adamw.ts';
 import type { LearningRateConfig, LearningRateSchedule, WeightDecayConfig } from './schedule.ts';
 
 export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
@@ -31,6 +32,8 @@ export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   /** Keep only the input of each half of a block for the backward pass and run it forward again: less memory, more time. */
   recompute: boolean;
 
+  /** How AdamW keeps its moments: int8 takes 2 bytes a parameter instead of 8. */
+  optimizerState: OptimizerState;
   beta1: number;
   beta2: number;
   eps: number;
@@ -38,6 +41,14 @@ export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   clip: number;
   /** Steps over which the sparsity grows linearly from 0 to the model's; 0 trains at full sparsity from the start. */
   sparsityRampSteps: number;
+
+  /** Share of the loss that is the divergence from the model that the run began with, dense; 0: none. */
+  distill: number;
+  /** Of the softmaxes that are compared. */
+  distillTemperature: number;
+
+  /** Share of the sequences that come from other data (replayed-data.ts); 0: none. */
+  replayShare: number;
 
   /** Share of the documents, by bytes, held out for validation. */
   validationShare: number;
@@ -67,13 +78,15 @@ export type TrainConfigInput = Partial<TrainConfig> & { tokens?: number };
 
 const LORA_FIELDS = ['loraRank', 'loraAlpha', 'loraPoints'] as const;
 
-/** Fields that decide which tokens a step sees, and what is trained: a run that changed them would not be one run. */
+/** Fields that decide which tokens a step sees, what is trained, and what a checkpoint holds: a run that changed them would not be one run. */
 export const FIXED_ON_RESUME = [
   'batchSize',
   'seqLen',
   'accumulate',
   'seed',
   'validationShare',
+  'optimizerState',
+  'replayShare',
   ...LORA_FIELDS,
 ] as const;
 
@@ -90,11 +103,15 @@ const DEFAULTS = {
   schedule: 'cosine' as LearningRateSchedule,
   decayShare: 0.2,
   weightDecay: 0.1,
+  optimizerState: 'f32' as OptimizerState,
   beta1: 0.9,
   beta2: 0.95,
   eps: 1e-8,
   clip: 1,
   sparsityRampSteps: 0,
+  distill: 0,
+  distillTemperature: 1,
+  replayShare: 0,
   validationShare: 0.02,
   validateEvery: 250,
   validationTokens: 65_536,
@@ -166,8 +183,12 @@ function check(config: TrainConfig, input: TrainConfigInput, problems: Problems)
     problems.number(field, config[field], 'in [0, 1)', (value) => value >= 0 && value < 1);
   }
   problems.number('validationShare', config.validationShare, 'in (0, 1)', (share) => share > 0 && share < 1);
+  problems.number('replayShare', config.replayShare, 'in [0, 1)', (share) => share >= 0 && share < 1);
+  problems.number('distill', config.distill, 'in [0, 1]', (weight) => weight >= 0 && weight <= 1);
+  problems.number('distillTemperature', config.distillTemperature, 'above 0', (value) => value > 0);
   problems.number('decayShare', config.decayShare, 'in (0, 1]', (share) => share > 0 && share <= 1);
   problems.choice('precision', config.precision, ['f32', 'bf16']);
+  problems.choice('optimizerState', config.optimizerState, ['f32', 'int8']);
   problems.choice('schedule', config.schedule, ['cosine', 'wsd', 'two-stage']);
   problems.flag('recompute', config.recompute);
   checkLora(config, problems);

@@ -17,7 +17,8 @@ import type { ModelConfig } from '../model/config.ts';
 import { denseTrainingFlops } from '../model/flops.ts';
 import type { InitialParameters } from '../model/initial-parameters.ts';
 import { StepStatistics } from '../model/statistics.ts';
-import { type LossTerms, Transformer } from '../model/transformer.ts';
+import { withoutSparsifier } from '../model/threshold-calibration.ts';
+import { type Distillation, type LossTerms, Transformer } from '../model/transformer.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
 import { TrainingError, UsageError } from '../util/errors.ts';
 import { AdamW } from './adamw.ts';
@@ -87,7 +88,7 @@ export interface TrainerOptions extends TrainerHooks {
   train: TrainConfig;
   backend: Backend;
   data: TrainingData;
-  /** The values that a new run begins with, read now; by default fresh ones. */
+  /** The values that a new run begins with, read now; by default fresh ones. The teacher of a distillation has them too, in a run that goes on as well. */
   initial?: InitialParameters | undefined;
   /** Of the checkpoint to go on from; the tensors are put back by `restoreTrainer`. */
   progress?: TrainingProgress;
@@ -110,6 +111,8 @@ const START: TrainingProgress = { step: 0, tokens: 0, seconds: 0, bestLoss: null
 export class Trainer {
   readonly model: Transformer;
   readonly optimizer: AdamW;
+  /** The model that the run began with, dense and frozen; null without distillation. */
+  readonly teacher: Transformer | null;
   readonly config: TrainConfig;
   readonly #backend: Backend;
   readonly #data: TrainingData;
@@ -133,18 +136,16 @@ export class Trainer {
    * for bf16 on a backend that has no instruction for it, UsageError for a ramp of a sparsity that the model does not have.
    */
   constructor(options: TrainerOptions) {
-    const { train, data, progress = START } = options;
+    const { train, data, initial, progress = START } = options;
     checkPrecision(train.precision, options.backend);
     checkRamp(options.model, train);
     this.#clock = new StepClock(options.backend.kernels, options.observer);
     this.#kernels = this.#clock.kernels;
     this.#backend = options.backend;
     const backend = withKernels(options.backend, () => this.#kernels);
-    this.model = Transformer.create(options.model, backend, {
-      seed: train.seed,
-      initial: options.initial,
-      lora: loraOf(train),
-    });
+    const begin = options.progress ? {} : { initial };
+    this.model = Transformer.create(options.model, backend, { seed: train.seed, lora: loraOf(train), ...begin });
+    this.teacher = train.distill > 0 ? this.#createTeacher(initial, backend) : null;
     this.optimizer = new AdamW(this.model.parameters, options.backend.kernels, this.model.pool, train);
     this.config = train;
     this.#data = data;
@@ -226,6 +227,7 @@ export class Trainer {
   /** Gives all memory back; the model goes too. */
   dispose(): void {
     this.optimizer.dispose();
+    this.teacher?.dispose();
     this.model.pool.release(this.#ids);
     this.model.pool.release(this.#targets);
     this.model.pool.release(this.#starts);
@@ -240,7 +242,8 @@ export class Trainer {
     this.#clock.begin();
     const detailed = isDue(this.config.detailEvery, step);
     const statistics = new StepStatistics(this.model.config, { detail: detailed });
-    const { loss, l1, router } = this.#accumulate(step, statistics);
+    const terms = this.#accumulate(step, statistics);
+    const { loss } = terms;
     const lr = learningRateAt(this.config, step);
     const gradNorm = this.#clock.measure('optimizer', () => this.optimizer.globalNorm());
     this.#check(step, loss, gradNorm);
@@ -253,19 +256,17 @@ export class Trainer {
     this.#tokens += this.tokensPerStep;
     this.#seconds += stepSeconds;
     if (step % this.config.logEvery === 0 || step === this.config.steps) {
-      this.#emit(this.#stepRecord({ loss, l1, router, lr, gradNorm }, statistics, stepSeconds));
+      this.#emit(this.#stepRecord({ ...terms, lr, gradNorm }, statistics, stepSeconds));
     }
     if (detailed) this.#emit(this.#detailRecord(statistics, projectionNorms));
   }
 
   /** The passes of one step: their gradients are added up in the parameters; the mean of their losses. */
   #accumulate(step: number, statistics: StepStatistics): LossTerms {
-    const mean = { loss: 0, l1: 0, router: 0 };
+    const mean: LossTerms = { loss: 0, l1: 0, router: 0, divergence: 0 };
     for (let pass = 0; pass < this.config.accumulate; pass++) {
       const result = this.#clock.pass(() => this.#pass(step, pass, statistics));
-      mean.loss += result.loss / this.config.accumulate;
-      mean.l1 += result.l1 / this.config.accumulate;
-      mean.router += result.router / this.config.accumulate;
+      for (const term of Object.keys(mean) as (keyof LossTerms)[]) mean[term] += result[term] / this.config.accumulate;
     }
     return mean;
   }
@@ -286,6 +287,7 @@ export class Trainer {
         sparsityScale: sparsityScaleAt(sparsityRampSteps, step),
         ...(statistics && { statistics }),
         sameParameters: pass > 0,
+        distillation: this.#distillation,
         observer: this.#hooks.observer,
       },
     );
@@ -356,7 +358,7 @@ export class Trainer {
   }
 
   #stepRecord(
-    { router, ...values }: LossTerms & Pick<StepRecord, 'lr' | 'gradNorm'>,
+    { router, divergence, ...values }: LossTerms & Pick<StepRecord, 'lr' | 'gradNorm'>,
     statistics: StepStatistics,
     stepSeconds: number,
   ): StepRecord {
@@ -373,7 +375,21 @@ export class Trainer {
       partsMs: this.#clock.parts(statistics),
       modelSparsity: statistics.modelSparsity(),
       ...(this.model.config.nExperts > 0 && { router: routerRecord(router, statistics) }),
+      ...(this.teacher && { divergence }),
     };
+  }
+
+  get #distillation(): Distillation | null {
+    const { distill: weight, distillTemperature: temperature } = this.config;
+    return this.teacher && { teacher: this.teacher, weight, temperature };
+  }
+
+  #createTeacher(initial: InitialParameters | undefined, backend: Backend): Transformer {
+    if (initial === undefined) {
+      throw new UsageError('train', 'distill needs the model that the training began with as the teacher: got none.');
+    }
+    const { pool } = this.model;
+    return Transformer.create(withoutSparsifier(initial.config), backend, { seed: 0, initial, pool, frozen: true });
   }
 
   #detailRecord(statistics: StepStatistics, gradNorm: Record<string, number[]>): DetailRecord {

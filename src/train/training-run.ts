@@ -29,7 +29,7 @@ export interface TrainingRunOptions {
   tokenizer: object | string;
   /** Contents of tokenizer_config.json, of a model that came from another program. */
   tokenizerConfig?: object | null;
-  /** The values that the run begins with, where there is no checkpoint to go on from; by default fresh ones. */
+  /** The values that the run begins with, where there is no checkpoint to go on from; by default fresh ones. With distillation the teacher's. */
   initial?: InitialParameters | undefined;
   /** Goes on from the latest checkpoint, or from the beginning where there is none. */
   resume: boolean;
@@ -76,7 +76,8 @@ export class TrainingRun {
       backend: options.backend,
       data: options.data,
       observer: options.observer,
-      ...(checkpoint ? { progress: progressOf(checkpoint) } : { initial: options.initial }),
+      initial: options.initial,
+      ...(checkpoint && { progress: progressOf(checkpoint) }),
       onRecord: (record) => this.#record(record),
       save: (best) => this.#save(best),
       ...(options.sample && { sample: (step) => options.sample!(step, this.trainer) }),

@@ -289,6 +289,13 @@ const MUTANTS: Record<string, Mutant> = {
   'no bias correction': {
     adamw: (p, g, m, v, options) => kernels.adamw(p, g, m, v, { ...options, step: 1_000_000 }),
   },
+  'a divergence at another temperature': {
+    softmaxDivergence: (logits, teacher, targets, divergences, options) =>
+      kernels.softmaxDivergence(logits, teacher, targets, divergences, { ...options, temperature: 1.1 }),
+  },
+  'moments in 8 bits of another step': {
+    adamw8: (p, g, m, v, options) => kernels.adamw8(p, g, m, v, { ...options, step: options.step + 1 }),
+  },
   'a gradient for targets of -1': {
     softmaxCrossEntropy(logits, targets, losses, scale) {
       const data = targets.data.map((target) => Math.max(target, 0));

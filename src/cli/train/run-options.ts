@@ -8,6 +8,7 @@
 
 import type { Command } from 'commander';
 import type { Precision } from '../../backend.ts';
+import type { OptimizerState } from '../../train/adamw.ts';
 import type { LearningRateSchedule } from '../../train/schedule.ts';
 import type { TrainConfigInput } from '../../train/train-config.ts';
 import { addCommonOptions, type CommonOptions, parseShare } from '../shared/common-options.ts';
@@ -24,6 +25,7 @@ export interface RunOptions extends CommonOptions {
   accumulate?: number;
   recompute?: boolean;
   precision?: Precision;
+  optimizerState?: OptimizerState;
   lr?: number;
   minLr?: number;
   warmup?: number;
@@ -54,6 +56,7 @@ export interface TextOptions {
 }
 
 const PRECISIONS: readonly Precision[] = ['f32', 'bf16'];
+const OPTIMIZER_STATES: readonly OptimizerState[] = ['f32', 'int8'];
 const SCHEDULES: readonly LearningRateSchedule[] = ['cosine', 'wsd', 'two-stage'];
 
 /** Declares the options of TextOptions. */
@@ -86,6 +89,9 @@ function addOptimizerOptions(command: Command): void {
   whole(command, '--accumulate <n>', 'passes of one update', 1);
   command
     .addOption(choice('--precision <name>', 'of the products; bf16 needs a processor that has it', PRECISIONS))
+    .addOption(
+      choice('--optimizer-state <name>', 'of the moments; int8 takes a quarter of the memory', OPTIMIZER_STATES),
+    )
     .option('--recompute', 'run each block forward again for its gradients: less memory, more time')
     .option('--no-recompute', 'the opposite, on resume');
   real(command, '--lr <x>', 'peak learning rate');
@@ -138,6 +144,7 @@ export function trainFieldsOf(options: RunOptions): TrainConfigInput {
     clip: options.clip,
     recompute: options.recompute,
     precision: options.precision,
+    optimizerState: options.optimizerState,
     sparsityRampSteps: options.sparsityRamp,
     validateEvery: options.validateEvery,
     validationShare: options.validationShare,
