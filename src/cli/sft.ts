@@ -57,7 +57,7 @@ async function sft(given: string | undefined, options: SftOptions): Promise<void
   const run = options.resume ? resumedRun(given, options) : await newRun(given, options, output);
   try {
     // Without gradients and moments of the weights far less is needed.
-    if (run.settings.train.loraRank === 0) checkMemory(run.settings.model);
+    if (run.settings.train.loraRank === 0) checkMemory(run.settings.model, run.settings.train);
     await inRunDirectory(options, () => trainLocked(run, options, output));
   } finally {
     run.source?.close();
