@@ -25,19 +25,24 @@ static void adamw_update(float *restrict p, float *restrict g, float *restrict m
   }
 }
 
-static void adamw(const double *args, work w) {
-  const double lr = args[5], beta1 = args[6], beta2 = args[7];
-  const adamw_step step = {
-      .decay = (float)(1 - lr * args[9]),
-      .stepSize = (float)(lr / args[10]),
+/* Of the slots lr .. gradientScale. */
+INLINE adamw_step adamw_step_of(const double *args) {
+  const double lr = args[0], beta1 = args[1], beta2 = args[2];
+  return (adamw_step){
+      .decay = (float)(1 - lr * args[4]),
+      .stepSize = (float)(lr / args[5]),
       .beta1 = (float)beta1,
       .oneMinusBeta1 = (float)(1 - beta1),
       .beta2 = (float)beta2,
       .oneMinusBeta2 = (float)(1 - beta2),
-      .eps = FLT(8),
-      .rootOfCorrection2 = (float)__builtin_sqrt(args[11]),
-      .gradientScale = FLT(12),
+      .eps = FLT(3),
+      .rootOfCorrection2 = (float)__builtin_sqrt(args[6]),
+      .gradientScale = FLT(7),
   };
+}
+
+static void adamw(const double *args, work w) {
+  const adamw_step step = adamw_step_of(args + 5);
   int64_t first, last;
   share(INT(4), 16, w, &first, &last);
   adamw_update(PF(0) + first, PF(1) + first, PF(2) + first, PF(3) + first, last - first, step);

@@ -25,7 +25,9 @@
 #include "mixture.c"
 #include "embedding.c"
 #include "cross_entropy.c"
+#include "softmax_divergence.c"
 #include "adamw.c"
+#include "adamw8.c"
 #include "reduce.c"
 
 #define PASTE(a, b) a##b

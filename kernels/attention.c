@@ -8,8 +8,12 @@
  *
  * Query head h reads key/value head h / (nHeads / nKvHeads). headDim <= 1024: the tiles must fit the scratch.
  *
- * attention:          qkv, out, logSumExp, batch, seqLen, nHeads, nKvHeads, headDim   sequences, heads, rows are shared
- * attention_backward: qkv, out, logSumExp, dOut, dQkv, batch, seqLen, nHeads, nKvHeads, headDim
+ * A query sees the keys from firstKeys [N] (index in its sequence; address 0: from the first) up to its own. Blocks that none of their queries
+ * sees are passed over; the blocks are where they are without firstKeys, so that those of zeros change no bit.
+ *
+ * attention:          qkv, out, logSumExp, batch, seqLen, nHeads, nKvHeads, headDim, firstKeys
+ *                                                                            sequences, heads, rows are shared
+ * attention_backward: qkv, out, logSumExp, dOut, dQkv, batch, seqLen, nHeads, nKvHeads, headDim, firstKeys
  *                                                                            sequences, key/value heads are shared
  */
 #include "attention_product.h"
@@ -18,6 +22,14 @@
 
 static void attention_clear(float *x, int64_t size) {
   for (int64_t i = 0; i < size; i++) x[i] = 0;
+}
+
+/* The first key that any of these queries sees. */
+static int64_t attention_first_key(const int32_t *firstKeys, int64_t queries) {
+  if (!firstKeys) return 0;
+  int32_t first = firstKeys[0];
+  for (int64_t i = 1; i < queries; i++) first = MIN(first, firstKeys[i]);
+  return first;
 }
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
@@ -30,10 +42,14 @@ static void attention_clear(float *x, int64_t size) {
 /* One head of one sequence: pointers to its first feature, and the distance from one token to the next. */
 typedef struct {
   const float *q, *k, *v;
+  const int32_t *firstKeys; /* of the sequence, or null */
   float *out, *logSumExp;
   int64_t row, outRow, logSumExpRow;
   int64_t nQueries, headDim;
 } attention_head;
+
+/* Before the first key: below every score but that of a key out of sight, so that a block without any key in sight adds nothing. */
+#define ATTENTION_LOWEST (-3.402823466e38f)
 
 /* Scores [keys, queries] of a block become exp(score - max); max, sum and the output so far follow the new maximum. */
 static void attention_softmax(float *scores, int64_t keys, float *max, float *sum, float *outT, int64_t headDim) {
@@ -70,14 +86,20 @@ static void attention_queries(const attention_head *h, int64_t first, float *scr
   const float factor = attention_scale(headDim);
   for (int64_t j = 0; j < headDim * Q; j += VL) store(qT + j, load(qT + j) * factor);
   attention_clear(outT, headDim * Q);
-  for (int i = 0; i < Q; i++) max[i] = -__builtin_inff(), sum[i] = 0;
+  for (int i = 0; i < Q; i++) max[i] = ATTENTION_LOWEST, sum[i] = 0;
 
-  for (int64_t k0 = 0; k0 < nKeys; k0 += ATTENTION_KEYS) {
+  const int32_t *firstKeys = h->firstKeys ? h->firstKeys + first : 0;
+  const int64_t begin = attention_first_key(firstKeys, queries) / ATTENTION_KEYS * ATTENTION_KEYS;
+  for (int64_t k0 = begin; k0 < nKeys; k0 += ATTENTION_KEYS) {
     const int64_t keys = MIN(ATTENTION_KEYS, nKeys - k0);
     attention_product(keys, Q, headDim, h->k + k0 * h->row, h->row, 1, qT, Q, scores, Q, 0);
     for (int64_t j = MAX(0, first + 1 - k0); j < keys; j++) {
       const int64_t blind = k0 + j - first; /* the queries that stand before this key */
       for (int64_t i = 0; i < blind; i++) scores[j * Q + i] = -__builtin_inff();
+    }
+    for (int64_t i = 0; firstKeys && i < queries; i++) {
+      const int64_t hidden = MIN(keys, firstKeys[i] - k0);
+      for (int64_t j = 0; j < hidden; j++) scores[j * Q + i] = -__builtin_inff();
     }
     attention_softmax(scores, keys, max, sum, outT, headDim);
     attention_product(headDim, Q, keys, h->v + k0 * h->row, 1, h->row, scores, Q, outT, Q, 1);
@@ -92,6 +114,7 @@ static void attention_queries(const attention_head *h, int64_t first, float *scr
 static void attention(const double *args, work w) {
   const float *qkv = PF(0);
   float *out = PF(1), *logSumExp = PF(2);
+  const int32_t *firstKeys = PI(8);
   const int64_t batch = INT(3), T = INT(4), nHeads = INT(5), nKvHeads = INT(6), headDim = INT(7);
   const int64_t row = (nHeads + 2 * nKvHeads) * headDim, group = nHeads / nKvHeads;
   const int64_t blocks = (T + ATTENTION_QUERIES - 1) / ATTENTION_QUERIES;
@@ -104,6 +127,7 @@ static void attention(const double *args, work w) {
         .q = rows + h * headDim,
         .k = rows + (nHeads + h / group) * headDim,
         .v = rows + (nHeads + nKvHeads + h / group) * headDim,
+        .firstKeys = firstKeys ? firstKeys + b * T : 0,
         .out = out + (b * T * nHeads + h) * headDim,
         .logSumExp = logSumExp + b * T * nHeads + h,
         .row = row,
@@ -123,6 +147,7 @@ typedef struct {
   int64_t T, nHeads, nKvHeads, headDim, padded;
   int64_t nQueries, nKeys; /* of a block */
   const float *qkv, *out, *logSumExp, *dOut;
+  const int32_t *firstKeys; /* of all sequences, or null */
   float *dQkv;
   float *k, *kT, *vT, *dK, *dV; /* k, dK, dV [nKeys, padded]; kT, vT [headDim, nKeys] */
   float *q, *dO, *dQ;           /* [nQueries, padded] */
@@ -164,9 +189,9 @@ static void attention_unpack(const float *from, int64_t padded, int64_t rows, in
     });
 }
 
-/* Scores and dP of the block become P and dS = P (dP - delta); both are 0 where the key stands behind the query. */
-static void attention_softmax_backward(const attention_tiles *t, int64_t queries, int64_t cols, int64_t ahead,
-                                       const float *logSumExp, const float *out) {
+/* Scores and dP of the block become P and dS = P (dP - delta); both are 0 where the key stands behind the query, or before its first. */
+static void attention_softmax_backward(const attention_tiles *t, int64_t queries, int64_t cols, int64_t ahead, int64_t k0,
+                                       const int32_t *firstKeys, const float *logSumExp, const float *out) {
   const int64_t outRow = t->nHeads * t->headDim;
   vi lane;
   for (int i = 0; i < VL; i++) lane[i] = i;
@@ -176,8 +201,9 @@ static void attention_softmax_backward(const attention_tiles *t, int64_t queries
     FOR_VECTORS(t->headDim, { along += GET(dO, 0) * GET(o, 0); });
     const float delta = sum_lanes(along), base = logSumExp[i * t->nHeads];
     float *p = t->p + i * t->nKeys, *dS = t->dS + i * t->nKeys;
+    const int64_t hidden = firstKeys ? firstKeys[i] - k0 : 0;
     for (int64_t j = 0; j < cols; j += VL) {
-      const vi seen = lane <= (int32_t)(ahead + i - j);
+      const vi seen = (lane <= (int32_t)(ahead + i - j)) & (lane >= (int32_t)(hidden - j));
       const vf probability = exp_lanes(load(p + j) - base);
       store(p + j, where(seen, probability));
       store(dS + j, where(seen, probability * (load(dS + j) - delta)));
@@ -193,18 +219,22 @@ static void attention_backward_block(const attention_tiles *t, int64_t sequence,
   const int64_t keys = MIN(nKeys, q0 + queries - k0), cols = attention_pad(keys);
   const int64_t row = (t->nHeads + 2 * t->nKvHeads) * headDim, outRow = t->nHeads * headDim;
   const int64_t token = sequence * t->T + q0;
+  const int32_t *firstKeys = t->firstKeys ? t->firstKeys + token : 0;
+  const int64_t firstKey = attention_first_key(firstKeys, queries);
+  if (firstKey >= k0 + keys) return;
   const float factor = attention_scale(headDim);
 
   attention_pack(t->qkv + token * row + h * headDim, row, queries, headDim, padded, factor, t->q);
   attention_pack(t->dOut + token * outRow + h * headDim, outRow, queries, headDim, padded, 1, t->dO);
   attention_product(queries, cols, headDim, t->q, padded, 1, t->kT, nKeys, t->p, nKeys, 0);
   attention_product(queries, cols, headDim, t->dO, padded, 1, t->vT, nKeys, t->dS, nKeys, 0);
-  attention_softmax_backward(t, queries, cols, q0 - k0, t->logSumExp + token * t->nHeads + h,
+  attention_softmax_backward(t, queries, cols, q0 - k0, k0, firstKeys, t->logSumExp + token * t->nHeads + h,
                              t->out + token * outRow + h * headDim);
   attention_product(keys, padded, queries, t->p, 1, nKeys, t->dO, padded, t->dV, padded, 1);
   attention_product(keys, padded, queries, t->dS, 1, nKeys, t->q, padded, t->dK, padded, 1);
   attention_product(queries, padded, keys, t->dS, nKeys, 1, t->k, padded, t->dQ, padded, 0);
-  attention_unpack(t->dQ, padded, queries, headDim, factor, t->dQkv + token * row + h * headDim, row, k0 > 0);
+  attention_unpack(t->dQ, padded, queries, headDim, factor, t->dQkv + token * row + h * headDim, row,
+                   k0 > firstKey);
 }
 
 /* One key/value head of one sequence, with every query head that reads it. */
@@ -239,6 +269,7 @@ static void attention_backward(const double *args, work w) {
       .nHeads = INT(7),
       .nKvHeads = INT(8),
       .headDim = INT(9),
+      .firstKeys = PI(10),
   };
   attention_divide(&tiles, w.scratch);
   int64_t first, last;

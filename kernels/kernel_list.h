@@ -57,7 +57,9 @@
   X(embedding)                                                                                                         \
   X(embedding_backward)                                                                                                \
   X(softmax_cross_entropy)                                                                                             \
+  X(softmax_divergence)                                                                                                \
   X(adamw)                                                                                                             \
+  X(adamw8)                                                                                                            \
   X(sum_squares)                                                                                                       \
   X(sum_abs)                                                                                                           \
   X(add)                                                                                                               \

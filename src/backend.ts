@@ -10,6 +10,7 @@
  * - The float dtype is f32; the reference backend takes f64 as well (all tensors of a call alike).
  */
 
+import type { BlockMoments } from './tensor/block-moments.ts';
 import type { KvItems, KvSlots } from './tensor/kv-slots.ts';
 import type { QuantizedRows } from './tensor/quantized-rows.ts';
 import type { BlockRows, SparseRows } from './tensor/sparse-rows.ts';
@@ -70,6 +71,13 @@ export interface RopeShape {
   headDim: number;
   /** true: the backward rotation (the transpose). */
   inverse: boolean;
+}
+
+export interface DivergenceOptions {
+  /** Of both softmaxes, above 0. */
+  temperature: number;
+  /** null: no gradient. */
+  scale: number | null;
 }
 
 export interface AdamWStep {
@@ -218,8 +226,15 @@ export interface Kernels {
    * Causal attention over qkv [N, (nHeads + 2 nKvHeads) headDim] = queries | keys | values, N = batch * seqLen.
    * out [N, nHeads * headDim]; logSumExp [N, nHeads] is kept for the backward. Scores / sqrt(headDim). Query head h
    * reads key/value head floor(h / (nHeads / nKvHeads)). Memory is linear in seqLen. Over one key the result is exactly v.
+   * The token at index i of its sequence sees the keys 0 .. i, or with firstKeys [N], each of 0 .. i, those from its own on.
    */
-  attention(qkv: FloatTensor, out: FloatTensor, logSumExp: FloatTensor, shape: AttentionShape): void;
+  attention(
+    qkv: FloatTensor,
+    out: FloatTensor,
+    logSumExp: FloatTensor,
+    shape: AttentionShape,
+    firstKeys?: IntTensor | null,
+  ): void;
   /** dQkv [as qkv] of attention. */
   attentionBackward(
     qkv: FloatTensor,
@@ -228,6 +243,7 @@ export interface Kernels {
     dOut: FloatTensor,
     dQkv: FloatTensor,
     shape: AttentionShape,
+    firstKeys?: IntTensor | null,
   ): void;
   /**
    * Stores the keys and values of new tokens, qkv [N, (nHeads + 2 nKvHeads) headDim] = queries | keys | values, in the type of the cache, at
@@ -316,8 +332,21 @@ export interface Kernels {
    * null, logits become their gradient in place: (softmax - onehot) * scale.
    */
   softmaxCrossEntropy(logits: FloatTensor, targets: IntTensor, losses: FloatTensor, scale: number | null): void;
+  /**
+   * divergences [N] = the divergence of softmax(teacher [N, V] / temperature) from softmax(logits [N, V] / temperature), times temperature^2; 0
+   * where a target is -1. With a scale, teacher becomes scale times its gradient with respect to the logits.
+   */
+  softmaxDivergence(
+    logits: FloatTensor,
+    teacher: FloatTensor,
+    targets: IntTensor,
+    divergences: FloatTensor,
+    options: DivergenceOptions,
+  ): void;
   /** One AdamW update (Loshchilov & Hutter, decoupled decay) of p, m, v from g; g is set to 0 afterwards. */
   adamw(p: FloatTensor, g: FloatTensor, m: FloatTensor, v: FloatTensor, options: AdamWStep): void;
+  /** The same with m (signed) and v (positive) in 8 bits, rounded by a chance that is a function of element and step. */
+  adamw8(p: FloatTensor, g: FloatTensor, m: BlockMoments, v: BlockMoments, options: AdamWStep): void;
   /** partial [rows] (f64) = sum of squares of columns first .. first + count of each row of x [rows, cols]. */
   sumSquares(x: FloatTensor, partial: Tensor<'f64'>, first: number, count: number): void;
   /** The same of |x|, in the order of `sumOfMagnitudes` (tensor/ternary.ts): the same bits on every backend. */

@@ -38,6 +38,8 @@ export const LAYERS = {
   bench: [...BELOW_MODEL, 'model', 'infer'],
   // Samples during training come from the engine, and text from the tokenizer.
   train: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
+  // The data of a fine-tuning for the same trainer.
+  sft: ['util', 'tokenizer', 'chat', 'train'],
   report: ['util'],
   cli: ANYTHING,
   index: ANYTHING,
@@ -63,6 +65,7 @@ const NODE_ALLOWED = [
   'backends/default-threads.ts',
   'eval/data',
   'train',
+  'sft',
   'formats',
   'export',
   'hub',

@@ -6,11 +6,12 @@
 import { BYTES_PER_ELEMENT, type Tensor } from '../tensor/tensor.ts';
 import { bucketBytes } from '../tensor-pool.ts';
 import type { Holding, Section } from './observer.ts';
+import type { RootOutput } from './op.ts';
 import { buffersOf, Value } from './value.ts';
 
 /** A recorded op, as far as it holds buffers. */
 export interface Holder {
-  readonly output: Value | number;
+  readonly output: Value | RootOutput;
   readonly kept: readonly Tensor[];
   readonly sections: readonly Section[];
 }

@@ -2,7 +2,7 @@
  * The form of every op: a forward and the backward beside it. `backward` is a required member, so an op without a
  * gradient does not compile.
  *
- * An op of the tape returns a Value, the root of the pass (the loss) a number. The backward pass calls each op once,
+ * An op of the tape returns a Value, the root of the pass (the loss) a number, or several by name. The backward pass calls each op once,
  * in reverse order, with the finished gradient of its output; it writes gradients to its inputs through the tape and adds
  * to those of its weights.
  */
@@ -20,7 +20,10 @@ export interface Forward<Saved, Output> {
   readonly keep: readonly (Tensor | SparseRows)[];
 }
 
-export interface Op<Input, Saved, Output extends Value | number = Value> {
+/** What the root of a pass returns. */
+export type RootOutput = number | Readonly<Record<string, number>>;
+
+export interface Op<Input, Saved, Output extends Value | RootOutput = Value> {
   readonly name: string;
   forward(tape: Tape, input: Input): Forward<Saved, Output>;
   /** dOut is null where the output is the loss itself. It is shared with others unless `tape.exclusive` says otherwise. */

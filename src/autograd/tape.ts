@@ -18,7 +18,7 @@ import type { FloatTensor, FloatType, IntTensor, Tensor } from '../tensor/tensor
 import type { TensorPool } from '../tensor-pool.ts';
 import { type Holder, holdingsOf } from './holdings.ts';
 import type { Holding, Observer, SectionKind } from './observer.ts';
-import type { Op } from './op.ts';
+import type { Op, RootOutput } from './op.ts';
 import { SectionPath } from './section-path.ts';
 import { buffersOf, type Gradient, Value } from './value.ts';
 import { ALL_SKIPS, type ZeroSkips } from './zero-skips.ts';
@@ -82,7 +82,7 @@ export class Tape {
   }
 
   /** Runs an op forward and, when recording, remembers it for `backward`. */
-  apply<Input, Saved, Output extends Value | number>(op: Op<Input, Saved, Output>, input: Input): Output {
+  apply<Input, Saved, Output extends Value | RootOutput>(op: Op<Input, Saved, Output>, input: Input): Output {
     this.enter('op', op.name);
     const { output, saved, keep } = op.forward(this, input);
     if (this.#recording) {

@@ -178,6 +178,17 @@ describe('checkKernels', () => {
     expect(refusal(call)).toBe('[attention] nHeads: expected a multiple of nKvHeads 2, got 3.');
   });
 
+  it('refuses first keys of which a token would not see itself', () => {
+    const shape = { batch: 2, seqLen: 2, nHeads: 1, nKvHeads: 1, headDim: 4 };
+    const firstKeys = (...values: number[]) => ({ ...tensor('i32', [values.length]), data: Int32Array.from(values) });
+    const call = (...values: number[]) => {
+      return () => kernels.attention(f32([4, 12]), f32([4, 4]), f32([4, 1]), shape, firstKeys(...values));
+    };
+    expect(refusal(call(0, 1, 0, 2))).toBe('[attention] firstKeys[3]: expected 0 .. 1, got 2.');
+    expect(refusal(call(0, -1, 0, 0))).toBe('[attention] firstKeys[1]: expected 0 .. 1, got -1.');
+    expect(refusal(call(0, 1, 0))).toMatch(/^\[attention\] elements of firstKeys: expected 4, got 3/);
+  });
+
   it('refuses f64 in the memory of C kernels', () => {
     const x = { ...tensor('f64', [4]), address: 4096 };
     expect(refusal(() => kernels.scale(x, 2), BackendError)).toContain('no f64 kernel on this backend');

@@ -7,8 +7,9 @@
  */
 
 import type { Activation, AttentionShape, ColumnRange, Kernels, WeightInput } from '../backend.ts';
+import { momentBlocks } from '../tensor/block-moments.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
-import type { FloatTensor, FloatType, Tensor } from '../tensor/tensor.ts';
+import type { FloatTensor, FloatType, IntTensor, Tensor } from '../tensor/tensor.ts';
 import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { checkMixture } from './check-mixture.ts';
 import { checkQuantizers } from './check-quantizers.ts';
@@ -397,7 +398,12 @@ function expectHeads(op: string, shape: { nHeads: number; nKvHeads: number; head
   if (!(nHeads >= 1 && nHeads % nKvHeads === 0)) mismatch(op, 'nHeads', `a multiple of nKvHeads ${nKvHeads}`, nHeads);
 }
 
-function expectAttention(op: string, qkv: Tensor, out: Tensor, logSumExp: Tensor, shape: AttentionShape) {
+function expectAttention(
+  op: string,
+  { qkv, out, logSumExp }: { qkv: Tensor; out: Tensor; logSumExp: Tensor },
+  shape: AttentionShape,
+  firstKeys: IntTensor | null,
+) {
   const { batch, seqLen, nHeads, nKvHeads, headDim } = shape;
   const type = floatTypeOf(op, 'qkv', qkv);
   const rows = batch * seqLen;
@@ -405,23 +411,33 @@ function expectAttention(op: string, qkv: Tensor, out: Tensor, logSumExp: Tensor
   expectMatrix(op, 'qkv', qkv, type, rows, (nHeads + 2 * nKvHeads) * headDim);
   expectMatrix(op, 'out', out, type, rows, nHeads * headDim);
   expectMatrix(op, 'logSumExp', logSumExp, type, rows, nHeads);
+  if (firstKeys !== null) expectFirstKeys(op, firstKeys, rows, seqLen);
   return type;
+}
+
+/** A token that sees not even itself would have no softmax. */
+function expectFirstKeys(op: string, firstKeys: IntTensor, rows: number, seqLen: number): void {
+  expectSize(op, 'firstKeys', firstKeys, 'i32', rows);
+  for (let row = 0; row < rows; row++) {
+    const [first, index] = [firstKeys.data[row], row % seqLen];
+    if (!(first >= 0 && first <= index)) mismatch(op, `firstKeys[${row}]`, `0 .. ${index}`, first);
+  }
 }
 
 function checkAttention(inner: Kernels) {
   return {
-    attention(qkv, out, logSumExp, shape) {
-      expectAttention('attention', qkv, out, logSumExp, shape);
+    attention(qkv, out, logSumExp, shape, firstKeys = null) {
+      expectAttention('attention', { qkv, out, logSumExp }, shape, firstKeys);
       expectApart('attention', 'out', out, 'qkv', qkv);
-      inner.attention(qkv, out, logSumExp, shape);
+      inner.attention(qkv, out, logSumExp, shape, firstKeys);
     },
-    attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape) {
+    attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape, firstKeys = null) {
       const op = 'attentionBackward';
-      const type = expectAttention(op, qkv, out, logSumExp, shape);
+      const type = expectAttention(op, { qkv, out, logSumExp }, shape, firstKeys);
       expectMatrix(op, 'dOut', dOut, type, rowsOf(out), columnsOf(out));
       expectMatrix(op, 'dQkv', dQkv, type, rowsOf(qkv), columnsOf(qkv));
       expectApart(op, 'dQkv', dQkv, 'qkv', qkv);
-      inner.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape);
+      inner.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape, firstKeys);
     },
     storeKv(qkv, items, kv) {
       expectKvCall('storeKv', qkv, items, kv);
@@ -534,6 +550,17 @@ function checkTraining(inner: Kernels) {
       expectIds(op, 'targets', targets, -1, columnsOf(logits));
       inner.softmaxCrossEntropy(logits, targets, losses, scale);
     },
+    softmaxDivergence(logits, teacher, targets, divergences, options) {
+      const op = 'softmaxDivergence';
+      const type = floatTypeOf(op, 'logits', logits);
+      expectMatrix(op, 'logits', logits, type, rowsOf(logits), columnsOf(logits));
+      expectMatrix(op, 'teacher', teacher, type, rowsOf(logits), columnsOf(logits));
+      expectSize(op, 'targets', targets, 'i32', rowsOf(logits));
+      expectSize(op, 'divergences', divergences, type, rowsOf(logits));
+      expectIds(op, 'targets', targets, -1, columnsOf(logits));
+      if (!(options.temperature > 0)) mismatch(op, 'temperature', 'above 0', options.temperature);
+      inner.softmaxDivergence(logits, teacher, targets, divergences, options);
+    },
     adamw(p, g, m, v, options) {
       const op = 'adamw';
       const type = floatTypeOf(op, 'p', p);
@@ -545,6 +572,19 @@ function checkTraining(inner: Kernels) {
       // The bias corrections of step 0 divide by 0.
       if (!(options.step >= 1)) mismatch(op, 'step', '1 or more', options.step);
       inner.adamw(p, g, m, v, options);
+    },
+    adamw8(p, g, m, v, options) {
+      const op = 'adamw8';
+      const type = floatTypeOf(op, 'p', p);
+      const size = elementsOf(p);
+      expectSize(op, 'p', p, type, size);
+      expectSize(op, 'g', g, type, size);
+      for (const [name, { codes, scale }] of Object.entries({ m, v })) {
+        expectSize(op, `${name}.codes`, codes, 'u8', size);
+        expectSize(op, `${name}.scale`, scale, 'f32', momentBlocks(size));
+      }
+      if (!(options.step >= 1)) mismatch(op, 'step', '1 or more', options.step);
+      inner.adamw8(p, g, m, v, options);
     },
   } satisfies Partial<Kernels>;
 }

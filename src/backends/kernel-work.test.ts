@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { floatTensor, intTensor } from '../../test/support/tensors.ts';
+import type { BlockMoments } from '../tensor/block-moments.ts';
 import { KV_DTYPES, type KvItems, type KvSlots, type KvType, kvShapes } from '../tensor/kv-slots.ts';
 import type { QuantizedRows } from '../tensor/quantized-rows.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
@@ -14,6 +15,12 @@ const backend = createReferenceBackend();
 const f32 = (...shape: number[]): FloatTensor => floatTensor(backend, 'f32', shape, []);
 const ints = (count: number) => intTensor(backend, new Int32Array(count));
 const sums = (count: number) => floatTensor(backend, 'f64', [count], []) as Tensor<'f64'>;
+
+/** Of so many elements, with so many scales. */
+function moments(count: number, blocks: number): BlockMoments {
+  const codes = { dtype: 'u8', shape: [count], data: new Uint8Array(count), address: 0 } as const;
+  return { codes, scale: f32(blocks) };
+}
 
 /** `count` non-zeros in room for more. */
 function list(rows: number, cols: number, count: number): SparseRows {
@@ -131,6 +138,12 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['rope', [f32(6, 32), ints(6), f32(3, 4), f32(3, 4), { nRotatedHeads: 2, headDim: 8 }], moved(4 * 192 + 24)],
   // Queries see 1, 2, 3 keys: 6 a head and sequence, 8 heads in all; scores and values 8 multiply-adds each.
   ['attention', [f32(6, 64), f32(6, 32), f32(6, 4), heads], work(6 * 8 * 16 * 2, 6 * 8 * 16 * 2, 4 * 600)],
+  // In the second sequence the last two tokens see one key less each: 10 keys of 4 heads.
+  [
+    'attention',
+    [f32(6, 64), f32(6, 32), f32(6, 4), heads, intTensor(backend, [0, 0, 0, 0, 1, 1])],
+    work(10 * 4 * 16 * 2, 10 * 4 * 16 * 2, 4 * 600),
+  ],
   [
     'attentionBackward',
     [f32(6, 64), f32(6, 32), f32(6, 4), f32(6, 32), f32(6, 64), heads],
@@ -173,7 +186,11 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['embeddingBackward', [ints(3), f32(3, 10), f32(2, 10)], moved(4 * 73)],
   ['softmaxCrossEntropy', [f32(3, 50), ints(3), f32(3), null], moved(4 * 156)],
   ['softmaxCrossEntropy', [f32(3, 50), ints(3), f32(3), 0.5], moved(4 * 306)],
+  ['softmaxDivergence', [f32(3, 50), f32(3, 50), ints(3), f32(3), { temperature: 1, scale: null }], moved(4 * 306)],
+  ['softmaxDivergence', [f32(3, 50), f32(3, 50), ints(3), f32(3), { temperature: 1, scale: 1 }], moved(4 * 456)],
   ['adamw', [f32(3, 10), f32(3, 10), f32(3, 10), f32(3, 10), {}], moved(4 * 240)],
+  // 30 codes and one scale for each moment.
+  ['adamw8', [f32(3, 10), f32(3, 10), moments(30, 1), moments(30, 1), {}], moved(2 * (240 + 2 * (30 + 4)))],
   ['sumSquares', [f32(3, 10), sums(3), 2, 4], moved(48 + 24)],
   ['sumAbs', [f32(3, 10), sums(3), 2, 4], moved(48 + 24)],
   ['add', [f32(3, 10), f32(3, 10), f32(3, 10)], moved(4 * 90)],

@@ -10,10 +10,10 @@
  * Lists count what they hold after the call: an output list is then filled.
  */
 
-import type { ColumnRange, Kernels, MatmulOptions, WeightInput } from '../backend.ts';
+import type { AttentionShape, ColumnRange, Kernels, MatmulOptions, WeightInput } from '../backend.ts';
 import { KV_ITEM_COLUMNS, type KvItems, type KvSlots } from '../tensor/kv-slots.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
-import { BYTES_PER_ELEMENT, type Tensor } from '../tensor/tensor.ts';
+import { BYTES_PER_ELEMENT, type IntTensor, type Tensor } from '../tensor/tensor.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
 import { columnsOf, elementsOf, rowsOf } from './matrix-shape.ts';
 import type { KernelName } from './time-kernels.ts';
@@ -72,10 +72,11 @@ const WORK: WorkTable = {
     moved(bytesOf(x, weight, rstd, dWeight, dWeight) + 2 * nonZeros(x) * sizeOf(weight)),
   rope: (x, positions, _cos, _sin, { nRotatedHeads, headDim }) =>
     moved(2 * rowsOf(x) * nRotatedHeads * headDim * sizeOf(x) + bytesOf(positions)),
-  attention: (qkv, out, logSumExp, shape) => product(scoreProducts(shape), bytesOf(qkv, out, logSumExp)),
+  attention: (qkv, out, logSumExp, shape, firstKeys) =>
+    product(scoreProducts(shape, firstKeys), bytesOf(qkv, out, logSumExp)),
   // Twice the forward, as is usual: making the scores again is not counted as work done.
-  attentionBackward: (qkv, out, logSumExp, dOut, dQkv, shape) =>
-    product(2 * scoreProducts(shape), bytesOf(qkv, out, logSumExp, dOut, dQkv)),
+  attentionBackward: (qkv, out, logSumExp, dOut, dQkv, shape, firstKeys) =>
+    product(2 * scoreProducts(shape, firstKeys), bytesOf(qkv, out, logSumExp, dOut, dQkv)),
   storeKv: (qkv, _items, kv) => moved(rowsOf(qkv) * (2 * kv.nKvHeads * kv.headDim * sizeOf(qkv) + storedBytes(kv))),
   attentionCached: (_qkv, items, kv, window, out) => {
     const { keysSeen, positions } = reachOf(items, window);
@@ -100,7 +101,10 @@ const WORK: WorkTable = {
     moved(bytesOf(ids, dOut) + 2 * Math.min(elementsOf(dOut), elementsOf(dTable)) * sizeOf(dTable)),
   softmaxCrossEntropy: (logits, targets, losses, scale) =>
     moved(bytesOf(targets, losses, ...written(logits, { accumulate: scale !== null }))),
+  softmaxDivergence: (logits, teacher, targets, divergences, { scale }) =>
+    moved(bytesOf(logits, targets, divergences, ...written(teacher, { accumulate: scale !== null }))),
   adamw: (p, g, m, v) => moved(2 * bytesOf(p, g, m, v)),
+  adamw8: (p, g, m, v) => moved(2 * bytesOf(p, g, m.codes, m.scale, v.codes, v.scale)),
   sumSquares: (x, partial, _first, count) => moved(rowsOf(x) * count * sizeOf(x) + bytesOf(partial)),
   sumAbs: (x, partial, _first, count) => moved(rowsOf(x) * count * sizeOf(x) + bytesOf(partial)),
   add: (a, b, out) => moved(bytesOf(a, b, out)),
@@ -159,9 +163,11 @@ function moved(bytes: number): KernelWork {
   return { flops: 0, denseFlops: 0, bytes };
 }
 
-/** Multiply-adds of causal attention: scores and values, over (seqLen + 1) / 2 keys on average. */
-function scoreProducts(shape: { batch: number; seqLen: number; nHeads: number; headDim: number }): number {
-  return shape.batch * shape.seqLen * 2 * shape.nHeads * shape.headDim * ((shape.seqLen + 1) / 2);
+/** Multiply-adds of causal attention: scores and values, over the keys that each token sees. */
+function scoreProducts({ batch, seqLen, nHeads, headDim }: AttentionShape, firstKeys?: IntTensor | null): number {
+  const all = batch * seqLen * ((seqLen + 1) / 2);
+  const seen = firstKeys ? firstKeys.data.reduce((sum, first) => sum - first, all) : all;
+  return seen * 2 * nHeads * headDim;
 }
 
 /** Keys and values of one position, with their scales. */

@@ -11,11 +11,11 @@ import { type SparsityOverride, selectionRules } from '../model/sparsity-overrid
 import { KV_TYPES, type KvType } from '../tensor/kv-slots.ts';
 import { QSparseError } from '../util/errors.ts';
 import { formatDuration, formatNumber, formatPercent } from '../util/format.ts';
-import { chatForm } from './chat/chat-form.ts';
 import { CHAT_COMMANDS, type ChatInput, parseChatInput } from './chat/chat-input.ts';
 import { openChatModel } from './chat/chat-model.ts';
 import { type Answer, Conversation } from './chat/conversation.ts';
 import { type LineReader, pipeLines, TerminalLines } from './chat/line-reader.ts';
+import { chatForm } from './shared/chat-form.ts';
 import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
 import { onInterrupt } from './shared/interrupt.ts';
 import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';

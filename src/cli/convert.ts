@@ -25,12 +25,12 @@ import {
 } from './convert/export-model.ts';
 import { makeCheckpoint } from './convert/make-checkpoint.ts';
 import { measureOpenGates } from './convert/measure-open-gates.ts';
-import { type OpenedSource, openSource } from './convert/open-source.ts';
 import { PART_COLUMNS, partRows } from './convert/part-rows.ts';
 import { verifyPacked } from './convert/verify-packed.ts';
 import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
 import { allOrNothing } from './shared/interrupt.ts';
 import { modelPath } from './shared/model-argument.ts';
+import { type OpenedSource, openSource } from './shared/open-source.ts';
 import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
 
@@ -50,6 +50,7 @@ interface ConvertOptions extends CommonOptions {
   group?: number;
   layout: (typeof LAYOUTS)[number];
   text?: string;
+  wina: boolean;
   force: boolean;
   verify: boolean;
 }
@@ -71,7 +72,8 @@ named.
 ${OPEN_PER_KEPT.int8} open gates for each input that is kept (${formatPercent(0.4 * OPEN_PER_KEPT.int8, 0)} of the gates at 60 % sparsity), in ternary weights ${OPEN_PER_KEPT.ternary}: auto measures the open gates on --text,
 layer by layer, and is fused without it.
 
---to checkpoint makes a checkpoint (f32) of a model of another program: training begins from it. --to hf and gguf write for other programs, in which the
+--to checkpoint makes a checkpoint (f32) of a model of another program, from which training begins, or of a run of adapters, merged. With --wina it is the same dense function in other
+numbers, in which the largest inputs are those that matter most to the product (WINA); of a checkpoint of qsparse too. --to hf and gguf write for other programs, in which the
 model computes its dense function; its sparsity goes along under the key qsparse. OUT must not exist then.
 
   hf          a directory for transformers, --dtype f32 (default) or bf16
@@ -108,6 +110,11 @@ export function register(program: Command): void {
     .option('--group <n>', 'int8: inputs that share a scale (default: all)', parsePositiveInteger('--group'))
     .option('--layout <name>', `of the feed-forward: ${LAYOUTS.join(', ')}`, parseChoice('--layout', LAYOUTS), 'auto')
     .option('--text <file>', 'text on which --layout auto measures the open gates')
+    .option(
+      '--wina',
+      'with --to checkpoint: inputs scaled so that top-K goes by |x| times the norm of its weights',
+      false,
+    )
     .option('--force', 'replace the packed model that is there', false)
     .option('--verify', 'compare the hashes of a packed MODEL; writes nothing', false)
     .addHelpText('after', HELP);
@@ -118,8 +125,15 @@ async function convert(given: string, out: string | undefined, options: ConvertO
   const output = new Output(options);
   const path = await modelPath(given, output);
   await allOrNothing(output, async (signal) => {
+    if (options.wina && options.to !== 'checkpoint') {
+      throw new UsageError(
+        '--wina',
+        'it makes a checkpoint: expected --to checkpoint beside it. Add it, or leave --wina out.',
+      );
+    }
     if (options.verify) await verify(path, out, output, signal);
-    else if (options.to === 'checkpoint') await makeCheckpoint(path, out, packingOptions(options), output, signal);
+    else if (options.to === 'checkpoint')
+      await makeCheckpoint({ path, out, wina: options.wina, unused: packingOptions(options) }, output, signal);
     else if (options.to !== undefined) await exportModel(exportRequest(path, out, options), output, signal);
     else await pack(path, out, options, output, signal);
   });
@@ -161,7 +175,7 @@ async function pack(
   const { sizes, target } = checkOptions(out, options);
   checkPackedTarget(target, options.force);
   const begin = performance.now();
-  const source = openSource(path);
+  const source = openSource(path, 'convert');
   try {
     const { config } = source;
     // Refuses what does not fit before anything takes its time.

@@ -23,6 +23,12 @@ const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./quickstart.ts'),
   },
   { name: 'train', summary: 'train a model on text, from scratch or resumed', load: () => import('./train.ts') },
+  {
+    name: 'continue',
+    summary: 'train a model that exists on, with another sparsity',
+    load: () => import('./continue.ts'),
+  },
+  { name: 'sft', summary: 'fine-tune a model on conversations', load: () => import('./sft.ts') },
   { name: 'generate', summary: 'continue a prompt with a trained model', load: () => import('./generate.ts') },
   { name: 'chat', summary: 'talk with a model that was made for conversations', load: () => import('./chat.ts') },
   {

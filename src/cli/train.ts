@@ -1,29 +1,20 @@
 /** `qsparse train`: trains a model on text, from scratch or resumed. */
 
 import type { Command } from 'commander';
-import type { Backend } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
-import { lockRunDirectory } from '../formats/run-lock.ts';
-import type { ModelConfig } from '../model/config.ts';
 import { loadRecipe, recipeNames } from '../train/recipes.ts';
-import { holdsRun, type RunSettings, readRunSettings, runPaths } from '../train/run-directory.ts';
-import type { TokenData } from '../train/token-data.ts';
-import type { RunOutcome } from '../train/trainer.ts';
-import { TrainingRun } from '../train/training-run.ts';
+import { type RunSettings, readRunSettings, runPaths } from '../train/run-directory.ts';
 import { UsageError } from '../util/errors.ts';
-import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
-import { machineText } from './shared/machine.ts';
+import { INTERRUPTED_EXIT_CODE } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
-import { packageVersion } from './shared/version.ts';
 import { checkMemory } from './train/check-memory.ts';
-import { type PreparedText, prepareText } from './train/prepare-text.ts';
-import { RunProfile } from './train/profile/run-profile.ts';
+import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
+import { prepareText } from './train/prepare-text.ts';
 import { refuseOtherFile } from './train/profile/trace.ts';
-import { ProgressPrinter } from './train/progress-printer.ts';
+import { refuseOtherCommand } from './train/refuse-other-command.ts';
+import { runTraining } from './train/run-training.ts';
 import { newSettings, resumedSettings } from './train/settings.ts';
-import { TextSampler } from './train/text-sampler.ts';
 import { addTrainOptions, type TrainCommandOptions } from './train/train-options.ts';
-import { printStart, printSummary, summarise } from './train/train-summary.ts';
 
 const HELP = `
 RECIPE is a module that exports \`recipe: { preset, model, train }\`, or the name of a built-in one${builtIns()};
@@ -59,28 +50,8 @@ async function train(recipeName: string | undefined, options: TrainCommandOption
   const output = new Output(options);
   if (options.trace !== undefined) refuseOtherFile(options.trace);
   const settings = await settingsOf(recipeName, options);
-  checkDirectory(options);
-  checkMemory(settings.model);
-  const lock = lockRunDirectory(options.out);
-  try {
-    checkDirectory(options);
-    await trainLocked(settings, options, output);
-  } finally {
-    lock.release();
-  }
-}
-
-/** Refuses before anything is written: to begin where a run is, or to resume where none is. */
-function checkDirectory({ out, resume }: TrainCommandOptions): void {
-  if (holdsRun(out) && !resume) {
-    throw new UsageError(
-      '--out',
-      `${out} holds a run; nothing was written. Add --resume to go on, or choose another --out.`,
-    );
-  }
-  if (!holdsRun(out) && resume) {
-    throw new UsageError('--resume', `${out} holds no run. Leave --resume out to begin one, or check --out.`);
-  }
+  checkMemory(settings.model, settings.train);
+  await inRunDirectory(options, () => trainLocked(settings, options, output));
 }
 
 async function settingsOf(recipeName: string | undefined, options: TrainCommandOptions): Promise<RunSettings> {
@@ -88,6 +59,7 @@ async function settingsOf(recipeName: string | undefined, options: TrainCommandO
   if (options.resume) {
     checkDirectory(options);
     const saved = readRunSettings(options.out);
+    if (saved.from !== undefined) refuseOtherCommand(saved, 'train', options.out);
     const text = { ...saved.text, ...(options.text && { paths: options.text, field: options.textField }) };
     return { ...resumedSettings(saved, options, recipe, runPaths(options.out).settings), text };
   }
@@ -105,66 +77,18 @@ async function trainLocked(settings: RunSettings, options: TrainCommandOptions, 
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
     const text = await prepareText(options, settings, output);
-    if (text === null) process.exitCode = INTERRUPTED_EXIT_CODE;
-    else await trainOn(text, backend, settings, options, output);
+    if (text === null) {
+      process.exitCode = INTERRUPTED_EXIT_CODE;
+      return;
+    }
+    try {
+      const model = { ...settings.model, vocabSize: text.tokenizer.vocabSize };
+      const { data } = text;
+      await runTraining({ command: 'train', settings: { ...settings, model }, options, backend, text, data }, output);
+    } finally {
+      text.data.close();
+    }
   } finally {
     backend.dispose();
   }
-}
-
-async function trainOn(
-  text: PreparedText,
-  backend: Backend,
-  settings: RunSettings,
-  options: TrainCommandOptions,
-  output: Output,
-): Promise<void> {
-  const model: ModelConfig = { ...settings.model, vocabSize: text.tokenizer.vocabSize };
-  const printer = new ProgressPrinter(output, settings.train);
-  const sampler = new TextSampler(model, text.tokenizer, backend, settings.train.seed);
-  const profile = RunProfile.begin(options, backend, output);
-  const interrupt = onInterrupt(() => output.note('stopping after this step; Ctrl-C again ends at once'));
-  try {
-    const run = TrainingRun.open({
-      directory: options.out,
-      settings: { ...settings, model },
-      backend: profile?.backend ?? backend,
-      observer: profile?.profiler,
-      data: text.data,
-      tokenizer: text.tokenizerText,
-      resume: options.resume,
-      machine: machineText(),
-      version: packageVersion(),
-      onRecord: (record) => printer.record(record),
-      sample: (step, trainer) => sampler.sample(step, trainer),
-    });
-    try {
-      printStart(output, run, { backend, data: text.data, resume: options.resume });
-      report(await run.run({ signal: interrupt.signal }), run, printer, profile, options, output, text.data);
-    } finally {
-      output.progress().done();
-      run.close();
-    }
-  } finally {
-    interrupt.dispose();
-    sampler.dispose();
-    text.data.close();
-  }
-}
-
-function report(
-  outcome: RunOutcome,
-  run: TrainingRun,
-  printer: ProgressPrinter,
-  profile: RunProfile | null,
-  options: TrainCommandOptions,
-  output: Output,
-  data: TokenData,
-): void {
-  output.progress().done();
-  const profiled = profile?.finish(run.trainer);
-  const summary = summarise(outcome, run, printer, options.out, data);
-  printSummary(output, summary);
-  output.json({ ...summary, ...profiled });
-  if (outcome === 'interrupted') process.exitCode = INTERRUPTED_EXIT_CODE;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeNumbers } from '../export/encode-numbers.ts';
-import { createGguf, type GgufTensor, type GgufValue } from './gguf-writer.ts';
+import { createGguf, encodeGgufHeader, type GgufTensor, type GgufValue } from './gguf-writer.ts';
 
 /** Made by test/golden/make-gguf-writer-golden.py. */
 const GOLDEN = fileURLToPath(new URL('../../test/golden/data/gguf-writer.gguf', import.meta.url));
@@ -43,6 +43,21 @@ const TENSORS: readonly GgufTensor[] = [
 
 const bytesOf = ({ type, shape }: GgufTensor) =>
   encodeNumbers(type, numbers(shape.reduce((product, extent) => product * extent, 1))).bytes;
+
+describe('encodeGgufHeader', () => {
+  it('writes the same behind a text of any length, wherever its memory has to grow', () => {
+    const behind = (length: number) => {
+      const text: [string, GgufValue] = ['text', { string: 'x'.repeat(length) }];
+      const header = encodeGgufHeader(new Map([text, ...METADATA]), TENSORS);
+      const begin = 24 + (8 + 'text'.length) + 4 + 8 + length; // magic, version and counts; key, type and length of the text
+      return header.subarray(begin, begin + 500);
+    };
+    const expected = behind(0);
+    for (let length = 2 ** 16 - 600; length <= 2 ** 16; length++) {
+      if (!Buffer.from(behind(length)).equals(expected)) expect.fail(`another header behind ${length} bytes`);
+    }
+  });
+});
 
 describe('createGguf', () => {
   it('writes what the gguf package of Python writes, byte by byte, whatever the pieces', () => {

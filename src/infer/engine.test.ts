@@ -13,7 +13,7 @@ import { modelWeights, setDequantized, type WeightChoice } from '../../test/supp
 import type { Backend, Kernels } from '../backend.ts';
 import { type ModelConfigInput, resolveConfig } from '../model/config.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
-import { Transformer } from '../model/transformer.ts';
+import type { Transformer } from '../model/transformer.ts';
 import { KV_TYPES } from '../tensor/kv-slots.ts';
 import type { IntTensor } from '../tensor/tensor.ts';
 import { UsageError } from '../util/errors.ts';
@@ -435,8 +435,15 @@ describe('a sliding window', () => {
     expect(differenceOf(run(0, 3), expectedLogits(model, ids.slice(0, 3)))).toBeLessThan(CLOSE);
   });
 
-  it('is not for training', () => {
-    expect(() => Transformer.create(config, backend, { seed: 1 })).toThrow('slidingWindow 5 is for inference alone');
+  it('is that of training, through several layers', () => {
+    const deep = { ...shape, nLayers: 3 };
+    const trained = modelOf(deep);
+    const ids = idsOf(120);
+    const engine = new Engine(resolveConfig({ ...SHAPE, ...deep }), weightsOf(trained), backend, {
+      maxBatchTokens: 30,
+    });
+    expect(differenceOf(single(engine).prefill(ids), expectedLogits(trained, ids))).toBeLessThan(CLOSE);
+    expect(differenceOf(expectedLogits(trained, ids), expectedLogits(trained, ids.slice(-5)))).toBeGreaterThan(CLOSE);
     expect(() => resolveConfig({ ...SHAPE, slidingWindow: -1 })).toThrow(UsageError);
   });
 });

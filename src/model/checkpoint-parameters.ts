@@ -9,6 +9,7 @@ import type { TensorInfo } from '../formats/safetensors-header.ts';
 import { type FloatTensor, shapeText } from '../tensor/tensor.ts';
 import { ternarizeProjections } from '../tensor/ternary.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
+import { adapterNames } from './adapted-weights.ts';
 import { type ModelConfig, type ModelConfigInput, resolveConfig } from './config.ts';
 import { describeParameters, type ParameterInfo } from './parameters.ts';
 
@@ -38,13 +39,40 @@ export function toMultiplied(config: ModelConfig, { shape, projections }: Parame
   if (config.weightFormat === 'ternary') ternarizeProjections(numbers, shape[shape.length - 1], projections);
 }
 
-/** Fills `out` with one parameter. Throws FormatError for a tensor that is missing or of another shape or dtype. */
+/** The tensor [1] with the factor of all adapters of a checkpoint, which one without adapters has not. */
+export const ADAPTER_SCALE = 'loraScale';
+
+/** Fills `out` with one parameter, an adapter that stands beside it merged into it. Throws FormatError for a tensor that is missing or of another shape or dtype. */
 export function readParameter(file: SafetensorsFile, info: ParameterInfo, out: Float32Array): void {
   const { byteOffset } = expectTensor(file, info);
   file.read(byteOffset, new Uint8Array(out.buffer, out.byteOffset, out.byteLength));
+  const { a, b } = adapterNames(info.name);
+  if (file.tensors.has(a)) addAdapter(file, info, { a, b }, out);
 }
 
-function expectTensor(file: SafetensorsFile, { name, shape }: ParameterInfo): TensorInfo {
+/** out += scale a b. */
+function addAdapter(
+  file: SafetensorsFile,
+  { shape: [rows, cols] }: ParameterInfo,
+  names: { a: string; b: string },
+  out: Float32Array,
+): void {
+  const rank = file.tensors.get(names.a)?.shape[1] ?? 0;
+  const tensor = (name: string, shape: readonly number[]) => {
+    expectTensor(file, { name, shape });
+    return file.tensor(name).data as Float32Array;
+  };
+  const [scale] = tensor(ADAPTER_SCALE, [1]);
+  const [a, b] = [tensor(names.a, [rows, rank]), tensor(names.b, [rank, cols])];
+  for (let row = 0; row < rows; row++) {
+    for (let r = 0; r < rank; r++) {
+      const factor = scale * a[row * rank + r];
+      for (let col = 0; col < cols; col++) out[row * cols + col] += factor * b[r * cols + col];
+    }
+  }
+}
+
+function expectTensor(file: SafetensorsFile, { name, shape }: Pick<ParameterInfo, 'name' | 'shape'>): TensorInfo {
   const found = file.tensors.get(name);
   if (found?.dtype === 'F32' && shapeText(found.shape) === shapeText(shape)) return found;
   const got = found ? `${found.dtype} ${shapeText(found.shape)}` : 'no such tensor';

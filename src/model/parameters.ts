@@ -7,7 +7,7 @@
  * the place of the one FFN `layers.0.gateUp`.
  */
 
-import type { Weight } from '../autograd/parameter.ts';
+import type { TrainedWeight, Weight } from '../autograd/parameter.ts';
 import { type FloatType, sizeOf } from '../tensor/tensor.ts';
 import type { TensorPool } from '../tensor-pool.ts';
 import { featuresAt, type ModelConfig, outputsAt, type Point } from './config.ts';
@@ -35,6 +35,13 @@ export interface ParameterInfo {
 }
 
 export interface Parameter extends Weight, ParameterInfo {}
+
+/** One that an optimiser updates. */
+export interface TrainedParameter extends TrainedWeight, ParameterInfo {}
+
+export function isTrained(parameter: Parameter): parameter is TrainedParameter {
+  return parameter.gradient !== null;
+}
 
 export interface FfnParameters {
   readonly gateUp: Parameter;
@@ -116,12 +123,20 @@ export function countParameters(config: ModelConfig): number {
   return describeParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }
 
-/** Takes values and gradients, all 0, from the pool, where they stay until the model is disposed of. */
-export function createParameters(config: ModelConfig, pool: TensorPool, dtype: FloatType): ModelParameters {
+/**
+ * Takes values and gradients, all 0, from the pool, where they stay until the model is disposed of. The parameters of a frozen model have no
+ * gradients.
+ */
+export function createParameters(
+  config: ModelConfig,
+  pool: TensorPool,
+  dtype: FloatType,
+  { frozen = false }: { frozen?: boolean } = {},
+): ModelParameters {
   const list = describeParameters(config).map((info) => ({
     ...info,
     value: pool.takeZeroed(dtype, info.shape),
-    gradient: pool.takeZeroed(dtype, info.shape),
+    gradient: frozen ? null : pool.takeZeroed(dtype, info.shape),
   }));
   const byName = new Map(list.map((parameter) => [parameter.name, parameter]));
   const layers = Array.from({ length: config.nLayers }, (_, layer) => {

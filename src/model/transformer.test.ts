@@ -131,6 +131,47 @@ describe('gradients against finite differences (f64)', () => {
   });
 });
 
+describe('distillation', () => {
+  const teacherOf = (input: Partial<ModelConfigInput>) => {
+    const { config } = build(input);
+    return disturb(Transformer.create(config, backend, { seed: 8, dtype: 'f64', frozen: true }));
+  };
+
+  it.each([
+    ['of a dense teacher', { activation: 'silu' }, 0.3, 1],
+    ['at a temperature, of a masked student', { activation: 'silu', sparsity: 0.5, gradient: 'masked' }, 0.7, 2],
+    ['alone', { activation: 'relu2' }, 1, 1.5],
+  ] as const)('%s: the gradient is that of finite differences', (_name, input, weight, temperature) => {
+    const model = build(input);
+    const distillation = { teacher: teacherOf({ activation: 'silu' }), weight, temperature };
+    const { gradients } = gradientsOf(model, { distillation });
+    const prng = new Prng(5);
+    model.parameters.forEach(({ name, value }, p) => {
+      const direction = Array.from(value.data, () => prng.normal());
+      const start = value.data.slice();
+      const at = (step: number) => {
+        value.data.forEach((_, i) => {
+          value.data[i] = start[i] + step * direction[i];
+        });
+        const { loss, divergence } = model.lossAndGradients(ids, targets, shape, { distillation });
+        return (1 - weight) * loss + weight * divergence;
+      };
+      const numeric = (at(1e-6) - at(-1e-6)) / 2e-6;
+      at(0);
+      const analytic = gradients[p].reduce((sum, value, i) => sum + value * direction[i], 0);
+      expect(Math.abs(numeric - analytic) / Math.hypot(...gradients[p]), name).toBeLessThan(1e-6);
+    });
+  });
+
+  it('leaves no memory behind, and a frozen model has no gradients to give', () => {
+    const [model, teacher] = [build({}), teacherOf({})];
+    const live = [model, teacher].map(({ pool }) => pool.liveBytes);
+    model.lossAndGradients(ids, targets, shape, { distillation: { teacher, weight: 0.5, temperature: 1 } });
+    expect([model, teacher].map(({ pool }) => pool.liveBytes)).toEqual(live);
+    expect(() => teacher.lossAndGradients(ids, targets, shape)).toThrow(ShapeError);
+  });
+});
+
 describe('Transformer', () => {
   const sparse = { activation: 'relu2', sparsity: 0.5, hiddenL1: 0.1 } as const;
 

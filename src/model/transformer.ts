@@ -20,7 +20,7 @@ import { qSparseInput, qSparseLinear, type Selection, wantedForm } from '../nn/q
 import { add } from '../ops/add.ts';
 import { addBias } from '../ops/add-bias.ts';
 import { attention } from '../ops/attention.ts';
-import { crossEntropy } from '../ops/cross-entropy.ts';
+import { crossEntropy, type Teacher, type TokenLoss } from '../ops/cross-entropy.ts';
 import { embedding } from '../ops/embedding.ts';
 import { gatedHidden, hasNaturalZeros, sumOfMagnitudes } from '../ops/gated-hidden.ts';
 import { headNorms } from '../ops/head-norms.ts';
@@ -30,9 +30,17 @@ import type { Routing } from '../ops/route-tokens.ts';
 import type { FloatTensor, FloatType, IntTensor } from '../tensor/tensor.ts';
 import { TensorPool } from '../tensor-pool.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
+import { AdaptedWeights, type Lora } from './adapted-weights.ts';
 import type { ModelConfig, Point } from './config.ts';
 import { initParameters } from './init.ts';
-import { createParameters, type ModelParameters, type Parameter } from './parameters.ts';
+import { type InitialParameters, readInitialParameters } from './initial-parameters.ts';
+import {
+  createParameters,
+  isTrained,
+  type ModelParameters,
+  type Parameter,
+  type TrainedParameter,
+} from './parameters.ts';
 import { ropeTables } from './rope-tables.ts';
 import { gateThreshold, selectionRule } from './selection-rule.ts';
 import type { StepStatistics } from './statistics.ts';
@@ -42,6 +50,11 @@ import { type FfnWeights, type LayerWeights, TernaryWeights } from './ternary-we
 export interface BatchShape {
   batch: number;
   seqLen: number;
+  /**
+   * Where several texts stand in one sequence: of each token the index in its sequence at which its text begins, [batch * seqLen]. Tokens see their
+   * own text only and their positions count from its beginning, so that it is as if it stood alone.
+   */
+  starts?: IntTensor | undefined;
 }
 
 export interface PassOptions {
@@ -57,7 +70,7 @@ export interface PassOptions {
   /** Zeros that are not to be skipped, for measurements. */
   skips?: Partial<ZeroSkips>;
   /**
-   * The parameters are those of the last pass of this model, so that what is made of them (ternary weights) still holds: for all but the
+   * The parameters are those of the last pass of this model, so that what is made of them (ternary or merged weights) still holds: for all but the
    * first of accumulated batches. By default it is made anew.
    */
   sameParameters?: boolean;
@@ -65,17 +78,42 @@ export interface PassOptions {
   observer?: Observer | undefined;
 }
 
+/** A model of the same vocabulary that another one learns from, on the same tokens. */
+export interface Distillation {
+  teacher: Transformer;
+  /** Share of the loss, in (0, 1], and temperature of both softmaxes. */
+  weight: number;
+  temperature: number;
+}
+
 export interface StepOptions extends PassOptions {
   /** The gradients are those of gradientScale * (loss + l1 + router): 1 / n for n accumulated batches. */
   gradientScale?: number;
   /** Keep only the input of each half of a block and run it forward again for the gradients: less memory, more time. */
   recompute?: boolean;
+  /** The loss is (1 - weight) cross-entropy + weight temperature^2 KL (`ops/cross-entropy.ts`). */
+  distillation?: Distillation | null;
+}
+
+export interface TransformerOptions {
+  /** Of fresh weights and adapters. */
+  seed: number;
+  dtype?: FloatType;
+  pool?: TensorPool;
+  /** The values that it begins with; fresh ones by default. */
+  initial?: InitialParameters | undefined;
+  /** Train adapters in the place of the parameters. */
+  lora?: Lora | null;
+  /** Without gradients: a teacher. */
+  frozen?: boolean;
 }
 
 /** One run through the model: its options with defaults, and what it adds up. */
 interface Pass extends BatchShape {
-  /** Of each token in its sequence, [N]. */
+  /** Of each token in its text, [N]. */
   positions: IntTensor;
+  /** Index in its sequence of the first token that each token sees, [N]; null: all before it. */
+  firstKeys: IntTensor | null;
   gradientScale: number;
   sparsityScale: number;
   statistics: StepStatistics | null;
@@ -92,6 +130,8 @@ export interface LossTerms {
   l1: number;
   /** Load balance and z-loss of the routers, times their coefficients. */
   router: number;
+  /** Mean divergence from the teacher times temperature^2, nats; 0 without one. */
+  divergence: number;
 }
 
 export class Transformer {
@@ -99,37 +139,48 @@ export class Transformer {
   readonly backend: Backend;
   readonly pool: TensorPool;
   readonly dtype: FloatType;
-  /** In the order of the forward pass. */
-  readonly parameters: readonly Parameter[];
+  /** What a checkpoint holds: all parameters in the order of the forward pass, and behind them the adapters. */
+  readonly stored: readonly Parameter[];
+  /** What is trained of it. */
+  readonly parameters: readonly TrainedParameter[];
 
   readonly #weights: ModelParameters;
-  /** null where projections multiply the parameters themselves. */
-  readonly #ternary: TernaryWeights | null;
+  /** null where all parameters are trained. */
+  readonly #adapted: AdaptedWeights | null;
+  /** What projections multiply, made of the parameters before each step; null where that is the parameters themselves. */
+  readonly #made: TernaryWeights | AdaptedWeights | null;
   readonly #rotation: RotationTables;
 
   /**
-   * A model with fresh weights (`initParameters`); f64 is for the reference backend. The pool may be shared. Throws UsageError for a sliding
-   * window, which training has no kernel for.
+   * A model with fresh weights (`initParameters`), or with those of `initial`; f64 is for the reference backend. The pool may be shared. Throws
+   * UsageError for an `initial` of another shape and for adapters of ternary weights, FormatError where `initial` cannot be read.
    */
-  static create(
-    config: ModelConfig,
-    backend: Backend,
-    options: { seed: number; dtype?: FloatType; pool?: TensorPool },
-  ): Transformer {
-    const model = new Transformer(config, backend, options.pool ?? new TensorPool(backend), options.dtype ?? 'f32');
-    initParameters(model.parameters, config, options.seed);
+  static create(config: ModelConfig, backend: Backend, options: TransformerOptions): Transformer {
+    const model = new Transformer(config, backend, options);
+    const { list } = model.#weights;
+    if (options.initial) readInitialParameters(list, config, options.initial);
+    else initParameters(list, config, options.seed);
+    model.#adapted?.initialise(options.seed);
     return model;
   }
 
-  private constructor(config: ModelConfig, backend: Backend, pool: TensorPool, dtype: FloatType) {
-    checkTrainable(config);
+  private constructor(config: ModelConfig, backend: Backend, options: TransformerOptions) {
+    const { pool = new TensorPool(backend), dtype = 'f32', lora = null, frozen = false } = options;
+    if (lora !== null && config.weightFormat === 'ternary') {
+      throw new UsageError(
+        'Transformer',
+        'adapters are for weights of float: ternary ones cannot be merged with them. Train all of them.',
+      );
+    }
     this.config = config;
     this.backend = backend;
     this.pool = pool;
     this.dtype = dtype;
-    this.#weights = createParameters(config, pool, dtype);
-    this.parameters = this.#weights.list;
-    this.#ternary = config.weightFormat === 'ternary' ? new TernaryWeights(this.#weights, pool) : null;
+    this.#weights = createParameters(config, pool, dtype, { frozen: frozen || lora !== null });
+    this.#adapted = lora === null ? null : new AdaptedWeights(this.#weights, pool, dtype, lora);
+    this.#made = this.#adapted ?? (config.weightFormat === 'ternary' ? new TernaryWeights(this.#weights, pool) : null);
+    this.stored = [...this.#weights.list, ...(this.#adapted?.parameters ?? [])];
+    this.parameters = this.stored.filter(isTrained);
     const tables = ropeTables(config, config.seqLen);
     this.#rotation = {
       cos: pool.take(dtype, [config.seqLen, config.headDim / 2]),
@@ -144,20 +195,44 @@ export class Transformer {
    * the routers' terms are ADDED to those of the parameters. Returns all of them without gradientScale. Throws ShapeError.
    */
   lossAndGradients(ids: IntTensor, targets: IntTensor, shape: BatchShape, options: StepOptions = {}): LossTerms {
-    return this.#run(true, ids, shape, options, (tape, hidden, pass) => {
-      const loss = within(options.observer, 'phase', 'loss', () =>
-        this.#crossEntropy(tape, hidden, targets, pass.gradientScale),
-      );
-      const beginMs = performance.now();
-      within(options.observer, 'phase', 'backward', () => tape.backward());
-      pass.backwardMs = performance.now() - beginMs;
-      return { loss, l1: pass.l1, router: pass.router };
-    });
+    const teacher = options.distillation ? teach(options.distillation, ids, shape, options) : null;
+    try {
+      if (this.parameters.length === 0) {
+        throw new ShapeError('Transformer', 'a frozen model has no gradients: expected one that is trained.');
+      }
+      return this.#run(true, ids, shape, options, (tape, hidden, pass) => {
+        const losses = within(options.observer, 'phase', 'loss', () =>
+          this.#crossEntropy(tape, hidden, { targets, gradientScale: pass.gradientScale, teacher }),
+        );
+        const beginMs = performance.now();
+        within(options.observer, 'phase', 'backward', () => tape.backward());
+        pass.backwardMs = performance.now() - beginMs;
+        return { ...losses, l1: pass.l1, router: pass.router };
+      });
+    } finally {
+      if (teacher) options.distillation?.teacher.pool.release(teacher.hidden);
+    }
   }
 
   /** The mean cross-entropy in nats, without gradients and with the memory of one block. */
   loss(ids: IntTensor, targets: IntTensor, shape: BatchShape, options: PassOptions = {}): number {
-    return this.#run(false, ids, shape, options, (tape, hidden) => this.#crossEntropy(tape, hidden, targets, 1));
+    return this.#run(false, ids, shape, options, (tape, hidden) => {
+      return this.#crossEntropy(tape, hidden, { targets, gradientScale: 1, teacher: null }).loss;
+    });
+  }
+
+  /** [N, dim] after the final norm, from the pool: the caller releases them. With `head` all that logits need. */
+  hidden(ids: IntTensor, shape: BatchShape, options: PassOptions = {}): FloatTensor {
+    return this.#run(false, ids, shape, options, (tape, hidden) => {
+      const copy = this.pool.take(this.dtype, hidden.shape);
+      tape.kernels.copy(hidden.dense!, copy);
+      return copy;
+    });
+  }
+
+  /** [vocabSize, dim]: the embedding table, or an own head. */
+  get head(): FloatTensor {
+    return this.#weights.head.value;
   }
 
   /** logits [N, vocabSize] of every position, from the pool: the caller releases them. */
@@ -171,25 +246,30 @@ export class Transformer {
   }
 
   /**
-   * What the products multiply, by the names of the parameters: the parameters themselves, or for a ternary model the numbers made of them as
-   * they are now, in memory of the model that its next pass writes again. For an Engine over the model in training.
+   * What the products multiply, by the names of the parameters: the parameters themselves, or for a ternary or an adapted model the numbers made of
+   * them as they are now, in memory of the model that its next pass writes again. For an Engine over the model in training.
    */
   multipliedParameters(): ReadonlyMap<string, FloatTensor> {
     const tape = new Tape(this.backend.kernels, this.pool, { dtype: this.dtype, recording: false });
-    this.#ternary?.update(tape);
+    this.#made?.update(tape);
     tape.dispose();
     return new Map(
-      this.parameters.map((parameter) => [parameter.name, this.#ternary?.of(parameter) ?? parameter.value]),
+      this.#weights.list.map((parameter) => [parameter.name, this.#made?.of(parameter) ?? parameter.value]),
     );
+  }
+
+  /** The factor of the products of adapters; null where there are none. */
+  get adapterScale(): number | null {
+    return this.#adapted?.scale ?? null;
   }
 
   /** Gives all memory back to the pool; the model must not be used afterwards. */
   dispose(): void {
-    for (const { value, gradient } of this.parameters) {
+    for (const { value, gradient } of this.#weights.list) {
       this.pool.release(value);
-      this.pool.release(gradient);
+      if (gradient) this.pool.release(gradient);
     }
-    this.#ternary?.dispose();
+    this.#made?.dispose();
     this.pool.release(this.#rotation.cos);
     this.pool.release(this.#rotation.sin);
   }
@@ -203,7 +283,7 @@ export class Transformer {
     const shape = { batch, seqLen, nHeads, nKvHeads, headDim };
 
     let x = tape.apply(embedding, { ids, table: this.#weights.embedding }); // [N, D]
-    for (const [index, layer] of (this.#ternary ?? this.#weights).layers.entries()) {
+    for (const [index, layer] of (this.#made ?? this.#weights).layers.entries()) {
       tape.enter('layer', `layer ${index}`);
       const selection = (point: Point) => this.#selection(tape, pass, point, index);
 
@@ -215,7 +295,7 @@ export class Transformer {
           ...{ qkv: heads, positions: pass.positions },
           ...{ tables: this.#rotation, shape: rotation },
         });
-        const mixed = tape.apply(attention, { qkv: rotated, shape }); // [N, nHeads headDim]
+        const mixed = tape.apply(attention, { qkv: rotated, shape, firstKeys: pass.firstKeys }); // [N, nHeads headDim]
         const out = qSparseLinear(tape, this.#subNormed(tape, mixed, layer.attentionSubNorm), layer.o, selection('o'));
         return tape.apply(add, { a: x, b: out });
       });
@@ -323,11 +403,15 @@ export class Transformer {
     return gateThreshold(this.config, layer, sparsityScale);
   }
 
-  #crossEntropy(tape: Tape, hidden: Value, targets: IntTensor, gradientScale: number): number {
+  #crossEntropy(
+    tape: Tape,
+    hidden: Value,
+    { targets, gradientScale, teacher }: { targets: IntTensor; gradientScale: number; teacher: Teacher | null },
+  ): TokenLoss {
     if (targets.data.length !== hidden.shape[0]) {
       throw new ShapeError('Transformer', `targets: expected [${hidden.shape[0]}], got [${targets.data.length}].`);
     }
-    return tape.apply(crossEntropy, { hidden, head: this.#weights.head, targets, gradientScale });
+    return tape.apply(crossEntropy, { hidden, head: this.#weights.head, targets, gradientScale, teacher });
   }
 
   /** hiddenL1 * (mean over tokens and layers): the factor of sum |hidden|. */
@@ -355,9 +439,10 @@ export class Transformer {
       observer,
     } = options;
     const positions = this.#positions(shape);
+    const firstKeys = this.#firstKeys(shape);
     const pass: Pass = {
       ...shape,
-      positions,
+      ...{ positions, firstKeys },
       gradientScale,
       sparsityScale,
       statistics,
@@ -376,7 +461,7 @@ export class Transformer {
     const beginMs = performance.now();
     try {
       const hidden = within(observer, 'phase', 'forward', () => {
-        if (!sameParameters) this.#ternary?.update(tape);
+        if (!sameParameters) this.#made?.update(tape);
         return this.#hiddenStates(tape, ids, pass);
       });
       const result = finish(tape, hidden, pass);
@@ -389,21 +474,38 @@ export class Transformer {
     } finally {
       tape.dispose();
       this.pool.release(positions);
+      if (firstKeys) this.pool.release(firstKeys);
     }
   }
 
-  #positions({ batch, seqLen }: BatchShape): IntTensor {
+  #positions({ batch, seqLen, starts }: BatchShape): IntTensor {
     const positions = this.pool.take('i32', [batch * seqLen]);
-    for (let row = 0; row < batch * seqLen; row++) positions.data[row] = row % seqLen;
+    for (let row = 0; row < batch * seqLen; row++) positions.data[row] = (row % seqLen) - (starts?.data[row] ?? 0);
     return positions;
   }
 
-  #checkBatch(ids: IntTensor, { batch, seqLen }: BatchShape): void {
+  /** The beginning of a token's text or of its window, whichever is later. */
+  #firstKeys({ batch, seqLen, starts }: BatchShape): IntTensor | null {
+    const { slidingWindow } = this.config;
+    const isLimited = slidingWindow > 0 && slidingWindow < seqLen;
+    if (!starts && !isLimited) return null;
+    const firstKeys = this.pool.take('i32', [batch * seqLen]);
+    for (let row = 0; row < batch * seqLen; row++) {
+      const ofWindow = isLimited ? (row % seqLen) - slidingWindow + 1 : 0;
+      firstKeys.data[row] = Math.max(starts?.data[row] ?? 0, ofWindow);
+    }
+    return firstKeys;
+  }
+
+  #checkBatch(ids: IntTensor, { batch, seqLen, starts }: BatchShape): void {
     if (ids.shape.length !== 1 || ids.data.length !== batch * seqLen) {
       throw new ShapeError(
         'Transformer',
         `ids: expected [${batch * seqLen}] (batch ${batch} of ${seqLen} tokens), got [${ids.shape}].`,
       );
+    }
+    if (starts && starts.data.length !== batch * seqLen) {
+      throw new ShapeError('Transformer', `starts: expected [${batch * seqLen}], got [${starts.shape}].`);
     }
     if (seqLen > this.config.seqLen) {
       throw new ShapeError(
@@ -414,11 +516,15 @@ export class Transformer {
   }
 }
 
-/** A window as long as the context limits nothing. */
-function checkTrainable({ slidingWindow, seqLen }: ModelConfig): void {
-  if (slidingWindow === 0 || slidingWindow >= seqLen) return;
-  throw new UsageError(
-    'Transformer',
-    `slidingWindow ${slidingWindow} is for inference alone: attention in training looks at all tokens before. Train with 0.`,
+/** What the teacher says about a batch: one pass without gradients, dense or not as its configuration has it. */
+function teach(
+  { teacher, weight, temperature }: Distillation,
+  ids: IntTensor,
+  shape: BatchShape,
+  { precision, observer }: StepOptions,
+): Teacher {
+  const hidden = within(observer, 'phase', 'teacher', () =>
+    teacher.hidden(ids, shape, { ...(precision && { precision }) }),
   );
+  return { hidden, head: teacher.head, weight, temperature };
 }

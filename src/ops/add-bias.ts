@@ -31,7 +31,7 @@ export const addBias: Op<{ x: Value; bias: Weight }, Saved> = {
 
   backward(tape, { x, bias, rows }, dOut) {
     const dense = tape.denseForm(dOut);
-    tape.kernels.embeddingBackward(rows, dense, tableOf(bias.gradient));
+    if (bias.gradient) tape.kernels.embeddingBackward(rows, dense, tableOf(bias.gradient));
     tape.addGradient(x, { dense, rows: null });
   },
 };

@@ -3,25 +3,26 @@ import { floatTensor, intTensor, randomTensor } from '../../test/support/tensors
 import { Tape } from '../autograd/tape.ts';
 import { Value } from '../autograd/value.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
+import type { FloatTensor } from '../tensor/tensor.ts';
 import { TensorPool } from '../tensor-pool.ts';
-import { crossEntropy } from './cross-entropy.ts';
+import { crossEntropy, type Teacher } from './cross-entropy.ts';
 
 const backend = createReferenceBackend();
 const [nTokens, dim, vocabSize] = [300, 3, 7]; // more tokens than one chunk, and a chunk that is not full
 const hidden = randomTensor(backend, 'f64', [nTokens, dim], 1);
 const head = randomTensor(backend, 'f64', [vocabSize, dim], 2);
 
-function run(targets: number[], gradientScale: number) {
+function run(targets: number[], gradientScale: number, teacher: Teacher | null = null) {
   const pool = new TensorPool(backend);
   const tape = new Tape(backend.kernels, pool, { dtype: 'f64', recording: true });
   const weight = { value: head, gradient: floatTensor(backend, 'f64', [vocabSize, dim], []) };
   const value = new Value([nTokens, dim], { dense: hidden });
-  const input = { hidden: value, head: weight, targets: intTensor(backend, targets), gradientScale };
-  const loss = tape.apply(crossEntropy, input);
+  const input = { hidden: value, head: weight, targets: intTensor(backend, targets), gradientScale, teacher };
+  const { loss, divergence } = tape.apply(crossEntropy, input);
   tape.backward();
   const dHidden = Array.from(value.gradient!.dense!.data);
   tape.dispose();
-  return { loss, dHidden, dHead: Array.from(weight.gradient.data), live: pool.liveBytes };
+  return { loss, divergence, dHidden, dHead: Array.from(weight.gradient.data), live: pool.liveBytes };
 }
 
 /** The same, token by token from the formula. */
@@ -46,6 +47,52 @@ function expected(targets: number[], gradientScale: number) {
   }
   return result;
 }
+
+describe('crossEntropy with a teacher', () => {
+  const taughtHidden = randomTensor(backend, 'f64', [nTokens, 2], 3); // of another width
+  const taughtHead = randomTensor(backend, 'f64', [vocabSize, 2], 4);
+  const targets = Array.from({ length: nTokens }, (_, token) => (token % 5 === 2 ? -1 : token % vocabSize));
+  const teacher = { hidden: taughtHidden, head: taughtHead, weight: 0.25, temperature: 2 };
+
+  function divergence(head: FloatTensor): number {
+    let sum = 0;
+    for (let token = 0; token < nTokens; token++) {
+      if (targets[token] === -1) continue;
+      const [p, q] = [probabilities(taughtHidden, taughtHead, token), probabilities(hidden, head, token)];
+      sum += p.reduce((total, value, v) => total + value * Math.log(value / q[v]), 0);
+    }
+    return (teacher.temperature ** 2 * sum) / targets.filter((target) => target !== -1).length;
+  }
+
+  /** Softmax at the temperature, from the formula. */
+  function probabilities(states: FloatTensor, head: FloatTensor, token: number): number[] {
+    const width = states.shape[1];
+    const exponentials = Array.from({ length: vocabSize }, (_, v) => {
+      let logit = 0;
+      for (let i = 0; i < width; i++) logit += states.data[token * width + i] * head.data[v * width + i];
+      return Math.exp(logit / teacher.temperature);
+    });
+    const total = exponentials.reduce((sum, value) => sum + value, 0);
+    return exponentials.map((value) => value / total);
+  }
+
+  it('equals the formula over several chunks; its gradient is that of both terms', () => {
+    const got = run(targets, 1, teacher);
+    const plain = expected(targets, 1);
+    expect(got.loss).toBeCloseTo(plain.loss, 12);
+    expect(got.divergence).toBeCloseTo(divergence(head), 12);
+    // Its gradient by the head, by finite differences of the formula.
+    const moved = (at: number, step: number) => {
+      const data = Float64Array.from(head.data);
+      data[at] += step;
+      return divergence({ ...head, data });
+    };
+    for (const at of [0, 8, 20]) {
+      const numeric = (moved(at, 1e-6) - moved(at, -1e-6)) / 2e-6;
+      expect(got.dHead[at]).toBeCloseTo(0.75 * plain.dHead[at] + 0.25 * numeric, 8);
+    }
+  });
+});
 
 describe('crossEntropy', () => {
   const all = Array.from({ length: nTokens }, (_, token) => token % vocabSize);

@@ -5,6 +5,10 @@
  * are made while its logits are there, already in the forward:
  *   dLogits = (softmax - onehot) * gradientScale / nTargets,   dH = dLogits W,   dW += dLogits^T h.
  * The backward only hands dH on.
+ *
+ * With a teacher, another model's hidden states and head, the loss that is differentiated is
+ *   (1 - weight) * cross-entropy + weight * temperature^2 * KL(softmax of the teacher || softmax),
+ * both softmaxes of logits / temperature (Hinton et al., arXiv 1503.02531); its logits are made chunk by chunk too.
  */
 
 import type { Op } from '../autograd/op.ts';
@@ -19,6 +23,24 @@ import { type FloatTensor, type IntTensor, view } from '../tensor/tensor.ts';
  */
 const CHUNK_TOKENS = 256;
 
+/** What a model learns from besides the targets; nothing of it gets gradients. */
+export interface Teacher {
+  /** [N, its D], after its final norm. */
+  hidden: FloatTensor;
+  /** [V, its D] */
+  head: FloatTensor;
+  /** In [0, 1]: 1 learns from the teacher alone. */
+  weight: number;
+  temperature: number;
+}
+
+export type TokenLoss = {
+  /** Mean cross-entropy, nats. */
+  loss: number;
+  /** Mean divergence from the teacher times temperature^2, nats; 0 without one. */
+  divergence: number;
+};
+
 interface Input {
   /** [N, D], after the final norm. */
   hidden: Value;
@@ -28,6 +50,7 @@ interface Input {
   targets: IntTensor;
   /** The gradient is that of gradientScale * loss. */
   gradientScale: number;
+  teacher?: Teacher | null;
 }
 
 interface Saved {
@@ -35,17 +58,17 @@ interface Saved {
   dHidden: FloatTensor | null;
 }
 
-export const crossEntropy: Op<Input, Saved, number> = {
+export const crossEntropy: Op<Input, Saved, TokenLoss> = {
   name: 'crossEntropy',
 
-  forward(tape, { hidden, head, targets, gradientScale }) {
+  forward(tape, { hidden, head, targets, gradientScale, teacher = null }) {
     const [nTokens, dim] = hidden.shape;
     const dHidden = tape.recording ? tape.take(hidden.shape) : null;
     const nTargets = countTargets(targets);
     const scale = tape.recording ? gradientScale / Math.max(nTargets, 1) : null;
-    const buffers = chunkBuffers(tape, Math.min(CHUNK_TOKENS, nTokens), head.value.shape[0]);
+    const buffers = chunkBuffers(tape, Math.min(CHUNK_TOKENS, nTokens), head.value.shape[0], teacher);
     const { precision } = tape;
-    let sum = 0;
+    const sums = { loss: 0, divergence: 0 };
     tape.enter('point', 'head');
     for (let first = 0; first < nTokens; first += CHUNK_TOKENS) {
       const count = Math.min(CHUNK_TOKENS, nTokens - first);
@@ -55,20 +78,31 @@ export const crossEntropy: Op<Input, Saved, number> = {
       tape.enter('product', 'Y');
       tape.kernels.matmul(h, head.value, logits, { transposeB: true, precision });
       tape.exit();
-      tape.kernels.softmaxCrossEntropy(logits, view(targets, [count], first), losses, scale);
-      for (const loss of losses.data) sum += loss;
+      const chunkTargets = view(targets, [count], first);
+      const taught = teacher && buffers.taught && view(buffers.taught, logits.shape);
+      if (taught) {
+        sums.divergence += divergenceOf(tape, logits, taught, { teacher, first, targets: chunkTargets, losses, scale });
+      }
+      const ownScale = scale === null ? null : scale * (1 - (teacher?.weight ?? 0));
+      tape.kernels.softmaxCrossEntropy(logits, chunkTargets, losses, ownScale);
+      sums.loss += sumOf(losses);
+      if (taught && scale !== null) tape.kernels.add(logits, taught, logits);
       if (dHidden) {
         tape.enter('product', 'dX');
         tape.kernels.matmul(logits, head.value, view(dHidden, [count, dim], first * dim), { precision });
         tape.exit();
+      }
+      if (dHidden && head.gradient) {
         tape.enter('product', 'dW');
         tape.kernels.matmul(logits, h, head.gradient, { transposeA: true, accumulate: true, precision });
         tape.exit();
       }
     }
     tape.exit();
-    tape.flops += (dHidden ? 6 : 2) * nTokens * dim * head.value.shape[0];
-    return { output: sum / Math.max(nTargets, 1), saved: { hidden, dHidden }, keep: dHidden ? [dHidden] : [] };
+    const products = !dHidden ? 1 : head.gradient ? 3 : 2;
+    tape.flops += 2 * products * nTokens * dim * head.value.shape[0];
+    const output = { loss: sums.loss / Math.max(nTargets, 1), divergence: sums.divergence / Math.max(nTargets, 1) };
+    return { output, saved: { hidden, dHidden }, keep: dHidden ? [dHidden] : [] };
   },
 
   backward(tape, { hidden, dHidden }) {
@@ -76,8 +110,34 @@ export const crossEntropy: Op<Input, Saved, number> = {
   },
 };
 
-function chunkBuffers(tape: Tape, nTokens: number, vocabSize: number): { logits: FloatTensor; losses: FloatTensor } {
-  return { logits: tape.take([nTokens, vocabSize]), losses: tape.take([nTokens]) };
+/** Makes the teacher's logits of a chunk in `taught`, which become their share of the gradient; the sum of the divergences. */
+function divergenceOf(
+  tape: Tape,
+  logits: FloatTensor,
+  taught: FloatTensor,
+  chunk: { teacher: Teacher; first: number; targets: IntTensor; losses: FloatTensor; scale: number | null },
+): number {
+  const { teacher, first, targets, losses, scale } = chunk;
+  const { temperature, weight } = teacher;
+  const width = teacher.hidden.shape[1];
+  const { precision } = tape;
+  const hidden = view(teacher.hidden, [logits.shape[0], width], first * width);
+  tape.kernels.matmul(hidden, teacher.head, taught, { transposeB: true, precision });
+  tape.flops += 2 * logits.data.length * width;
+  const options = { temperature, scale: scale === null ? null : scale * weight };
+  tape.kernels.softmaxDivergence(logits, taught, targets, losses, options);
+  return sumOf(losses);
+}
+
+function chunkBuffers(tape: Tape, nTokens: number, vocabSize: number, teacher: Teacher | null) {
+  const taught = teacher && tape.take([nTokens, vocabSize]);
+  return { logits: tape.take([nTokens, vocabSize]), losses: tape.take([nTokens]), taught };
+}
+
+function sumOf(losses: FloatTensor): number {
+  let sum = 0;
+  for (const loss of losses.data) sum += loss;
+  return sum;
 }
 
 function countTargets(targets: IntTensor): number {

@@ -18,6 +18,6 @@ export const embedding: Op<{ ids: IntTensor; table: Weight }, { ids: IntTensor; 
   },
 
   backward(tape, { ids, table }, dOut) {
-    tape.kernels.embeddingBackward(ids, tape.denseForm(dOut), table.gradient);
+    if (table.gradient) tape.kernels.embeddingBackward(ids, tape.denseForm(dOut), table.gradient);
   },
 };

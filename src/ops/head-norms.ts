@@ -11,6 +11,7 @@ import type { Weight } from '../autograd/parameter.ts';
 import type { Tape } from '../autograd/tape.ts';
 import { Value } from '../autograd/value.ts';
 import { type FloatTensor, type IntTensor, view } from '../tensor/tensor.ts';
+import { gradientOrSink } from './gradient-or-sink.ts';
 import { fillHeadOrder, type HeadCounts } from './head-order.ts';
 
 export interface HeadShape extends HeadCounts {
@@ -62,8 +63,8 @@ export const headNorms: Op<Input, Saved> = {
     const dHeads = tape.take(sorted.shape);
     const [x, d, to, rstds] = [sorted, dSorted, dHeads, rstd].map((tensor) => kindsOf(tensor, qkv, shape));
     const overwrite = { accumulate: false };
-    tape.kernels.rmsNormBackward(x.q, qNorm.value, rstds.q, d.q, to.q, qNorm.gradient, overwrite);
-    tape.kernels.rmsNormBackward(x.k, kNorm.value, rstds.k, d.k, to.k, kNorm.gradient, overwrite);
+    tape.kernels.rmsNormBackward(x.q, qNorm.value, rstds.q, d.q, to.q, gradientOrSink(tape, qNorm), overwrite);
+    tape.kernels.rmsNormBackward(x.k, kNorm.value, rstds.k, d.k, to.k, gradientOrSink(tape, kNorm), overwrite);
     tape.kernels.copy(d.v, to.v);
     const dense = tape.take(qkv.shape);
     tape.kernels.embedding(back, dHeads, view(dense, sorted.shape));

@@ -7,10 +7,11 @@
  *   gradient of a dropped feature is wanted.)
  * - dW = x^T dY those of the sparser of the two, through the transposed list.
  *
+ * Of a weight with an adapter the gradients are those of its two narrow matrices, and dW is never made.
  * All skips are exact. Each can be switched off (`tape.skips`), to measure what it gains. Source: Q-Sparse (arXiv 2407.10969), eq. 2.
  */
 
-import type { Weight } from '../autograd/parameter.ts';
+import type { Adapter, TrainedWeight, Weight } from '../autograd/parameter.ts';
 import type { Tape } from '../autograd/tape.ts';
 import type { Gradient, Value } from '../autograd/value.ts';
 import type { ColumnRange } from '../backend.ts';
@@ -52,7 +53,8 @@ export function backwardProducts(
   dOut: Gradient,
 ): void {
   tape.enter('product', 'dW');
-  weightGradient(tape, operand, weight, dOut);
+  if (weight.adapter) adapterGradients(tape, operand, weight.adapter, dOut);
+  else if (weight.gradient) weightGradient(tape, operand, { ...weight, gradient: weight.gradient }, dOut);
   tape.exit();
   tape.enter('product', 'dX');
   inputGradient(tape, x, weight, dOut);
@@ -60,7 +62,7 @@ export function backwardProducts(
 }
 
 /** dW [in, out] += x^T dY, by the zeros of the sparser side. */
-function weightGradient(tape: Tape, operand: Operand, weight: Weight, dOut: Gradient): void {
+function weightGradient(tape: Tape, operand: Operand, weight: TrainedWeight, dOut: Gradient): void {
   const [features, out] = weight.value.shape;
   const { skips } = tape;
   const bySide = {
@@ -91,12 +93,30 @@ function weightGradient(tape: Tape, operand: Operand, weight: Weight, dOut: Grad
 }
 
 /** The same as (dY^T x)^T: few gates are open, so that dY^T has far fewer non-zeros than x. */
-function weightGradientByOutput(tape: Tape, operand: Operand, weight: Weight, dOut: SparseRows): void {
+function weightGradientByOutput(tape: Tape, operand: Operand, weight: TrainedWeight, dOut: SparseRows): void {
   const [features, out] = weight.value.shape;
   const dWeight = tape.take([out, features]);
   tape.kernels.sparseMatmul(transposed(tape, dOut), denseOf(tape, operand), dWeight, { precision: tape.precision });
   tape.kernels.transpose(dWeight, weight.gradient, { accumulate: true });
   tape.flops += 2 * nonZeros(dOut) * features;
+}
+
+/** dB += scale (x A)^T dY and dA += scale x^T (dY B^T): all of them products with one side of the rank. */
+function adapterGradients(tape: Tape, operand: Operand, { a, b, scale }: Adapter, dOut: Gradient): void {
+  const { precision } = tape;
+  const rank = a.value.shape[1];
+  const nTokens = isRows(operand) ? operand.rows : operand.shape[0];
+  const dY = tape.denseForm(dOut);
+  const [narrow, dNarrow] = [tape.take([nTokens, rank]), tape.take([nTokens, rank])];
+  if (isRows(operand)) tape.kernels.sparseMatmul(operand, a.value, narrow, { precision });
+  else tape.kernels.matmul(operand, a.value, narrow, { precision });
+  tape.kernels.matmul(dY, b.value, dNarrow, { transposeB: true, precision });
+  for (const { data } of [narrow, dNarrow]) for (let i = 0; i < data.length; i++) data[i] *= scale;
+  const options = { accumulate: true, precision };
+  tape.kernels.matmul(narrow, dY, b.gradient, { ...options, transposeA: true });
+  if (isRows(operand)) tape.kernels.sparseMatmul(transposed(tape, operand), dNarrow, a.gradient, options);
+  else tape.kernels.matmul(operand, dNarrow, a.gradient, { ...options, transposeA: true });
+  tape.flops += 2 * rank * (2 * elementsOf(operand) + 2 * dY.data.length);
 }
 
 /** dX [N, in] = dY W^T, added to what x has; at the non-zeros of x only where its producer needs no more. */

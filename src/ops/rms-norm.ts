@@ -13,6 +13,7 @@ import type { Tape } from '../autograd/tape.ts';
 import { Value } from '../autograd/value.ts';
 import { nonZeros } from '../tensor/sparse-rows.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
+import { gradientOrSink } from './gradient-or-sink.ts';
 import { gradientAt } from './non-zeros.ts';
 
 interface Saved {
@@ -33,15 +34,16 @@ export const rmsNorm: Op<{ x: Value; weight: Weight; eps: number }, Saved> = {
   },
 
   backward(tape, { x, weight, rstd }, dOut) {
+    const dWeight = gradientOrSink(tape, weight);
     if (x.gradientAtRows) {
       const rows = x.rows!;
       const value = tape.take([nonZeros(rows)]);
-      tape.kernels.rmsNormRowsBackward(rows, weight.value, rstd, gradientAt(tape, rows, dOut), value, weight.gradient);
+      tape.kernels.rmsNormRowsBackward(rows, weight.value, rstd, gradientAt(tape, rows, dOut), value, dWeight);
       tape.addGradient(x, { dense: null, rows: { ...rows, value } });
       return;
     }
     const { dense, accumulate } = tape.gradientTarget(x);
-    tape.kernels.rmsNormBackward(x.dense!, weight.value, rstd, tape.denseForm(dOut), dense, weight.gradient, {
+    tape.kernels.rmsNormBackward(x.dense!, weight.value, rstd, tape.denseForm(dOut), dense, dWeight, {
       accumulate,
     });
   },

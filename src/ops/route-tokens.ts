@@ -70,13 +70,15 @@ export const routeTokens: Op<Input, Saved> = {
     const { balance, zScale } = gradientsOfTerms(tape, saved);
     tape.kernels.routeTokensBackward(probabilities, rows, logSumExp, dOut.rows!.value, balance, zScale, dLogits);
     tape.enter('product', 'dW');
-    tape.kernels.matmul(dLogits, x.dense!, weight.gradient, { transposeA: true, accumulate: true });
+    if (weight.gradient) {
+      tape.kernels.matmul(dLogits, x.dense!, weight.gradient, { transposeA: true, accumulate: true });
+    }
     tape.exit();
     tape.enter('product', 'dX');
     const { dense, accumulate } = tape.gradientTarget(x);
     tape.kernels.matmul(dLogits, weight.value, dense, { accumulate });
     tape.exit();
-    tape.flops += 4 * dLogits.data.length * weight.value.shape[1];
+    tape.flops += (weight.gradient ? 4 : 2) * dLogits.data.length * weight.value.shape[1];
   },
 };
 

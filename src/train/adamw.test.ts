@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
-import type { Parameter } from '../model/parameters.ts';
+import type { TrainedParameter } from '../model/parameters.ts';
 import { TensorPool } from '../tensor-pool.ts';
 import { AdamW } from './adamw.ts';
 
@@ -10,12 +10,17 @@ const WEIGHT_DECAY = 0.1;
 function setUp() {
   const backend = createReferenceBackend();
   const pool = new TensorPool(backend);
-  const parameter = (name: string, shape: number[], decay: boolean, projections: Parameter['projections'] = []) => {
+  const parameter = (
+    name: string,
+    shape: number[],
+    decay: boolean,
+    projections: TrainedParameter['projections'] = [],
+  ) => {
     const value = pool.takeZeroed('f64', shape);
     value.data.forEach((_, i) => {
       value.data[i] = Math.sin(i + name.length);
     });
-    return { name, value, gradient: pool.takeZeroed('f64', shape), decay, projections } as Parameter;
+    return { name, value, gradient: pool.takeZeroed('f64', shape), decay, projections } as TrainedParameter;
   };
   const norm = parameter('layers.0.norm', [3], false);
   const gateUp = parameter('layers.0.gateUp', [2, 4], true, [

@@ -1,15 +1,16 @@
 /**
  * What of a trainer goes into a checkpoint, and back: parameters, both moments of AdamW, and the progress.
  *
- * Batches and schedules are functions of the step, so this is all. Tensors have the names of the parameters; moments are
- * NAME.m and NAME.v. How the files lie on the disk and survive a crash belongs to formats/checkpoint-directory.ts.
+ * Batches and schedules are functions of the step, so this is all. Tensors have the names of the parameters; those of the optimiser
+ * the names that AdamW gives them. Where adapters are trained they stand beside the parameters.
+ * How the files lie on the disk and survive a crash belongs to formats/checkpoint-directory.ts.
  */
 
 import { type Checkpoint, saveCheckpoint } from '../formats/checkpoint-directory.ts';
 import type { SafetensorsFile, TensorData, TensorEntry } from '../formats/safetensors.ts';
-import { configOf } from '../model/checkpoint-parameters.ts';
+import { ADAPTER_SCALE, configOf } from '../model/checkpoint-parameters.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { type FloatTensor, shapeText } from '../tensor/tensor.ts';
+import { shapeText, type Tensor } from '../tensor/tensor.ts';
 import { FormatError } from '../util/errors.ts';
 import type { Trainer, TrainingProgress } from './trainer.ts';
 
@@ -17,7 +18,7 @@ import type { Trainer, TrainingProgress } from './trainer.ts';
 export function saveTrainer(
   runDirectory: string,
   trainer: Trainer,
-  options: { tokenizer: object | string; best: boolean },
+  options: { tokenizer: object | string; tokenizerConfig?: object | null; best: boolean },
 ): string {
   const { progress, config, model, optimizer } = trainer;
   return saveCheckpoint(runDirectory, {
@@ -27,12 +28,10 @@ export function saveTrainer(
     files: {
       config: model.config,
       tokenizer: options.tokenizer,
+      tokenizerConfig: options.tokenizerConfig ?? null,
       state: { progress, train: config },
-      model: model.parameters.map(({ name, value }) => entry(name, value)),
-      optimizer: optimizer.moments.flatMap(({ parameter, m, v }) => [
-        entry(`${parameter.name}.m`, m),
-        entry(`${parameter.name}.v`, v),
-      ]),
+      model: [...model.stored.map(({ name, value }) => entry(name, value)), ...scaleEntry(model.adapterScale)],
+      optimizer: optimizer.state.map(({ name, tensor }) => entry(name, tensor)),
     },
   });
 }
@@ -65,11 +64,8 @@ export function restoreTrainer(checkpoint: Checkpoint, trainer: Trainer): void {
       'optimizer.safetensors is missing: the run cannot go on from here exactly. Use another checkpoint.',
     );
   }
-  for (const { name, value } of model.parameters) read(checkpoint.model, name, value);
-  for (const { parameter, m, v } of optimizer.moments) {
-    read(checkpoint.optimizer, `${parameter.name}.m`, m);
-    read(checkpoint.optimizer, `${parameter.name}.v`, v);
-  }
+  for (const { name, value } of model.stored) read(checkpoint.model, name, value);
+  for (const { name, tensor } of optimizer.state) read(checkpoint.optimizer, name, tensor);
 }
 
 /** A checkpoint of before a field existed has its default. */
@@ -83,13 +79,25 @@ function checkModel(checkpoint: Checkpoint, config: ModelConfig): void {
   }
 }
 
-function entry(name: string, tensor: FloatTensor): TensorEntry {
-  return { name, dtype: tensor.dtype === 'f32' ? 'F32' : 'F64', shape: tensor.shape, data: tensor.data as TensorData };
+/** What the adapters of a model are multiplied with; nothing of one without. */
+function scaleEntry(scale: number | null): TensorEntry[] {
+  return scale === null ? [] : [{ name: ADAPTER_SCALE, dtype: 'F32', shape: [1], data: Float32Array.of(scale) }];
 }
 
-function read(file: SafetensorsFile, name: string, into: FloatTensor): void {
+/** What a trainer keeps, by the names of safetensors. */
+const DTYPES = { f32: 'F32', f64: 'F64', u8: 'U8' } as const;
+
+function dtypeOf(tensor: Tensor): (typeof DTYPES)[keyof typeof DTYPES] {
+  return DTYPES[tensor.dtype as keyof typeof DTYPES];
+}
+
+function entry(name: string, tensor: Tensor): TensorEntry {
+  return { name, dtype: dtypeOf(tensor), shape: tensor.shape, data: tensor.data as TensorData };
+}
+
+function read(file: SafetensorsFile, name: string, into: Tensor): void {
   const { shape, data, dtype } = file.tensor(name);
-  const wanted = into.dtype === 'f32' ? 'F32' : 'F64';
+  const wanted = dtypeOf(into);
   if (dtype !== wanted || shapeText(shape) !== shapeText(into.shape)) {
     const expected = `${wanted} ${shapeText(into.shape)}`;
     fail(file.path, `tensor ${name}: expected ${expected}, found ${dtype} ${shapeText(shape)}.`);

@@ -7,7 +7,7 @@
  */
 
 import type { Kernels, MatmulOptions } from '../backend.ts';
-import type { Parameter } from '../model/parameters.ts';
+import type { TrainedParameter } from '../model/parameters.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
 
@@ -15,13 +15,13 @@ import type { FloatTensor } from '../tensor/tensor.ts';
 class BrokenKernel extends Error {}
 
 /** A parameter that holds a value which is not finite, or null. */
-export function firstBrokenParameter(parameters: readonly Parameter[]): string | null {
+export function firstBrokenParameter(parameters: readonly TrainedParameter[]): string | null {
   return parameters.find(({ value }) => !tensorFinite(value))?.name ?? null;
 }
 
 /** The tensors that an origin can be named after. */
 export interface NamedTensors {
-  readonly parameters: readonly Parameter[];
+  readonly parameters: readonly TrainedParameter[];
   /** `Transformer.multipliedParameters`. */
   readonly multiplied: ReadonlyMap<string, FloatTensor>;
 }

@@ -47,6 +47,8 @@ export interface StepRecord {
   modelSparsity: number;
   /** Of a mixture of experts. */
   router?: RouterRecord;
+  /** With distillation: mean divergence from the teacher times temperature^2, nats. */
+  divergence?: number;
 }
 
 /** What the routers of a mixture did in a step. */

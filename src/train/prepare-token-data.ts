@@ -1,6 +1,6 @@
 /**
- * Turns text into the files that training reads: train.bin and validation.bin (little-endian ids, each document followed by
- * the end-of-text token) and data.json, which says what they were made of.
+ * Turns text into the files that training reads: train.bin and validation.bin (little-endian ids, each document between the tokens
+ * that begin and end texts) and data.json, which says what they were made of.
  *
  * Two passes over the text: the first one measures the documents and takes their hash, the second one tokenises.
  * data.json is written last and atomically, so it vouches for the others. With the same text, tokenizer and split
@@ -63,14 +63,13 @@ const BUFFER_TOKENS = 2 ** 19;
 
 /**
  * Makes the files, or finds that they are there already (`reused`). Lets the event loop run between chunks.
- * Throws UsageError for a tokenizer without end of text or text without characters, FormatError where the directory holds
+ * Throws UsageError for a tokenizer that ends no texts or text without characters, FormatError where the directory holds
  * the data of another text, tokenizer or split, and the reason of `signal`.
  */
 export async function prepareTokenData(options: PrepareOptions): Promise<TokenDataInfo & { reused: boolean }> {
   const { source, tokenizer, directory, validationShare, seed } = options;
-  const { endOfText, vocabSize } = tokenizer;
-  if (endOfText === null)
-    throw new UsageError('data', 'the tokenizer has no <|endoftext|> token. Use one that has it.');
+  const { vocabSize } = tokenizer;
+  const frame = frameOf(tokenizer);
   const { documentBytes, textHash } = await measure(options);
   if (documentBytes.length === 0) {
     throw new UsageError('data', `no text in ${source.files.slice(0, 3).join(', ')}: expected at least one character.`);
@@ -81,7 +80,7 @@ export async function prepareTokenData(options: PrepareOptions): Promise<TokenDa
   if (existing !== undefined) return { ...existing, reused: true };
   const split = splitDocuments(documentBytes, validationShare, seed);
   const idBytes = vocabSize <= 65536 ? 2 : 4;
-  const parts = await tokenise(options, split, documentBytes, idBytes, endOfText);
+  const parts = await tokenise(options, split, documentBytes, idBytes, frame);
   const info: TokenDataInfo = {
     formatVersion: DATA_FORMAT_VERSION,
     ...identity,
@@ -157,12 +156,35 @@ function readExisting(
   return info;
 }
 
+/** Ids around a document. */
+interface DocumentFrame {
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+}
+
+/**
+ * BOS where the texts of the model begin with it; what ends texts behind them, unless BOS does that too (llama2.c): then nothing else
+ * stands between two.
+ */
+function frameOf({ endOfText, endIds, bos, config }: Tokenizer): DocumentFrame {
+  const before = bos !== null && config?.add_bos_token ? [bos] : [];
+  if (before.length > 0 && endIds.includes(bos!)) return { before, after: [] };
+  const end = endOfText ?? endIds.find((id) => id !== bos);
+  if (end === undefined) {
+    throw new UsageError(
+      'data',
+      'the tokenizer has no token that ends a text, such as <|endoftext|>. Use one that has it.',
+    );
+  }
+  return { before, after: [end] };
+}
+
 async function tokenise(
   { source, tokenizer, directory, onProgress, signal }: PrepareOptions,
   split: Split,
   documentBytes: readonly number[],
   idBytes: 2 | 4,
-  endOfText: number,
+  frame: DocumentFrame,
 ): Promise<Record<Part, PartInfo>> {
   mkdirSync(directory, { recursive: true });
   const writers = {
@@ -172,14 +194,17 @@ async function tokenise(
   const info = { train: emptyPart(), validation: emptyPart() };
   const totalBytes = documentBytes.reduce((sum, bytes) => sum + bytes, 0);
   let doneBytes = 0;
+  let beginsDocument = true;
   try {
     for (const { part, text, bytes, endsDocument } of assignParts(source.chunks(), split)) {
       signal?.throwIfAborted();
+      if (beginsDocument) writers[part].write(frame.before);
+      beginsDocument = endsDocument;
       writers[part].write(tokenizer.encode(text));
       info[part].bytes += bytes;
       doneBytes += bytes;
       if (endsDocument) {
-        writers[part].write([endOfText]);
+        writers[part].write(frame.after);
         info[part].documents++;
       }
       onProgress?.({ phase: 'tokenise', doneBytes, totalBytes });

@@ -2,8 +2,9 @@
  * The run directory: which file lies where, and `run.json`, the settings of the run.
  *
  *     RUN/run.json        model, training and text of the run
- *     RUN/tokenizer.json  made before the first step, also part of every checkpoint
+ *     RUN/tokenizer.json  made before the first step, also part of every checkpoint; with tokenizer_config.json where it came with a model
  *     RUN/tokens/         the text in tokens (prepare-token-data.ts)
+ *     RUN/replay/         the same of what is replayed
  *     RUN/metrics.jsonl   the records (metrics.ts)
  *     RUN/checkpoints/    (formats/checkpoint-directory.ts)
  *
@@ -22,6 +23,28 @@ export interface RunSettings {
   model: ModelConfig;
   train: TrainConfig;
   text: { paths: string[]; field: string };
+  /** Where the replayed share of the sequences comes from; absent without one. */
+  replay?: { paths: string[] };
+  /** The model that the run began with; absent where it began with fresh weights. */
+  from?: RunOrigin;
+  /** Of a fine-tuning, whose `text` are files of conversations. */
+  conversations?: ConversationSettings;
+}
+
+export interface ConversationSettings {
+  /** Lines that cannot be used are passed over. */
+  skipBad: boolean;
+  /** Of ids, masks and borders of all examples: a resumed run has to find the same. */
+  sha256: string;
+}
+
+/** A model that a training begins with. */
+export interface RunOrigin {
+  /** As it was given, and what it was. */
+  path: string;
+  format: string;
+  /** Training steps that it had behind it, as far as this project's files say. */
+  step: number;
 }
 
 /** Raised when a reader of the older form would misread the newer. */
@@ -32,7 +55,9 @@ export function runPaths(runDirectory: string) {
   return {
     settings: join(runDirectory, 'run.json'),
     tokenizer: join(runDirectory, 'tokenizer.json'),
+    tokenizerConfig: join(runDirectory, 'tokenizer_config.json'),
     tokens: join(runDirectory, 'tokens'),
+    replay: join(runDirectory, 'replay'),
     metrics: join(runDirectory, 'metrics.jsonl'),
     checkpoints: join(runDirectory, 'checkpoints'),
   };
@@ -71,14 +96,36 @@ export function readRunSettings(runDirectory: string): RunSettings {
   return checked(settings, path);
 }
 
+function arePaths(paths: unknown): boolean {
+  return Array.isArray(paths) && paths.every((entry) => typeof entry === 'string');
+}
+
+function areConversations(conversations: Partial<ConversationSettings> | null): boolean {
+  return typeof conversations?.skipBad === 'boolean' && typeof conversations.sha256 === 'string';
+}
+
 /** A file may have been edited by hand: the field that is wrong is better named here than where it hurts. */
-function checked({ model, train, text }: RunSettings, path: string): RunSettings {
-  const isText = Array.isArray(text.paths) && text.paths.every((entry) => typeof entry === 'string');
+function checked(settings: RunSettings, path: string): RunSettings {
+  const { model, train, text, replay, from, conversations } = settings;
+  const isText = arePaths(text.paths);
   if (!isText || typeof text.field !== 'string') {
     throw new FormatError('run', `${path}: text: expected { paths: [string], field: string }. Restore it.`, path);
   }
+  if (from !== undefined && !(typeof from?.path === 'string' && typeof from.format === 'string')) {
+    throw new FormatError('run', `${path}: from: expected { path: string, format: string, step }. Restore it.`, path);
+  }
+  if (replay !== undefined && !arePaths(replay?.paths)) {
+    throw new FormatError('run', `${path}: replay: expected { paths: [string] }. Restore it.`, path);
+  }
+  if (conversations !== undefined && !areConversations(conversations)) {
+    const expected = 'expected { skipBad: boolean, sha256: string }';
+    throw new FormatError('run', `${path}: conversations: ${expected}. Restore it.`, path);
+  }
   try {
-    return { model: resolveConfig(model), train: resolveTrainConfig(train, model.seqLen), text };
+    return {
+      ...{ model: resolveConfig(model), train: resolveTrainConfig(train, model.seqLen), text },
+      ...{ ...(replay && { replay }), ...(from && { from }), ...(conversations && { conversations }) },
+    };
   } catch (error) {
     throw new FormatError('run', `${path}: ${messageOf(error)} Restore it.`, path, { cause: error });
   }

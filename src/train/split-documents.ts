@@ -6,7 +6,7 @@
  */
 
 import { UsageError } from '../util/errors.ts';
-import { Prng } from '../util/prng.ts';
+import { shuffled } from '../util/shuffled.ts';
 
 export type Split =
   | { kind: 'documents'; validation: ReadonlySet<number> }
@@ -36,16 +36,6 @@ export function splitDocuments(documentBytes: readonly number[], share: number, 
   }
   if (validation.size === 0) validation.add(smallest(documentBytes));
   return { kind: 'documents', validation };
-}
-
-function shuffled(count: number, seed: number): Uint32Array {
-  const prng = new Prng(seed);
-  const order = Uint32Array.from({ length: count }, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const j = prng.below(i + 1);
-    [order[i], order[j]] = [order[j], order[i]];
-  }
-  return order;
 }
 
 function smallest(values: readonly number[]): number {

@@ -23,6 +23,8 @@ export interface TokenBatch {
   ids: Int32Array;
   /** [batchSize * seqLen]; -1 where there is nothing to predict. */
   targets: Int32Array;
+  /** [batchSize * seqLen]: where in its row the text of each token begins; left out where a row is one text. */
+  starts?: Int32Array;
 }
 
 export class TokenData {

@@ -6,21 +6,34 @@
  */
 
 import type { Precision } from '../backend.ts';
+import type { Lora } from '../model/adapted-weights.ts';
+import { POINTS, type Point } from '../model/config.ts';
 import { Problems } from '../util/problems.ts';
+import type { OptimizerState } from './adamw.ts';
 import type { LearningRateConfig, LearningRateSchedule, WeightDecayConfig } from './schedule.ts';
 
 export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   /** Sequences of one forward and backward pass. */
   batchSize: number;
+  /** Tokens of a sequence in training, at most the context of the model. */
+  seqLen: number;
   /** Passes whose gradients are added up to one step. */
   accumulate: number;
   /** Seed of the parameters and of the order of the data. */
   seed: number;
   /** Of the products: bf16 needs a processor with an instruction for it. */
   precision: Precision;
+  /** Of the adapters that are trained in the place of the weights (LoRA); 0: all weights are trained. */
+  loraRank: number;
+  /** The adapters are multiplied with alpha / rank. */
+  loraAlpha: number;
+  /** The points whose projections have adapters, with commas between them. */
+  loraPoints: string;
   /** Keep only the input of each half of a block for the backward pass and run it forward again: less memory, more time. */
   recompute: boolean;
 
+  /** How AdamW keeps its moments: int8 takes 2 bytes a parameter instead of 8. */
+  optimizerState: OptimizerState;
   beta1: number;
   beta2: number;
   eps: number;
@@ -28,6 +41,14 @@ export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   clip: number;
   /** Steps over which the sparsity grows linearly from 0 to the model's; 0 trains at full sparsity from the start. */
   sparsityRampSteps: number;
+
+  /** Share of the loss that is the divergence from the model that the run began with, dense; 0: none. */
+  distill: number;
+  /** Of the softmaxes that are compared. */
+  distillTemperature: number;
+
+  /** Share of the sequences that come from other data (replayed-data.ts); 0: none. */
+  replayShare: number;
 
   /** Share of the documents, by bytes, held out for validation. */
   validationShare: number;
@@ -55,8 +76,19 @@ export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
 /** A configuration with anything left out; `tokens` may stand for `steps`. */
 export type TrainConfigInput = Partial<TrainConfig> & { tokens?: number };
 
-/** Fields that decide which tokens a step sees: a run that changed them would not be one run. */
-export const FIXED_ON_RESUME = ['batchSize', 'accumulate', 'seed', 'validationShare'] as const;
+const LORA_FIELDS = ['loraRank', 'loraAlpha', 'loraPoints'] as const;
+
+/** Fields that decide which tokens a step sees, what is trained, and what a checkpoint holds: a run that changed them would not be one run. */
+export const FIXED_ON_RESUME = [
+  'batchSize',
+  'seqLen',
+  'accumulate',
+  'seed',
+  'validationShare',
+  'optimizerState',
+  'replayShare',
+  ...LORA_FIELDS,
+] as const;
 
 const DEFAULTS = {
   steps: 1000,
@@ -65,15 +97,21 @@ const DEFAULTS = {
   seed: 0,
   precision: 'f32',
   recompute: false,
+  loraRank: 0,
+  loraPoints: POINTS.join(','),
   lr: 1e-3,
   schedule: 'cosine' as LearningRateSchedule,
   decayShare: 0.2,
   weightDecay: 0.1,
+  optimizerState: 'f32' as OptimizerState,
   beta1: 0.9,
   beta2: 0.95,
   eps: 1e-8,
   clip: 1,
   sparsityRampSteps: 0,
+  distill: 0,
+  distillTemperature: 1,
+  replayShare: 0,
   validationShare: 0.02,
   validateEvery: 250,
   validationTokens: 65_536,
@@ -88,36 +126,38 @@ const DEFAULTS = {
 
 const KNOWN_FIELDS: readonly string[] = [
   ...Object.keys(DEFAULTS),
-  ...['minLr', 'warmupSteps', 'stageTwoLr', 'stageTwoWeightDecay', 'tokens'],
+  ...['seqLen', 'minLr', 'warmupSteps', 'stageTwoLr', 'stageTwoWeightDecay', 'loraAlpha', 'tokens'],
 ];
 
 /**
- * Fills in what is left out and checks the whole. Besides the table of defaults: minLr = lr / 10, warmupSteps = a tenth
+ * Fills in what is left out and checks the whole, for a model with a context of `context` tokens. Besides the table of defaults: seqLen = context, minLr = lr / 10, loraAlpha = 2 loraRank, warmupSteps = a tenth
  * of the run and at most 200, steps = tokens / (batchSize * accumulate * seqLen), rounded up; with the schedule two-stage minLr = 0,
  * stageTwoLr = lr * 2 / 3 and stageTwoWeightDecay = 0.
  * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
-export function resolveTrainConfig(input: TrainConfigInput, seqLen: number): TrainConfig {
+export function resolveTrainConfig(input: TrainConfigInput, context: number): TrainConfig {
   const problems = new Problems('train');
   for (const field of Object.keys(input)) {
     if (!KNOWN_FIELDS.includes(field)) problems.addUnknown(field, KNOWN_FIELDS);
   }
   const { tokens, ...given } = input;
-  const merged = { ...DEFAULTS, ...given };
+  const merged = { ...DEFAULTS, seqLen: context, ...given };
   if (tokens !== undefined) {
     if (input.steps !== undefined) problems.add('steps', 'and tokens both say how long the run is. Give one of them.');
-    else merged.steps = Math.ceil(tokens / (merged.batchSize * merged.accumulate * seqLen));
+    else merged.steps = Math.ceil(tokens / (merged.batchSize * merged.accumulate * merged.seqLen));
     problems.number('tokens', tokens, 'at least 1', (count) => count >= 1);
   }
   const isTwoStage = merged.schedule === 'two-stage';
   const config: TrainConfig = {
     ...merged,
+    loraAlpha: input.loraAlpha ?? 2 * merged.loraRank,
     minLr: input.minLr ?? (isTwoStage ? 0 : merged.lr / 10),
     stageTwoLr: input.stageTwoLr ?? (isTwoStage ? (merged.lr * 2) / 3 : null),
     stageTwoWeightDecay: input.stageTwoWeightDecay ?? (isTwoStage ? 0 : null),
     warmupSteps: input.warmupSteps ?? Math.min(200, Math.floor(merged.steps / 10)),
   };
   check(config, input, problems);
+  if (input.seqLen !== undefined) checkSeqLen(config.seqLen, context, problems);
   problems.throwAny();
   return config;
 }
@@ -143,16 +183,40 @@ function check(config: TrainConfig, input: TrainConfigInput, problems: Problems)
     problems.number(field, config[field], 'in [0, 1)', (value) => value >= 0 && value < 1);
   }
   problems.number('validationShare', config.validationShare, 'in (0, 1)', (share) => share > 0 && share < 1);
+  problems.number('replayShare', config.replayShare, 'in [0, 1)', (share) => share >= 0 && share < 1);
+  problems.number('distill', config.distill, 'in [0, 1]', (weight) => weight >= 0 && weight <= 1);
+  problems.number('distillTemperature', config.distillTemperature, 'above 0', (value) => value > 0);
   problems.number('decayShare', config.decayShare, 'in (0, 1]', (share) => share > 0 && share <= 1);
   problems.choice('precision', config.precision, ['f32', 'bf16']);
+  problems.choice('optimizerState', config.optimizerState, ['f32', 'int8']);
   problems.choice('schedule', config.schedule, ['cosine', 'wsd', 'two-stage']);
   problems.flag('recompute', config.recompute);
+  checkLora(config, problems);
   checkStages(config, input, problems);
   if (problems.has('lr')) return;
   problems.number('minLr', config.minLr, '0 or more', (value) => value >= 0);
   if (config.minLr > config.lr) {
     problems.add('minLr', `must not be above lr: got minLr ${config.minLr}, lr ${config.lr}.`);
   }
+}
+
+function checkSeqLen(seqLen: number, context: number, problems: Problems): void {
+  problems.whole('seqLen', seqLen, 1);
+  if (seqLen > context)
+    problems.add('seqLen', `must not be above the context of the model, ${context}, got ${seqLen}.`);
+}
+
+function checkLora({ loraRank, loraAlpha, loraPoints }: TrainConfig, problems: Problems): void {
+  problems.whole('loraRank', loraRank, 0, ' (0: all weights are trained)');
+  if (loraRank > 0) problems.number('loraAlpha', loraAlpha, 'above 0', (alpha) => alpha > 0);
+  const points: unknown[] = typeof loraPoints === 'string' ? loraPoints.split(',') : [loraPoints];
+  for (const point of points) problems.choice('loraPoints', point, POINTS);
+}
+
+/** The adapters that are to be trained, null for all weights. */
+export function loraOf({ loraRank, loraAlpha, loraPoints }: TrainConfig): Lora | null {
+  if (loraRank === 0) return null;
+  return { rank: loraRank, alpha: loraAlpha, points: loraPoints.split(',') as Point[] };
 }
 
 function checkStages(config: TrainConfig, input: TrainConfigInput, problems: Problems): void {

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
 import { resolveConfig } from '../model/config.ts';
+import type { InitialParameters } from '../model/initial-parameters.ts';
 import { FormatError, TrainingError } from '../util/errors.ts';
 import { progressOf, restoreTrainer, saveTrainer } from './checkpointing.ts';
 import type { MetricsRecord, StepRecord } from './metrics.ts';
@@ -70,6 +71,11 @@ function makeTrainer(train: TrainConfigInput, options: Partial<TrainerOptions> =
   return { trainer, records, steps };
 }
 
+/** Values of a model to begin with, large enough that its teacher says something. */
+const readSines: InitialParameters['read'] = ({ name, shape }, out) => {
+  for (let i = 0; i < out.length; i++) out[i] = shape.length === 1 ? 1 : Math.sin(i + name.length) / 3;
+};
+
 const parameterBits = (trainer: Trainer) => trainer.model.parameters.map(({ value }) => [...value.data]);
 
 describe('a mixture of experts', () => {
@@ -99,6 +105,25 @@ describe('a mixture of experts', () => {
     const { trainer, records } = makeTrainer({ steps: 5 });
     await trainer.run();
     expect(records.some((record) => 'router' in record || 'expertLoad' in record)).toBe(false);
+  });
+});
+
+describe('a teacher', () => {
+  it('is the model of the beginning, dense; a model that is that itself does not diverge from it', async () => {
+    const dense = { ...MODEL, sparsity: { qkv: 0, o: 0, gateUp: 0, down: 0 } };
+    const initial = { config: MODEL, read: readSines };
+    const train = { steps: 1, distill: 0.5, lr: 1e-9 };
+    const same = makeTrainer(train, { model: dense, initial });
+    await same.trainer.run();
+    expect(same.steps()[0].divergence).toBeLessThan(1e-9);
+    const sparse = makeTrainer(train, { initial });
+    await sparse.trainer.run();
+    expect(sparse.steps()[0].divergence).toBeGreaterThan(1e-3);
+    expect(sparse.trainer.teacher!.parameters.every(({ gradient }) => gradient.data.length === 0)).toBe(true);
+  });
+
+  it('is missing where a run began with fresh weights', () => {
+    expect(() => makeTrainer({ steps: 1, distill: 0.5 })).toThrow(/distill needs the model .* got none/);
   });
 });
 
@@ -305,6 +330,37 @@ describe('a checkpoint', () => {
     const validations = (records: MetricsRecord[]) =>
       records.flatMap((record) => (record.type === 'validation' ? [[record.step, record.loss, record.best]] : []));
     expect([...validations(first.records), ...validations(second.records)]).toEqual(validations(whole.records));
+  });
+
+  it.each<[name: string, train: TrainConfigInput, read?: InitialParameters['read']]>([
+    ['moments in 8 bits', { optimizerState: 'int8' }],
+    ['the dense model as its teacher', { distill: 0.5, distillTemperature: 2 }, readSines],
+  ])('goes on to the same bits with %s', async (_name, train, read) => {
+    folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
+    const options = { initial: read && { config: MODEL, read } };
+    const whole = makeTrainer({ ...train, steps: 8 }, options);
+    await whole.trainer.run();
+    const first = makeTrainer({ ...train, steps: 8 }, options);
+    await first.trainer.run({ untilStep: 5 });
+    saveTrainer(folder, first.trainer, { tokenizer: {}, best: true });
+    const checkpoint = readCheckpoint(findCheckpoint(folder, 'latest'));
+    const second = makeTrainer({ ...train, steps: 8 }, { ...options, progress: progressOf(checkpoint) });
+    restoreTrainer(checkpoint, second.trainer);
+    checkpoint.close();
+    await second.trainer.run();
+    const numbers = ({ loss, gradNorm, divergence }: StepRecord) => [loss, gradNorm, divergence];
+    expect([...first.steps(), ...second.steps()].map(numbers)).toEqual(whole.steps().map(numbers));
+    expect(parameterBits(second.trainer)).toEqual(parameterBits(whole.trainer));
+    if (train.distill) expect(whole.steps()[7].divergence).toBeGreaterThan(0);
+  });
+
+  it('of another form of the moments is refused', async () => {
+    folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
+    saveTrainer(folder, makeTrainer({ steps: 1 }).trainer, { tokenizer: {}, best: false });
+    const checkpoint = readCheckpoint(findCheckpoint(folder, 'latest'));
+    const { trainer } = makeTrainer({ steps: 1, optimizerState: 'int8' });
+    expect(() => restoreTrainer(checkpoint, trainer)).toThrow(/tensor embedding\.m: expected U8 .*, found F32/);
+    checkpoint.close();
   });
 
   it('of before a field of the configuration existed is taken with its default', async () => {

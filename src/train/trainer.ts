@@ -15,8 +15,10 @@ import type { Backend, Kernels } from '../backend.ts';
 import { withKernels } from '../backends/time-kernels.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { denseTrainingFlops } from '../model/flops.ts';
+import type { InitialParameters } from '../model/initial-parameters.ts';
 import { StepStatistics } from '../model/statistics.ts';
-import { type LossTerms, Transformer } from '../model/transformer.ts';
+import { withoutSparsifier } from '../model/threshold-calibration.ts';
+import { type Distillation, type LossTerms, Transformer } from '../model/transformer.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
 import { TrainingError, UsageError } from '../util/errors.ts';
 import { AdamW } from './adamw.ts';
@@ -34,10 +36,25 @@ import type {
 import { learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
 import { StepClock } from './step-clock.ts';
 import type { TokenData } from './token-data.ts';
-import type { TrainConfig } from './train-config.ts';
+import { loraOf, type TrainConfig } from './train-config.ts';
 
-/** What the trainer needs of a data set; `batch` is a pure function of its first argument. */
-export type TrainingData = Pick<TokenData, 'batch' | 'validationBatches' | 'validationTokens' | 'validationBytes'>;
+/** What the trainer needs of a data set. */
+export interface TrainingData extends Pick<TokenData, 'validationBatches' | 'validationTokens' | 'validationBytes'> {
+  /** Rows hold several texts: batches have `starts`. */
+  readonly packed?: boolean;
+  /**
+   * Writes batch number `step`, a pure function of it: ids, targets and, for packed data, `starts`, each batchSize * seqLen (TokenBatch says what
+   * they are).
+   */
+  batch(
+    step: number,
+    batchSize: number,
+    seqLen: number,
+    ids: Int32Array,
+    targets: Int32Array,
+    starts?: Int32Array,
+  ): void;
+}
 
 /** Everything besides tensors that the next step depends on or that a run adds up; plain JSON. */
 export interface TrainingProgress {
@@ -71,6 +88,8 @@ export interface TrainerOptions extends TrainerHooks {
   train: TrainConfig;
   backend: Backend;
   data: TrainingData;
+  /** The values that a new run begins with, read now; by default fresh ones. The teacher of a distillation has them too, in a run that goes on as well. */
+  initial?: InitialParameters | undefined;
   /** Of the checkpoint to go on from; the tensors are put back by `restoreTrainer`. */
   progress?: TrainingProgress;
 }
@@ -92,6 +111,8 @@ const START: TrainingProgress = { step: 0, tokens: 0, seconds: 0, bestLoss: null
 export class Trainer {
   readonly model: Transformer;
   readonly optimizer: AdamW;
+  /** The model that the run began with, dense and frozen; null without distillation. */
+  readonly teacher: Transformer | null;
   readonly config: TrainConfig;
   readonly #backend: Backend;
   readonly #data: TrainingData;
@@ -100,6 +121,7 @@ export class Trainer {
   readonly #watch: LossWatch;
   readonly #ids: IntTensor;
   readonly #targets: IntTensor;
+  readonly #starts: IntTensor;
   /** What the model runs on: the clock's table, and a watched one to find where a step broke. */
   #kernels: Kernels;
   #step: number;
@@ -114,14 +136,16 @@ export class Trainer {
    * for bf16 on a backend that has no instruction for it, UsageError for a ramp of a sparsity that the model does not have.
    */
   constructor(options: TrainerOptions) {
-    const { train, data, progress = START } = options;
+    const { train, data, initial, progress = START } = options;
     checkPrecision(train.precision, options.backend);
     checkRamp(options.model, train);
     this.#clock = new StepClock(options.backend.kernels, options.observer);
     this.#kernels = this.#clock.kernels;
     this.#backend = options.backend;
     const backend = withKernels(options.backend, () => this.#kernels);
-    this.model = Transformer.create(options.model, backend, { seed: train.seed });
+    const begin = options.progress ? {} : { initial };
+    this.model = Transformer.create(options.model, backend, { seed: train.seed, lora: loraOf(train), ...begin });
+    this.teacher = train.distill > 0 ? this.#createTeacher(initial, backend) : null;
     this.optimizer = new AdamW(this.model.parameters, options.backend.kernels, this.model.pool, train);
     this.config = train;
     this.#data = data;
@@ -133,9 +157,9 @@ export class Trainer {
     this.#tokens = progress.tokens;
     this.#seconds = progress.seconds;
     this.#bestLoss = progress.bestLoss;
-    const { seqLen } = this.model.config;
-    this.#ids = this.model.pool.take('i32', [train.batchSize * seqLen]);
-    this.#targets = this.model.pool.take('i32', [train.batchSize * seqLen]);
+    this.#ids = this.model.pool.take('i32', [train.batchSize * train.seqLen]);
+    this.#targets = this.model.pool.take('i32', [train.batchSize * train.seqLen]);
+    this.#starts = this.model.pool.take('i32', [train.batchSize * train.seqLen]);
   }
 
   get progress(): TrainingProgress {
@@ -151,7 +175,7 @@ export class Trainer {
 
   /** Tokens of one step. */
   get tokensPerStep(): number {
-    return this.config.accumulate * this.config.batchSize * this.model.config.seqLen;
+    return this.config.accumulate * this.config.batchSize * this.config.seqLen;
   }
 
   /**
@@ -174,8 +198,7 @@ export class Trainer {
 
   /** Mean loss on held-out text at full sparsity, at most `validationTokens` of it; null where there is none. */
   validate(): ValidationRecord | null {
-    const { seqLen } = this.model.config;
-    const { batchSize, validationTokens } = this.config;
+    const { batchSize, seqLen, validationTokens } = this.config;
     let sum = 0;
     let tokens = 0;
     for (const batch of this.#data.validationBatches(batchSize, seqLen, validationTokens)) {
@@ -184,10 +207,12 @@ export class Trainer {
       const targets = view(this.#targets, [count]);
       ids.data.set(batch.ids);
       targets.data.set(batch.targets);
+      const starts = batch.starts && view(this.#starts, [count]);
+      starts?.data.set(batch.starts!);
       const counted = targets.data.reduce((total, target) => total + (target === -1 ? 0 : 1), 0);
       sum +=
         counted *
-        this.model.loss(ids, targets, { batch: count / seqLen, seqLen }, { precision: this.config.precision });
+        this.model.loss(ids, targets, { batch: count / seqLen, seqLen, starts }, { precision: this.config.precision });
       tokens += counted;
     }
     if (tokens === 0) return null;
@@ -202,8 +227,10 @@ export class Trainer {
   /** Gives all memory back; the model goes too. */
   dispose(): void {
     this.optimizer.dispose();
+    this.teacher?.dispose();
     this.model.pool.release(this.#ids);
     this.model.pool.release(this.#targets);
+    this.model.pool.release(this.#starts);
     this.model.dispose();
     this.model.pool.trim();
   }
@@ -215,7 +242,8 @@ export class Trainer {
     this.#clock.begin();
     const detailed = isDue(this.config.detailEvery, step);
     const statistics = new StepStatistics(this.model.config, { detail: detailed });
-    const { loss, l1, router } = this.#accumulate(step, statistics);
+    const terms = this.#accumulate(step, statistics);
+    const { loss } = terms;
     const lr = learningRateAt(this.config, step);
     const gradNorm = this.#clock.measure('optimizer', () => this.optimizer.globalNorm());
     this.#check(step, loss, gradNorm);
@@ -228,32 +256,30 @@ export class Trainer {
     this.#tokens += this.tokensPerStep;
     this.#seconds += stepSeconds;
     if (step % this.config.logEvery === 0 || step === this.config.steps) {
-      this.#emit(this.#stepRecord({ loss, l1, router, lr, gradNorm }, statistics, stepSeconds));
+      this.#emit(this.#stepRecord({ ...terms, lr, gradNorm }, statistics, stepSeconds));
     }
     if (detailed) this.#emit(this.#detailRecord(statistics, projectionNorms));
   }
 
   /** The passes of one step: their gradients are added up in the parameters; the mean of their losses. */
   #accumulate(step: number, statistics: StepStatistics): LossTerms {
-    const mean = { loss: 0, l1: 0, router: 0 };
+    const mean: LossTerms = { loss: 0, l1: 0, router: 0, divergence: 0 };
     for (let pass = 0; pass < this.config.accumulate; pass++) {
       const result = this.#clock.pass(() => this.#pass(step, pass, statistics));
-      mean.loss += result.loss / this.config.accumulate;
-      mean.l1 += result.l1 / this.config.accumulate;
-      mean.router += result.router / this.config.accumulate;
+      for (const term of Object.keys(mean) as (keyof LossTerms)[]) mean[term] += result[term] / this.config.accumulate;
     }
     return mean;
   }
 
   #pass(step: number, pass: number, statistics?: StepStatistics): LossTerms {
-    const { batchSize, accumulate, sparsityRampSteps, recompute, precision } = this.config;
-    const { seqLen } = this.model.config;
+    const { batchSize, seqLen, accumulate, sparsityRampSteps, recompute, precision } = this.config;
     const index = (step - 1) * accumulate + pass;
-    this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, this.#ids.data, this.#targets.data));
+    const [ids, targets, starts] = [this.#ids, this.#targets, this.#starts];
+    this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, ids.data, targets.data, starts.data));
     return this.model.lossAndGradients(
-      this.#ids,
-      this.#targets,
-      { batch: batchSize, seqLen },
+      ids,
+      targets,
+      { batch: batchSize, seqLen, starts: this.#data.packed ? starts : undefined },
       {
         gradientScale: 1 / accumulate,
         recompute,
@@ -261,6 +287,7 @@ export class Trainer {
         sparsityScale: sparsityScaleAt(sparsityRampSteps, step),
         ...(statistics && { statistics }),
         sameParameters: pass > 0,
+        distillation: this.#distillation,
         observer: this.#hooks.observer,
       },
     );
@@ -331,11 +358,11 @@ export class Trainer {
   }
 
   #stepRecord(
-    { router, ...values }: LossTerms & Pick<StepRecord, 'lr' | 'gradNorm'>,
+    { router, divergence, ...values }: LossTerms & Pick<StepRecord, 'lr' | 'gradNorm'>,
     statistics: StepStatistics,
     stepSeconds: number,
   ): StepRecord {
-    const shape = { batch: this.config.batchSize * this.config.accumulate, seqLen: this.model.config.seqLen };
+    const shape = { batch: this.config.batchSize * this.config.accumulate, seqLen: this.config.seqLen };
     return {
       type: 'step',
       step: this.#step,
@@ -348,7 +375,21 @@ export class Trainer {
       partsMs: this.#clock.parts(statistics),
       modelSparsity: statistics.modelSparsity(),
       ...(this.model.config.nExperts > 0 && { router: routerRecord(router, statistics) }),
+      ...(this.teacher && { divergence }),
     };
+  }
+
+  get #distillation(): Distillation | null {
+    const { distill: weight, distillTemperature: temperature } = this.config;
+    return this.teacher && { teacher: this.teacher, weight, temperature };
+  }
+
+  #createTeacher(initial: InitialParameters | undefined, backend: Backend): Transformer {
+    if (initial === undefined) {
+      throw new UsageError('train', 'distill needs the model that the training began with as the teacher: got none.');
+    }
+    const { pool } = this.model;
+    return Transformer.create(withoutSparsifier(initial.config), backend, { seed: 0, initial, pool, frozen: true });
   }
 
   #detailRecord(statistics: StepStatistics, gradNorm: Record<string, number[]>): DetailRecord {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { resolveConfig } from '../model/config.ts';
+import type { InitialParameters } from '../model/initial-parameters.ts';
 import { FormatError, TrainingError } from '../util/errors.ts';
 import type { MetricsRecord } from './metrics.ts';
 import { holdsRun, type RunSettings, readRunSettings, writeRunSettings } from './run-directory.ts';
@@ -34,11 +35,12 @@ describe('TrainingRun', () => {
   });
   afterEach(() => rmSync(directory, { recursive: true }));
 
-  const open = (resume: boolean, settings = SETTINGS) =>
+  const open = (resume: boolean, settings = SETTINGS, initial?: InitialParameters) =>
     TrainingRun.open({
       directory,
       settings,
       resume,
+      initial,
       data: DATA,
       backend: createReferenceBackend(),
       tokenizer: { model: 'none' },
@@ -117,6 +119,35 @@ describe('TrainingRun', () => {
     expect(run.lastCheckpoint).toBeNull();
     expect(await run.run()).toBe('done');
     run.close();
+  });
+
+  it('begins with the values of another model; resumed it goes on from its own, to the bits of the whole run', async () => {
+    let reads = 0;
+    const initial: InitialParameters = {
+      config: model,
+      read({ shape }, out) {
+        reads++;
+        for (let i = 0; i < out.length; i++) out[i] = shape.length === 1 ? 1 : Math.sin(i) / 8;
+      },
+    };
+    const bits = (run: TrainingRun) => run.trainer.model.parameters.map(({ value }) => [...value.data]);
+    const settings: RunSettings = { ...SETTINGS, from: { path: 'other.gguf', format: 'gguf', step: 0 } };
+    const whole = open(false, settings, initial);
+    expect(whole.trainer.model.parameters[0].value.data[3]).toBe(Math.fround(Math.sin(3) / 8));
+    await whole.run();
+    const expected = bits(whole);
+    whole.close();
+    rmSync(directory, { recursive: true });
+    const stopped = open(false, settings, initial);
+    await stopped.run({ untilStep: 2 });
+    stopped.close();
+    const before = reads;
+    const resumed = open(true, readRunSettings(directory), initial);
+    expect(reads).toBe(before);
+    await resumed.run();
+    expect(bits(resumed)).toEqual(expected);
+    expect(readRunSettings(directory).from).toEqual(settings.from);
+    resumed.close();
   });
 
   it('does not go on where every checkpoint is damaged', async () => {

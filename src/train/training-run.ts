@@ -10,6 +10,7 @@ import { basename, resolve } from 'node:path';
 import type { Observer } from '../autograd/observer.ts';
 import type { Backend } from '../backend.ts';
 import { type Checkpoint, findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
+import type { InitialParameters } from '../model/initial-parameters.ts';
 import { countParameters } from '../model/parameters.ts';
 import { type QSparseError, TrainingError, UsageError } from '../util/errors.ts';
 import { progressOf, restoreTrainer, saveTrainer } from './checkpointing.ts';
@@ -26,6 +27,10 @@ export interface TrainingRunOptions {
   data: TrainingData;
   /** Contents of tokenizer.json, for the checkpoints. */
   tokenizer: object | string;
+  /** Contents of tokenizer_config.json, of a model that came from another program. */
+  tokenizerConfig?: object | null;
+  /** The values that the run begins with, where there is no checkpoint to go on from; by default fresh ones. With distillation the teacher's. */
+  initial?: InitialParameters | undefined;
   /** Goes on from the latest checkpoint, or from the beginning where there is none. */
   resume: boolean;
   /** Machine and version in words, for the records. */
@@ -71,6 +76,7 @@ export class TrainingRun {
       backend: options.backend,
       data: options.data,
       observer: options.observer,
+      initial: options.initial,
       ...(checkpoint && { progress: progressOf(checkpoint) }),
       onRecord: (record) => this.#record(record),
       save: (best) => this.#save(best),
@@ -128,8 +134,8 @@ export class TrainingRun {
 
   #save(best: boolean): void {
     this.#metrics.flush();
-    const { directory, tokenizer } = this.#options;
-    this.#lastCheckpoint = saveTrainer(directory, this.trainer, { tokenizer, best });
+    const { directory, tokenizer, tokenizerConfig = null } = this.#options;
+    this.#lastCheckpoint = saveTrainer(directory, this.trainer, { tokenizer, tokenizerConfig, best });
   }
 }
 

@@ -26,8 +26,8 @@ export interface TensorSpec {
   values: ArrayLike<number> | null;
 }
 
-/** How an output is compared: bit by bit, or as floats whose natural size is `magnitude` (see compare.ts). */
-export type Judgement = 'equal' | { magnitude: number };
+/** How an output is compared: bit by bit, as codes of rounded numbers, or as floats whose natural size is `magnitude` (see compare.ts). */
+export type Judgement = 'equal' | 'codes' | { magnitude: number };
 
 export interface Case {
   kernel: keyof Kernels;

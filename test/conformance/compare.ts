@@ -18,13 +18,32 @@ export function faults(testCase: Case, expected: Outcome, got: Outcome): string[
   const found: string[] = [];
   for (const name of Object.keys(expected)) {
     const judgement = testCase.outputs[name];
-    const fault =
-      judgement === undefined || judgement === 'equal'
-        ? differenceOfBits(expected[name], got[name])
-        : differenceOfFloats(expected[name], got[name], judgement.magnitude);
+    const fault = difference(judgement, expected[name], got[name]);
     if (fault) found.push(`${testCase.name}: ${judgement === undefined ? 'input ' : ''}${name}${fault}`);
   }
   return found;
+}
+
+function difference(judgement: Case['outputs'][string] | undefined, expected: Outcome[string], got: Outcome[string]) {
+  if (judgement === undefined || judgement === 'equal') return differenceOfBits(expected, got);
+  if (judgement === 'codes') return differenceOfCodes(expected, got);
+  return differenceOfFloats(expected, got, judgement.magnitude);
+}
+
+/**
+ * Codes of numbers that differ in their last bits: one that lay on the border between two becomes the neighbour. A border is met by one in
+ * a hundred thousand; more than one in a hundred is another rounding.
+ */
+export function differenceOfCodes(expected: Outcome[string], got: Outcome[string]): string | null {
+  let neighbours = 0;
+  for (let i = 0; i < expected.length; i++) {
+    if (expected[i] === got[i]) continue;
+    if (Math.abs(expected[i] - got[i]) > 1) return `[${i}] is ${got[i]}, expected ${expected[i]} +- 1`;
+    neighbours++;
+  }
+  return neighbours > Math.max(1, expected.length / 100)
+    ? ` has ${neighbours} of ${expected.length} codes off by 1`
+    : null;
 }
 
 /** The first element that differs, NaN equal to NaN, -0 not equal to 0; null where all are equal. */

@@ -210,17 +210,53 @@ function attentionCases(): Case[] {
     attentionBackwardCase(sharp, 0),
   );
   const large = { batch: 3, seqLen: 130, nHeads: 4, nKvHeads: 2, headDim: 32 };
-  return [...cases, attentionCase(large, 1), attentionBackwardCase(large, 1)];
+  cases.push(attentionCase(large, 1), attentionBackwardCase(large, 1));
+  // Texts that begin at, before and behind the borders of tiles, and some that end where they begin; windows; any order at all.
+  const long = { ...large, batch: 2, seqLen: 330, nHeads: 2, nKvHeads: 1 };
+  const firstKeys: [string, (index: number) => number][] = [
+    ['texts', startOf([1, 2, 59, 64, 130, 131, 260, 261, 300])],
+    ['texts at borders', startOf([32, 60, 64, 128, 256, 320])],
+    ['a window of 5', (index) => Math.max(0, index - 4)],
+    ['a window of 100', (index) => Math.max(0, index - 99)],
+    ['any', (index) => (index * 37) % (index + 1)],
+  ];
+  for (const [name, firstOf] of firstKeys) {
+    cases.push(attentionCase(long, 1, { name, firstOf }), attentionBackwardCase(long, 1, { name, firstOf }));
+  }
+  return cases;
 }
 
-function attentionName(shape: AttentionShape, std: number): string {
-  const { batch, seqLen, nHeads, nKvHeads, headDim } = shape;
-  return `${batch} x ${seqLen} tokens, ${nHeads}/${nKvHeads} heads of ${headDim}, size ${std}`;
+/** Where the text of a token begins, of texts that begin at 0 and at `borders`. */
+function startOf(borders: readonly number[]): (index: number) => number {
+  return (index) => borders.reduce((start, border) => (border <= index ? border : start), 0);
 }
 
-function attentionCase(shape: AttentionShape, std: number): Case {
+/** What tokens see, and of the token at an index of its sequence the index of the first key. */
+interface FirstKeys {
+  name: string;
+  firstOf: (index: number) => number;
+}
+
+/** The second sequence of a batch has all its texts one token later. */
+function firstKeysSpec({ batch, seqLen }: AttentionShape, { firstOf }: FirstKeys) {
+  const firstKey = (row: number) => {
+    const [sequence, index] = [Math.floor(row / seqLen), row % seqLen];
+    return sequence === 0 ? firstOf(index) : index === 0 ? 0 : firstOf(index - 1);
+  };
+  return i32(
+    [batch * seqLen],
+    Int32Array.from({ length: batch * seqLen }, (_, row) => firstKey(row)),
+  );
+}
+
+function attentionName(shape: AttentionShape, std: number, seen?: FirstKeys): string {
   const { batch, seqLen, nHeads, nKvHeads, headDim } = shape;
-  const name = attentionName(shape, std);
+  return `${batch} x ${seqLen} tokens, ${nHeads}/${nKvHeads} heads of ${headDim}, size ${std}${seen ? `, ${seen.name}` : ''}`;
+}
+
+function attentionCase(shape: AttentionShape, std: number, seen?: FirstKeys): Case {
+  const { batch, seqLen, nHeads, nKvHeads, headDim } = shape;
+  const name = attentionName(shape, std, seen);
   const N = batch * seqLen;
   const width = (nHeads + 2 * nKvHeads) * headDim;
   return {
@@ -230,8 +266,13 @@ function attentionCase(shape: AttentionShape, std: number): Case {
       qkv: f32([N, width], new Values(name).normals(N * width, std)),
       out: f32([N, nHeads * headDim], null),
       logSumExp: f32([N, nHeads], null),
+      ...(seen && { firstKeys: firstKeysSpec(shape, seen) }),
     }),
-    call: (kernels, t) => kernels.attention(t.float('qkv'), t.float('out'), t.float('logSumExp'), shape),
+    call: (kernels, t) =>
+      kernels.attention(
+        ...([t.float('qkv'), t.float('out'), t.float('logSumExp'), shape] as const),
+        seen ? t.int('firstKeys') : null,
+      ),
     outputs: {
       // Over one key nothing is rounded.
       out: seqLen === 1 ? 'equal' : { magnitude: Math.max(std, 1) },
@@ -241,9 +282,9 @@ function attentionCase(shape: AttentionShape, std: number): Case {
 }
 
 /** `out` and `logSumExp` are any numbers of the right size: the backward is a function of them, and so compared as one. */
-function attentionBackwardCase(shape: AttentionShape, std: number): Case {
+function attentionBackwardCase(shape: AttentionShape, std: number, seen?: FirstKeys): Case {
   const { batch, seqLen, nHeads, nKvHeads, headDim } = shape;
-  const name = attentionName(shape, std);
+  const name = attentionName(shape, std, seen);
   const N = batch * seqLen;
   const width = (nHeads + 2 * nKvHeads) * headDim;
   return {
@@ -262,12 +303,14 @@ function attentionBackwardCase(shape: AttentionShape, std: number): Case {
         ),
         dOut: f32([N, nHeads * headDim], values.normals(N * nHeads * headDim)),
         dQkv: f32([N, width], null),
+        ...(seen && { firstKeys: firstKeysSpec(shape, seen) }),
       };
     },
     call: (kernels, t) =>
       kernels.attentionBackward(
         ...([t.float('qkv'), t.float('out'), t.float('logSumExp'), t.float('dOut'), t.float('dQkv')] as const),
         shape,
+        seen ? t.int('firstKeys') : null,
       ),
     outputs: { dQkv: { magnitude: 1e-3 } },
   };

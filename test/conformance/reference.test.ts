@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
+import type { BlockMoments } from '../../src/tensor/block-moments.ts';
 import { KV_DTYPES, type KvSlots, type KvType, kvShapes } from '../../src/tensor/kv-slots.ts';
 import type { SparseRows } from '../../src/tensor/sparse-rows.ts';
 import type { IntTensor, Tensor } from '../../src/tensor/tensor.ts';
@@ -276,14 +277,27 @@ describe('attention by hand', () => {
     expectClose(logSumExp, [0, 0, Math.log(4), Math.log(2)]);
   });
 
-  it('attentionBackward is the derivative of attention', () => {
+  it('leaves out what stands before the first key', () => {
+    const shape = { batch: 1, seqLen: 3, nHeads: 1, nKvHeads: 1, headDim: 1 };
+    // All scores of the last token are 0: the mean of the values that it sees.
+    const qkv = f64([3, 3], [0, 0, 100, 0, 0, 4, 0, 0, 6]);
+    const [out, logSumExp] = [f64([3, 1]), f64([3, 1])];
+    kernels.attention(qkv, out, logSumExp, shape, i32([0, 1, 1]));
+    expectClose(out, [100, 4, 5]);
+    expectClose(logSumExp, [0, 0, Math.log(2)]);
+  });
+
+  it.each([
+    ['', null],
+    [' over firstKeys', i32([0, 1, 1, 1, 0, 0, 1, 2])],
+  ])('attentionBackward is the derivative of attention%s', (_name, firstKeys) => {
     const shape = { batch: 2, seqLen: 4, nHeads: 4, nKvHeads: 2, headDim: 2 };
     const [qkv, dOut] = [normals('qkv', [8, 16]), normals('dOut', [8, 8])];
     const [out, logSumExp, dQkv] = [f64([8, 8]), f64([8, 4]), f64([8, 16])];
-    const forward = () => kernels.attention(qkv, out, logSumExp, shape);
+    const forward = () => kernels.attention(qkv, out, logSumExp, shape, firstKeys);
     const expected = finiteDifferences(qkv, out, dOut, forward);
     forward();
-    kernels.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape);
+    kernels.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape, firstKeys);
     expectClose(dQkv, expected, 7);
   });
 });
@@ -421,6 +435,51 @@ describe('embedding, loss, optimiser and sums by hand', () => {
     kernels.softmaxCrossEntropy(logits, i32([1]), losses, null);
     expectClose(losses, [Math.log(1 + Math.E)]);
     expect([...logits.data]).toEqual([1001, 1000]);
+  });
+
+  it('softmaxDivergence: by hand, p = (3/4, 1/4) from q = (1/2, 1/2); -1 counts nothing', () => {
+    const logits = f64([2, 2], [7, 7, 1, 2]);
+    const teacher = f64([2, 2], [Math.log(3), 0, 5, 6]);
+    const divergences = f64([2], [9, 9]);
+    kernels.softmaxDivergence(logits, teacher, i32([0, -1]), divergences, { temperature: 1, scale: 2 });
+    expectClose(divergences, [0.75 * Math.log(1.5) + 0.25 * Math.log(0.5), 0]);
+    expectClose(teacher, [2 * (0.5 - 0.75), 2 * (0.5 - 0.25), 0, 0]);
+    expect([...logits.data]).toEqual([7, 7, 1, 2]);
+    // At temperature 2 the same odds need logits twice as large; the divergence counts four times.
+    const again = f64([1, 2], [2 * Math.log(3), 0]);
+    const one = f64([1]);
+    kernels.softmaxDivergence(f64([1, 2], [7, 7]), again, i32([0]), one, { temperature: 2, scale: null });
+    expect(one.data[0]).toBeCloseTo(4 * (0.75 * Math.log(1.5) + 0.25 * Math.log(0.5)), 12);
+    expect([...again.data]).toEqual([2 * Math.log(3), 0]);
+  });
+
+  it('softmaxDivergence: its gradient is that of finite differences', () => {
+    const at = (shift: number) => {
+      const divergence = f64([1]);
+      const teacher = f64([1, 3], [1, -2, 0.5]);
+      const logits = f64([1, 3], [0.3, 0.1 + shift, -1]);
+      kernels.softmaxDivergence(logits, teacher, i32([2]), divergence, { temperature: 1.7, scale: 1 });
+      return { divergence: divergence.data[0], gradient: teacher.data[1] };
+    };
+    const numeric = (at(1e-6).divergence - at(-1e-6).divergence) / 2e-6;
+    expect(at(0).gradient).toBeCloseTo(numeric, 8);
+  });
+
+  it('adamw8: codes by hand; the parameters move as with exact moments', () => {
+    const [p, g] = [f64([3], [1, 1, 1]), f64([3], [2, -1, 0])];
+    const blocks = (): BlockMoments => ({
+      codes: { dtype: 'u8', shape: [3], data: new Uint8Array(3), address: 0 },
+      scale: { dtype: 'f32', shape: [1], data: new Float32Array(1), address: 0 },
+    });
+    const [m, v] = [blocks(), blocks()];
+    const options = { lr: 0.1, beta1: 0.5, beta2: 0.75, eps: 0, weightDecay: 0, gradientScale: 1, step: 1 };
+    kernels.adamw8(p, { ...g, data: g.data.map((x) => x || 1e-9) }, m, v, options);
+    expectClose(p, [0.9, 1.1, 0.9]);
+    // m = 1, -0.5, 0: of the largest 1.875 parts; a half is one exponent lower. v = 1, 0.25, 0.
+    expect([...m.codes.data]).toEqual([127, 119 | 128, 0]);
+    expect([...v.codes.data]).toEqual([255, 239, 1]);
+    expect(m.scale.data[0]).toBe(Math.fround(1 / 1.875));
+    expect(v.scale.data[0]).toBe(Math.fround(1 / 1.875));
   });
 
   it('adamw: the first step is lr in the direction of the gradient; the second by hand', () => {

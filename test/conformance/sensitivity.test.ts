@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { Backend, Kernels, MatmulOptions } from '../../src/backend.ts';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
 import { KV_ITEM_COLUMNS, type KvItems } from '../../src/tensor/kv-slots.ts';
-import type { FloatTensor } from '../../src/tensor/tensor.ts';
+import type { FloatTensor, IntTensor } from '../../src/tensor/tensor.ts';
 import { weightRowBytes } from '../../src/tensor/weight-matrix.ts';
 import { casesByKernel } from './cases.ts';
 import { faultsOf } from './conformance.ts';
@@ -25,6 +25,11 @@ function changed(x: FloatTensor, options: MatmulOptions | undefined, change: (bi
 
 const cut = (bits: number) => bits & 0xffff0000;
 const awayFromZero = (bits: number) => (bits + 0x8000) & 0xffff0000;
+
+const oneEarlier = (firstKeys: IntTensor): IntTensor => ({
+  ...firstKeys,
+  data: firstKeys.data.map((first) => Math.max(0, first - 1)),
+});
 
 /** Columns of the table of items. */
 const [START, SLOT] = [2, 3];
@@ -249,6 +254,12 @@ const MUTANTS: Record<string, Mutant> = {
     attention: (qkv, out, logSumExp, shape) =>
       kernels.attention(qkv, out, logSumExp, { ...shape, seqLen: 1, batch: shape.batch * shape.seqLen }),
   },
+  'attention that sees one token of the text before': {
+    attention: (qkv, out, logSumExp, shape, firstKeys) =>
+      kernels.attention(qkv, out, logSumExp, shape, firstKeys && oneEarlier(firstKeys)),
+    attentionBackward: (qkv, out, logSumExp, dOut, dQkv, shape, firstKeys) =>
+      kernels.attentionBackward(qkv, out, logSumExp, dOut, dQkv, shape, firstKeys && oneEarlier(firstKeys)),
+  },
   'equal logits that go to the higher expert': {
     routeTokens(logits, kept, chosen, logSumExp) {
       const reversed = {
@@ -285,6 +296,13 @@ const MUTANTS: Record<string, Mutant> = {
   },
   'no bias correction': {
     adamw: (p, g, m, v, options) => kernels.adamw(p, g, m, v, { ...options, step: 1_000_000 }),
+  },
+  'a divergence at another temperature': {
+    softmaxDivergence: (logits, teacher, targets, divergences, options) =>
+      kernels.softmaxDivergence(logits, teacher, targets, divergences, { ...options, temperature: 1.1 }),
+  },
+  'moments in 8 bits of another step': {
+    adamw8: (p, g, m, v, options) => kernels.adamw8(p, g, m, v, { ...options, step: options.step + 1 }),
   },
   'a gradient for targets of -1': {
     softmaxCrossEntropy(logits, targets, losses, scale) {

@@ -7,7 +7,9 @@ export function trainingCases(): Case[] {
   return [
     ...embeddingCases(),
     ...lossCases(),
+    ...divergenceCases(),
     ...adamwCases(),
+    ...adamw8Cases(),
     ...sumCases(),
     ...elementwiseCases(),
     ...transposeCases(),
@@ -111,6 +113,66 @@ function lossCase(
   };
 }
 
+function divergenceCases(): Case[] {
+  const cases: Case[] = [];
+  for (const [N, V] of [
+    [1, 1],
+    [1, 2],
+    [5, 7],
+    [33, 97],
+    [4, 513],
+    [130, 1000],
+  ]) {
+    for (const scale of [null, 1, 1 / 64]) {
+      for (const temperature of [1, 2.5]) cases.push(divergenceCase(N, V, { temperature, scale }, 3, 2));
+    }
+  }
+  cases.push(divergenceCase(9, 67, { temperature: 1, scale: 1 }, 40, 0.01)); // close to each other, and certain
+  return cases;
+}
+
+/** The teacher's logits are the student's and normals of size `apart`. */
+function divergenceCase(
+  N: number,
+  V: number,
+  options: { temperature: number; scale: number | null },
+  std: number,
+  apart: number,
+): Case {
+  const { temperature, scale } = options;
+  const name = `[${N}, ${V}], temperature ${temperature}, scale ${scale}, size ${std}`;
+  return {
+    kernel: 'softmaxDivergence',
+    name,
+    tensors() {
+      const values = new Values(name);
+      const logits = values.normals(N * V, std);
+      const targets = Int32Array.from({ length: N }, (_, r) => (r % 3 === 1 ? -1 : 0));
+      return {
+        logits: f32([N, V], logits),
+        teacher: f32(
+          [N, V],
+          values.normals(N * V, apart).map((x, i) => x + logits[i]),
+        ),
+        targets: i32([N], targets),
+        divergences: f32([N], null),
+      };
+    },
+    call: (kernels, t) =>
+      kernels.softmaxDivergence(
+        t.float('logits'),
+        t.float('teacher'),
+        t.int('targets'),
+        t.float('divergences'),
+        options,
+      ),
+    outputs: {
+      divergences: { magnitude: temperature ** 2 },
+      ...(scale === null ? {} : { teacher: { magnitude: (temperature * scale) / V } }),
+    },
+  };
+}
+
 function adamwCases(): Case[] {
   const base = { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, gradientScale: 1 };
   const cases: Case[] = [];
@@ -152,6 +214,69 @@ function adamwCase(
       g: 'equal',
       m: { magnitude: 0.1 * std * options.gradientScale },
       v: { magnitude: 0.01 * std * std * options.gradientScale ** 2 },
+    },
+  };
+}
+
+function adamw8Cases(): Case[] {
+  const base = { lr: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, gradientScale: 1 };
+  const cases: Case[] = [];
+  for (const size of [1, 7, 255, 256, 257, 1003, 50_000]) {
+    for (const step of size > 2000 ? [3] : [1, 10]) {
+      cases.push(adamw8Case(`${size} parameters, step ${step}`, size, 1, { ...base, step }));
+    }
+  }
+  cases.push(adamw8Case('scaled gradients', 600, 1, { ...base, step: 3, gradientScale: 1 / 300, weightDecay: 0 }));
+  cases.push(adamw8Case('no gradient', 300, 0, { ...base, step: 2 }));
+  cases.push(adamw8Case('no gradient and no moments', 300, 0, { ...base, step: 1 }));
+  cases.push(adamw8Case('gradients whose squares are nothing', 300, 1e-20, { ...base, step: 1 }));
+  cases.push(adamw8Case('step 100000', 300, 1, { ...base, step: 100_000 }));
+  return cases;
+}
+
+/** Every code occurs before the call, and gradients of many sizes. */
+function adamw8Case(
+  name: string,
+  size: number,
+  std: number,
+  options: Parameters<import('../../src/backend.ts').Kernels['adamw8']>[4],
+): Case {
+  const blocks = Math.ceil(size / 256);
+  return {
+    kernel: 'adamw8',
+    name,
+    tensors() {
+      const values = new Values(name);
+      const first = options.step === 1;
+      const codes = () => Uint8Array.from({ length: size }, () => (first ? 0 : values.below(256)));
+      const scale = (of: number) =>
+        Float32Array.from({ length: blocks }, () => (first ? 0 : of * (0.5 + values.uniform())));
+      const gradients = values.normals(size, std).map((x) => x * 10 ** -values.below(4));
+      return {
+        p: f32([size], values.normals(size, 0.1)),
+        g: f32([size], gradients),
+        mCodes: { dtype: 'u8', shape: [size], values: codes() },
+        mScale: f32([blocks], scale(0.3 * std)),
+        // A code of 0 here is a parameter that has had no gradient: its first moment is 0 too, or the update is as large as eps lets it be.
+        vCodes: { dtype: 'u8', shape: [size], values: codes().map((code) => (first ? 0 : Math.max(128, code))) },
+        vScale: f32([blocks], scale(std * std)),
+      };
+    },
+    call: (kernels, t) =>
+      kernels.adamw8(
+        t.float('p'),
+        t.float('g'),
+        { codes: t.u8('mCodes'), scale: t.f32('mScale') },
+        { codes: t.u8('vCodes'), scale: t.f32('vScale') },
+        options,
+      ),
+    outputs: {
+      p: { magnitude: 0.1 },
+      g: 'equal',
+      mCodes: 'codes',
+      mScale: { magnitude: 0.1 * std * options.gradientScale },
+      vCodes: 'codes',
+      vScale: { magnitude: 0.01 * std * std * options.gradientScale ** 2 },
     },
   };
 }

@@ -6,7 +6,7 @@ import { difference, type GoldenArray } from './golden-file.ts';
 /** Every gradient of the model against `grad.NAME`: largest difference over the largest entry, and none left out. */
 export function expectGradients(model: Transformer, arrays: Map<string, GoldenArray>, tolerance: number): void {
   let compared = 0;
-  for (const { name, data } of toHfWeights(model.parameters, ({ gradient }) => gradient)) {
+  for (const { name, data } of toHfWeights(model.parameters, ({ gradient }) => gradient!)) {
     const { maxAbs, scale } = difference(data, arrays.get(`grad.${name}`)!.data);
     expect(maxAbs / scale, `gradient of ${name}`).toBeLessThan(tolerance);
     compared++;

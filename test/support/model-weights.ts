@@ -105,7 +105,7 @@ export function strengthen(model: Transformer, factor = 8): Transformer {
 /** The same by noise: no weight stays 0, norms included. */
 export function disturb(model: Transformer): Transformer {
   const prng = new Prng(3);
-  for (const { value } of model.parameters) {
+  for (const { value } of model.stored) {
     for (let i = 0; i < value.data.length; i++) value.data[i] += 0.4 * prng.normal();
   }
   return model;

@@ -6,13 +6,24 @@ import { checkHeadDim } from './check-head-dim.ts';
 
 export function attentionKernels(call: Call): Pick<Kernels, 'attention' | 'attentionBackward'> {
   return {
-    attention(qkv, out, logSumExp, { batch, seqLen, nHeads, nKvHeads, headDim }) {
+    attention(qkv, out, logSumExp, { batch, seqLen, nHeads, nKvHeads, headDim }, firstKeys = null) {
       checkHeadDim('attention', headDim);
       const work = 2 * batch * seqLen * seqLen * nHeads * headDim;
-      const sums = logSumExp.address;
-      call('attention', work, qkv.address, out.address, sums, batch, seqLen, nHeads, nKvHeads, headDim);
+      call(
+        'attention',
+        work,
+        qkv.address,
+        out.address,
+        logSumExp.address,
+        batch,
+        seqLen,
+        nHeads,
+        nKvHeads,
+        headDim,
+        firstKeys?.address ?? 0,
+      );
     },
-    attentionBackward(qkv, out, logSumExp, dOut, dQkv, { batch, seqLen, nHeads, nKvHeads, headDim }) {
+    attentionBackward(qkv, out, logSumExp, dOut, dQkv, { batch, seqLen, nHeads, nKvHeads, headDim }, firstKeys = null) {
       checkHeadDim('attentionBackward', headDim);
       const work = 5 * batch * seqLen * seqLen * nHeads * headDim;
       call(
@@ -28,6 +39,7 @@ export function attentionKernels(call: Call): Pick<Kernels, 'attention' | 'atten
         nHeads,
         nKvHeads,
         headDim,
+        firstKeys?.address ?? 0,
       );
     },
   };

@@ -1,9 +1,9 @@
 /** Embedding, loss and optimiser. */
 
-import type { Kernels } from '../../backend.ts';
+import type { AdamWStep, Kernels } from '../../backend.ts';
 import { bit, type Call } from './call.ts';
 
-type Training = 'embedding' | 'embeddingBackward' | 'softmaxCrossEntropy' | 'adamw';
+type Training = 'embedding' | 'embeddingBackward' | 'softmaxCrossEntropy' | 'softmaxDivergence' | 'adamw' | 'adamw8';
 
 export function trainingKernels(call: Call): Pick<Kernels, Training> {
   return {
@@ -24,26 +24,29 @@ export function trainingKernels(call: Call): Pick<Kernels, Training> {
       const to = losses.address;
       call('softmax_cross_entropy', work, logits.address, targets.address, to, rows, vocabSize, hasScale, scale ?? 0);
     },
+    softmaxDivergence(logits, teacher, targets, divergences, { temperature, scale }) {
+      const [rows, vocabSize] = logits.shape;
+      const addresses = [logits, teacher, targets, divergences].map(({ address }) => address);
+      const [from, taught, at, to] = addresses;
+      const work = 40 * rows * vocabSize;
+      const hasScale = bit(scale !== null);
+      call('softmax_divergence', work, from, taught, at, to, rows, vocabSize, temperature, hasScale, scale ?? 0);
+    },
     adamw(p, g, m, v, options) {
-      const { lr, beta1, beta2, eps, weightDecay, step, gradientScale } = options;
       const size = p.data.length;
-      call(
-        'adamw',
-        28 * size,
-        p.address,
-        g.address,
-        m.address,
-        v.address,
-        size,
-        lr,
-        beta1,
-        beta2,
-        eps,
-        weightDecay,
-        1 - beta1 ** step,
-        1 - beta2 ** step,
-        gradientScale,
-      );
+      call('adamw', 28 * size, p.address, g.address, m.address, v.address, size, ...stepSlots(options));
+    },
+    adamw8(p, g, m, v, options) {
+      const size = p.data.length;
+      const [mCodes, mScale, vCodes, vScale] = [m.codes, m.scale, v.codes, v.scale].map(({ address }) => address);
+      const slots = stepSlots(options);
+      call('adamw8', 60 * size, p.address, g.address, mCodes, mScale, vCodes, vScale, size, ...slots, options.step);
     },
   };
+}
+
+type StepSlots = [number, number, number, number, number, number, number, number];
+
+function stepSlots({ lr, beta1, beta2, eps, weightDecay, step, gradientScale }: AdamWStep): StepSlots {
+  return [lr, beta1, beta2, eps, weightDecay, 1 - beta1 ** step, 1 - beta2 ** step, gradientScale];
 }

@@ -1,5 +1,5 @@
 /**
- * Causal attention with grouped queries: out_i = sum over j <= i of softmax(q_i . k_j / sqrt(headDim))_j v_j.
+ * Causal attention with grouped queries: out_i = sum over first_i <= j <= i of softmax(q_i . k_j / sqrt(headDim))_j v_j.
  *
  * Backward, from the kept log of the sum of exponentials: p_ij = exp(s_ij - logSumExp_i), and with
  * delta_i = dOut_i . out_i: dv_j += p_ij dOut_i; ds_ij = p_ij (dOut_i . v_j - delta_i); dq_i += ds_ij k_j / sqrt(headDim);
@@ -7,7 +7,7 @@
  */
 
 import type { AttentionShape } from '../../backend.ts';
-import type { FloatTensor } from '../../tensor/tensor.ts';
+import type { FloatTensor, IntTensor } from '../../tensor/tensor.ts';
 
 /** A sequence of vectors of one head: vector j begins at `offset + j * stride`. */
 interface HeadVectors {
@@ -16,14 +16,21 @@ interface HeadVectors {
   stride: number;
 }
 
-export function attention(qkv: FloatTensor, out: FloatTensor, logSumExp: FloatTensor, shape: AttentionShape): void {
+export function attention(
+  qkv: FloatTensor,
+  out: FloatTensor,
+  logSumExp: FloatTensor,
+  shape: AttentionShape,
+  firstKeys: IntTensor | null = null,
+): void {
   const { batch, seqLen, nHeads, headDim } = shape;
   for (let b = 0; b < batch; b++) {
     for (let h = 0; h < nHeads; h++) {
       const { q, k, v } = headsOf(qkv, b, h, shape);
       for (let i = 0; i < seqLen; i++) {
         const row = b * seqLen + i;
-        logSumExp.data[row * nHeads + h] = attend(q, i, k, v, i + 1, headDim, out, (row * nHeads + h) * headDim);
+        const seen = { first: firstKeys?.data[row] ?? 0, end: i + 1 };
+        logSumExp.data[row * nHeads + h] = attend(q, i, k, v, seen, headDim, out, (row * nHeads + h) * headDim);
       }
     }
   }
@@ -36,6 +43,7 @@ export function attentionBackward(
   dOut: FloatTensor,
   dQkv: FloatTensor,
   shape: AttentionShape,
+  firstKeys: IntTensor | null = null,
 ): void {
   const { batch, seqLen, nHeads, headDim } = shape;
   const scale = 1 / Math.sqrt(headDim);
@@ -45,11 +53,12 @@ export function attentionBackward(
     for (let h = 0; h < nHeads; h++) {
       const { q, k, v } = headsOf(qkv, b, h, shape);
       for (let i = 0; i < seqLen; i++) {
-        const head = (b * seqLen + i) * nHeads + h;
+        const row = b * seqLen + i;
+        const head = row * nHeads + h;
         const o = { data: out.data, offset: head * headDim, stride: 0 };
         const dO = { data: dOut.data, offset: head * headDim, stride: 0 };
         const delta = dot(dO, 0, o, 0, headDim);
-        for (let j = 0; j <= i; j++) {
+        for (let j = firstKeys?.data[row] ?? 0; j <= i; j++) {
           const p = Math.exp(dot(q, i, k, j, headDim) * scale - logSumExp.data[head]);
           const dScore = p * (dot(dO, 0, v, j, headDim) - delta) * scale;
           for (let d = 0; d < headDim; d++) {
@@ -77,25 +86,27 @@ function headsOf(qkv: FloatTensor, b: number, h: number, shape: AttentionShape) 
   return { q: vectors(h), k: vectors(nHeads + kvHead), v: vectors(nHeads + nKvHeads + kvHead) };
 }
 
-/** Writes the output of one query over the first nKeys keys and returns the log of its sum of exponentials. */
+/** Writes the output of one query over the keys first .. end - 1 and returns the log of its sum of exponentials. */
 function attend(
   q: HeadVectors,
   i: number,
   k: HeadVectors,
   v: HeadVectors,
-  nKeys: number,
+  { first, end }: { first: number; end: number },
   headDim: number,
   out: FloatTensor,
   outOffset: number,
 ): number {
-  const scores = Array.from({ length: nKeys }, (_, j) => dot(q, i, k, j, headDim) / Math.sqrt(headDim));
+  const scores = Array.from({ length: end - first }, (_, j) => dot(q, i, k, first + j, headDim) / Math.sqrt(headDim));
   const largest = scores.reduce((a, b) => Math.max(a, b));
   // The largest score has exp(0) = 1: over one key the sum is 1 and the output exactly v.
   const exponentials = scores.map((score) => Math.exp(score - largest));
   const sum = exponentials.reduce((a, b) => a + b);
   for (let d = 0; d < headDim; d++) {
     let weighted = 0;
-    for (let j = 0; j < nKeys; j++) weighted += exponentials[j] * v.data[at(v, j) + d];
+    exponentials.forEach((exponential, j) => {
+      weighted += exponential * v.data[at(v, first + j) + d];
+    });
     out.data[outOffset + d] = weighted / sum;
   }
   return largest + Math.log(sum);

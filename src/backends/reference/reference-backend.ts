@@ -10,6 +10,7 @@ import type { DType } from '../../tensor/tensor.ts';
 import { newData } from '../../tensor/view-of.ts';
 import { checkKernels } from '../check-kernels.ts';
 import { adamw } from './adamw.ts';
+import { adamw8 } from './adamw8.ts';
 import { attention, attentionBackward } from './attention.ts';
 import { selectBlockTopK } from './block-top-k.ts';
 import { softmaxCrossEntropy } from './cross-entropy.ts';
@@ -37,6 +38,7 @@ import {
 } from './rows.ts';
 import { sampledMatmul } from './sampled-matmul.ts';
 import { selectInput } from './select-input.ts';
+import { softmaxDivergence } from './softmax-divergence.ts';
 import { sparseMatmul } from './sparse-matmul.ts';
 import { selectTopK } from './top-k.ts';
 import { weightRows } from './weight-rows.ts';
@@ -62,7 +64,7 @@ const REFERENCE_KERNELS: Kernels = {
   },
   ...{ glu, gluBackward, countOpenGates, gatherOpenGates, gluRows, gluRowsBackward },
   ...{ routeTokens, routeTokensBackward, gatherRows, addRowsAt },
-  ...{ embedding, embeddingBackward, softmaxCrossEntropy, adamw },
+  ...{ embedding, embeddingBackward, softmaxCrossEntropy, softmaxDivergence, adamw, adamw8 },
   ...{ sumSquares, sumAbs, add, transpose, scale, copy, fill },
 };
 

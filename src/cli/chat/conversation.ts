@@ -6,22 +6,14 @@
  * a question without any answer is taken back, so that the conversation is always one that a template takes.
  */
 
-import type { ChatMessage, ChatTemplate } from '../../chat/chat-template.ts';
+import { type ChatForm, encodeRendered } from '../../chat/chat-form.ts';
+import type { ChatMessage } from '../../chat/chat-template.ts';
 import { decodeText } from '../../infer/decode-text.ts';
 import type { FinishReason, GenerationOptions } from '../../infer/generation.ts';
 import type { Scheduler } from '../../infer/scheduler.ts';
 import type { Usage } from '../../infer/token-queue.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { UsageError } from '../../util/errors.ts';
-
-/** How a conversation is written for a model. */
-export interface ChatForm {
-  readonly template: ChatTemplate;
-  /** Texts that end an answer, for models that do not end it by a token. */
-  readonly stop: readonly string[];
-  /** The template writes BOS itself where the model wants it. */
-  readonly writesBos: boolean;
-}
 
 export interface Answer {
   readonly text: string;
@@ -81,9 +73,7 @@ export class Conversation {
   }
 
   #encode(messages: readonly ChatMessage[]): number[] {
-    const { template, writesBos } = this.#form;
-    const text = template.render(messages);
-    const ids = writesBos ? this.#tokenizer.encode(text) : this.#tokenizer.encodePrompt(text);
+    const ids = encodeRendered(this.#form, this.#tokenizer, this.#form.template.render(messages));
     if (ids.length > 0) return ids;
     throw new UsageError('chat', 'the chat template makes an empty prompt of the messages. Use another --template.');
   }

@@ -1,21 +1,29 @@
-/** `convert --to checkpoint`: a model of another program becomes a checkpoint that training begins from. */
+/** `convert --to checkpoint`: a model of another program, or one of adapters beside weights, becomes a checkpoint that training begins from. */
 
 import { basename } from 'node:path';
 import { checkDerivedTarget } from '../../formats/checkpoint-directory.ts';
+import { winaSource } from '../../model/wina-source.ts';
 import { writeCheckpoint } from '../../model/write-checkpoint.ts';
 import { UsageError } from '../../util/errors.ts';
 import { formatBytes, formatDuration } from '../../util/format.ts';
+import { openSource } from '../shared/open-source.ts';
 import type { Output } from '../shared/output.ts';
-import { openSource } from './open-source.ts';
+
+export interface CheckpointRequest {
+  path: string;
+  out: string | undefined;
+  /** In the numbers of winaSource. */
+  wina: boolean;
+  /** Options that were given and mean nothing here. */
+  unused: readonly string[];
+}
 
 /**
- * `unused`: options that were given and mean nothing here. Throws UsageError for them, for no OUT and for a checkpoint; FormatError for a model that cannot be
+ * Throws UsageError for them, for no OUT and for a checkpoint; FormatError for a model that cannot be
  * read and an OUT that holds something.
  */
 export async function makeCheckpoint(
-  path: string,
-  out: string | undefined,
-  unused: readonly string[],
+  { path, out, wina, unused }: CheckpointRequest,
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
@@ -25,14 +33,16 @@ export async function makeCheckpoint(
     throw new UsageError(unused[0], 'it does not go with --to checkpoint, which is f32. Leave it out.');
   checkDerivedTarget(out);
   const begin = performance.now();
-  const source = openSource(path);
+  const source = openSource(path, 'convert');
   try {
-    if (source.format === 'qsparse') {
-      throw new UsageError('--to', `${source.path} is a checkpoint already: expected a model of another program.`);
+    if (source.format === 'qsparse' && !source.adapted && !wina) {
+      const expected = 'expected a model of another program, or adapters to merge';
+      throw new UsageError('--to', `${source.path} is a checkpoint already: ${expected}.`);
     }
     const progress = output.progress();
-    const bytes = await writeCheckpoint(source, out, {
-      state: { importedFrom: { format: source.format, name: basename(path) } },
+    const origin = source.adapted ? 'mergedFrom' : 'importedFrom';
+    const bytes = await writeCheckpoint(wina ? winaSource(source) : source, out, {
+      state: { [origin]: { format: source.format, name: basename(path), ...(wina && { wina }) } },
       signal,
       onProgress: (done, total) => progress.update({ label: 'writing', done, total, unit: 'weights' }),
     });

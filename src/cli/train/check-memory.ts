@@ -7,18 +7,29 @@ import { totalmem } from 'node:os';
 import type { ModelConfig } from '../../model/config.ts';
 import { blockParameters } from '../../model/flops.ts';
 import { countParameters } from '../../model/parameters.ts';
+import { MOMENT_BLOCK } from '../../tensor/block-moments.ts';
+import type { OptimizerState } from '../../train/adamw.ts';
+import type { TrainConfig } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
 import { formatBytes, formatCount } from '../../util/format.ts';
 
-/** f32: the value, its gradient and two moments, and what is multiplied in its place in a ternary model. Activations come on top. */
-const BYTES_PER_PARAMETER = 16;
+/** f32: the value and its gradient, two moments, and what is multiplied in its place in a ternary model. Activations come on top. */
+const BYTES_PER_PARAMETER = 8;
+const BYTES_PER_MOMENTS: Readonly<Record<OptimizerState, number>> = { f32: 8, int8: 2 + 8 / MOMENT_BLOCK };
 const BYTES_PER_TERNARY_WEIGHT = 4;
+const BYTES_PER_TEACHER_WEIGHT = 4;
 
 /** Throws UsageError where parameters, gradients and moments alone exceed `memoryBytes`. */
-export function checkMemory(model: ModelConfig, memoryBytes = totalmem()): void {
+export function checkMemory(
+  model: ModelConfig,
+  { optimizerState, distill }: Pick<TrainConfig, 'optimizerState' | 'distill'>,
+  memoryBytes = totalmem(),
+): void {
   const parameters = countParameters(model);
   const ternary = model.weightFormat === 'ternary' ? blockParameters(model) : 0;
-  const needed = parameters * BYTES_PER_PARAMETER + ternary * BYTES_PER_TERNARY_WEIGHT;
+  const teacher = distill > 0 ? BYTES_PER_TEACHER_WEIGHT : 0;
+  const perParameter = BYTES_PER_PARAMETER + BYTES_PER_MOMENTS[optimizerState] + teacher;
+  const needed = parameters * perParameter + ternary * BYTES_PER_TERNARY_WEIGHT;
   if (needed <= memoryBytes) return;
   throw new UsageError(
     'train',

@@ -1,29 +1,21 @@
 /**
- * From `--text` to batches: the tokenizer of the run (given, saved, or trained on the text) and the tokens on the disk.
- *
- * The tokenizer is written into the run directory before the text is tokenised; a resume reads it there, and the data
- * files vouch for the text by their hash.
+ * From `--text` to batches for `qsparse train`: the tokenizer of the run (given, saved, or trained on the text) and the tokens on the disk.
  */
 
-import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { writeFileAtomically } from '../../formats/atomic-write.ts';
-import { Tokenizer } from '../../tokenizer/tokenizer.ts';
+import { existsSync, readFileSync } from 'node:fs';
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { trainBpe } from '../../tokenizer/train-bpe.ts';
-import { prepareTokenData } from '../../train/prepare-token-data.ts';
 import { type RunSettings, runPaths } from '../../train/run-directory.ts';
 import { openTextSource, type TextSource } from '../../train/text-source.ts';
-import { TokenData } from '../../train/token-data.ts';
-import { FormatError, messageOf, UsageError } from '../../util/errors.ts';
+import type { TokenData } from '../../train/token-data.ts';
+import { UsageError } from '../../util/errors.ts';
 import { formatBytes } from '../../util/format.ts';
-import { onInterrupt } from '../shared/interrupt.ts';
 import type { Output } from '../shared/output.ts';
+import { prepareTokens } from './prepare-tokens.ts';
+import { type RunTokenizer, runTokenizer, savedTokenizer, saveTokenizer } from './run-tokenizer.ts';
 import type { TrainCommandOptions } from './train-options.ts';
 
-export interface PreparedText {
-  tokenizer: Tokenizer;
-  /** tokenizer.json as it is written into checkpoints. */
-  tokenizerText: string;
+export interface PreparedText extends RunTokenizer {
   data: TokenData;
 }
 
@@ -39,64 +31,24 @@ export async function prepareText(
   settings: RunSettings,
   output: Output,
 ): Promise<PreparedText | null> {
-  const paths = runPaths(options.out);
+  const { out, resume } = options;
   const source = openTextSource(settings.text.paths, { field: settings.text.field });
-  const tokenizerText = options.resume ? savedTokenizer(options) : newTokenizer(options, settings, source, output);
-  const tokenizerPath = options.tokenizer ?? paths.tokenizer;
-  const tokenizer = Tokenizer.fromJson(parseJson(tokenizerText, tokenizerPath), tokenizerPath);
-  checkVocabulary(options, settings, tokenizer);
-  if (!options.resume) {
-    writeFileAtomically(paths.tokenizer, tokenizerText);
-    // Left over from an attempt that ended before its first step: no run depends on it.
-    rmSync(join(paths.tokens, 'data.json'), { force: true });
-  }
-  const info = await tokenise(source, tokenizer, paths.tokens, settings, output);
-  output.progress().done();
-  if (info === null) {
-    output.note('stopped while the text was tokenised; the same command begins again');
-    return null;
-  }
-  if (info.split === 'inside') output.note('the only document was cut near its end: the rest is for validation');
-  const data = new TokenData(paths.tokens, settings.train.seed);
-  checkLength(data, settings);
-  return { tokenizer, tokenizerText, data };
+  const text = resume ? saved(options) : newTokenizer(options, settings, source, output);
+  checkVocabulary(options, settings, text.tokenizer);
+  if (!resume) saveTokenizer(out, text);
+  const { tokenizer } = text;
+  const directory = runPaths(out).tokens;
+  const data = await prepareTokens({ source, tokenizer, directory, train: settings.train, resume }, output);
+  return data && { ...text, data };
 }
 
-/** null where it was stopped. Before this, Ctrl-C ends the process at once: there is nothing to save. */
-async function tokenise(
+function newTokenizer(
+  options: TrainCommandOptions,
+  settings: RunSettings,
   source: TextSource,
-  tokenizer: Tokenizer,
-  directory: string,
-  { train }: RunSettings,
   output: Output,
-): Promise<Awaited<ReturnType<typeof prepareTokenData>> | null> {
-  const interrupt = onInterrupt();
-  try {
-    return await prepareTokenData({
-      source,
-      tokenizer,
-      directory,
-      validationShare: train.validationShare,
-      seed: train.seed,
-      signal: interrupt.signal,
-      onProgress: ({ phase, doneBytes, totalBytes }) =>
-        output.progress().update({
-          label: phase === 'measure' ? 'reading text' : 'tokenising',
-          done: doneBytes,
-          ...(totalBytes > 0 && { total: totalBytes }),
-          unit: 'bytes',
-        }),
-    });
-  } catch (error) {
-    if (error !== interrupt.signal.reason) throw error;
-    return null;
-  } finally {
-    interrupt.dispose();
-  }
-}
-
-function newTokenizer(options: TrainCommandOptions, settings: RunSettings, source: TextSource, output: Output): string {
-  if (options.tokenizer !== undefined) return readText(options.tokenizer);
+): RunTokenizer {
+  if (options.tokenizer !== undefined) return runTokenizer(readText(options.tokenizer), options.tokenizer);
   const { vocabSize } = settings.model;
   const onRead = (done: number) =>
     output
@@ -108,7 +60,7 @@ function newTokenizer(options: TrainCommandOptions, settings: RunSettings, sourc
       output.progress().update({ label: 'training the tokenizer', done: tokens, total: vocabSize, unit: 'tokens' }),
   });
   output.progress().done(`tokenizer: ${vocabSize} tokens from ${formatBytes(source.totalBytes)} of text`);
-  return JSON.stringify(json);
+  return runTokenizer(JSON.stringify(json), runPaths(options.out).tokenizer);
 }
 
 /** Every n-th chunk, so that together they are about TOKENIZER_TEXT_BYTES. */
@@ -123,20 +75,13 @@ function* sampledText(source: TextSource, onRead: (doneBytes: number) => void): 
   }
 }
 
-function savedTokenizer(options: TrainCommandOptions): string {
-  const { tokenizer } = runPaths(options.out);
-  if (!existsSync(tokenizer)) {
-    const advice = 'Copy it from one of the checkpoints of the run';
-    throw new FormatError('tokenizer', `${tokenizer} of the run is missing. ${advice}.`, tokenizer);
+function saved({ out, tokenizer }: TrainCommandOptions): RunTokenizer {
+  const text = savedTokenizer(out);
+  if (tokenizer !== undefined && readText(tokenizer) !== text.tokenizerText) {
+    const what = `${tokenizer} is not ${runPaths(out).tokenizer}`;
+    throw new UsageError('--tokenizer', `cannot change inside a run: ${what}. Leave it out.`);
   }
-  const saved = readText(tokenizer);
-  if (options.tokenizer !== undefined && readText(options.tokenizer) !== saved) {
-    throw new UsageError(
-      '--tokenizer',
-      `cannot change inside a run: ${options.tokenizer} is not ${tokenizer}. Leave it out.`,
-    );
-  }
-  return saved;
+  return text;
 }
 
 /** The vocabulary of the model is that of its tokenizer; an option that says otherwise is a mistake. */
@@ -150,20 +95,7 @@ function checkVocabulary(options: TrainCommandOptions, settings: RunSettings, to
   );
 }
 
-/** A text that is too short is better found before the run directory holds a run. */
-function checkLength(data: TokenData, { model }: RunSettings): void {
-  data.batch(0, 1, model.seqLen, new Int32Array(model.seqLen), new Int32Array(model.seqLen));
-}
-
 function readText(path: string): string {
   if (!existsSync(path)) throw new UsageError('tokenizer', `${path} does not exist. Check the path.`);
   return readFileSync(path, 'utf8');
-}
-
-function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new FormatError('tokenizer', `${path} is no JSON: ${messageOf(error)}.`, path, { cause: error });
-  }
 }

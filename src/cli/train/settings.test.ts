@@ -5,8 +5,9 @@ import type { Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
 import { resolveTrainConfig } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
+import { parseSparsity } from './method-options.ts';
 import { newSettings, resumedSettings } from './settings.ts';
-import { addTrainOptions, parseSparsity, type TrainCommandOptions } from './train-options.ts';
+import { addTrainOptions, type TrainCommandOptions } from './train-options.ts';
 
 /** As the command line would parse them. */
 function parse(...args: string[]): TrainCommandOptions {
@@ -204,7 +205,7 @@ describe('settings of a resumed run', () => {
     resumedSettings(saved, parse(...args), recipe, 'run/run.json');
 
   it('are those of the run where nothing is given', () => {
-    expect(resume([])).toEqual({ model, train });
+    expect(resume([])).toEqual(saved);
   });
 
   it('steps, rates and intervals may change; the rest stays', () => {
@@ -228,8 +229,8 @@ describe('settings of a resumed run', () => {
   });
 
   it('the same values again are fine', () => {
-    expect(resume(['--dim', '64', '--sparsity', '0.5', '--batch-size', '8'])).toEqual({ model, train });
-    expect(resume(['--sparsity', 'qkv=0.5'])).toEqual({ model, train });
+    expect(resume(['--dim', '64', '--sparsity', '0.5', '--batch-size', '8'])).toEqual(saved);
+    expect(resume(['--sparsity', 'qkv=0.5'])).toEqual(saved);
   });
 
   it.each<[string[], RegExp]>([

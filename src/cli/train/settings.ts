@@ -7,20 +7,14 @@
  * and gives the dense twin: the same shape, data and seed. `--experts 0` drops all that a recipe says of a mixture.
  */
 
-import {
-  type ModelConfig,
-  type ModelConfigInput,
-  POINTS,
-  resolveConfig,
-  type Sparsity,
-  THRESHOLD_PLACES,
-} from '../../model/config.ts';
+import { type ModelConfig, type ModelConfigInput, resolveConfig, type Sparsity } from '../../model/config.ts';
 import { preset } from '../../model/presets.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
-import { FIXED_ON_RESUME, resolveTrainConfig, type TrainConfig } from '../../train/train-config.ts';
-import { UsageError } from '../../util/errors.ts';
-import { modelFieldsOf, type TrainCommandOptions, trainFieldsOf } from './train-options.ts';
+import { resolveTrainConfig, type TrainConfig } from '../../train/train-config.ts';
+import { resumeSettings } from './resume-settings.ts';
+import { trainFieldsOf } from './run-options.ts';
+import { modelFieldsOf, type TrainCommandOptions } from './train-options.ts';
 
 const DEFAULT_PRESET = 'quickstart';
 /** The paper's middle ground: most of the speed, a loss close to dense. */
@@ -34,31 +28,15 @@ export function newSettings(options: TrainCommandOptions, recipe: Recipe): { mod
   return { model, train };
 }
 
-/**
- * The settings to go on with: those of the run, with what is given anew. The model and what decides the order of the
- * data cannot change; `steps`, rates, intervals and the like can. Throws UsageError that names the field.
- */
+/** The settings of a run to go on with, see resumeSettings. */
 export function resumedSettings(
   saved: RunSettings,
   options: TrainCommandOptions,
   recipe: Recipe,
   path: string,
-): { model: ModelConfig; train: TrainConfig } {
-  const wanted = { ...presetOf(options, recipe), ...recipe.model, ...modelFieldsOf(options) };
-  refuseOtherModel(saved.model, wanted, path);
-  const fields = { ...recipe.train, ...trainFieldsOf(options) };
-  const base: Partial<TrainConfig> = { ...saved.train };
-  if (fields.tokens !== undefined) delete base.steps;
-  if (fields.schedule !== undefined && fields.schedule !== base.schedule) {
-    // They belong to the schedule that was.
-    delete base.stageTwoLr;
-    delete base.stageTwoWeightDecay;
-  }
-  const train = resolveTrainConfig({ ...base, ...fields }, saved.model.seqLen);
-  for (const field of FIXED_ON_RESUME) {
-    if (train[field] !== saved.train[field]) refuse(path, field, saved.train[field], train[field]);
-  }
-  return { model: saved.model, train };
+): RunSettings {
+  const model = { ...presetOf(options, recipe), ...recipe.model, ...modelFieldsOf(options) };
+  return resumeSettings(saved, { model, train: { ...recipe.train, ...trainFieldsOf(options) } }, path);
 }
 
 function mergedModel(options: TrainCommandOptions, recipe: Recipe): ModelConfigInput {
@@ -104,35 +82,4 @@ function defined<T extends object>(fields: T): Partial<T> {
 function presetOf(options: TrainCommandOptions, recipe: Recipe): Partial<ModelConfigInput> {
   const name = options.preset ?? recipe.preset;
   return name === undefined ? {} : preset(name);
-}
-
-function refuseOtherModel(saved: ModelConfig, wanted: Partial<ModelConfigInput>, path: string): void {
-  if (Object.keys(wanted).length === 0) return;
-  // Before its fields are checked against each other.
-  const { sparsifier = saved.sparsifier } = wanted;
-  if (sparsifier !== saved.sparsifier) refuse(path, 'sparsifier', saved.sparsifier, sparsifier);
-  const sparsity = typeof wanted.sparsity === 'number' ? wanted.sparsity : { ...saved.sparsity, ...wanted.sparsity };
-  const thresholds = { ...saved.thresholds, ...wanted.thresholds };
-  const model = resolveConfig({ ...saved, ...wanted, sparsity, thresholds });
-  for (const field of Object.keys(saved) as (keyof ModelConfig)[]) {
-    if (field === 'sparsity' || field === 'thresholds') continue;
-    if (model[field] !== saved[field]) refuse(path, field, saved[field], model[field]);
-  }
-  for (const point of POINTS) refuseOther(path, `sparsity.${point}`, saved.sparsity[point], model.sparsity[point]);
-  for (const place of THRESHOLD_PLACES) {
-    refuseOther(path, `thresholds.${place}`, saved.thresholds[place], model.thresholds[place]);
-  }
-}
-
-function refuseOther(path: string, field: string, ...values: readonly [saved: unknown, wanted: unknown]): void {
-  const [before, now] = values.map((value) => JSON.stringify(value));
-  if (before !== now) refuse(path, field, before, now);
-}
-
-function refuse(path: string, field: string, expected: unknown, got: unknown): never {
-  throw new UsageError(
-    '--resume',
-    `${field} cannot change inside a run: ${path} has ${expected}, got ${got}. Leave the option out, or start a new run ` +
-      'with another --out.',
-  );
 }

@@ -24,26 +24,31 @@ export class TextSampler {
   readonly #tokenizer: Tokenizer;
   readonly #backend: Backend;
   readonly #seed: number;
+  readonly #prompt: string;
   #engine: Engine | undefined;
 
-  constructor(config: ModelConfig, tokenizer: Tokenizer, backend: Backend, seed: number) {
+  constructor(config: ModelConfig, tokenizer: Tokenizer, backend: Backend, seed: number, prompt = PROMPT) {
     this.#config = config;
     this.#tokenizer = tokenizer;
     this.#backend = backend;
     this.#seed = seed;
+    this.#prompt = prompt;
   }
 
   /** The continuation of a fixed prompt; null where the context has no room for one. */
   async sample(step: number, trainer: Trainer): Promise<SampleRecord | null> {
-    const maxTokens = Math.min(SAMPLE_TOKENS, this.#config.seqLen - this.#tokenizer.encode(PROMPT).length);
+    const promptTokens = this.#tokenizer.encodePrompt(this.#prompt).length;
+    const maxTokens = Math.min(SAMPLE_TOKENS, this.#config.seqLen - promptTokens);
     if (maxTokens < 1) return null;
     const parameters = trainer.model.multipliedParameters(); // in the same memory each time
-    this.#engine ??= new Engine(this.#config, weightsOfParameters(this.#config, parameters), this.#backend);
+    // A cache for the sample, not for the whole context, which may take more memory than the model.
+    const options = { maxTokens: promptTokens + maxTokens };
+    this.#engine ??= new Engine(this.#config, weightsOfParameters(this.#config, parameters), this.#backend, options);
     const sampler = new Sampler({ temperature: 0.8, seed: this.#seed });
     let text = '';
-    for await (const piece of generateText(this.#engine, this.#tokenizer, PROMPT, { sampler, maxTokens }))
+    for await (const piece of generateText(this.#engine, this.#tokenizer, this.#prompt, { sampler, maxTokens }))
       text += piece;
-    return { type: 'sample', step, prompt: PROMPT, text };
+    return { type: 'sample', step, prompt: this.#prompt, text };
   }
 
   dispose(): void {

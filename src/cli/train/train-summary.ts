@@ -1,16 +1,16 @@
 /**
- * What `qsparse train` says before the first step and at the end: numbers for people, the same as one object for `--json`.
+ * What the commands that train say before the first step and at the end: numbers for people, the same as one object for `--json`.
  */
 
 import type { Backend } from '../../backend.ts';
 import { countParameters } from '../../model/parameters.ts';
-import type { TokenData } from '../../train/token-data.ts';
 import type { RunOutcome } from '../../train/trainer.ts';
 import type { TrainingRun } from '../../train/training-run.ts';
 import { formatBytes, formatCount, formatDuration, formatPercent, formatRate } from '../../util/format.ts';
 import type { Output } from '../shared/output.ts';
 import { sparsifierText } from '../shared/sparsifier-text.ts';
 import type { ProgressPrinter } from './progress-printer.ts';
+import type { RunData } from './run-training.ts';
 
 export interface TrainSummary {
   outcome: RunOutcome;
@@ -38,10 +38,10 @@ export interface TrainSummary {
 export function printStart(
   output: Output,
   run: TrainingRun,
-  { backend, data, resume }: { backend: Backend; data: TokenData; resume: boolean },
+  { backend, data, resume }: { backend: Backend; data: RunData; resume: boolean },
 ): void {
   const { model, config, tokensPerStep } = run.trainer;
-  const { dim, nLayers, seqLen, activation } = model.config;
+  const { dim, nLayers, activation } = model.config;
   const { nExperts, nExpertsPerToken } = model.config;
   const parameters = formatCount(countParameters(model.config));
   const experts = nExperts > 0 ? `, ${nExpertsPerToken} of ${nExperts} experts a token` : '';
@@ -50,10 +50,11 @@ export function printStart(
   );
   const epochs = (config.steps * tokensPerStep) / data.trainTokens;
   output.line(
-    `text     ${formatCount(data.trainTokens)} tokens to train on, ${formatCount(data.validationTokens)} to validate`,
+    data.description ??
+      `text     ${formatCount(data.trainTokens)} tokens to train on, ${formatCount(data.validationTokens)} to validate`,
   );
   output.line(
-    `training ${config.steps} steps of ${formatCount(tokensPerStep)} tokens (context ${seqLen}), ${epochs.toFixed(2)} epochs, ` +
+    `training ${config.steps} steps of ${formatCount(tokensPerStep)} tokens (context ${config.seqLen}), ${epochs.toFixed(2)} epochs, ` +
       `${backend.description}`,
   );
   if (resume && run.startStep === 0) output.line('resumed  from the beginning: the run has no checkpoint yet');
@@ -65,7 +66,7 @@ export function summarise(
   run: TrainingRun,
   printer: ProgressPrinter,
   directory: string,
-  data: TokenData,
+  data: RunData,
 ): TrainSummary {
   const { trainer } = run;
   const { step, tokens, seconds, bestLoss } = trainer.progress;
@@ -90,11 +91,12 @@ export function summarise(
   };
 }
 
-export function printSummary(output: Output, summary: TrainSummary): void {
+/** `command`: the one that goes on with the run. */
+export function printSummary(output: Output, summary: TrainSummary, command: string): void {
   const { step, steps, directory, outcome } = summary;
   output.line(outcome === 'done' ? `done: ${steps} steps` : `stopped after step ${step} of ${steps}`);
   for (const line of resultLines(summary)) output.line(`  ${line}`);
-  if (outcome !== 'done') output.line(`go on:    qsparse train --out ${directory} --resume`);
+  if (outcome !== 'done') output.line(`go on:    qsparse ${command} --out ${directory} --resume`);
   output.line(`continue: qsparse generate ${directory} --prompt "The"`);
   output.line(`look:     qsparse report ${directory}`);
 }

@@ -44,7 +44,7 @@ export class BufferPlan {
       add('parameters', blockBytes(value));
       add('gradients of parameters', blockBytes(gradient));
     }
-    for (const { m, v } of trainer.optimizer.moments) add('moments of AdamW', blockBytes(m) + blockBytes(v));
+    for (const { tensor } of trainer.optimizer.state) add('moments of AdamW', blockBytes(tensor));
     for (const holding of this.#holdings) add(holderOf(holding), holding.bytes);
     const known = [...sums.values()].reduce((sum, bytes) => sum + bytes, 0);
     add('batch, rotation tables, sums', this.#peakBytes - known);

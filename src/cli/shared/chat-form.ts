@@ -1,11 +1,11 @@
-/** How `qsparse chat` writes a conversation: by the model's template, a file, or, where it is asked for, the plain form. */
+/** How `qsparse chat` and `qsparse sft` write a conversation: by the model's template, a file, or, where it is asked for, the plain form. */
 
 import { existsSync, readFileSync } from 'node:fs';
+import type { ChatForm } from '../../chat/chat-form.ts';
 import { ChatTemplate } from '../../chat/chat-template.ts';
 import { PLAIN_STOPS, PLAIN_TEMPLATE } from '../../chat/plain-template.ts';
 import type { TokenizerConfig } from '../../tokenizer/tokenizer-config.ts';
 import { UsageError } from '../../util/errors.ts';
-import type { ChatForm } from './conversation.ts';
 
 const NO_TOKENS = { bos_token: null, eos_token: null };
 

@@ -1,0 +1,85 @@
+import { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { type ModelConfigInput, resolveConfig } from '../../model/config.ts';
+import type { Recipe } from '../../train/recipes.ts';
+import { addContinueOptions, type ContinueOptions } from './continue-options.ts';
+import { continueSettings } from './continue-settings.ts';
+
+const SHAPE = { dim: 64, hiddenDim: 96, nLayers: 2, nHeads: 4, nKvHeads: 2, vocabSize: 300, seqLen: 2048 };
+/** As models of other programs come in: dense, behind SiLU. */
+const DENSE = { ...SHAPE, activation: 'silu', ropeTheta: 100_000, tiedEmbeddings: false } as const;
+
+function settings(args: readonly string[] = [], from: ModelConfigInput = DENSE, recipe: Recipe = {}) {
+  const command = addContinueOptions(new Command('continue').exitOverride().configureOutput({ writeErr: () => {} }));
+  command.parse(['--out', 'run', ...args], { from: 'user' });
+  return continueSettings(resolveConfig(from), command.opts<ContinueOptions>(), recipe);
+}
+
+describe('settings of a continued model', () => {
+  it('are its own, with the zeros of the conversions in the paper and its SiLU', () => {
+    const sparsity = { qkv: 0.4, o: 0.4, gateUp: 0.4, down: 0.6 };
+    expect(settings().model).toEqual(resolveConfig({ ...DENSE, sparsifier: 'topk', sparsity }));
+    const relu = settings([], { ...DENSE, activation: 'relu2' }).model;
+    expect(relu.sparsity).toEqual({ ...sparsity, down: 0 });
+  });
+
+  it('are dense with a sparsity of 0, and by point what is given', () => {
+    expect(settings(['--sparsity', '0']).model).toEqual(resolveConfig(DENSE));
+    expect(settings(['--sparsity', 'qkv=0.3,down=0.7']).model.sparsity).toEqual({
+      qkv: 0.3,
+      o: 0,
+      gateUp: 0,
+      down: 0.7,
+    });
+    expect(settings(['--sparsity', '16:32']).model).toMatchObject({ sparsifier: 'block', sparsity: { qkv: 0.5 } });
+  });
+
+  it('leave a sparse model as it is, unless another sparsifier is asked for', () => {
+    const sparse = {
+      ...DENSE,
+      sparsity: { qkv: 0.5, o: 0.1, gateUp: 0.2, down: [0.3, 0.4] },
+      gradient: 'masked',
+    } as const;
+    expect(settings([], sparse).model).toEqual(resolveConfig(sparse));
+    expect(settings(['--sparsifier', 'none'], sparse).model).toEqual(resolveConfig({ ...DENSE, sparsifier: 'none' }));
+    const teal = { ...DENSE, sparsifier: 'threshold', thresholds: { qkv: 0.1 } } as const;
+    expect(settings([], teal).model).toEqual(resolveConfig(teal));
+    expect(settings(['--sparsifier', 'topk'], teal).model).toMatchObject({
+      thresholds: { qkv: 0 },
+      sparsity: { o: 0.4 },
+    });
+  });
+
+  it('ReLUs take the place of the SiLU, and their gradient is theirs', () => {
+    const none = { qkv: 0, o: 0, gateUp: 0, down: 0 };
+    const relu = { activation: 'relu', gradient: 'masked', sparsity: none };
+    expect(settings(['--sparsifier', 'relu']).model).toMatchObject({ sparsifier: 'relu', ...relu });
+    expect(settings(['--sparsifier', 'drelu']).model).toMatchObject({ sparsifier: 'drelu', ...relu });
+    expect(settings(['--sparsifier', 'relu'], { ...DENSE, activation: 'relu2' }).model.activation).toBe('relu2');
+    expect(settings(['--sparsifier', 'none', '--activation', 'relu']).model).toMatchObject({ activation: 'relu' });
+    expect(() => settings(['--sparsifier', 'relu', '--activation', 'silu'])).toThrow(
+      /activation must be relu or relu2/,
+    );
+  });
+
+  it('train with the rates of the paper, on sequences shorter than the context', () => {
+    const { model, train } = settings(['--tokens', '20_480']);
+    expect(model.seqLen).toBe(2048);
+    expect(train).toMatchObject({ seqLen: 512, batchSize: 4, steps: 10, warmupSteps: 1 });
+    expect(train).toMatchObject({ lr: 5e-5, minLr: 1e-6, weightDecay: 0.01, clip: 2 });
+    expect(settings(['--lr', '2e-4', '--seq-len', '64']).train).toMatchObject({ lr: 2e-4, minLr: 2e-5, seqLen: 64 });
+    expect(settings([], { ...DENSE, seqLen: 128 }).train.seqLen).toBe(128);
+    expect(() => settings(['--seq-len', '4096'])).toThrow(/seqLen must not be above the context .* 2048, got 4096/);
+  });
+
+  it('options override the recipe, which has no shape', () => {
+    const recipe: Recipe = { model: { sparsity: 0.2, rescale: 'l2' }, train: { steps: 7, lr: 1e-3 } };
+    expect(settings(['--lr', '2e-3'], DENSE, recipe)).toMatchObject({
+      model: { rescale: 'l2', sparsity: { qkv: 0.2, down: 0.2 } },
+      train: { steps: 7, lr: 2e-3 },
+    });
+    expect(settings(['--tokens', '20_480'], DENSE, recipe).train.steps).toBe(10);
+    expect(() => settings([], DENSE, { model: { dim: 128 } })).toThrow(/^\[--recipe\] dim is that of the model/);
+    expect(() => settings([], DENSE, { preset: 'tiny' })).toThrow(/^\[--recipe\] preset is that of the model/);
+  });
+});

@@ -1,0 +1,41 @@
+/** The options of `qsparse sft`: those of every training, what the model becomes, and what is particular to conversations. */
+
+import type { Command } from 'commander';
+import { addMethodOptions, type MethodOptions } from '../train/method-options.ts';
+import { real, whole } from '../train/option-kinds.ts';
+import { addDirectoryOptions, addRunOptions, type RunOptions } from '../train/run-options.ts';
+
+export interface SftOptions extends RunOptions, MethodOptions {
+  data?: string[];
+  template?: string;
+  skipBad?: boolean;
+  seqLen?: number;
+  epochs?: number;
+  lora?: number;
+  loraAlpha?: number;
+  loraPoints?: string;
+}
+
+/** Declares every option of SftOptions. */
+export function addSftOptions(command: Command): Command {
+  command
+    .optionsGroup('Data and run directory:')
+    .option('--data <file...>', 'JSON lines of conversations; left out on resume: those of the run')
+    .option('--template <name>', "plain, or a file with a Jinja chat template (default: the model's own)")
+    .option('--skip-bad', 'pass over lines that cannot be used, and count them')
+    .option('--no-skip-bad', 'the opposite, on resume');
+  addDirectoryOptions(command);
+  whole(command, '--seq-len <n>', 'tokens of a row: longer conversations are cut (default: 1024)', 1);
+  real(command, '--epochs <n>', 'how often every conversation is seen, instead of --steps (default: 1)');
+  whole(
+    command.optionsGroup('Adapters (LoRA):'),
+    '--lora <rank>',
+    'train corrections of this rank in the place of the weights',
+    1,
+  );
+  real(command, '--lora-alpha <x>', 'they are multiplied with alpha / rank (default: 2 rank)');
+  command.option('--lora-points <names>', 'projections that have them (default: qkv,o,gateUp,down)');
+  addMethodOptions(command.optionsGroup('Model (default: as it is):'));
+  addRunOptions(command);
+  return command;
+}

@@ -1,0 +1,72 @@
+/** What a resumed run goes on with: its own settings, and what is given anew. */
+
+import {
+  type ModelConfig,
+  type ModelConfigInput,
+  POINTS,
+  resolveConfig,
+  THRESHOLD_PLACES,
+} from '../../model/config.ts';
+import type { RunSettings } from '../../train/run-directory.ts';
+import {
+  FIXED_ON_RESUME,
+  resolveTrainConfig,
+  type TrainConfig,
+  type TrainConfigInput,
+} from '../../train/train-config.ts';
+import { UsageError } from '../../util/errors.ts';
+
+/**
+ * The model and what decides the order of the data cannot change; `steps`, rates, intervals and the like can. `path` is that of the saved settings,
+ * for messages. Throws UsageError that names the field.
+ */
+export function resumeSettings(
+  saved: RunSettings,
+  { model, train: fields }: { model: Partial<ModelConfigInput>; train: TrainConfigInput },
+  path: string,
+): RunSettings {
+  refuseOtherModel(saved.model, model, path);
+  const base: Partial<TrainConfig> = { ...saved.train };
+  if (fields.tokens !== undefined) delete base.steps;
+  if (fields.schedule !== undefined && fields.schedule !== base.schedule) {
+    // They belong to the schedule that was.
+    delete base.stageTwoLr;
+    delete base.stageTwoWeightDecay;
+  }
+  const train = resolveTrainConfig({ ...base, ...fields }, saved.model.seqLen);
+  for (const field of FIXED_ON_RESUME) {
+    if (train[field] !== saved.train[field]) refuse(path, field, saved.train[field], train[field]);
+  }
+  return { ...saved, train };
+}
+
+function refuseOtherModel(saved: ModelConfig, wanted: Partial<ModelConfigInput>, path: string): void {
+  if (Object.keys(wanted).length === 0) return;
+  // Before its fields are checked against each other.
+  const { sparsifier = saved.sparsifier } = wanted;
+  if (sparsifier !== saved.sparsifier) refuse(path, 'sparsifier', saved.sparsifier, sparsifier);
+  const sparsity = typeof wanted.sparsity === 'number' ? wanted.sparsity : { ...saved.sparsity, ...wanted.sparsity };
+  const thresholds = { ...saved.thresholds, ...wanted.thresholds };
+  const model = resolveConfig({ ...saved, ...wanted, sparsity, thresholds });
+  for (const field of Object.keys(saved) as (keyof ModelConfig)[]) {
+    if (field === 'sparsity' || field === 'thresholds') continue;
+    if (model[field] !== saved[field]) refuse(path, field, saved[field], model[field]);
+  }
+  for (const point of POINTS) refuseOther(path, `sparsity.${point}`, saved.sparsity[point], model.sparsity[point]);
+  for (const place of THRESHOLD_PLACES) {
+    refuseOther(path, `thresholds.${place}`, saved.thresholds[place], model.thresholds[place]);
+  }
+}
+
+function refuseOther(path: string, field: string, ...values: readonly [saved: unknown, wanted: unknown]): void {
+  const [before, now] = values.map((value) => JSON.stringify(value));
+  if (before !== now) refuse(path, field, before, now);
+}
+
+function refuse(path: string, field: string, expected: unknown, got: unknown): never {
+  throw new UsageError(
+    '--resume',
+    `${field} cannot change inside a run: ${path} has ${expected}, got ${got}. Leave the option out, or start a new run ` +
+      'with another --out.',
+  );
+}

@@ -1,0 +1,163 @@
+/** `qsparse sft` as a user has it: a tiny model learns answers from a small file, is interrupted, goes on to the same bits and is talked with. */
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { MetricsRecord } from '../../src/train/metrics.ts';
+import { createTinyRun, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
+
+const STEPS = 60;
+const COMMON = ['--threads', '1'];
+const TRAINING = `--steps ${STEPS} --batch-size 2 --lr 5e-3 --validate-every 20 --save-every 5 --sample-every 30`.split(
+  ' ',
+);
+
+let model: TinyRun;
+let whole: string;
+
+const at = (name: string) => join(model.directory, name);
+
+/** Short questions with one answer each, many times over, and one conversation of two answers. */
+function writeData(name: string, ...more: string[]): string {
+  const pairs = [
+    ['The fox?', 'The fox runs.'],
+    ['The dog?', 'The dog sleeps.'],
+  ];
+  const lines = Array.from({ length: 30 }, (_, i) => {
+    const [prompt, completion] = pairs[i % 2];
+    return i % 3 === 0 ? { instruction: prompt, input: '', output: completion } : { prompt, completion };
+  });
+  const messages = pairs.flatMap(([question, answer]) => [
+    { role: 'user', content: question },
+    { role: 'assistant', content: answer },
+  ]);
+  writeFileSync(at(name), [...[...lines, { messages }].map((line) => JSON.stringify(line)), ...more].join('\n'));
+  return at(name);
+}
+
+function records(run: string): MetricsRecord[] {
+  const path = join(run, 'metrics.jsonl');
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line) as MetricsRecord);
+}
+
+const losses = (run: string) => records(run).flatMap((record) => (record.type === 'step' ? [record.loss] : []));
+const finalFile = (run: string, name: string) => readFileSync(join(run, `checkpoints/step-0000${STEPS}`, name));
+
+describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`, () => {
+  beforeAll(async () => {
+    model = createTinyRun({ seqLen: 96 });
+    whole = at('whole');
+    const data = writeData('data.jsonl');
+    const { code, stderr } = await runCommand([
+      ...['sft', model.directory, '--data', data, '--template', 'plain', '--out', whole, '--json'],
+      ...[...TRAINING, ...COMMON],
+    ]);
+    expect(stderr).toContain(`done: ${STEPS} steps`);
+    expect(stderr).toMatch(/data {5}\d+ conversations to train on, \d+ to validate; none cut/);
+    expect(stderr).toMatch(/lengths {2}mean \d+, median \d+/);
+    expect(stderr).toMatch(/rows {5}\d+ of 96 tokens, [\d.]+ % full; answers are [\d.]+ % of what is read/);
+    expect(code).toBe(0);
+  });
+  afterAll(() => model?.remove());
+
+  it('learns the answers, on held-out conversations too, and says them', async () => {
+    const [first, last] = [losses(whole)[0], losses(whole)[STEPS - 1]];
+    expect(last).toBeLessThan(first / 10);
+    const validations = records(whole).flatMap((record) => (record.type === 'validation' ? [record.loss] : []));
+    expect(validations[validations.length - 1]).toBeLessThan(first / 5);
+    const sample = records(whole).find((record) => record.type === 'sample');
+    expect(sample?.prompt).toMatch(/^User: The (fox|dog)\?\nAssistant:$/);
+    const { stdout, code } = await runCommand(['chat', whole, ...COMMON, '--temperature', '0', '--max-tokens', '20'], {
+      input: 'The dog?\n/reset\nThe fox?\n',
+    });
+    expect(code).toBe(0);
+    expect(stdout).toBe('The dog sleeps.\nThe fox runs.\n');
+  });
+
+  it('stops at Ctrl-C and goes on to the same bits', async () => {
+    const run = at('stopped');
+    const data = at('data.jsonl');
+    const stopped = await runCommand(
+      ['sft', model.directory, '--data', data, '--template', 'plain', '--out', run, ...TRAINING, ...COMMON],
+      {
+        onFirstOutput(child) {
+          const timer = setInterval(() => {
+            if (losses(run).length < 7) return;
+            child.kill('SIGINT');
+            clearInterval(timer);
+          }, 5);
+        },
+      },
+    );
+    expect(stopped.code).toBe(130);
+    expect(losses(run).length).toBeLessThan(STEPS);
+    const resumed = await runCommand(['sft', '--out', run, '--resume', ...COMMON]);
+    expect(resumed.code).toBe(0);
+    expect(losses(run)).toEqual(losses(whole));
+    for (const file of ['model.safetensors', 'optimizer.safetensors']) {
+      expect(finalFile(run, file).equals(finalFile(whole, file)), file).toBe(true);
+    }
+  });
+
+  it('trains adapters in the place of the weights, and merges them', async () => {
+    const [run, merged] = [at('adapted'), at('merged')];
+    const trained = await runCommand([
+      ...['sft', model.directory, '--data', at('data.jsonl'), '--template', 'plain', '--out', run, '--lora', '8'],
+      ...[...TRAINING, '--lr', '2e-2', ...COMMON],
+    ]);
+    expect(trained.code).toBe(0);
+    expect(trained.stdout).toMatch(
+      /adapters rank 8, alpha 16, on qkv, o, gateUp, down: [\d.]+ k of [\d.]+ k parameters are trained/,
+    );
+    expect(losses(run)[STEPS - 1]).toBeLessThan(losses(run)[0] / 5);
+    const converted = await runCommand(['convert', run, merged, '--to', 'checkpoint']);
+    expect(converted.code).toBe(0);
+    const say = (path: string) => {
+      const args = ['chat', path, ...COMMON, '--temperature', '0', '--max-tokens', '20'];
+      return runCommand(args, { input: 'The dog?\n/reset\nThe fox?\n' });
+    };
+    const [ofRun, ofMerged] = [await say(run), await say(merged)];
+    expect(ofRun.stdout).not.toBe('');
+    expect(ofMerged.stdout).toBe(ofRun.stdout);
+  });
+
+  it('names file and line of what cannot be used, and skips it only where it is asked to', async () => {
+    const data = writeData('bad.jsonl', '{"prompt": "x", "completion": ""}', '{"messages": [{"role": "tool"}]}');
+    const args = ['sft', model.directory, '--data', data, '--template', 'plain', '--out', at('bad'), '--steps', '1'];
+    const refused = await runCommand([...args, ...COMMON]);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toContain(`${data} line 32: message 2: expected an answer, found an empty one.`);
+    expect(existsSync(at('bad/run.json'))).toBe(false);
+    const skipped = await runCommand([...args, ...COMMON, '--skip-bad']);
+    expect(skipped.code).toBe(0);
+    expect(skipped.stderr).toContain('bad.jsonl line 33: messages[0].role');
+    expect(skipped.stdout + skipped.stderr).toContain('2 skipped lines');
+  });
+
+  it('refuses a model without a template, other data on resume, and other commands on its run', async () => {
+    const data = at('data.jsonl');
+    const bare = await runCommand(['sft', model.directory, '--data', data, '--out', at('bare'), ...COMMON]);
+    expect(bare.code).toBe(2);
+    expect(bare.stderr).toContain('has no chat template');
+    const other = await runCommand([
+      'sft',
+      '--out',
+      whole,
+      '--resume',
+      '--data',
+      at('bad.jsonl'),
+      '--skip-bad',
+      ...COMMON,
+    ]);
+    expect(other.code).toBe(0); // the lines that can be used are the same
+    writeFileSync(at('other.jsonl'), '{"prompt": "a", "completion": "b"}\n');
+    const changed = await runCommand(['sft', '--out', whole, '--resume', '--data', at('other.jsonl'), ...COMMON]);
+    expect(changed.code).toBe(1);
+    expect(changed.stderr).toContain('are not the conversations that the run was trained on');
+    const train = await runCommand(['train', '--out', whole, '--resume']);
+    expect(train.code).toBe(2);
+    expect(train.stderr).toContain('is a run of qsparse sft');
+  });
+});
