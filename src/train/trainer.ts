@@ -33,7 +33,7 @@ import type {
   StepRecord,
   ValidationRecord,
 } from './metrics.ts';
-import { learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
+import { l1ScaleAt, learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
 import { StepClock } from './step-clock.ts';
 import type { TokenData } from './token-data.ts';
 import type { TrainConfig } from './train-config.ts';
@@ -252,7 +252,7 @@ export class Trainer {
   }
 
   #pass(step: number, pass: number, statistics?: StepStatistics): LossTerms {
-    const { batchSize, seqLen, accumulate, sparsityRampSteps, recompute, precision } = this.config;
+    const { batchSize, seqLen, accumulate, recompute, precision } = this.config;
     const index = (step - 1) * accumulate + pass;
     this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, this.#ids.data, this.#targets.data));
     return this.model.lossAndGradients(
@@ -263,7 +263,8 @@ export class Trainer {
         gradientScale: 1 / accumulate,
         recompute,
         precision,
-        sparsityScale: sparsityScaleAt(sparsityRampSteps, step),
+        sparsityScale: sparsityScaleAt(this.config.sparsityRampSteps, step),
+        l1Scale: l1ScaleAt(this.config.hiddenL1RampSteps, step),
         ...(statistics && { statistics }),
         sameParameters: pass > 0,
         distillation: this.#distillation,
