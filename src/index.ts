@@ -121,6 +121,7 @@ export {
   unroutedParameters,
 } from './model/flops.ts';
 export { fromHfWeights, type NamedArray, toHfWeights } from './model/hf-weights.ts';
+export type { InitialParameters } from './model/initial-parameters.ts';
 export {
   type LoadedModel,
   type LoadedParameters,
@@ -174,7 +175,7 @@ export type { TokenizerJson } from './tokenizer/tokenizer-json.ts';
 export { type ModelText, tokenizerOfModel } from './tokenizer/tokenizer-of-model.ts';
 export { END_OF_TEXT, type TrainBpeOptions, trainBpe } from './tokenizer/train-bpe.ts';
 // ---- training
-export { AdamW, type AdamWOptions } from './train/adamw.ts';
+export { AdamW, type AdamWOptions, type OptimizerState } from './train/adamw.ts';
 export { progressOf, restoreTrainer, saveTrainer } from './train/checkpointing.ts';
 export type {
   DetailRecord,

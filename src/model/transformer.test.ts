@@ -210,6 +210,13 @@ describe('Transformer', () => {
     expect(scaled).toEqual(dense);
   });
 
+  it('has half of the L1 term at an l1Scale of a half', () => {
+    const half = gradientsOf(build({ ...sparse, hiddenL1: 0.05 }));
+    const scaled = gradientsOf(build({ ...sparse, hiddenL1: 0.1 }), { l1Scale: 0.5 });
+    expect(scaled.l1).toBeCloseTo(half.l1, 12);
+    expectEqual(scaled.gradients, half.gradients);
+  });
+
   const skips = ['forward', 'weightGradient', 'inputGradient', 'up', 'hiddenGradient'] as const;
   const formats = [
     ['float', {}],

@@ -60,6 +60,8 @@ export interface BatchShape {
 export interface PassOptions {
   /** Multiplies the sparsity (or the threshold) of every point, 0 (dense) .. 1: for a schedule. */
   sparsityScale?: number;
+  /** Multiplies the coefficient of the L1 term, 0 .. 1: for a schedule. */
+  l1Scale?: number;
   /** Is given the counts of this pass. */
   statistics?: StepStatistics;
   /**
@@ -116,6 +118,7 @@ interface Pass extends BatchShape {
   firstKeys: IntTensor | null;
   gradientScale: number;
   sparsityScale: number;
+  l1Scale: number;
   statistics: StepStatistics | null;
   l1: number;
   router: number;
@@ -415,8 +418,8 @@ export class Transformer {
   }
 
   /** hiddenL1 * (mean over tokens and layers): the factor of sum |hidden|. */
-  #l1Weight({ batch, seqLen }: BatchShape): number {
-    return this.config.hiddenL1 / (batch * seqLen * this.config.nLayers);
+  #l1Weight({ batch, seqLen, l1Scale }: Pass): number {
+    return (l1Scale * this.config.hiddenL1) / (batch * seqLen * this.config.nLayers);
   }
 
   /** Runs the forward pass on a tape of its own, gives the hidden states to `finish`, and frees all in any case. */
@@ -431,6 +434,7 @@ export class Transformer {
     const {
       gradientScale = 1,
       sparsityScale = 1,
+      l1Scale = 1,
       statistics = null,
       skips = {},
       precision = 'f32',
@@ -445,6 +449,7 @@ export class Transformer {
       ...{ positions, firstKeys },
       gradientScale,
       sparsityScale,
+      l1Scale,
       statistics,
       l1: 0,
       router: 0,

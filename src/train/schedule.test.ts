@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type LearningRateConfig, learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
+import { type LearningRateConfig, l1ScaleAt, learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
 
 const base: LearningRateConfig = {
   lr: 1,
@@ -10,6 +10,18 @@ const base: LearningRateConfig = {
   decayShare: 0.2,
   stageTwoLr: null,
 };
+
+describe('l1ScaleAt', () => {
+  it('is half a wave up to the end of the ramp, then 1; 1 without a ramp', () => {
+    expect([0, 25, 50, 100, 101].map((step) => l1ScaleAt(100, step))).toEqual([
+      0,
+      expect.closeTo(0.5 * (1 - Math.SQRT1_2), 12),
+      expect.closeTo(0.5, 12),
+      ...[1, 1],
+    ]);
+    expect(l1ScaleAt(0, 1)).toBe(1);
+  });
+});
 
 describe('learningRateAt', () => {
   it('grows linearly to the peak and is not 0 at the first step', () => {

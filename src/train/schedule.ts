@@ -63,6 +63,14 @@ function isStageTwo({ steps }: { steps: number }, step: number): boolean {
 }
 
 /**
+ * The factor, 0 .. 1, of the L1 term on hidden activations at step `step` (from 1): half a wave from 0 to 1 over `rampSteps` steps, slow at both ends, then 1;
+ * always 1 without a ramp. So gates close one by one instead of all at once (ProSparse, arXiv 2402.13516, has several such waves in a row).
+ */
+export function l1ScaleAt(rampSteps: number, step: number): number {
+  return step >= rampSteps ? 1 : 0.5 * (1 - Math.cos((Math.PI * step) / rampSteps));
+}
+
+/**
  * The factor, 0 .. 1, by which the configured sparsity of every point is multiplied at step `step` (from 1): grows
  * linearly over `rampSteps` steps and then stays 1; always 1 without a ramp.
  */

@@ -41,6 +41,8 @@ export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   clip: number;
   /** Steps over which the sparsity grows linearly from 0 to the model's; 0 trains at full sparsity from the start. */
   sparsityRampSteps: number;
+  /** Steps over which the coefficient of the L1 term grows from 0 to the model's; 0: at once. */
+  hiddenL1RampSteps: number;
 
   /** Share of the loss that is the divergence from the model that the run began with, dense; 0: none. */
   distill: number;
@@ -109,6 +111,7 @@ const DEFAULTS = {
   eps: 1e-8,
   clip: 1,
   sparsityRampSteps: 0,
+  hiddenL1RampSteps: 0,
   distill: 0,
   distillTemperature: 1,
   replayShare: 0,
@@ -169,7 +172,8 @@ function check(config: TrainConfig, input: TrainConfigInput, problems: Problems)
   for (const field of ['validateEvery', 'saveEvery', 'detailEvery', 'sampleEvery', 'spikeSteps'] as const) {
     problems.whole(field, config[field], 0);
   }
-  for (const field of ['sparsityRampSteps', 'seed'] as const) problems.whole(field, config[field], 0);
+  for (const field of ['sparsityRampSteps', 'hiddenL1RampSteps', 'seed'] as const)
+    problems.whole(field, config[field], 0);
   // What is derived of a wrong number is not a second mistake.
   if (!problems.has('tokens', 'steps', 'batchSize', 'accumulate')) problems.whole('steps', config.steps, 1);
   if (input.warmupSteps !== undefined) problems.whole('warmupSteps', config.warmupSteps, 0);

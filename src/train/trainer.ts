@@ -33,7 +33,7 @@ import type {
   StepRecord,
   ValidationRecord,
 } from './metrics.ts';
-import { learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
+import { l1ScaleAt, learningRateAt, sparsityScaleAt, weightDecayAt } from './schedule.ts';
 import { StepClock } from './step-clock.ts';
 import type { TokenData } from './token-data.ts';
 import { loraOf, type TrainConfig } from './train-config.ts';
@@ -272,7 +272,7 @@ export class Trainer {
   }
 
   #pass(step: number, pass: number, statistics?: StepStatistics): LossTerms {
-    const { batchSize, seqLen, accumulate, sparsityRampSteps, recompute, precision } = this.config;
+    const { batchSize, seqLen, accumulate, recompute, precision } = this.config;
     const index = (step - 1) * accumulate + pass;
     const [ids, targets, starts] = [this.#ids, this.#targets, this.#starts];
     this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, ids.data, targets.data, starts.data));
@@ -284,7 +284,8 @@ export class Trainer {
         gradientScale: 1 / accumulate,
         recompute,
         precision,
-        sparsityScale: sparsityScaleAt(sparsityRampSteps, step),
+        sparsityScale: sparsityScaleAt(this.config.sparsityRampSteps, step),
+        l1Scale: l1ScaleAt(this.config.hiddenL1RampSteps, step),
         ...(statistics && { statistics }),
         sameParameters: pass > 0,
         distillation: this.#distillation,

@@ -112,7 +112,7 @@ describe.skipIf(mainMissing)('qsparse continue', () => {
   it.each<[what: string, args: () => string[], message: RegExp]>([
     ['no model', () => ['--text', text, '--out', 'new'], /expected a model to begin with, got none\. Name it/],
     ['no text', () => [model, '--out', 'new'], /no text was given\. Name files or folders: qsparse continue/],
-    ['no such model', () => ['none.gguf', '--text', text, '--out', 'new'], /none\.gguf does not exist/],
+    ['no such model', () => ['none.gguf', '--text', text, '--out', 'new'], /none\.gguf: does not exist/],
     ['a file that is no model', () => [text, '--text', text, '--out', 'new'], /found a file of another kind/],
     ['a share of 1', () => [model, '--text', text, '--out', 'new', '--sparsity', '1'], /--sparsity/],
     [

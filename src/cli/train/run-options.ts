@@ -37,6 +37,7 @@ export interface RunOptions extends CommonOptions {
   beta2?: number;
   clip?: number;
   sparsityRamp?: number;
+  hiddenL1Ramp?: number;
   validateEvery?: number;
   validationShare?: number;
   saveEvery?: number;
@@ -105,6 +106,7 @@ function addOptimizerOptions(command: Command): void {
   real(command, '--beta2 <x>', 'AdamW');
   real(command, '--clip <x>', 'largest global norm of the gradient, 0 for none');
   whole(command, '--sparsity-ramp <steps>', 'grow the sparsity from 0 over so many steps', 0);
+  whole(command, '--hidden-l1-ramp <steps>', 'the same of the coefficient of the L1 term (ProSparse)', 0);
 }
 
 function addReportingOptions(command: Command): void {
@@ -146,6 +148,7 @@ export function trainFieldsOf(options: RunOptions): TrainConfigInput {
     precision: options.precision,
     optimizerState: options.optimizerState,
     sparsityRampSteps: options.sparsityRamp,
+    hiddenL1RampSteps: options.hiddenL1Ramp,
     validateEvery: options.validateEvery,
     validationShare: options.validationShare,
     saveEvery: options.saveEvery,
