@@ -39,6 +39,8 @@ export const LAYERS = {
   // Samples during training come from the engine, and text from the tokenizer.
   train: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
   report: ['util'],
+  // The law by itself: it runs in a page too.
+  scaling: ['util'],
   cli: ANYTHING,
   index: ANYTHING,
 };
