@@ -12,6 +12,9 @@ import { constantNames, type LawConstants, type LawForm, type LawPoint } from '.
 
 export const HUBER_DELTA = 1e-3;
 
+/** Nothing beside any loss; a scale of 0 would have an infinite logarithm, from which no step leads away. */
+const SMALLEST_SCALE = 1e-60;
+
 export interface HuberOptions {
   readonly delta?: number | undefined;
 }
@@ -112,7 +115,9 @@ export class LawObjective {
 
   variablesOf(constants: LawConstants): Float64Array {
     return Float64Array.from(this.names, (name, v) =>
-      v < this.#scaleCount ? Math.log(constants[name]) + this.#shift(v, constants) : constants[name],
+      v < this.#scaleCount
+        ? Math.log(Math.max(constants[name], SMALLEST_SCALE)) + this.#shift(v, constants)
+        : constants[name],
     );
   }
 

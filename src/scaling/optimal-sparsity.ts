@@ -12,7 +12,10 @@ export const LARGEST_SPARSITY = 0.95;
 
 const GRID = 96;
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
-const REFINEMENTS = 60;
+const REFINEMENTS = 70;
+/** In any unit of N. */
+const SMALLEST_SIZE = 1e-12;
+const LARGEST_SIZE = 1e18;
 const END_DISTANCE = 1e-9;
 
 /** S of the lowest loss for a number of activated parameters, in [0, LARGEST_SPARSITY]; 0 where zeros never pay. */
@@ -61,8 +64,7 @@ export interface CheapestOptions {
 }
 
 /**
- * Size and sparsity of the lowest loss among the models whose cost is at most `budget`; null where even the smallest costs more. Sizes are
- * searched between 1 and 1e18 parameters.
+ * Size and sparsity of the lowest loss among the models whose cost is at most `budget`; null where even the smallest costs more.
  */
 export function cheapest(
   form: LawForm,
@@ -83,8 +85,8 @@ export function cheapest(
 
 /** The largest size within the budget, by bisection of its logarithm. */
 export function largestSize(costOf: (size: number) => number, budget: number): number | null {
-  let [low, high] = [0, 18 * Math.LN10];
-  if (!(costOf(1) <= budget)) return null;
+  let [low, high] = [Math.log(SMALLEST_SIZE), Math.log(LARGEST_SIZE)];
+  if (!(costOf(SMALLEST_SIZE) <= budget)) return null;
   for (let i = 0; i < REFINEMENTS; i++) {
     const middle = (low + high) / 2;
     if (costOf(Math.exp(middle)) <= budget) low = middle;

@@ -18,18 +18,21 @@ describe('profileOptimum', () => {
       expect(high).toBeGreaterThan(inside);
     }
     const lowest = curve.reduce((best, place) => (place.deviance < best.deviance ? place : best));
-    expect(Math.abs(lowest.sparsity - optimalSparsity(form, fit.constants))).toBeLessThan(0.03);
-    expect(lowest.deviance).toBeLessThan(0.2);
+    // Places of the curve are 0.025 apart.
+    expect(Math.abs(lowest.sparsity - optimalSparsity(form, fit.constants))).toBeLessThan(0.0126);
     const ends = curve.filter(({ sparsity }) => sparsity < low! || sparsity > high!);
     for (const { deviance } of ends) expect(deviance).toBeGreaterThan(3.84 - 1e-6);
   });
 
-  it('ends below 0 where zeros do not pay, and is open where the runs say little', () => {
+  it('ends below 0 where zeros do not pay, and is wider where the runs say less', () => {
     const useless = { E: 2.4, B: 0.3, C: 1.1, alpha: 0.1, beta: 0.25 };
     const { low } = profileOptimum(fitLaw(form, gridPoints({ noise: 0.001, constants: useless })));
     expect(low === null || low < 0).toBe(true);
-    const noisy = profileOptimum(fitLaw(form, gridPoints({ noise: 0.2 })));
-    expect([noisy.low, noisy.high]).toContain(null);
+    const width = (noise: number) => {
+      const { low: from, high: to } = profileOptimum(fitLaw(form, gridPoints({ noise })));
+      return to! - from!;
+    };
+    expect(width(0.008)).toBeGreaterThan(2 * width(0.001));
   });
 });
 
@@ -76,7 +79,7 @@ describe('analyseLaw', () => {
 
   it('says whether the runs need a B', () => {
     const identified = (constants: LawConstants, noise: number) =>
-      analyseLaw(gridPoints({ noise, constants }), { draws: 2 }).b.identified;
+      analyseLaw(gridPoints({ noise, constants, seed: 2 }), { draws: 2 }).b.identified;
     expect(identified({ E: 2, B: 0.9, C: 0.4, alpha: 0.35, beta: 0.3 }, 0.0002)).toBe(true);
     expect(identified(PRINTED_CONSTANTS, 0.003)).toBe(false);
   });

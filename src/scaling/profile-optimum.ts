@@ -8,20 +8,20 @@
 
 import type { LawFit } from './fit-law.ts';
 import { chiSquaredLimit, LawDeviance } from './law-deviance.ts';
+import type { LawConstants } from './law-form.ts';
 import { HUBER_DELTA, type HuberOptions, LawObjective } from './law-objective.ts';
 import { lbfgs, type Minimum, type Objective } from './lbfgs.ts';
-import { optimalSparsity } from './optimal-sparsity.ts';
 
 export interface OptimumProfile {
   readonly confidence: number;
-  /** null: no sparsity down to -1, or up to 0.98, is refuted. Below 0 means that zeros would not pay at all. */
+  /** null: nothing down to -4, or up to 0.98, is refuted. Below 0, where only a formula can go, zeros do not pay. */
   readonly low: number | null;
   readonly high: number | null;
   /** Deviance at a grid of sparsities, on the scale of chi squared with one degree of freedom. */
   readonly curve: readonly { readonly sparsity: number; readonly deviance: number }[];
 }
 
-const LEAST_U = 0.5;
+const LEAST_U = 0.2;
 const MOST_U = 50;
 const CURVE_SPARSITIES = Array.from({ length: 39 }, (_, i) => i * 0.025);
 const BISECTIONS = 30;
@@ -41,7 +41,7 @@ export function profileOptimum(
     const minimum = at(u, from);
     return { value: deviance.of(minimum.value * delta ** 2), x: minimum.x };
   };
-  const best = 1 / (1 - optimalSparsity(fit.form, fit.constants));
+  const best = stationaryU(fit.constants);
   const limit = chiSquaredLimit(confidence);
   const end = (towards: number) => crossing(best, towards, start, limit, devianceAt);
   const curve = CURVE_SPARSITIES.map((sparsity) => ({
@@ -88,6 +88,18 @@ function halved(
     else near = middle;
   }
   return near;
+}
+
+/** Where N_a being fixed the loss is stationary: beta u C exp(beta u) = alpha (B + C exp(beta u)); below 1 where zeros do not pay. */
+function stationaryU({ B = 0, C, alpha, beta }: LawConstants): number {
+  let [low, high] = [LEAST_U, MOST_U];
+  for (let i = 0; i < 60; i++) {
+    const middle = Math.sqrt(low * high);
+    const above = C * Math.exp(beta * middle);
+    if (beta * middle * above < alpha * (B + above)) low = middle;
+    else high = middle;
+  }
+  return low;
 }
 
 function sparsityOf(u: number | null): number | null {
