@@ -14,15 +14,19 @@ import { formatBytes, formatCount } from '../../util/format.ts';
 const BYTES_PER_PARAMETER = 16;
 const BYTES_PER_TERNARY_WEIGHT = 4;
 
+/** Of parameters, gradients, moments and what is multiplied in the place of latent weights. */
+export function parameterBytes(model: ModelConfig): number {
+  const ternary = model.weightFormat === 'ternary' ? blockParameters(model) : 0;
+  return countParameters(model) * BYTES_PER_PARAMETER + ternary * BYTES_PER_TERNARY_WEIGHT;
+}
+
 /** Throws UsageError where parameters, gradients and moments alone exceed `memoryBytes`. */
 export function checkMemory(model: ModelConfig, memoryBytes = totalmem()): void {
-  const parameters = countParameters(model);
-  const ternary = model.weightFormat === 'ternary' ? blockParameters(model) : 0;
-  const needed = parameters * BYTES_PER_PARAMETER + ternary * BYTES_PER_TERNARY_WEIGHT;
+  const needed = parameterBytes(model);
   if (needed <= memoryBytes) return;
   throw new UsageError(
     'train',
-    `the model does not fit: ${formatCount(parameters)} parameters with gradients and moments take ${formatBytes(needed)}, ` +
+    `the model does not fit: ${formatCount(countParameters(model))} parameters with gradients and moments take ${formatBytes(needed)}, ` +
       `this machine has ${formatBytes(memoryBytes)}. Choose a smaller --preset, --dim, --layers or --vocab-size.`,
   );
 }
