@@ -20,24 +20,24 @@ export interface PageLaw {
   readonly sizeUnit: number;
   /** Parameters of the smallest and the largest model that it was fitted to. */
   readonly sizes: readonly [number, number];
-  /** Of the loss, in words. */
+  /** Of the loss, in words; may be empty. */
   readonly lossUnit: string;
 }
 
 const LAW_STYLE = `
-.controls { display: grid; grid-template-columns: max-content 1fr max-content; gap: 10px 14px; align-items: center; }
+.controls { display: grid; margin-top: 16px; grid-template-columns: max-content 1fr max-content; gap: 10px 14px; align-items: center; }
 .controls input, .controls select { width: 100%; min-width: 0; }
 .controls select { grid-column: 2 / -1; font: inherit; padding: 5px 8px; border-radius: 6px; border: 1px solid var(--line);
   background: var(--page); color: var(--text); }
 .controls output { font-variant-numeric: tabular-nums; min-width: 5.5em; text-align: right; }
 .controls input:focus-visible, .controls select:focus-visible { outline: 2px solid var(--c0); outline-offset: 2px; }
-.words { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 260px), 1fr)); gap: 10px 24px; margin: 0; }
+.words { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 10px 24px; margin: 0; }
 .words dt { color: var(--dim); font-size: 13px; }
 .words dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 360px), 1fr)); gap: 16px; }
 .curves figure { margin: 0; min-width: 0; }
 .curves svg { display: block; width: 100%; height: auto; }
-.curves text { fill: var(--dim); font: 12px system-ui, sans-serif; }
+.curves text { fill: var(--dim); font: 14px system-ui, sans-serif; }
 .curves path { fill: none; stroke-width: 2.5; }
 .curves .grid { stroke: var(--line); }
 .curves .optimum { stroke: var(--c2); stroke-width: 2; stroke-dasharray: 6 4; }
@@ -61,7 +61,7 @@ const WORDS = [
   ['of-activated', 'activated parameters N (1 - S)'],
   ['of-dense-size', 'loss of a dense model of this size'],
   ['of-dense-activated', 'loss of a dense model with as many activated'],
-  ['of-saved', 'activated parameters that a dense model of this loss needs more'],
+  ['of-saved', 'as many activated parameters has a dense model of this loss'],
   ['of-optimum', 'best sparsity for this price'],
 ] as const;
 

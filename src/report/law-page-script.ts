@@ -136,7 +136,7 @@ ${LAW_IN_PAGE}
       'of-activated': count(activated),
       'of-dense-size': lossAt(law, size, 0).toFixed(4),
       'of-dense-activated': dense.toFixed(4),
-      'of-optimum': percent(best) + ' (loss ' + atEqual(best).toFixed(4) + ' with ' + count(activated / (1 - best)) + ')',
+      'of-optimum': percent(best) + ', loss ' + atEqual(best).toFixed(4) + ', N ' + count(activated / (1 - best)),
       'of-saved': saved.toFixed(2) + ' times',
     };
     for (const [id, text] of Object.entries(words)) element(id).textContent = text;

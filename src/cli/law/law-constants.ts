@@ -28,6 +28,7 @@ export interface KnownLaw {
   readonly sizeUnit: number;
   /** Sizes, sparsities and tokens of the runs, N and D in units; null for the printed constants. */
   readonly measured: MeasuredRange | null;
+  /** Empty where nobody said: tables of runs name no unit. */
   readonly lossUnit: string;
   /** Where the constants come from, in words. */
   readonly source: string;
@@ -89,7 +90,7 @@ function knownLaw(format: string, law: unknown, sizeUnit: number, path: string):
     constants: Object.fromEntries(checked),
     sizeUnit,
     measured: isTable(law.measured) ? measuredOf(law.measured, `${where}.measured`, path) : null,
-    lossUnit: 'units of the runs',
+    lossUnit: '',
     source: path,
   };
 }

@@ -193,6 +193,7 @@ class Sweep {
     try {
       await this.#trainAll(tuning, tried, signal);
       if (!signal.aborted && this.#failures === 0) {
+        this.#warnOfEdges(tuning);
         const chosen = grid.map((cell) => runOf(plan, cell, this.#rateOf(cell)));
         this.#takeTuned(chosen);
         await this.#trainAll(chosen, runs, signal);
@@ -212,6 +213,21 @@ class Sweep {
     if (plan.rates === null) return null;
     const rows = tried.rows.filter((row) => row.size === size && row.format === format && plan.rates!.includes(row.lr));
     return rows.reduce((best, row) => (row.loss < best.loss ? row : best)).lr;
+  }
+
+  /** A best rate at the end of those tried may not be the best there is. */
+  #warnOfEdges(tuning: readonly SweepRun[]): void {
+    const { plan, output } = this.#parts;
+    const rates = plan.rates?.toSorted((a, b) => a - b) ?? [];
+    if (rates.length < 2) return;
+    const cells = new Map(tuning.map((run) => [`${run.size} ${run.format}`, run]));
+    for (const [name, cell] of cells) {
+      const best = this.#rateOf(cell);
+      if (best !== rates[0] && best !== rates[rates.length - 1]) continue;
+      output.warn(
+        `the best learning rate of ${name}, ${best}, is at the end of those tried: a better one may lie beyond`,
+      );
+    }
   }
 
   /** A dense run at the chosen rate was trained while rates were tried. */
