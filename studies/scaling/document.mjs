@@ -20,6 +20,8 @@ export const RESULTS = path.join(import.meta.dirname, 'results');
 
 const form = lawForm('exponential');
 const percent = (share, decimals = 1) => `${(100 * share).toFixed(decimals)} %`;
+/** A scale that the fit has driven to nothing is 0 for a reader. */
+const four = (value) => (Math.abs(value) < 1e-9 ? '0' : String(Number(value.toPrecision(4))));
 const NOT_YET = '**Not yet measured.** The plan is `studies/scaling/plan.mjs`; its runs are not trained yet.';
 
 /** `{ runs, laws, recovery }`: null where a file is not there. `laws` is what `qsparse law fit runs.csv --json` said of the runs. */
@@ -77,7 +79,7 @@ function printedTable() {
 }
 
 function recoveryTable({ draws, confidence, truth, results }) {
-  const spread = ({ median, low, high }) => `${median} (${low} to ${high})`;
+  const spread = ({ median, low, high }) => `${four(median)} (${four(low)} to ${four(high)})`;
   const rows = Object.keys(truth).map((name) => ({ name, results: results.map(({ recovered }) => recovered[name]) }));
   const values = table(rows, [
     { title: 'constant', of: ({ name }) => name, left: true },
@@ -97,7 +99,6 @@ Median and the middle 95 % of ${draws.toLocaleString('en-US')} draws. The interv
 
 function constantsTable(analyses) {
   const interval = ({ low, high }, of) => `${of(low)} to ${of(high)}`;
-  const four = (value) => String(Number(value.toPrecision(4)));
   const names = ['E', 'B', 'C', 'alpha', 'beta'];
   const rows = [
     ...names.map((name) => ({
