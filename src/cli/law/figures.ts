@@ -19,6 +19,7 @@ export interface FigureLaw {
 
 const CURVE_POINTS = 60;
 const LEVELS = 7;
+const MOST_TICKS = 6;
 
 /** `{ file name: SVG }`. `points` are the runs of the law, or the places to draw it at where there are none. */
 export function lawFigures(law: FigureLaw, points: readonly LawPoint[]): Record<string, string> {
@@ -31,7 +32,7 @@ export function lawFigures(law: FigureLaw, points: readonly LawPoint[]): Record<
 function fitFigure(law: FigureLaw, points: readonly LawPoint[]): string {
   const sizes = distinct(points.map(({ size }) => size));
   const sparsities = distinct(points.map(({ sparsity }) => sparsity));
-  const sizeAxis = logAxis(sizes[0], sizes[sizes.length - 1], (value) => `${round(value)} ${law.unit}`);
+  const sizeAxis = sizesAxis(sizes[0], sizes[sizes.length - 1], law.unit);
   const y = axis(...extent(points.map(({ loss }) => loss)));
   const tokens = points[0].tokens;
   const lossAt = (size: number, sparsity: number) => lawLoss(law.form, law.constants, { size, sparsity, tokens });
@@ -84,7 +85,7 @@ function activatedFigure(law: FigureLaw, points: readonly LawPoint[]): string {
   const best = optimalSparsity(form, constants);
   const activated = points.map(({ size, sparsity }) => size * (1 - sparsity));
   const [least, most] = extent(activated);
-  const x = logAxis(least, most, (value) => `${round(value)} ${law.unit}`);
+  const x = sizesAxis(least, most, law.unit);
   const lossAt = (count: number, sparsity: number) =>
     lawLoss(form, constants, { size: count / (1 - sparsity), sparsity, tokens });
   const largest = Math.max(...points.map(({ sparsity }) => sparsity));
@@ -112,7 +113,7 @@ function activatedFigure(law: FigureLaw, points: readonly LawPoint[]): string {
     panels: [
       { title: 'Loss by activated parameters N (1 - S)', series: curves, x, y },
       {
-        title: `Equal loss: activated parameters by S; optimum ${formatPercent(best)}`,
+        title: `Equal loss: activated by S; optimum ${formatPercent(best)}`,
         series: [...levels, ...(best <= largest ? [optimum] : [])],
         x: sparsityAxis,
         y: x,
@@ -154,6 +155,14 @@ function dots(i: number, points: readonly LawPoint[], at: (point: LawPoint) => C
 
 function line(i: number, points: readonly ChartPoint[], y: { min: number; max: number }): ChartSeries {
   return { style: SERIES_STYLES[i], points: points.filter(([, value]) => value >= y.min && value <= y.max) };
+}
+
+/** Powers of two; of many only every second has its text, so that texts stand apart. */
+function sizesAxis(min: number, max: number, unit: string): ReturnType<typeof logAxis> {
+  const whole = logAxis(min, max, (value) => `${round(value)} ${unit}`);
+  if (whole.ticks.length <= MOST_TICKS) return whole;
+  const last = whole.ticks.length - 1;
+  return { ...whole, ticks: whole.ticks.filter((_, i) => (last - i) % 2 === 0) };
 }
 
 /** At most as many as there are styles, the first and the last among them. */

@@ -97,8 +97,8 @@ function printAnalysis(output: Output, format: string, analysis: LawAnalysis): v
   output.heading(`${format}: L = ${analysis.formula}, ${analysis.runs} runs`);
   const rows = Object.entries(analysis.constants).map(([name, value]) => ({
     constant: name,
-    value: formatNumber(value, 4),
-    ...intervalCells(bootstrap.constants[name], sure, (bound) => formatNumber(bound, 4)),
+    value: constant(value),
+    ...intervalCells(bootstrap.constants[name], sure, constant),
   }));
   const { low, high } = bootstrap.optimum;
   output.table([
@@ -124,6 +124,8 @@ alpha over S: drift ${formatNumber(drift.value, 3)} (${formatNumber(drift.interv
   );
 }
 
+/** A scale that the fit has driven to nothing is 0 for a reader. */
+const constant = (value: number) => (Math.abs(value) < 1e-9 ? '0' : formatNumber(value, 4));
 const share = (value: number) => formatPercent(value);
 
 function intervalCells(
