@@ -161,6 +161,34 @@ export {
   type WritePackedOptions,
   writePackedModel,
 } from './model/write-packed-model.ts';
+// ---- the scaling law: these run in a page too
+export { type AnalyseOptions, analyseLaw, type LawAnalysis } from './scaling/analyse-law.ts';
+export { type Bootstrap, bootstrapLaw } from './scaling/bootstrap-law.ts';
+export { type CrossValidation, crossValidate } from './scaling/cross-validate.ts';
+export { type FitOptions, fitLaw, type LawFit } from './scaling/fit-law.ts';
+export {
+  FORM_NAMES,
+  type FormName,
+  type LawConstants,
+  type LawForm,
+  type LawInput,
+  type LawPoint,
+  lawForm,
+  lawLoss,
+  PRINTED_CONSTANTS,
+  PRINTED_SIZE_UNIT,
+} from './scaling/law-form.ts';
+export { type LawRun, readLawRuns } from './scaling/law-runs.ts';
+export {
+  type Choice,
+  type Cost,
+  cheapest,
+  lossOverDense,
+  optimalSparsity,
+  parametersSaved,
+} from './scaling/optimal-sparsity.ts';
+export { type OptimumProfile, profileOptimum } from './scaling/profile-optimum.ts';
+export { SpeedCurve, type SpeedPoint } from './scaling/speed-curve.ts';
 export type { KvType } from './tensor/kv-slots.ts';
 export { type BlockPlaces, type BlockRows, density, nonZeros, type SparseRows } from './tensor/sparse-rows.ts';
 export { type DType, type FloatTensor, type FloatType, type IntTensor, type Tensor, view } from './tensor/tensor.ts';

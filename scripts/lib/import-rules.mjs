@@ -41,6 +41,8 @@ export const LAYERS = {
   // The data of a fine-tuning for the same trainer.
   sft: ['util', 'tokenizer', 'chat', 'train'],
   report: ['util'],
+  // The law by itself: it runs in a page too.
+  scaling: ['util'],
   cli: ANYTHING,
   index: ANYTHING,
 };

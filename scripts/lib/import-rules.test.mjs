@@ -80,6 +80,9 @@ describe('nodeModulesBehind', () => {
     'infer/engine.ts',
     'infer/generate-text.ts',
     'infer/scheduler.ts',
+    'scaling/analyse-law.ts',
+    'scaling/law-runs.ts',
+    'scaling/speed-curve.ts',
   ])('%s loads in a browser', (entry) => {
     expect(nodeModulesBehind(inRoot('src'), entry)).toEqual([]);
   });

@@ -57,6 +57,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./compare.ts'),
   },
   { name: 'report', summary: 'make one HTML page of the metrics of runs', load: () => import('./report.ts') },
+  {
+    name: 'law',
+    summary: 'the scaling law: train a grid of runs, fit, plan, plot',
+    load: () => import('./law.ts'),
+  },
   { name: 'doctor', summary: 'what this machine can do and what is missing', load: () => import('./doctor.ts') },
   {
     name: 'bench',

@@ -25,12 +25,16 @@ const parseBackend = parseChoice('--backend', BACKENDS);
 
 type Parser<T> = (text: string) => T;
 
-/** Adds --json, --threads, --backend and --seed; their values have the type CommonOptions. */
-export function addCommonOptions(command: Command): Command {
+/** Adds --json alone, for commands that neither compute with kernels nor draw. */
+export function addJsonOption(command: Command): Command {
   // Set apart from the option, so that the help does not show `(default: false)`.
   command.setOptionValueWithSource('json', false, 'default');
-  return command
-    .option('--json', 'print one JSON object on stdout, everything else on stderr')
+  return command.option('--json', 'print one JSON object on stdout, everything else on stderr');
+}
+
+/** Adds --json, --threads, --backend and --seed; their values have the type CommonOptions. */
+export function addCommonOptions(command: Command): Command {
+  return addJsonOption(command)
     .option('--threads <n>', 'threads of the kernels (default: all physical cores)', parsePositiveInteger('--threads'))
     .option('--backend <name>', `${BACKENDS.join(', ')} (default: the fastest that works)`, parseBackend)
     .option('--seed <n>', 'seed of everything random: the same seed, the same result', parseInteger('--seed'));

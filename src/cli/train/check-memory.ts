@@ -19,21 +19,23 @@ const BYTES_PER_MOMENTS: Readonly<Record<OptimizerState, number>> = { f32: 8, in
 const BYTES_PER_TERNARY_WEIGHT = 4;
 const BYTES_PER_TEACHER_WEIGHT = 4;
 
-/** Throws UsageError where parameters, gradients and moments alone exceed `memoryBytes`. */
-export function checkMemory(
-  model: ModelConfig,
-  { optimizerState, distill }: Pick<TrainConfig, 'optimizerState' | 'distill'>,
-  memoryBytes = totalmem(),
-): void {
-  const parameters = countParameters(model);
+type StateOptions = Pick<TrainConfig, 'optimizerState' | 'distill'>;
+
+/** Of parameters, gradients, moments, a teacher, and what is multiplied in the place of latent weights. */
+export function parameterBytes(model: ModelConfig, { optimizerState, distill }: StateOptions): number {
   const ternary = model.weightFormat === 'ternary' ? blockParameters(model) : 0;
   const teacher = distill > 0 ? BYTES_PER_TEACHER_WEIGHT : 0;
   const perParameter = BYTES_PER_PARAMETER + BYTES_PER_MOMENTS[optimizerState] + teacher;
-  const needed = parameters * perParameter + ternary * BYTES_PER_TERNARY_WEIGHT;
+  return countParameters(model) * perParameter + ternary * BYTES_PER_TERNARY_WEIGHT;
+}
+
+/** Throws UsageError where parameters, gradients and moments alone exceed `memoryBytes`. */
+export function checkMemory(model: ModelConfig, train: StateOptions, memoryBytes = totalmem()): void {
+  const needed = parameterBytes(model, train);
   if (needed <= memoryBytes) return;
   throw new UsageError(
     'train',
-    `the model does not fit: ${formatCount(parameters)} parameters with gradients and moments take ${formatBytes(needed)}, ` +
+    `the model does not fit: ${formatCount(countParameters(model))} parameters with gradients and moments take ${formatBytes(needed)}, ` +
       `this machine has ${formatBytes(memoryBytes)}. Choose a smaller --preset, --dim, --layers or --vocab-size.`,
   );
 }

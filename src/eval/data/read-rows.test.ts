@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { FormatError } from '../../util/errors.ts';
+import { parseCsv } from '../../util/parse-csv.ts';
 import { findData } from './find-data.ts';
-import { parseCsv } from './parse-csv.ts';
 import { readRows } from './read-rows.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'qsparse-rows-'));

@@ -11,8 +11,8 @@ import { basename, extname } from 'node:path';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { FormatError, messageOf } from '../../util/errors.ts';
+import { parseCsv } from '../../util/parse-csv.ts';
 import type { SourceRow } from '../task-items.ts';
-import { parseCsv } from './parse-csv.ts';
 
 /** What a file of text may have; what is unpacked of Parquet may be several times as much. */
 const MOST_BYTES = 2 ** 28;

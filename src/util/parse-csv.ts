@@ -3,7 +3,7 @@
  * names. A quote inside of a field that does not begin with one is a character like any other.
  */
 
-import { FormatError } from '../../util/errors.ts';
+import { FormatError } from './errors.ts';
 
 export interface CsvRecord {
   readonly row: Readonly<Record<string, string>>;
@@ -11,17 +11,34 @@ export interface CsvRecord {
   readonly line: number;
 }
 
-/** Empty lines are no records. Throws FormatError for a quote that is not closed and a record with another number of fields than the first. */
+/** Rows by name. Throws FormatError as `csvRecords` does. */
 export function parseCsv(text: string, path: string): CsvRecord[] {
-  const [header, ...records] = recordsOf(text, path);
-  if (header === undefined) return [];
-  return records.map(({ fields, line }) => {
-    if (fields.length !== header.fields.length) {
-      const what = `expected ${header.fields.length} fields as in its first record, got ${fields.length}`;
-      throw new FormatError('csv', `${path}:${line}: ${what}. Is a quote or a comma missing?`, path);
-    }
-    return { row: Object.fromEntries(header.fields.map((name, i) => [name, fields[i]])), line };
-  });
+  const [header, ...records] = csvRecords(text, path);
+  return records.map(({ fields, line }) => ({
+    row: Object.fromEntries(header.fields.map((name, i) => [name, fields[i]])),
+    line,
+  }));
+}
+
+export interface CsvFields {
+  readonly fields: readonly string[];
+  /** Where it begins, from 1. */
+  readonly line: number;
+}
+
+/**
+ * The names and then the records; empty lines are none. Throws FormatError for a quote that is not closed and a record with another number of
+ * fields than the first.
+ */
+export function csvRecords(text: string, path: string): CsvFields[] {
+  const records = recordsOf(text, path);
+  const [header] = records;
+  for (const { fields, line } of records) {
+    if (fields.length === header.fields.length) continue;
+    const what = `expected ${header.fields.length} fields as in its first record, got ${fields.length}`;
+    throw new FormatError('csv', `${path}:${line}: ${what}. Is a quote or a comma missing?`, path);
+  }
+  return records;
 }
 
 interface Fields {

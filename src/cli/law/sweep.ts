@@ -1,0 +1,314 @@
+/**
+ * `qsparse law sweep`: trains the grid of a plan, one process a run, and writes a table that `law fit` reads.
+ *
+ *     OUT/runs.csv        a line for each run of the grid
+ *     OUT/rates.csv       a line for each learning rate that was tried
+ *     OUT/runs/NAME       the run directories, with NAME.log beside them
+ *     OUT/tokenizer.json  of the first run, shared by all
+ *
+ * First the rates, then the grid, whose dense run at the best rate is not trained again. What is in the tables is skipped, what is begun is
+ * resumed, so the same command goes on after a kill at any point.
+ */
+
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { writeFileAtomically } from '../../formats/atomic-write.ts';
+import { lockRunDirectory } from '../../formats/run-lock.ts';
+import { messageOf, UsageError } from '../../util/errors.ts';
+import { formatBytes, formatCount, formatDuration } from '../../util/format.ts';
+import { addCommonOptions, type CommonOptions, parsePositiveInteger } from '../shared/common-options.ts';
+import { INTERRUPTED_EXIT_CODE, onInterrupt } from '../shared/interrupt.ts';
+import { describeMachine } from '../shared/machine.ts';
+import { Output } from '../shared/output.ts';
+import {
+  cellsOf,
+  loadSweepPlan,
+  runOf,
+  type SweepCell,
+  type SweepPlan,
+  type SweepRun,
+  tuningCells,
+} from './sweep-plan.ts';
+import { trainingBytes, workOf } from './sweep-resources.ts';
+import { discardRun, type SweepFiles, sharedTokenizer, trainRun } from './sweep-run.ts';
+import { type SweepRow, SweepTable } from './sweep-table.ts';
+
+interface SweepOptions extends CommonOptions {
+  text: string[];
+  validation?: string[];
+  out: string;
+  jobs: number;
+  memory?: number;
+  discard: boolean;
+  dryRun: boolean;
+}
+
+const HELP = `
+PLAN is a module that exports \`plan\`: sizes x formats x sparsities x seeds, and the learning rates to try; docs/scaling-law.md has its fields.
+Ctrl-C lets the runs save; the same command goes on. With --validation losses are of that text, the same for all runs and seeds.
+
+Examples:
+  $ qsparse law sweep plan.mjs --text books --validation unseen --out sweep --jobs 2 --threads 1
+  $ qsparse law sweep plan.mjs --text books --out sweep --dry-run`;
+
+export function registerSweep(law: Command): void {
+  const command = law
+    .command('sweep')
+    .description('train the grid of a plan: resumable, one CSV line a run')
+    .argument('<plan>', 'module that exports a plan')
+    .requiredOption('--text <path...>', 'text files or folders to train on')
+    .option(
+      '--validation <path...>',
+      'text files or folders to measure losses on (default: documents held out of --text)',
+    )
+    .requiredOption('--out <folder>', 'tables and run directories')
+    .option('--jobs <n>', 'runs side by side', parsePositiveInteger('--jobs'), 1)
+    .option('--memory <size>', 'that all runs together may take, such as 2GiB (default: of the machine)', parseSize)
+    .option('--discard', 'remove tokens and checkpoints of finished runs', false)
+    .option('--dry-run', 'say what would be trained, and train nothing', false)
+    .addHelpText('after', HELP);
+  addCommonOptions(command).action(sweep);
+}
+
+/** Operations a second of one core with AVX2 in small models, for a first idea of the time; a sweep that runs measures its own. */
+const ROUGH_SPEED = 30e9;
+
+/** `2GiB`, `500 MB` or a number of bytes. Throws UsageError. */
+export function parseSize(text: string): number {
+  const units: Record<string, number> = { '': 1, kb: 1e3, mb: 1e6, gb: 1e9, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 };
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
+  const factor = number === undefined ? undefined : units[unit.toLowerCase()];
+  if (factor !== undefined && Number(number) > 0) return Number(number) * factor;
+  throw new UsageError('--memory', `expected a size such as 2GiB or 500MB, got "${text}".`);
+}
+
+async function sweep(planPath: string, options: SweepOptions): Promise<void> {
+  const output = new Output(options);
+  const plan = await loadSweepPlan(planPath);
+  // All settings are checked before hours are spent on the first.
+  const rates = plan.rates ?? [null];
+  const tuning =
+    plan.rates === null ? [] : tuningCells(plan).flatMap((cell) => rates.map((rate) => runOf(plan, cell, rate)));
+  const grid = cellsOf(plan);
+  const memory = options.memory ?? describeMachine().memoryBytes;
+  const planned = [...tuning, ...grid.map((cell) => runOf(plan, cell, rates[0]))];
+  refuseTooLarge(planned, memory);
+  const lock = options.dryRun ? null : lockRunDirectory(options.out);
+  try {
+    const runs = new SweepTable(join(options.out, 'runs.csv'));
+    const tried = new SweepTable(join(options.out, 'rates.csv'));
+    if (options.dryRun) return describe(output, { plan, tuning, grid, runs, tried });
+    const files = filesOf(options);
+    await new Sweep({ plan, files, runs, tried, output, memory, options }).run(tuning, grid);
+  } finally {
+    lock?.release();
+  }
+}
+
+function refuseTooLarge(runs: readonly SweepRun[], memory: number): void {
+  const [largest] = runs.toSorted((a, b) => trainingBytes(b) - trainingBytes(a));
+  const needed = trainingBytes(largest);
+  if (needed <= memory) return;
+  throw new UsageError(
+    '--memory',
+    `${largest.name} takes about ${formatBytes(needed)}: expected at most ${formatBytes(memory)}. Give more, or a smaller batch.`,
+  );
+}
+
+function describe(
+  output: Output,
+  {
+    plan,
+    tuning,
+    grid,
+    runs,
+    tried,
+  }: { plan: SweepPlan; tuning: SweepRun[]; grid: SweepCell[]; runs: SweepTable; tried: SweepTable },
+): void {
+  const [rate = null] = plan.rates ?? [];
+  const sized = Object.keys(plan.sizes).map((size) => {
+    const run = runOf(plan, grid.find((cell) => cell.size === size)!, rate);
+    const steps = run.train.steps * run.train.batchSize * run.train.accumulate * run.model.seqLen;
+    return { size, parameters: run.parameters, tokens: steps, memory: formatBytes(trainingBytes(run)) };
+  });
+  output.table(sized);
+  // The dense runs of the grid are among those that rates are tried on.
+  const tuned = new Set(plan.rates === null ? [] : tuningCells(plan).map((cell) => runOf(plan, cell, rate).name));
+  const further = grid.map((cell) => runOf(plan, cell, rate)).filter(({ name }) => !tuned.has(name));
+  const work = [...tuning, ...further].reduce((sum, run) => sum + workOf(run.model, run.train), 0);
+  const hours = formatDuration(work / (2 * ROUGH_SPEED));
+  output.line(
+    `\n${tuning.length} runs for the learning rate (${tried.rows.length} done), ${further.length} further of the grid`,
+  );
+  output.line(`${grid.length} lines in the table (${runs.rows.length} done)`);
+  output.line(
+    `${formatCount(work)} operations, counted as dense; at ${formatCount(ROUGH_SPEED)} a second and core, two cores take ${hours}`,
+  );
+  output.json({ sizes: sized, rateRuns: tuning.length, gridRuns: grid.length, operations: work });
+}
+
+function filesOf({ out, text, validation, threads = 1, backend = undefined }: SweepOptions): SweepFiles {
+  return {
+    out,
+    text,
+    validation: validation === undefined ? null : joined(validation, join(out, 'validation.txt')),
+    threads,
+    backend: backend ?? null,
+  };
+}
+
+/** The texts as one file, because an evaluation is of one text. */
+function joined(paths: readonly string[], file: string): string {
+  const texts = paths.flatMap((path) => {
+    if (!existsSync(path)) throw new UsageError('--validation', `${path} does not exist. Name text files or folders.`);
+    if (!statSync(path).isDirectory()) return [path];
+    return readdirSync(path)
+      .filter((name) => name.endsWith('.txt'))
+      .sort()
+      .map((name) => join(path, name));
+  });
+  if (texts.length === 0) throw new UsageError('--validation', `${paths.join(', ')} hold no .txt file.`);
+  writeFileAtomically(file, texts.map((path) => readFileSync(path, 'utf8')).join('\n\n'));
+  return resolve(file);
+}
+
+interface SweepParts {
+  plan: SweepPlan;
+  files: SweepFiles;
+  runs: SweepTable;
+  tried: SweepTable;
+  output: Output;
+  memory: number;
+  options: SweepOptions;
+}
+
+class Sweep {
+  readonly #parts: SweepParts;
+  #secondsDone = 0;
+  #workDone = 0;
+  #failures = 0;
+
+  constructor(parts: SweepParts) {
+    this.#parts = parts;
+  }
+
+  async run(tuning: readonly SweepRun[], grid: readonly SweepCell[]): Promise<void> {
+    const { output, runs, tried, plan } = this.#parts;
+    const interrupt = onInterrupt(() => output.note('stopping: the runs save; the same command goes on'));
+    const { signal } = interrupt;
+    try {
+      await this.#trainAll(tuning, tried, signal);
+      if (!signal.aborted && this.#failures === 0) {
+        this.#warnOfEdges(tuning);
+        const chosen = grid.map((cell) => runOf(plan, cell, this.#rateOf(cell)));
+        this.#takeTuned(chosen);
+        await this.#trainAll(chosen, runs, signal);
+      }
+    } finally {
+      interrupt.dispose();
+    }
+    if (signal.aborted) process.exitCode = INTERRUPTED_EXIT_CODE;
+    else if (this.#failures > 0) process.exitCode = 1;
+    else output.line(`${runs.rows.length} runs in ${runs.path}: qsparse law fit ${runs.path}`);
+    output.json({ table: runs.path, runs: runs.rows.length, failures: this.#failures, stopped: signal.aborted });
+  }
+
+  /** The rate of the lowest loss among those tried for the size and format; null where the plan has none. */
+  #rateOf({ size, format }: SweepCell): number | null {
+    const { plan, tried } = this.#parts;
+    if (plan.rates === null) return null;
+    const rows = tried.rows.filter((row) => row.size === size && row.format === format && plan.rates!.includes(row.lr));
+    return rows.reduce((best, row) => (row.loss < best.loss ? row : best)).lr;
+  }
+
+  /** A best rate at the end of those tried may not be the best there is. */
+  #warnOfEdges(tuning: readonly SweepRun[]): void {
+    const { plan, output } = this.#parts;
+    const rates = plan.rates?.toSorted((a, b) => a - b) ?? [];
+    if (rates.length < 2) return;
+    const cells = new Map(tuning.map((run) => [`${run.size} ${run.format}`, run]));
+    for (const [name, cell] of cells) {
+      const best = this.#rateOf(cell);
+      if (best !== rates[0] && best !== rates[rates.length - 1]) continue;
+      output.warn(
+        `the best learning rate of ${name}, ${best}, is at the end of those tried: a better one may lie beyond`,
+      );
+    }
+  }
+
+  /** A dense run at the chosen rate was trained while rates were tried. */
+  #takeTuned(chosen: readonly SweepRun[]): void {
+    const { runs, tried } = this.#parts;
+    for (const run of chosen) {
+      const row = tried.find(run);
+      if (row !== undefined && runs.find(run) === undefined) runs.add(row);
+    }
+  }
+
+  /** Trains what the table lacks, as many side by side as jobs and memory allow. */
+  async #trainAll(wanted: readonly SweepRun[], table: SweepTable, signal: AbortSignal): Promise<void> {
+    const { options, files, output } = this.#parts;
+    const waiting = wanted.filter((run) => table.find(run) === undefined);
+    if (wanted.length > 0)
+      output.line(`${wanted.length} runs for ${table.path}, ${wanted.length - waiting.length} of them done`);
+    // The first run trains the tokenizer that all others take.
+    if (waiting.length > 0 && !existsSync(sharedTokenizer(options.out))) {
+      const first = waiting.shift()!;
+      if (!(await this.#trainOne(first, table, waiting, signal))) return;
+      copyFileSync(join(files.out, 'runs', first.name, 'tokenizer.json'), sharedTokenizer(options.out));
+    }
+    const running = new Set<Promise<unknown>>();
+    let bytes = 0;
+    while ((waiting.length > 0 && !signal.aborted) || running.size > 0) {
+      const next = waiting[0];
+      const fits =
+        next &&
+        running.size < options.jobs &&
+        (running.size === 0 || bytes + trainingBytes(next) <= this.#parts.memory);
+      if (!fits || signal.aborted) {
+        await Promise.race(running);
+        continue;
+      }
+      waiting.shift();
+      bytes += trainingBytes(next);
+      const job: Promise<unknown> = this.#trainOne(next, table, waiting, signal).finally(() => {
+        running.delete(job);
+        bytes -= trainingBytes(next);
+      });
+      running.add(job);
+    }
+  }
+
+  /** false where it was stopped or failed, which is said; a sweep goes on with the other runs. */
+  async #trainOne(
+    run: SweepRun,
+    table: SweepTable,
+    waiting: readonly SweepRun[],
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { files, output, options } = this.#parts;
+    const begun = performance.now();
+    try {
+      const row = await trainRun(run, files, signal);
+      if (row === null) return false;
+      table.add(row);
+      if (options.discard) discardRun(run, files);
+      this.#report(run, row, (performance.now() - begun) / 1000, waiting);
+      return true;
+    } catch (error) {
+      this.#failures++;
+      output.warn(messageOf(error));
+      return false;
+    }
+  }
+
+  #report(run: SweepRun, row: SweepRow, seconds: number, waiting: readonly SweepRun[]): void {
+    this.#secondsDone += seconds;
+    this.#workDone += workOf(run.model, run.train);
+    const left = waiting.reduce((sum, other) => sum + workOf(other.model, other.train), 0);
+    const time = ((this.#secondsDone / this.#workDone) * left) / this.#parts.options.jobs;
+    const wait = waiting.length === 0 ? '' : `; ${waiting.length} wait, about ${formatDuration(time)}`;
+    this.#parts.output.line(`${run.name}: ${row.loss.toFixed(4)} nats, ${formatDuration(seconds)}${wait}`);
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * crossValidate: how well a law predicts runs that it has not seen, size by size. What a law is for is a size that is not trained yet; a form that
+ * only describes the runs at hand shows here.
+ */
+
+import { fitLaw, logErrors, startsNear } from './fit-law.ts';
+import type { LawForm, LawPoint } from './law-form.ts';
+import type { HuberOptions } from './law-objective.ts';
+
+export interface LeftOut {
+  readonly size: number;
+  readonly runs: number;
+  /** Of log L_predicted - log L_measured over the runs of this size, fitted to those of all others. */
+  readonly rmsLogError: number;
+  readonly meanLogError: number;
+}
+
+export interface CrossValidation {
+  readonly leftOut: readonly LeftOut[];
+  /** Over all runs, each predicted without its size. */
+  readonly rmsLogError: number;
+  /** The same for the largest size, the direction in which a law is used. */
+  readonly largestRmsLogError: number;
+}
+
+/** null where the runs without one of the sizes are too few for the form. */
+export function crossValidate(
+  form: LawForm,
+  points: readonly LawPoint[],
+  options: HuberOptions = {},
+): CrossValidation | null {
+  const sizes = [...new Set(points.map(({ size }) => size))].sort((a, b) => a - b);
+  if (sizes.length < 3) return null;
+  const starts = startsNear(fitLaw(form, points, options));
+  const errors = sizes.map((size) => {
+    const others = points.filter((point) => point.size !== size);
+    const { constants } = fitLaw(form, others, { ...options, starts });
+    const own = points.filter((point) => point.size === size);
+    return logErrors(form, constants, own);
+  });
+  return {
+    leftOut: sizes.map((size, i) => ({
+      size,
+      runs: errors[i].length,
+      rmsLogError: rootMeanSquare(errors[i]),
+      meanLogError: mean(errors[i]),
+    })),
+    rmsLogError: rootMeanSquare(errors.flat()),
+    largestRmsLogError: rootMeanSquare(errors.at(-1)!),
+  };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function rootMeanSquare(values: readonly number[]): number {
+  return Math.sqrt(mean(values.map((value) => value * value)));
+}

@@ -1,0 +1,181 @@
+/**
+ * Fills the tables of docs/scaling-law.md and draws its figures, from the printed constants and the committed results alone:
+ *
+ *   node studies/scaling/document.mjs [--results studies/scaling/results] [--doc docs/scaling-law.md] [--figures docs/figures]
+ *
+ * What has not been measured says so. The prose between the tables is written by hand and stays as it is.
+ */
+
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { writeDocument } from '../../bench/lib/document.mjs';
+import { fillBlocks, table } from '../../bench/lib/markdown.mjs';
+import { readJson } from '../../bench/lib/processes.mjs';
+import { lawFigures } from '../../dist/cli/law/figures.js';
+import { lawForm, PRINTED_CONSTANTS } from '../../dist/scaling/law-form.js';
+import { readLawRuns } from '../../dist/scaling/law-runs.js';
+import { lossOverDense, optimalSparsity, parametersSaved, sizeTerms } from '../../dist/scaling/optimal-sparsity.js';
+
+export const RESULTS = path.join(import.meta.dirname, 'results');
+
+const form = lawForm('exponential');
+const percent = (share, decimals = 1) => `${(100 * share).toFixed(decimals)} %`;
+/** A scale that the fit has driven to nothing is 0 for a reader. */
+const four = (value) => (Math.abs(value) < 1e-9 ? '0' : String(Number(value.toPrecision(4))));
+const NOT_YET = '**Not yet measured.** The plan is `studies/scaling/plan.mjs`; its runs are not trained yet.';
+
+/** `{ runs, laws, recovery }`: null where a file is not there. `laws` is what `qsparse law fit runs.csv --json` said of the runs. */
+export function readResults(folder) {
+  const file = path.join(folder, 'runs.csv');
+  return {
+    runs: existsSync(file) ? readLawRuns(readFileSync(file, 'utf8'), file) : null,
+    laws: readJson(path.join(folder, 'constants.json'))?.laws ?? null,
+    recovery: readJson(path.join(folder, 'recovery.json')),
+  };
+}
+
+/** The document with its blocks filled, and its figures by file name. */
+export function generate(text, { runs, laws, recovery }) {
+  const analyses = Object.entries(laws ?? {}).map(([format, analysis]) => {
+    return { format, own: runs.filter((run) => run.format === format), analysis };
+  });
+  const blocks = {
+    printed: printedTable(),
+    recovery: recovery ? recoveryTable(recovery) : '**Not yet measured.** `node studies/scaling/recovery.mjs` does it.',
+    constants: analyses.length > 0 ? constantsTable(analyses) : NOT_YET,
+    questions: analyses.length > 0 ? questionsTable(analyses) : NOT_YET,
+    forms: analyses.length > 0 ? formsTable(analyses) : NOT_YET,
+  };
+  const figures = analyses.map(({ format, own, analysis }) =>
+    lawFigures({ name: format, form, constants: analysis.constants, unit: 'M' }, own),
+  );
+  return { text: fillBlocks(text, blocks), figures: Object.assign({}, printedFigure(), ...figures) };
+}
+
+/** The paper's sizes in 1e8, at the sparsities of its figures. */
+function printedFigure() {
+  const points = [3, 7, 13, 30, 70].flatMap((size) =>
+    [0, 0.4, 0.57, 0.66].map((sparsity) => ({ size, sparsity, loss: 1 })),
+  );
+  const drawn = lawFigures({ name: 'printed', form, constants: PRINTED_CONSTANTS, unit: 'e8' }, points);
+  return { 'law-printed-activated.svg': drawn['law-printed-activated.svg'] };
+}
+
+function printedTable() {
+  const best = optimalSparsity(form, PRINTED_CONSTANTS);
+  const rows = [0, 0.2, 0.35, 0.4, 0.4558, best, 0.6, 0.7, 0.8].map((sparsity) => ({
+    sparsity:
+      sparsity === best ? `**${percent(best, 2)}**, the optimum` : percent(sparsity, sparsity === 0.4558 ? 2 : 0),
+    penalty: (sizeTerms(form, PRINTED_CONSTANTS, sparsity) / sizeTerms(form, PRINTED_CONSTANTS, 0)).toFixed(3),
+    reducible: lossOverDense(form, PRINTED_CONSTANTS, sparsity).toFixed(4),
+    saved: parametersSaved(form, PRINTED_CONSTANTS, sparsity).toFixed(3),
+  }));
+  return table(rows, [
+    { title: 'S', of: ({ sparsity }) => sparsity, left: true },
+    { title: 'A(S) / A(0), at equal N', of: ({ penalty }) => penalty },
+    { title: 'reducible loss over dense, at equal activated', of: ({ reducible }) => reducible },
+    { title: 'times fewer activated for the loss of dense', of: ({ saved }) => saved },
+  ]);
+}
+
+function recoveryTable({ draws, confidence, truth, results }) {
+  const spread = ({ median, low, high }) => `${four(median)} (${four(low)} to ${four(high)})`;
+  const rows = Object.keys(truth).map((name) => ({ name, results: results.map(({ recovered }) => recovered[name]) }));
+  const values = table(rows, [
+    { title: 'constant', of: ({ name }) => name, left: true },
+    { title: 'truth', of: ({ name }) => Number(truth[name].toPrecision(4)) },
+    ...results.map(({ noise }, i) => ({ title: `noise ${percent(noise)}`, of: (row) => spread(row.results[i]) })),
+  ]);
+  const coverage = results
+    .map(
+      ({ noise, coverage: { profile, bootstrap } }) =>
+        `${percent(profile)} and ${percent(bootstrap)} at ${percent(noise)}`,
+    )
+    .join(', ');
+  return `${values}
+
+Median and the middle 95 % of ${draws.toLocaleString('en-US')} draws. The intervals of S* that should hold the truth in ${percent(confidence, 0)} do so in (profile likelihood and bootstrap): ${coverage}.`;
+}
+
+function constantsTable(analyses) {
+  const interval = ({ low, high }, of) => `${of(low)} to ${of(high)}`;
+  const names = ['E', 'B', 'C', 'alpha', 'beta'];
+  const rows = [
+    ...names.map((name) => ({
+      name,
+      printed: PRINTED_CONSTANTS[name],
+      ours: analyses.map(
+        ({ analysis }) => `${four(analysis.constants[name])} (${interval(analysis.bootstrap.constants[name], four)})`,
+      ),
+    })),
+    {
+      name: 'S*',
+      printed: `${percent(optimalSparsity(form, PRINTED_CONSTANTS))} (says 45.58 %)`,
+      ours: analyses.map(
+        ({ analysis }) => `${percent(analysis.optimum.sparsity)} (${interval(analysis.bootstrap.optimum, percent)})`,
+      ),
+    },
+  ];
+  return table(rows, [
+    { title: 'constant', of: ({ name }) => name, left: true },
+    { title: 'printed, N in 1e8, bits', of: ({ printed }) => printed },
+    ...analyses.map(({ format, own }, i) => ({
+      title: `${format}, N in millions, nats, ${own.length} runs`,
+      of: ({ ours }) => ours[i],
+    })),
+  ]);
+}
+
+function questionsTable(analyses) {
+  const rows = analyses.flatMap(({ format, own, analysis }) => {
+    const { bootstrap, optimum, b, drift, noise } = analysis;
+    const { low, high } = optimum.profile;
+    const ends = `${low === null ? 'open' : percent(low)} to ${high === null ? 'open' : percent(high)}`;
+    return [
+      [`${format}: S* by profile likelihood`, ends],
+      [`${format}: S* above zero, share of the draws`, percent(bootstrap.aboveZero)],
+      [`${format}: gap of S = 60 % to dense, by size`, gapsOf(own, 0.6)],
+      [
+        `${format}: drift of alpha over S`,
+        `${drift.value.toFixed(3)} (${drift.interval.low.toFixed(3)} to ${drift.interval.high.toFixed(3)})`,
+      ],
+      [`${format}: is there a B?`, b.identified ? `yes, ${percent(b.shareOfA)} of A(0)` : 'not identified'],
+      [`${format}: noise of seeds`, noise ? percent(noise.logDeviation, 2) : 'not repeated'],
+      [`${format}: error of the fit`, percent(analysis.rmsLogError, 2)],
+    ];
+  });
+  return table(rows, [
+    { title: 'question', of: ([question]) => question, left: true },
+    { title: 'answer', of: ([, answer]) => answer, left: true },
+  ]);
+}
+
+/** Loss at the sparsity less that of dense, of the runs themselves, smallest size first. */
+function gapsOf(runs, sparsity) {
+  const sizes = [...new Set(runs.map(({ size }) => size))].sort((a, b) => a - b);
+  const meanLoss = (size, share) => {
+    const losses = runs.filter((run) => run.size === size && run.sparsity === share).map(({ loss }) => loss);
+    return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+  };
+  return sizes.map((size) => `${(meanLoss(size, sparsity) - meanLoss(size, 0)).toFixed(3)}`).join(', ');
+}
+
+function formsTable(analyses) {
+  const rows = analyses.flatMap(({ format, analysis }) => analysis.forms.map((one) => ({ format, ...one })));
+  return table(rows, [
+    { title: 'format', of: ({ format }) => format, left: true },
+    { title: 'law', of: ({ formula }) => `\`${formula}\``, left: true },
+    { title: 'error of the fit', of: ({ rmsLogError }) => percent(rmsLogError, 2) },
+    {
+      title: 'of sizes left out',
+      of: ({ crossValidation }) => crossValidation && percent(crossValidation.rmsLogError, 2),
+    },
+    {
+      title: 'of the largest',
+      of: ({ crossValidation }) => crossValidation && percent(crossValidation.largestRmsLogError, 2),
+    },
+    { title: 'S*', of: ({ optimum }) => percent(optimum) },
+  ]);
+}
+
+if (process.argv[1] === import.meta.filename) writeDocument('scaling-law.md', generate, readResults, RESULTS);
