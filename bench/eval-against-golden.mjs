@@ -12,8 +12,8 @@
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { cpus, tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { compareItems, compareMeans } from './lib/eval-golden.mjs';
@@ -66,6 +66,8 @@ try {
   const records = resolve(values.out ?? join(scratch, 'records.jsonl'));
   const parts = values.parts.split(',');
   const report = {
+    model: basename(model),
+    machine: { cpu: cpus()[0].model, cores: cpus().length, node: process.version },
     tasks: parts.includes('tasks') ? values.tasks.split(',').flatMap((task) => compareTask(task, records)) : [],
     text: parts.includes('text') ? [...compareDamage(records), compareLlamaPerplexity(records)] : [],
   };
