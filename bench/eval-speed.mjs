@@ -73,7 +73,7 @@ for (let round = 0; round < Number(values.rounds); round++) {
   }
 }
 
-const { machine, commit } = qsparse(['bench', 'select', '--shape', 'd512-l8', '--repeat', '1', '--batch', '1']);
+const { machine, commit } = qsparse(['bench', 'select', '--shape', 'd512-l8', '--repeat', '1']);
 const rows = Object.entries(measured).map(([name, all]) => ({
   name,
   itemsPerSecond: median(all.map(({ items, seconds }) => items / seconds)),

@@ -47,7 +47,7 @@ for (let round = 0; round < Number(values.rounds); round++) {
 }
 rmSync(packed, { recursive: true, force: true });
 
-const { machine, commit } = qsparse(['bench', 'select', '--shape', 'd512-l8', '--repeat', '1', '--batch', '1']);
+const { machine, commit } = qsparse(['bench', 'select', '--shape', 'd512-l8', '--repeat', '1']);
 const result = {
   bench: 'import-gguf',
   file: { shape: positionals[0] === undefined ? values.shape : null, bytes: statSync(file).size },
