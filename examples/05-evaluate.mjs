@@ -10,9 +10,9 @@
  *
  *     perplexity: plain windows, 64 tokens, nothing in front; scored: every token with another before it
  *     sparsity      perplexity       animals       seconds
- *     0                 155.88           ...           ...
- *     0.4                  ...           ...           ...
- *     0.6               172.86           ...           ...
+ *     0                 155.88        37.5 %           0.1
+ *     0.4               157.33        37.5 %           0.0
+ *     0.6               172.86        37.5 %           0.0
  */
 
 import { existsSync, readFileSync } from 'node:fs';

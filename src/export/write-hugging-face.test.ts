@@ -12,6 +12,7 @@ import { loadModel } from '../model/load-model.ts';
 import type { PackOptions } from '../model/pack-plan.ts';
 import { sourceOfCheckpoint } from '../model/parameter-source.ts';
 import { writePackedModel } from '../model/write-packed-model.ts';
+import { preTokenizer } from '../tokenizer/pre-tokenizers.ts';
 import { openExportSource } from './export-source.ts';
 import { type HuggingFaceOptions, writeHuggingFace } from './write-hugging-face.ts';
 
@@ -145,6 +146,20 @@ describe('writeHuggingFace', () => {
       expect(config).toMatchObject({ model_type: 'bitnet', architectures: ['BitNetForCausalLM'], hidden_act: 'relu2' });
       expectParameters(run, out);
     });
+  });
+
+  it('says where transformers will cut texts as Qwen2 does and this tokenizer does not', async () => {
+    await withRun({ qkvBias: true }, async (run) => {
+      const { report } = await write(run.directory);
+      expect(report).toMatchObject({ architecture: 'Qwen2ForCausalLM', splitsOtherwise: true });
+      const source = openExportSource(run.directory);
+      const tokenizer = { ...source.text.tokenizer, pre_tokenizer: preTokenizer('qwen2', 'here').step };
+      const text = { ...source.text, tokenizer };
+      const asQwen2 = await writeHuggingFace({ ...source, text }, join(directory, 'qwen2'), { type: 'f32' });
+      expect(asQwen2.splitsOtherwise).toBe(false);
+      source.close();
+    });
+    await withRun({}, async (run) => expect((await write(run.directory)).report.splitsOtherwise).toBe(false));
   });
 
   it('writes the numbers that a ternary model multiplies', async () => {

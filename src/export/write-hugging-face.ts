@@ -13,6 +13,7 @@ import { createShards } from '../formats/sharded-safetensors-writer.ts';
 import { hfParts } from '../model/hf-weights.ts';
 import { describeParameters, type ParameterInfo } from '../model/parameters.ts';
 import { sizeOf } from '../tensor/tensor.ts';
+import { nameOfPreTokenizer } from '../tokenizer/pre-tokenizers.ts';
 import type { ExportSource } from './export-source.ts';
 import { type HfModelType, type HfType, hfModelType, makeHfConfig } from './make-hf-config.ts';
 import { columnsTensor, type ExportOptions, type OutputTensor, wholeTensor, writeTensors } from './output-tensors.ts';
@@ -33,6 +34,8 @@ export interface HuggingFaceReport {
   readonly bytes: number;
   /** Files with tensors. */
   readonly files: readonly string[];
+  /** The program will cut texts into words in another way than this tokenizer, so that ids differ. */
+  readonly splitsOtherwise: boolean;
 }
 
 const DTYPES: Readonly<Record<HfType, { dtype: SafetensorsDType; bytes: number }>> = {
@@ -72,7 +75,17 @@ export async function writeHuggingFace(
   await writeDirectoryInSteps(path, fill, { replace: false });
   const weights = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const [architecture] = config.architectures as string[];
-  return { architecture, tensors: tensors.length, weights, bytes: bytes * weights, files };
+  const splitsOtherwise = architecture === 'Qwen2ForCausalLM' && !splitsAsQwen2(source.text.tokenizer);
+  return { architecture, tensors: tensors.length, weights, bytes: bytes * weights, files, splitsOtherwise };
+}
+
+/**
+ * AutoTokenizer of transformers 5 has a class of its own for this architecture, whatever the files say of theirs.
+ * Source: transformers, models/auto/tokenization_auto.py, MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS.
+ */
+function splitsAsQwen2(tokenizer: object): boolean {
+  const { pre_tokenizer, model } = tokenizer as { pre_tokenizer?: object; model?: { ignore_merges?: boolean } };
+  return nameOfPreTokenizer(pre_tokenizer, model?.ignore_merges ?? false) === 'qwen2';
 }
 
 function writeTextFiles(directory: string, { text, config }: ExportSource, special: SpecialTokens): void {

@@ -87,6 +87,7 @@ interface Exported {
   weights: number;
   bytes: number;
   leavesNfcOut?: boolean;
+  splitsOtherwise?: boolean;
 }
 
 function reportTo(output: Output, { path, config }: ExportSource, exported: Exported): void {
@@ -102,6 +103,11 @@ function reportTo(output: Output, { path, config }: ExportSource, exported: Expo
   if (exported.leavesNfcOut) {
     output.note(
       'llama.cpp does not bring texts into NFC, as this tokenizer does: texts that are not in NFC get other ids there',
+    );
+  }
+  if (exported.splitsOtherwise) {
+    output.note(
+      "transformers cuts the texts of this architecture as Qwen2's own tokenizer does: for the ids of this one, load it with PreTrainedTokenizerFast",
     );
   }
   output.json({ model: path, leftOut: left, ...exported });
