@@ -26,8 +26,9 @@ import { prepareTokens } from './train/prepare-tokens.ts';
 import { refuseOtherFile } from './train/profile/trace.ts';
 import { refuseOtherCommand } from './train/refuse-other-command.ts';
 import { resumeSettings } from './train/resume-settings.ts';
+import type { RunData } from './train/run-data.ts';
 import { type RunTokenizer, savedTokenizer, saveTokenizer, tokenizerOfSource } from './train/run-tokenizer.ts';
-import { type RunData, runTraining } from './train/run-training.ts';
+import { runTraining } from './train/run-training.ts';
 
 const HELP = `
 ${MODEL_HELP}

@@ -6,7 +6,7 @@
 import type { Backend } from '../../backend.ts';
 import type { InitialParameters } from '../../model/initial-parameters.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
-import type { RunOutcome, TrainingData } from '../../train/trainer.ts';
+import type { RunOutcome } from '../../train/trainer.ts';
 import { TrainingRun } from '../../train/training-run.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from '../shared/interrupt.ts';
 import { machineText } from '../shared/machine.ts';
@@ -14,18 +14,11 @@ import type { Output } from '../shared/output.ts';
 import { packageVersion } from '../shared/version.ts';
 import { RunProfile } from './profile/run-profile.ts';
 import { ProgressPrinter } from './progress-printer.ts';
+import type { RunData } from './run-data.ts';
 import type { RunOptions } from './run-options.ts';
 import type { RunTokenizer } from './run-tokenizer.ts';
 import { TextSampler } from './text-sampler.ts';
 import { printStart, printSummary, summarise } from './train-summary.ts';
-
-/** Batches, and how much text there is. */
-export interface RunData extends TrainingData {
-  /** Of one epoch. */
-  readonly trainTokens: number;
-  /** In words, where it is more than a text. */
-  readonly description?: string;
-}
 
 export interface TrainingJob {
   /** The name of the command, for what it says to do next. */

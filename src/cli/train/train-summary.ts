@@ -10,7 +10,7 @@ import { formatBytes, formatCount, formatDuration, formatPercent, formatRate } f
 import type { Output } from '../shared/output.ts';
 import { sparsifierText } from '../shared/sparsifier-text.ts';
 import type { ProgressPrinter } from './progress-printer.ts';
-import type { RunData } from './run-training.ts';
+import type { RunData } from './run-data.ts';
 
 export interface TrainSummary {
   outcome: RunOutcome;
