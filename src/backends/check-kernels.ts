@@ -13,6 +13,7 @@ import type { FloatTensor, FloatType, IntTensor, Tensor } from '../tensor/tensor
 import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { checkMixture } from './check-mixture.ts';
 import { checkQuantizers } from './check-quantizers.ts';
+import { checkSelection } from './check-selection.ts';
 import { expectInReach, expectKvCall } from './expect-kv.ts';
 import {
   expectApart,
@@ -30,9 +31,6 @@ import {
 import { columnsOf, elementsOf, rowsOf } from './matrix-shape.ts';
 import { scanKernels } from './scan-kernels.ts';
 
-/** What the C kernel has scratch memory for. */
-const MOST_NORMED = 2 ** 18;
-
 export interface CheckOptions {
   /** Look at every input of the selection and of the products too, and throw at the first NaN. */
   debug?: boolean;
@@ -48,6 +46,7 @@ export function checkKernels(kernels: Kernels, options: CheckOptions = {}): Kern
     ...checkProducts(inner),
     ...checkWeights(inner),
     ...checkQuantizers(inner),
+    ...checkSelection(inner),
     ...checkRows(inner),
     ...checkNormAndPosition(inner),
     ...checkAttention(inner),
@@ -204,47 +203,6 @@ function expectInner(op: string, extent: number): void {
 
 function checkRows(inner: Kernels) {
   return {
-    selectTopK(x, kept, out) {
-      const op = 'selectTopK';
-      const type = floatTypeOf(op, 'x', x);
-      const [rows, cols] = [rowsOf(x), columnsOf(x)];
-      expectMatrix(op, 'x', x, type, rows, cols);
-      if (!(Number.isInteger(kept) && kept >= 1 && kept <= cols)) mismatch(op, 'kept', `1 .. ${cols}`, kept);
-      expectRoom(op, 'out', out, type, rows, cols, rows * kept);
-      inner.selectTopK(x, kept, out);
-    },
-    selectInput(x, norm, kept, out, quantized) {
-      const op = 'selectInput';
-      const [rows, cols] = [rowsOf(x), columnsOf(x)];
-      expectMatrix(op, 'x', x, 'f32', rows, cols);
-      if (norm !== null) {
-        expectSize(op, 'weight of the norm', norm.weight, 'f32', cols);
-        if (cols > MOST_NORMED) mismatch(op, 'features behind a norm', `at most ${MOST_NORMED}`, cols);
-      }
-      if (!(Number.isInteger(kept) && kept >= 1 && kept <= cols)) mismatch(op, 'kept', `1 .. ${cols}`, kept);
-      expectRoom(op, 'out', out, 'f32', rows, cols, rows * kept);
-      if (quantized !== null) {
-        const { start, index, value, scale } = quantized;
-        if (start !== out.start || index !== out.index) mismatch(op, 'list of quantized', 'that of out', 'another one');
-        expectCapacity(op, 'quantized.value', value, 'i8', rows * kept);
-        expectCapacity(op, 'quantized.scale', scale, 'f32', rows);
-      }
-      inner.selectInput(x, norm, kept, out, quantized);
-    },
-    selectBlockTopK(x, out) {
-      const op = 'selectBlockTopK';
-      const type = floatTypeOf(op, 'x', x);
-      const [rows, cols] = [rowsOf(x), columnsOf(x)];
-      expectMatrix(op, 'x', x, type, rows, cols);
-      const { size, kept, place } = out.blocks;
-      const fits = Number.isInteger(size) && size >= 2 && size <= 256 && cols % size === 0;
-      if (!fits) mismatch(op, 'size of a block', `2 .. 256 that divides ${cols}`, size);
-      if (!(Number.isInteger(kept) && kept >= 1 && kept <= size)) mismatch(op, 'kept', `1 .. ${size}`, kept);
-      const count = rows * (cols / size) * kept;
-      expectRoom(op, 'out', out, type, rows, cols, count);
-      expectCapacity(op, 'places', place, 'u8', count);
-      inner.selectBlockTopK(x, out);
-    },
     countNonZeros(x, start, threshold) {
       const op = 'countNonZeros';
       expectThreshold(op, threshold);
