@@ -28,6 +28,7 @@
 #endif
 #define SM_ROW_BLOCK 256 /* their sums stay in L2 from one tile to the next, which is worth packing the tiles again */
 #define SM_MAX_TILE (512 << 10)
+#define SM_SUMS (SM_ROW_BLOCK * SM_COLS)
 #ifndef SM_AHEAD
 #define SM_AHEAD 2 /* rows prefetched */
 #endif
@@ -191,6 +192,12 @@ INLINE void sm_tile(int as, const int32_t *start, const int32_t *index, const fl
   }
 }
 
+/* out [rows, cols] += sums [rows][SM_COLS] of a block of rows. */
+INLINE void sm_add_sums(const float *sums, int64_t rows, float *out, int64_t stride, int64_t cols) {
+  for (int64_t r = 0; r < rows; r++, sums += SM_COLS, out += stride)
+    for (int64_t c = 0; c < cols; c++) out[c] += sums[c];
+}
+
 /* The same for the last columns, fewer than SM_COLS: through a padded copy of the row. */
 INLINE void sm_tile_edge(int as, const int32_t *start, const int32_t *index, const float *value, int32_t *cursor,
                          int64_t rows, int64_t total, int64_t k0, int64_t limit, const void *tile, float *out, int64_t ld, int add,
@@ -206,22 +213,25 @@ INLINE void sm_tile_edge(int as, const int32_t *start, const int32_t *index, con
 
 INLINE void sm_rows(int as, const int32_t *start, const int32_t *index, const float *value, const void *b, int64_t bRow,
                     int64_t bCol, float *out, int64_t stride, int64_t k, int64_t total, int64_t r0, int64_t r1, int64_t n0, int64_t n1,
-                    int accumulate, int64_t tileRows, void *scratch) {
-  int32_t *cursor = scratch;
-  void *tile = (char *)scratch + SM_ROW_BLOCK * 4;
+                    int accumulate, int apart, int64_t tileRows, void *scratch) {
+  float *sums = scratch;
+  int32_t *cursor = (int32_t *)(sums + SM_SUMS);
+  void *tile = cursor + SM_ROW_BLOCK;
   for (int64_t block = r0; block < r1; block += SM_ROW_BLOCK) {
     const int64_t rows = MIN(SM_ROW_BLOCK, r1 - block);
     for (int64_t c = n0; c < n1; c += SM_COLS) {
       const int64_t cols = MIN(SM_COLS, n1 - c);
-      float *o = out + block * stride + c;
+      float *o = apart ? sums : out + block * stride + c;
+      const int64_t ld = apart ? SM_COLS : stride;
       for (int64_t r = 0; r < rows; r++) cursor[r] = start[block + r];
       for (int64_t k0 = 0; k0 < k; k0 += tileRows) {
         const int64_t limit = MIN(k, k0 + tileRows);
-        const int add = accumulate || k0 > 0;
+        const int add = (accumulate && !apart) || k0 > 0;
         sm_pack_as(as, (const char *)b + (k0 * bRow + c * bCol) * (as == AS_STORED ? 2 : 4), bRow, bCol, limit - k0, cols, tile);
-        if (cols == SM_COLS) sm_tile(as, start + block, index, value, cursor, rows, total, k0, limit, tile, o, stride, add);
-        else sm_tile_edge(as, start + block, index, value, cursor, rows, total, k0, limit, tile, o, stride, add, cols);
+        if (apart || cols == SM_COLS) sm_tile(as, start + block, index, value, cursor, rows, total, k0, limit, tile, o, ld, add);
+        else sm_tile_edge(as, start + block, index, value, cursor, rows, total, k0, limit, tile, o, ld, add, cols);
       }
+      if (apart) sm_add_sums(sums, rows, out + block * stride + c, stride, cols);
     }
   }
 }
@@ -291,24 +301,27 @@ typedef struct {
   float *out;
   int64_t m, n, k, bRow, bCol, stride; /* bRow, bCol: between the elements of b */
   int accumulate;
+  int apart; /* what is accumulated upon may be far larger than the terms: it is rounded once, when their sum is complete */
   sm_blocks blocks;
 } sm_product;
 
 /* sm_rows for lists in blocks. */
-INLINE void sm_rows_of_blocks(int as, sm_product p, int64_t r0, int64_t r1, int64_t n0, int64_t n1, int64_t tileRows,
-                              float *tile) {
+INLINE void sm_rows_of_blocks(int as, sm_product p, int64_t r0, int64_t r1, int64_t n0, int64_t n1, int64_t tileRows, float *scratch) {
   const sm_blocks all = p.blocks;
-  const int64_t perRow = p.k / all.size * all.kept, tileBlocks = tileRows / all.size;
+  const int64_t perRow = p.k / all.size * all.kept, tileBlocks = tileRows / all.size, ld = p.apart ? SM_COLS : p.stride;
+  float *sums = scratch, *tile = sums + SM_SUMS;
   for (int64_t block = r0; block < r1; block += SM_ROW_BLOCK)
     for (int64_t c = n0; c < n1; c += SM_COLS) {
-      const int64_t cols = MIN(SM_COLS, n1 - c);
+      const int64_t rows = MIN(SM_ROW_BLOCK, r1 - block), cols = MIN(SM_COLS, n1 - c);
+      float *out = p.out + block * p.stride + c;
       for (int64_t k0 = 0; k0 < p.k; k0 += tileBlocks * all.size) {
         const int64_t count = MIN(tileBlocks, (p.k - k0) / all.size), at = block * perRow + k0 / all.size * all.kept;
         const void *b = (const char *)p.b + (k0 * p.bRow + c * p.bCol) * (as == AS_STORED ? 2 : 4);
         sm_pack_as(as, b, p.bRow, p.bCol, count * all.size, cols, tile);
-        sm_tile_of_blocks((sm_blocks){all.place + at, all.kept, all.size}, p.value + at, perRow, MIN(SM_ROW_BLOCK, r1 - block),
-                          count, tile, p.out + block * p.stride + c, p.stride, p.accumulate || k0 > 0, cols);
+        sm_tile_of_blocks((sm_blocks){all.place + at, all.kept, all.size}, p.value + at, perRow, rows, count, tile,
+                          p.apart ? sums : out, ld, (p.accumulate && !p.apart) || k0 > 0, p.apart ? SM_COLS : cols);
       }
+      if (p.apart) sm_add_sums(sums, rows, out, p.stride, cols);
     }
 }
 
@@ -326,12 +339,12 @@ INLINE void sm_part(int as, sm_product p, work w) {
   } else {
     share(p.n, VL, w, &n0, &n1);
   }
-  if (r0 >= r1 || n0 >= n1) return;
+  if (r0 >= r1 || n0 >= n1 || (p.apart && p.k == 0)) return;
   if (as != AS_ROUNDED && p.blocks.place && p.blocks.size <= tileRows)
     sm_rows_of_blocks(as, p, r0, r1, n0, n1, tileRows, w.scratch);
   else
     sm_rows(as, p.start, p.index, p.value, p.b, p.bRow, p.bCol, p.out, p.stride, p.k, p.start[p.m], r0, r1, n0, n1, p.accumulate,
-            tileRows, w.scratch);
+            p.apart, tileRows, w.scratch);
 }
 
 /* Of the slots place, kept, blockSize. */
@@ -339,7 +352,7 @@ INLINE sm_blocks sm_blocks_of(const double *args) { return (sm_blocks){(const ui
 
 INLINE sm_product sm_product_of(const double *args) {
   const int64_t k = INT(7), stride = INT(10), transposed = INT(8);
-  return (sm_product){PI(0), PI(1), PF(2), PF(3), PF(4), INT(5), INT(6), k, transposed ? 1 : stride, transposed ? k : 1, stride, INT(9),
+  return (sm_product){PI(0), PI(1), PF(2), PF(3), PF(4), INT(5), INT(6), k, transposed ? 1 : stride, transposed ? k : 1, stride, INT(9), 0,
                       sm_blocks_of(args + 12)};
 }
 

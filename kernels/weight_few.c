@@ -13,6 +13,7 @@
 #define FEW 8
 #define FEW_ROWS 2048  /* of a block */
 #define FEW_COLS 2048  /* of a piece: the sums of 8 tokens are 64 KB */
+#define FEW_OWN_STRIDE (FEW_COLS + 16) /* a power of two would put the tokens' sums into the same lines of L1 */
 #define FEW_GROUPS (FEW_ROWS / STREAMS)
 
 /* The inputs of a block of rows. In `x` a token's inputs of a group stand together: STREAMS floats, or words in the order of `word_of`, or bytes. */
@@ -94,24 +95,26 @@ INLINE void few_float_group(int bf16, const group *g, const float (*x)[STREAMS],
 }
 
 INLINE void few_float(int bf16, const double *args, work w, int64_t token, int64_t tokens) {
-  const int64_t k = INT(11), n = INT(12);
+  const int64_t k = INT(11), n = INT(12), accumulate = INT(13);
   int64_t first, last;
   share(n, 64, w, &first, &last);
   few_inputs *in = w.scratch;
-  few_cursor cursor = {{0}};
-  for (int64_t t = 0; PI(0) && t < tokens; t++) cursor.at[t] = PI(0)[token + t];
-  float *out = PF(9) + token * n;
-  for (int64_t t = 0; !INT(13) && t < tokens; t++)
-    for (int64_t c = first; c < last; c++) out[t * n + c] = 0;
-  for (int64_t row0 = 0; row0 < k; row0 += FEW_ROWS) {
-    few_gather(args, WEIGHT_F32, token, tokens, row0, MIN(FEW_ROWS, k - row0), &cursor, in);
-    for (int64_t c = first; c < last; c += FEW_COLS) {
-      const stored_rows rows = {(const uint8_t *)PF(4) + c * (bf16 ? 2 : 4), INT(5)};
+  float *own = (float *)(in + 1);
+  for (int64_t c = first; c < last; c += FEW_COLS) {
+    const int64_t cols = MIN(FEW_COLS, last - c), stride = accumulate ? FEW_OWN_STRIDE : n;
+    const stored_rows rows = {(const uint8_t *)PF(4) + c * (bf16 ? 2 : 4), INT(5)};
+    float *out = PF(9) + token * n + c, *sums = accumulate ? own : out;
+    few_cursor cursor = {{0}};
+    for (int64_t t = 0; PI(0) && t < tokens; t++) cursor.at[t] = PI(0)[token + t];
+    for (int64_t t = 0; t < tokens; t++) clear_sums(sums + t * stride, cols);
+    for (int64_t row0 = 0; row0 < k; row0 += FEW_ROWS) {
+      few_gather(args, WEIGHT_F32, token, tokens, row0, MIN(FEW_ROWS, k - row0), &cursor, in);
       for (int64_t i = 0; i < in->count; i += STREAMS) {
         const group g = group_of(rows, in->index, i, in->count);
-        few_float_group(bf16, &g, in->x[i / STREAMS], tokens, out + c, n, MIN(FEW_COLS, last - c));
+        few_float_group(bf16, &g, in->x[i / STREAMS], tokens, sums, stride, cols);
       }
     }
+    for (int64_t t = 0; accumulate && t < tokens; t++) add_sums(own + t * stride, out + t * n, cols);
   }
 }
 

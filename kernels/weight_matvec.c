@@ -1,7 +1,7 @@
 /* weight_matvec: out [tokens, n] (+)= x w for one token, or a few (weight_few.c); only the rows of w at their non-zeros are read.
  *
  * One token is bound by the memory, and a zero saves a whole row of w. Rows are streamed (weight_stream.h) and added to the sums of a part's
- * columns, which stay in L1.
+ * columns, which stay in L1. To accumulate they are complete before they are added to out.
  *
  * int8: rows of negative inputs first, with their magnitudes; the sums are negated, and the others added (weight_row.h says why). ternary: a
  * weight's code is w + 1 = 0, 1 or 2, so that a pair of codes times a pair of inputs is one step of 16 bits, 64 of which may be added
@@ -60,20 +60,19 @@ INLINE void one_float(int bf16, const double *args, work w, int64_t token) {
   share(n, 64, w, &first, &last);
   const stored_rows rows = {(const uint8_t *)PF(4) + first * (bf16 ? 2 : 4), INT(5)};
   int32_t *identity = w.scratch;
+  float *own = (float *)(identity + IDENTITY);
   if (!start)
     for (int32_t i = 0; i < IDENTITY; i++) identity[i] = i;
   for (int64_t c = first; c < last; c += PIECE_COLS) {
     const int64_t cols = MIN(PIECE_COLS, last - c);
     float *out = PF(9) + token * n + c;
     stored_rows piece = {rows.w + (c - first) * (bf16 ? 2 : 4), rows.rowBytes};
-    if (!INT(13))
-      for (int64_t i = 0; i < cols; i++) out[i] = 0;
-    if (start) {
-      float_token(bf16, piece, index + start[token], value + start[token], start[token + 1] - start[token], out, cols);
-      continue;
-    }
-    for (int64_t i = 0; i < k; i += IDENTITY, piece.w += IDENTITY * rows.rowBytes)
-      float_token(bf16, piece, identity, value + token * k + i, MIN(IDENTITY, k - i), out, cols);
+    float *sums = INT(13) ? own : out;
+    clear_sums(sums, cols);
+    if (start) float_token(bf16, piece, index + start[token], value + start[token], start[token + 1] - start[token], sums, cols);
+    for (int64_t i = 0; !start && i < k; i += IDENTITY, piece.w += IDENTITY * rows.rowBytes)
+      float_token(bf16, piece, identity, value + token * k + i, MIN(IDENTITY, k - i), sums, cols);
+    if (sums == own) add_sums(own, out, cols);
   }
 }
 

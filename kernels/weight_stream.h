@@ -45,6 +45,15 @@ INLINE vf load_weights(int bf16, const uint8_t *row, int64_t c) {
 
 INLINE float weight_at(int bf16, const uint8_t *row, int64_t c) { return bf16 ? bf16_at(row, c) : ((const float *)row)[c]; }
 
+INLINE void clear_sums(float *sums, int64_t cols) {
+  for (int64_t c = 0; c < cols; c++) sums[c] = 0;
+}
+
+/* out [cols] += sums. What is accumulated upon may be far larger than the terms (a residual stream), so that it is rounded once. */
+INLINE void add_sums(const float *sums, float *out, int64_t cols) {
+  for (int64_t c = 0; c < cols; c++) out[c] += sums[c];
+}
+
 /* out [cols] += sums * scale * xScale; the sums in slot order. */
 INLINE void add_scaled(const vi *sums, const float *scale, float xScale, float *out, int64_t cols) {
   const int32_t *sum = (const int32_t *)sums;

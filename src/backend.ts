@@ -112,6 +112,7 @@ export interface Kernels {
   /**
    * out [N, n] = x [N, k] w [k, n], each token on its own: the rows of w at its non-zeros are streamed from memory. For one token and a
    * few. With scaleAxis 'cols' (or no scales). A row of out has the same bits as that token alone, and as `weightMatmul` for int8 and ternary.
+   * With `accumulate` out, a residual that may be far larger than the terms, is rounded once: when the sum is complete (int8: that of a group).
    */
   weightMatvec(x: WeightInput, w: WeightMatrix, out: Tensor<'f32'>, options?: { accumulate?: boolean }): void;
   /** The same product for many tokens: tiles of w are unpacked once, and all tokens pass over them. */

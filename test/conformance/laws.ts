@@ -19,6 +19,7 @@ export function describeLaws(backend: () => Backend): void {
     it('the inverse rotation undoes the rotation', () => inverseUndoes(backend()));
     it('a row of a batch is selected, normed and gated as it is alone', () => rowsAreIndependent(backend()));
     it('a row of a product is what it is alone', () => productRowsAreIndependent(backend()));
+    it('what is accumulated upon is rounded once, however many terms are added', () => accumulatesOnce(backend()));
     it('a bf16 product of small whole numbers is the f32 one, bit by bit', () => wholeNumbersAreExact(backend()));
     it('a bf16 product is that of the rounded operands, bit by bit', () => onlyOperandsAreRounded(backend()));
     it('a sequence of a batch attends as it does alone', () => sequencesAreIndependent(backend()));
@@ -68,6 +69,37 @@ function select(backend: Backend, make: Make, x: FloatTensor, kept: number): Spa
 
 const HEADS = { nHeads: 4, nKvHeads: 2, headDim: 8 };
 const WIDTH = (HEADS.nHeads + 2 * HEADS.nKvHeads) * HEADS.headDim;
+
+/** On a residual of about 1000 each term of about 0.1 would lose its last bits. 1300 rows take several tiles of a batch. */
+function accumulatesOnce(backend: Backend): void {
+  const [k, n] = [1300, 70];
+  withTensors(backend, (make) => {
+    const values = new Values('accumulates once');
+    const weights = f32Weights(make.float([k, n], values.normals(k * n)));
+    for (const tokens of [1, 3, 20]) {
+      const dense = make.float(
+        [tokens, k],
+        values.normals(tokens * k).map((x) => x / 10),
+      );
+      const list = select(backend, make, dense, k / 2);
+      const residual = values.normals(tokens * n).map((x) => 1000 + x);
+      const products: ((out: Tensor<'f32'>, options: { accumulate: boolean }) => void)[] = [
+        (out, options) => backend.kernels.weightMatmul(list, weights, out, options),
+        (out, options) => backend.kernels.weightMatvec(list, weights, out, options),
+        (out, options) => backend.kernels.weightMatvec(dense, weights, out, options),
+      ];
+      for (const product of products) {
+        const [alone, added] = [make.float([tokens, n]), make.float([tokens, n], residual)];
+        product(alone, { accumulate: false });
+        product(added, { accumulate: true });
+        const lastBits = alone.data.map(
+          (sum, i) => Math.abs(added.data[i] - residual[i] - sum) / Math.abs(residual[i]),
+        );
+        expect(Math.max(...lastBits)).toBeLessThan(2 ** -23);
+      }
+    }
+  });
+}
 
 /** Two sequences of 90 tokens at once: in chunks of any size, and the second one a chunk behind the first. */
 function cachedIsFull(backend: Backend): void {
