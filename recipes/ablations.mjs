@@ -11,6 +11,8 @@
 const SHAPE = { dim: 128, hiddenDim: 352, nLayers: 4, nHeads: 4, vocabSize: 2048, seqLen: 256 };
 /** With 55 % of its inputs zero as many parameters are activated as in the dense model of SHAPE. */
 const WIDE = { ...SHAPE, dim: 192, hiddenDim: 528, nHeads: 6 };
+/** Dense it activates as many parameters, head included, as the model of SHAPE does with 50 % of its inputs zero. */
+const NARROW = { ...SHAPE, dim: 104, hiddenDim: 272 };
 const TRAIN = { steps: 500, batchSize: 8, lr: 2e-3, schedule: 'cosine', warmupSteps: 50, validationShare: 0.1 };
 const TWO_STAGE = { ...TRAIN, lr: 3e-3, stageTwoLr: 2e-3, schedule: 'two-stage' };
 /** What the study reads: norms and zeros by layer ten times, the loss of held-out books four times, no samples. */
@@ -67,9 +69,11 @@ export const recipes = {
   'dense-silu': variant({ activation: 'silu' }),
   'topk50-silu': variant({ activation: 'silu', sparsity: 0.5 }),
   'wide-topk55': variant({ ...WIDE, sparsity: 0.55 }),
+  'narrow-dense': variant(NARROW),
   'bitnet-dense': bitnet({}),
   'bitnet-topk50': bitnet({ sparsity: 0.5 }),
   'bitnet-wide-topk55': bitnet({ ...WIDE, sparsity: 0.55 }),
+  'bitnet-narrow-dense': bitnet(NARROW),
 
   'moe-1of8': mixture({ nExpertsPerToken: 1 }),
   'moe-2of8-topk50': mixture({ nExpertsPerToken: 2, sparsity: { ...NOWHERE, gateUp: 0.5, down: 0.5 } }),

@@ -1,8 +1,9 @@
 /** The figures of docs/findings.md: results in, `{ file name: SVG }` out, for what has been trained. */
 
 import { axis, categories, chart, SERIES_STYLES } from '../../bench/lib/svg-chart.mjs';
+import { scatterFigure } from '../../dist/report/scatter-figure.js';
 import { lossOf } from './results.mjs';
-import { l1Models, PROJECTIONS } from './tables.mjs';
+import { FORMATS, l1Models, PROJECTIONS } from './tables.mjs';
 
 const percent = (share) => `${Math.round(100 * share)} %`;
 
@@ -12,10 +13,7 @@ export function figuresOf(results) {
     'ablations-gradient.svg': [['topk50', 'topk50-masked', 'dense'], gradientFigure],
     'ablations-drift.svg': [['relu', 'topk60'], driftFigure],
     'ablations-block.svg': [['dense', 'topk50', 'block50'], lossFigure],
-    'ablations-formats.svg': [
-      ['dense', 'topk50', 'wide-topk55', 'bitnet-dense', 'bitnet-topk50', 'bitnet-wide-topk55'],
-      formatsFigure,
-    ],
+    'ablations-formats.svg': [FORMATS.flat(), formatsFigure],
     'ablations-mixture.svg': [['dense', 'moe-1of8', 'moe-2of8-topk50'], lossFigure],
     'ablations-l1.svg': [l1Models().map(({ name }) => name), l1Figure],
   };
@@ -94,33 +92,24 @@ function driftFigure(results, names) {
   });
 }
 
-/** Loss over activated parameters, float and ternary. */
-function formatsFigure(results, names) {
-  const at = (name) => [results.first(name).activated.activatedParameters / 1e6, results.loss(name).mean, name];
-  const families = [
-    { style: 'dense', text: 'float: dense, top-K 50 %, wider at 55 %', names: names.slice(0, 3) },
-    { style: 'sparse', text: '1.58 bit: dense, top-K 50 %, wider at 55 %', names: names.slice(3) },
-  ];
-  const series = families.map(({ names: own, ...one }) => ({
-    ...{ ...one, marks: true },
-    points: own.map(at).sort(([a], [b]) => a - b),
-  }));
-  const all = series.flatMap(({ points }) => points);
-  return chart({
-    label: 'Validation loss over activated parameters, float and ternary',
-    panels: [
-      {
-        title: 'Validation loss by activated parameters',
-        series,
-        x: axisOf(
-          all.map(([activated]) => activated),
-          (millions) => `${millions.toFixed(2)} M`,
-        ),
-        y: axisOf(all.map(([, loss]) => loss)),
-      },
-    ],
-    legend: series,
+/** Loss over activated parameters, float and ternary, with the deviation over seeds. */
+function formatsFigure(results) {
+  const point = (name) => ({
+    x: results.over(name, ({ activated }) => activated.activatedParameters).mean / 1e6,
+    y: results.loss(name).mean,
+    error: results.loss(name).deviation,
+    name,
   });
+  const series = FORMATS.map((names) => names.map(point).sort((a, b) => a.x - b.x));
+  return scatterFigure('Validation loss over activated parameters, float and ternary', [
+    { title: 'Float', xTitle: 'activated parameters, millions', yTitle: 'validation loss, nats', series: [series[0]] },
+    {
+      title: '1.58 bit',
+      xTitle: 'activated parameters, millions',
+      yTitle: 'validation loss, nats',
+      series: [series[1]],
+    },
+  ]);
 }
 
 /** Loss and zeros before down by coefficient; one line a gate, with and without top-K elsewhere. */

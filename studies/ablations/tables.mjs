@@ -8,6 +8,10 @@ import { lossOf } from './results.mjs';
 
 export const PROJECTIONS = ['q', 'k', 'v', 'o', 'gate', 'up', 'down'];
 const POINTS = ['qkv', 'o', 'gateUp', 'down'];
+/** Float and ternary models: dense, sparse, and as many activated parameters the other way. */
+export const FORMATS = ['', 'bitnet-'].map((format) =>
+  ['dense', 'topk50', 'narrow-dense', 'wide-topk55'].map((name) => `${format}${name}`),
+);
 const TOP_K = ['dense', 'topk30', 'topk50', 'topk60', 'topk70'];
 
 export function blocksOf(results) {
@@ -20,11 +24,7 @@ export function blocksOf(results) {
     'relu-equal': equalSparsity(results),
     'relu-drift': drift(results, ['relu', 'topk60']),
     block: models(results, ['dense', 'topk50', 'block50'], 'topk50'),
-    formats: models(
-      results,
-      ['dense', 'topk50', 'wide-topk55', 'bitnet-dense', 'bitnet-topk50', 'bitnet-wide-topk55'],
-      'dense',
-    ),
+    formats: models(results, FORMATS.flat(), 'dense'),
     gates: models(results, ['dense', 'dense-silu', 'topk50', 'topk50-silu'], 'dense'),
     mixture: models(results, ['dense', 'moe-1of8', 'moe-2of8-topk50'], 'moe-1of8'),
     l1: l1Table(results),
