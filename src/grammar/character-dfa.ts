@@ -53,11 +53,12 @@ export function ofLength(dfa: CharacterDfa, min: number, max: number): Character
   }));
 }
 
-/** Every text that is none of `words`. */
+/** Every text that is none of `words`. Halves of surrogate pairs are no characters, so that no text is a word with one. */
 export function anythingBut(words: readonly string[]): CharacterDfa {
   const children: Map<number, number>[] = [new Map()];
   const isWord = [false];
   for (const word of words) {
+    if (/\p{Surrogate}/u.test(word)) continue;
     let at = 0;
     for (const character of word) {
       const code = character.codePointAt(0)!;

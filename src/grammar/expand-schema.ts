@@ -17,6 +17,7 @@ import {
   type JsonType,
   KEYWORDS_OF_TYPE,
   type SchemaObject,
+  sayingKeywords,
 } from './schema-keywords.ts';
 
 /** A schema in its place. */
@@ -78,7 +79,7 @@ export class SchemaExpander {
     const byPointer = new Map<string, Part>();
     for (const part of conjunction) {
       const target = this.#behindReferences(part);
-      const isOpen = target.schema === true || (isObject(target.schema) && Object.keys(target.schema).length === 0);
+      const isOpen = target.schema === true || (isObject(target.schema) && sayingKeywords(target.schema).length === 0);
       if (!isOpen) byPointer.set(target.pointer, target);
     }
     return [...byPointer.values()].sort((a, b) => (a.pointer < b.pointer ? -1 : 1));
@@ -126,7 +127,7 @@ export class SchemaExpander {
   #behindReferences(part: Part): Part {
     const followed = new Set<string>();
     let at = part;
-    while (isObject(at.schema) && Object.keys(at.schema).length === 1 && typeof at.schema.$ref === 'string') {
+    while (isObject(at.schema) && typeof at.schema.$ref === 'string' && sayingKeywords(at.schema).length === 1) {
       if (followed.has(at.pointer)) return part;
       followed.add(at.pointer);
       at = this.#resolve(at.schema.$ref, at);

@@ -55,6 +55,15 @@ describe('objects', () => {
   });
 });
 
+describe('halves of surrogate pairs', () => {
+  it('stand in names and constants as JSON.stringify writes them, and nowhere else', () => {
+    const schema = { type: 'object', properties: { '\ud83d': { const: '\ude00' } }, additionalProperties: true };
+    expectTexts(schema, ['{"\\ud83d":"\\ude00"}', '{"🙂":1}'], ['{"\\ud83d":"x"}', '{"\\ude00":1}']);
+    const { automaton } = compileJsonSchema(schema);
+    expect(automaton.advanceAll(automaton.start, Uint8Array.from([...Buffer.from('{"'), 0xed, 0xa0]))).toBeNull();
+  });
+});
+
 describe('arrays', () => {
   it('have as many items as the schema says', () => {
     const of = (min: number, max?: number) => ({
@@ -318,6 +327,7 @@ describe('what is refused', () => {
     [{ pattern: '(?=a)' }, /at "#\/pattern": not supported: \(\?=/],
     [{ pattern: '.*a.{400}' }, /at "#\/pattern": not supported: its automaton is too large/],
     [{ pattern: '^a$', maxLength: 0 }, /no value can be all of this/],
+    [JSON.parse('{"const":[1e999]}'), /const: expected finite values/],
     [{ enum: ['a'], minLength: 2 }, /minLength beside enum or const is not supported/],
     [{ type: 'string', const: 1 }, /no value can be all of this/],
     [{ minItems: 3, maxItems: 2 }, /no value can be all of this/],

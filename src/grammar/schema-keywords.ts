@@ -76,7 +76,7 @@ const names: Check = (value) =>
   Array.isArray(value) && value.every((one) => typeof one === 'string') ? null : 'a list of names';
 const anything: Check = () => null;
 const literal: Check = (value) =>
-  isShallow(value) ? null : `values with at most ${DEEPEST_VALUE} lists and objects in each other`;
+  isWritable(value) ? null : `finite values with at most ${DEEPEST_VALUE} lists and objects in each other`;
 
 const CHECKS: Readonly<Record<string, Check>> = {
   $ref: text,
@@ -114,20 +114,30 @@ export function isObject(value: unknown): value is SchemaObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What is deeper could not be written out by a function that calls itself. */
-function isShallow(value: unknown): boolean {
+/** What is deeper could not be written out by a function that calls itself; numbers of JSON may be too large for a double. */
+function isWritable(value: unknown): boolean {
   let level: unknown[] = [value];
   for (let depth = 0; depth <= DEEPEST_VALUE; depth++) {
+    if (level.some((one) => typeof one === 'number' && !Number.isFinite(one))) return false;
     level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
     if (level.length === 0) return true;
   }
   return false;
 }
 
+/** The keywords of a schema that are not for people only. */
+export function sayingKeywords(schema: SchemaObject): string[] {
+  return Object.keys(schema).filter((keyword) => !isNote(keyword));
+}
+
+function isNote(keyword: string): boolean {
+  return NOTES.has(keyword) || keyword.startsWith('x-');
+}
+
 /** Throws UsageError for the first keyword of this schema that is unknown, not supported, or has a wrong value. */
 export function checkKeywords(schema: SchemaObject, pointer: string): void {
   for (const [keyword, value] of Object.entries(schema)) {
-    if (NOTES.has(keyword) || keyword.startsWith('x-')) continue;
+    if (isNote(keyword)) continue;
     const check = Object.hasOwn(CHECKS, keyword) ? CHECKS[keyword] : undefined;
     if (check === undefined) throw unknownKeyword(keyword, value, pointer);
     const expected = check(value);
