@@ -30,6 +30,8 @@ export interface GenerationOptions {
   signal?: AbortSignal;
   /** With each token its log-probability and this many of the most probable tokens. Default: none. */
   logprobs?: number;
+  /** The same of the tokens of the prompt, the first excepted. Default: none. The whole prompt runs, and in short pieces. */
+  promptLogprobs?: number;
   /** Replaces the model's sparsity. */
   sparsity?: SparsityOverride;
 }
@@ -43,12 +45,17 @@ export interface GeneratedToken {
   readonly logprobs?: TokenLogprobs;
 }
 
+/** Rows of logits of one run of a prompt whose log-probabilities are wanted: a vocabulary each, so that few suffice. */
+const PROMPT_LOGITS_ROWS = 32;
+
 export class Generation {
   readonly sequence: TokenSequence;
   /** The prompt, then what was generated. */
   readonly ids: number[];
   readonly promptTokens: number;
   readonly drafts = new DraftHistory();
+  /** Of prompt tokens 1, 2, …, as far as they have run; where they were asked for. */
+  readonly promptLogprobs: TokenLogprobs[] = [];
   finishReason: FinishReason | null;
   readonly #options: GenerationOptions;
   readonly #maxTokens: number;
@@ -67,7 +74,8 @@ export class Generation {
     this.#options = options;
     this.#maxTokens = options.maxTokens ?? Infinity;
     this.#contextTokens = contextTokens;
-    this.finishReason = this.#maxTokens === 0 ? 'length' : null;
+    // Nothing would be left to run, unless the prompt itself is asked about.
+    this.finishReason = this.#maxTokens === 0 && options.promptLogprobs === undefined ? 'length' : null;
     options.sampler.begin(promptIds);
   }
 
@@ -85,6 +93,10 @@ export class Generation {
   /** What to run next: at most `tokens` (at least 1) of the pending ids, or with a draft the one pending id and the draft. */
   next(tokens: number, draft: readonly number[] = []): BatchItem {
     const { sequence } = this;
+    if (this.#wantsPrompt) {
+      const most = Math.min(tokens, PROMPT_LOGITS_ROWS);
+      return { sequence, ids: this.ids.slice(sequence.length, sequence.length + most), logits: 'all' };
+    }
     const ids = this.ids.slice(sequence.length, sequence.length + tokens);
     if (draft.length > 0) return { sequence, ids: [...ids, ...draft], logits: 'all' };
     return { sequence, ids, logits: ids.length === this.pending ? 'last' : 'none' };
@@ -93,6 +105,12 @@ export class Generation {
   /** Takes the logits of `item`, which has run; returns the tokens that they give. Throws what the sampler throws. */
   advance(item: BatchItem, logits: Float32Array): GeneratedToken[] {
     if (item.logits === 'none') return [];
+    const first = this.sequence.length - item.ids.length;
+    if (first < this.promptTokens - 1 && item.logits === 'all') return this.#advancePrompt(item, first, logits);
+    if (this.#maxTokens === 0) {
+      this.finishReason = 'length';
+      return [];
+    }
     const draft = item.logits === 'all' ? item.ids.slice(1) : [];
     const confirmed = this.sequence.length - draft.length;
     const vocabSize = logits.length / (draft.length + 1);
@@ -108,6 +126,29 @@ export class Generation {
     if (draft.length > 0) this.drafts.settle(draft.length, accepted);
     if (accepted < draft.length) this.sequence.truncate(confirmed + accepted);
     return tokens;
+  }
+
+  /** Does the next run begin with tokens of the prompt that give log-probabilities of others? */
+  get #wantsPrompt(): boolean {
+    return this.#options.promptLogprobs !== undefined && this.sequence.length < this.promptTokens - 1;
+  }
+
+  /** Takes the logits of every token of `item`, which begins at `first` in the prompt; behind the last of the prompt comes a token. */
+  #advancePrompt({ ids, sequence }: BatchItem, first: number, logits: Float32Array): GeneratedToken[] {
+    const vocabSize = logits.length / ids.length;
+    const row = (position: number) =>
+      logits.subarray((position - first) * vocabSize, (position - first + 1) * vocabSize);
+    const last = Math.min(first + ids.length, this.promptTokens - 1);
+    for (let position = first; position < last; position++) {
+      this.promptLogprobs.push(logprobsOf(row(position), this.ids[position + 1], this.#options.promptLogprobs ?? 0));
+    }
+    if (sequence.length < this.promptTokens) return [];
+    if (this.#maxTokens === 0) {
+      this.finishReason = 'length';
+      return [];
+    }
+    const token = this.#take(row(this.promptTokens - 1));
+    return token === null ? [] : [token];
   }
 
   /** Samples the next token and appends it; null where it ends the text. */
@@ -130,7 +171,7 @@ export class Generation {
 export function checkRequest(
   model: Pick<TokenModel, 'maxTokens' | 'vocabSize'>,
   promptIds: readonly number[],
-  { maxTokens = 0, logprobs = 0 }: GenerationOptions,
+  { maxTokens = 0, logprobs = 0, promptLogprobs = 0 }: GenerationOptions,
 ): void {
   if (promptIds.length === 0) {
     throw new UsageError('generate', 'the prompt is empty: expected at least 1 token, got 0. Give a prompt.');
@@ -153,7 +194,8 @@ export function checkRequest(
   if (maxTokens !== Infinity && !(Number.isInteger(maxTokens) && maxTokens >= 0)) {
     throw new UsageError('generate', `maxTokens must be a whole number of at least 0, got ${maxTokens}.`);
   }
-  if (!(Number.isInteger(logprobs) && logprobs >= 0)) {
-    throw new UsageError('generate', `logprobs must be a whole number of at least 0, got ${logprobs}.`);
+  for (const [name, count] of Object.entries({ logprobs, promptLogprobs })) {
+    if (Number.isInteger(count) && count >= 0) continue;
+    throw new UsageError('generate', `${name} must be a whole number of at least 0, got ${count}.`);
   }
 }

@@ -6,6 +6,7 @@
  */
 
 import type { FinishReason, GeneratedToken } from './generation.ts';
+import type { TokenLogprobs } from './logprobs.ts';
 
 /** Counts and times of a request; they grow while it runs. */
 export interface Usage {
@@ -29,6 +30,8 @@ export interface Usage {
  */
 export interface TokenStream extends AsyncIterableIterator<GeneratedToken, FinishReason, void> {
   readonly usage: Readonly<Usage>;
+  /** Of prompt tokens 1, 2, …, whole when the first token comes or the request ends; null where they were not asked for. */
+  readonly promptLogprobs: readonly TokenLogprobs[] | null;
   return(): Promise<IteratorResult<GeneratedToken, FinishReason>>;
 }
 
@@ -42,6 +45,7 @@ interface Reader {
 
 export class TokenQueue implements TokenStream {
   readonly usage: Usage;
+  promptLogprobs: readonly TokenLogprobs[] | null = null;
   readonly #onReturn: () => void;
   #tokens: GeneratedToken[] = [];
   #read = 0;
