@@ -19,6 +19,8 @@ export const LAYERS = {
   formats: ['util', 'tensor'],
   tokenizer: ['util', 'tensor'],
   chat: ['util', 'tokenizer'],
+  // Tokens come in as bytes, so that it knows no tokenizer and no sampler.
+  grammar: ['util'],
   backend: ['util', 'tensor'],
   backends: ['util', 'tensor', 'backend'],
   autograd: ['util', 'tensor', 'backend'],

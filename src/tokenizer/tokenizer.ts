@@ -10,6 +10,7 @@
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { ByteLevelBpe } from './byte-level-bpe.ts';
+import { type TokenTable, tokenBytesOf } from './token-bytes.ts';
 import type { TokenizerConfig } from './tokenizer-config.ts';
 import { END_OF_TEXT } from './train-bpe.ts';
 
@@ -37,6 +38,7 @@ export class Tokenizer {
   readonly config: TokenizerConfig | null;
   readonly #fast: ByteLevelBpe | null;
   readonly #library: () => LibraryTokenizer;
+  readonly #tokenBytes: () => readonly (Uint8Array | null)[];
 
   private constructor(json: TokenizerFile, config: TokenizerConfig | null) {
     this.json = json;
@@ -54,6 +56,7 @@ export class Tokenizer {
     this.#fast = ByteLevelBpe.fromJson(json);
     this.#library = lazily(() => new LibraryTokenizer({ added_tokens: [], ...json }, {}));
     if (this.#fast === null) this.#library();
+    this.#tokenBytes = lazily(() => tokenBytesOf(json));
   }
 
   /** Throws FormatError that names `path`, where `json` came from, if it is no tokenizer that can be used. */
@@ -107,16 +110,21 @@ export class Tokenizer {
     return this.#fast !== null ? byteStream(this.#fast) : textStream((ids) => this.#decodeByLibrary(ids), before);
   }
 
+  /**
+   * What a token adds in the middle of a text, which need not be whole characters; null for special tokens and ids outside the vocabulary.
+   * Throws UsageError for a tokenizer whose tokens have no bytes of their own.
+   */
+  tokenBytes(id: number): Uint8Array | null {
+    return this.#tokenBytes()[id] ?? null;
+  }
+
   #decodeByLibrary(ids: number[]): string {
     if (ids.length === 0) return '';
     return this.#library().decode(ids, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
   }
 }
 
-interface TokenizerFile {
-  model: { vocab: Record<string, number> | [string, number][] };
-  added_tokens?: { content: string; id: number }[];
-}
+type TokenizerFile = TokenTable;
 
 function byteStream(bpe: ByteLevelBpe): DecodeStream {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
