@@ -43,7 +43,7 @@ export const LAYERS = {
   // The data of a fine-tuning for the same trainer.
   sft: ['util', 'tokenizer', 'chat', 'train'],
   report: ['util'],
-  server: [...BELOW_MODEL, 'model', 'infer', 'chat', 'tokenizer'],
+  server: [...BELOW_MODEL, 'model', 'infer', 'chat', 'tokenizer', 'grammar'],
   // The law by itself: it runs in a page too.
   scaling: ['util'],
   cli: ANYTHING,

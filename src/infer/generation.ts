@@ -32,6 +32,8 @@ export interface GenerationOptions {
   logprobs?: number;
   /** The same of the tokens of the prompt, the first excepted. Default: none. The whole prompt runs, and in short pieces. */
   promptLogprobs?: number;
+  /** With each token its time and, where the model counts, how much of the model it took. Default false. */
+  details?: boolean;
   /** Replaces the model's sparsity. */
   sparsity?: SparsityOverride;
 }
@@ -43,6 +45,9 @@ export interface GeneratedToken {
   readonly id: number;
   /** As the model gave them, before the sampler's penalties and filters; where they were asked for. */
   readonly logprobs?: TokenLogprobs;
+  /** Where details were asked for: when it was made, in ms of `performance.now()`, and by layer the share of the weights that made it. */
+  readonly madeAt?: number;
+  readonly kept?: readonly number[];
 }
 
 /** Rows of logits of one run of a prompt whose log-probabilities are wanted: a vocabulary each, so that few suffice. */
@@ -102,11 +107,14 @@ export class Generation {
     return { sequence, ids, logits: ids.length === this.pending ? 'last' : 'none' };
   }
 
-  /** Takes the logits of `item`, which has run; returns the tokens that they give. Throws what the sampler throws. */
-  advance(item: BatchItem, logits: Float32Array): GeneratedToken[] {
+  /**
+   * Takes the logits of `item`, which has run; returns the tokens that they give. `keptOf` says how much of the model a token of it took. Throws
+   * what the sampler throws.
+   */
+  advance(item: BatchItem, logits: Float32Array, keptOf?: (token: number) => number[]): GeneratedToken[] {
     if (item.logits === 'none') return [];
     const first = this.sequence.length - item.ids.length;
-    if (first < this.promptTokens - 1 && item.logits === 'all') return this.#advancePrompt(item, first, logits);
+    if (first < this.promptTokens - 1 && item.logits === 'all') return this.#advancePrompt(item, first, logits, keptOf);
     if (this.#maxTokens === 0) {
       this.finishReason = 'length';
       return [];
@@ -117,7 +125,8 @@ export class Generation {
     const tokens: GeneratedToken[] = [];
     let accepted = 0;
     for (let row = 0; row <= draft.length && this.finishReason === null; row++) {
-      const token = this.#take(logits.subarray(row * vocabSize, (row + 1) * vocabSize));
+      const ran = item.ids.length - draft.length - 1 + row;
+      const token = this.#take(logits.subarray(row * vocabSize, (row + 1) * vocabSize), ran, keptOf);
       if (token === null) break;
       tokens.push(token);
       if (token.id !== draft[row]) break;
@@ -134,7 +143,12 @@ export class Generation {
   }
 
   /** Takes the logits of every token of `item`, which begins at `first` in the prompt; behind the last of the prompt comes a token. */
-  #advancePrompt({ ids, sequence }: BatchItem, first: number, logits: Float32Array): GeneratedToken[] {
+  #advancePrompt(
+    { ids, sequence }: BatchItem,
+    first: number,
+    logits: Float32Array,
+    keptOf?: (token: number) => number[],
+  ): GeneratedToken[] {
     const vocabSize = logits.length / ids.length;
     const row = (position: number) =>
       logits.subarray((position - first) * vocabSize, (position - first + 1) * vocabSize);
@@ -147,13 +161,13 @@ export class Generation {
       this.finishReason = 'length';
       return [];
     }
-    const token = this.#take(row(this.promptTokens - 1));
+    const token = this.#take(row(this.promptTokens - 1), ids.length - 1, keptOf);
     return token === null ? [] : [token];
   }
 
-  /** Samples the next token and appends it; null where it ends the text. */
-  #take(logits: Float32Array): GeneratedToken | null {
-    const { sampler, stopIds = [], logprobs } = this.#options;
+  /** Samples the token behind token `ran` of the run and appends it; null where it ends the text. */
+  #take(logits: Float32Array, ran: number, keptOf?: (token: number) => number[]): GeneratedToken | null {
+    const { sampler, stopIds = [], logprobs, details } = this.#options;
     const id = sampler.sample(logits);
     if (stopIds.includes(id)) {
       this.finishReason = 'stop';
@@ -163,7 +177,12 @@ export class Generation {
     if (this.ids.length - this.promptTokens === this.#maxTokens) this.finishReason = 'length';
     // The last token needs no place, because nothing follows it.
     else if (this.ids.length > this.#contextTokens) this.finishReason = 'context';
-    return logprobs === undefined ? { id } : { id, logprobs: logprobsOf(logits, id, logprobs) };
+    return {
+      id,
+      ...(logprobs !== undefined && { logprobs: logprobsOf(logits, id, logprobs) }),
+      ...(details && { madeAt: performance.now() }),
+      ...(details && keptOf && { kept: keptOf(ran) }),
+    };
   }
 }
 

@@ -72,6 +72,7 @@ export class Scheduler {
   readonly #running: Request[] = [];
   /** Aborted by a callback in the middle of a step, which still needs their sequences. */
   #abortedInStep: Request[] | null = null;
+  #ranTokens = 0;
   #isWorking = false;
   #isDisposed = false;
 
@@ -88,6 +89,11 @@ export class Scheduler {
   /** Requests that wait, requests that run, and sequences that are kept of ended ones. */
   get counts(): { readonly queued: number; readonly running: number; readonly kept: number } {
     return { queued: this.#queue.length, running: this.#running.length, kept: this.#prefixes.size };
+  }
+
+  /** Tokens that have run for all requests: who compares it with its own knows whether it ran alone. */
+  get ranTokens(): number {
+    return this.#ranTokens;
   }
 
   /**
@@ -243,13 +249,15 @@ export class Scheduler {
       else for (const { request } of batch) this.#fail(request, error);
       return false;
     }
-    for (const [i, part] of batch.entries()) this.#deliver(part, logits[i]);
+    for (const [i, part] of batch.entries()) this.#deliver(part, logits[i], i);
     return true;
   }
 
-  #deliver({ request, generation, item }: Part, logits: Float32Array): void {
+  #deliver({ request, generation, item }: Part, logits: Float32Array, place: number): void {
+    const { weightUse } = this.#model;
     try {
-      const tokens = generation.advance(item, logits);
+      this.#countRun(request, item.ids.length, weightUse ? 1 - weightUse.ofItem(place) : Number.NaN);
+      const tokens = generation.advance(item, logits, weightUse && ((token) => weightUse.ofToken(place, token)));
       this.#count(request, tokens.length, generation);
       for (const token of tokens) request.stream.push(token);
       if (generation.finishReason !== null) this.#end(request, generation.finishReason);
@@ -270,6 +278,14 @@ export class Scheduler {
     }
     usage.tokens += tokens;
     usage.generateMs = now - request.firstTokenAt;
+  }
+
+  /** The sparsity of a run goes into the mean over all tokens that ran. */
+  #countRun({ stream: { usage } }: Request, tokens: number, sparsity: number): void {
+    const before = usage.ranTokens === 0 ? 0 : usage.sparsity * usage.ranTokens;
+    usage.ranTokens += tokens;
+    usage.sparsity = (before + sparsity * tokens) / usage.ranTokens;
+    this.#ranTokens += tokens;
   }
 
   /** In a step only when it is over. */

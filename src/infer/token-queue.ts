@@ -22,6 +22,10 @@ export interface Usage {
   queueMs: number;
   promptMs: number;
   generateMs: number;
+  /** Tokens that ran: of the prompt, generated ones, refused drafts. */
+  ranTokens: number;
+  /** Mean share of the blocks' weights that zeros skipped, over the tokens that ran; NaN where the model does not count. */
+  sparsity: number;
 }
 
 /**
@@ -64,6 +68,8 @@ export class TokenQueue implements TokenStream {
       queueMs: 0,
       promptMs: 0,
       generateMs: 0,
+      ranTokens: 0,
+      sparsity: Number.NaN,
     };
   }
 

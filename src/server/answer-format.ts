@@ -5,6 +5,7 @@
 
 import type { FinishReason } from '../infer/generation.ts';
 import type { Answer, WholeChoice } from './answer.ts';
+import { ChoiceDetails } from './choice-details.ts';
 import type { TextChunk } from './text-chunks.ts';
 
 export interface AnswerFormat {
@@ -34,6 +35,27 @@ export function usageOf({ choices, startedAt }: Answer) {
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: sum(choices.map(({ stream }) => stream.usage.cachedTokens)) },
-    qsparse: { seconds: (performance.now() - startedAt) / 1000 },
+    qsparse: { seconds: (performance.now() - startedAt) / 1000, sparsity: sparsityOf(choices) },
   };
+}
+
+/** Mean over all tokens that ran; null where the model does not count. */
+function sparsityOf(choices: Answer['choices']): number | null {
+  const usages = choices.map(({ stream }) => stream.usage).filter(({ ranTokens }) => ranTokens > 0);
+  const tokens = usages.reduce((sum, { ranTokens }) => sum + ranTokens, 0);
+  const sparsity = usages.reduce((sum, usage) => sum + usage.sparsity * usage.ranTokens, 0) / tokens;
+  return Number.isNaN(sparsity) ? null : sparsity;
+}
+
+/** What a stream was asked to tell besides the text. */
+export interface StreamExtras {
+  /** It ends with a chunk of usage, and the others say that they have none. */
+  readonly usage: boolean;
+  /** Each token with how it was made. */
+  readonly details: boolean;
+}
+
+/** By choice; null where nobody asked. */
+export function detailsOf({ choices, lease }: Answer, { details }: StreamExtras): readonly ChoiceDetails[] | null {
+  return details ? choices.map(({ stream }) => new ChoiceDetails(lease, stream)) : null;
 }

@@ -3,22 +3,24 @@
 import { randomUUID } from 'node:crypto';
 import type { FinishReason, GeneratedToken } from '../infer/generation.ts';
 import type { Answer, WholeChoice } from './answer.ts';
-import { type AnswerFormat, finishReasonOf, usageOf } from './answer-format.ts';
+import { type AnswerFormat, detailsOf, finishReasonOf, type StreamExtras, usageOf } from './answer-format.ts';
+import type { ChoiceDetails } from './choice-details.ts';
 import type { ServedTokenizer } from './served-model.ts';
 import type { TextChunk } from './text-chunks.ts';
 import { tokenText } from './token-text.ts';
 
 export class ChatFormat implements AnswerFormat {
   readonly #answer: Answer;
-  readonly #withUsage: boolean;
+  readonly #extras: StreamExtras;
+  readonly #details: readonly ChoiceDetails[] | null;
   readonly #head: { id: string; created: number; model: string };
   /** By choice: nothing but spaces was said yet. */
   readonly #isBlank: boolean[];
 
-  /** `withUsage`: the stream ends with a chunk of usage, and the others say that they have none. */
-  constructor(answer: Answer, withUsage: boolean) {
+  constructor(answer: Answer, extras: StreamExtras) {
     this.#answer = answer;
-    this.#withUsage = withUsage;
+    this.#extras = extras;
+    this.#details = detailsOf(answer, extras);
     this.#head = {
       id: `chatcmpl-${randomUUID()}`,
       created: Math.floor(Date.now() / 1000),
@@ -34,12 +36,14 @@ export class ChatFormat implements AnswerFormat {
   piece(choice: number, chunk: TextChunk): object | null {
     const content = this.#withoutFirstSpaces(choice, chunk.text);
     const logprobs = this.#logprobsOf([chunk]);
-    if (content === '' && logprobs === null) return null;
-    return this.#chunk(choice, { content }, logprobs);
+    const details = chunk.token && this.#details?.[choice].ofToken(chunk.token);
+    if (content === '' && logprobs === null && !details) return null;
+    return { ...this.#chunk(choice, { content }, logprobs), ...(details && { qsparse: details }) };
   }
 
   end(choice: number, reason: FinishReason): object {
-    return this.#chunk(choice, {}, null, finishReasonOf(reason));
+    const details = this.#details?.[choice].ofEnd();
+    return { ...this.#chunk(choice, {}, null, finishReasonOf(reason)), ...(details && { qsparse: details }) };
   }
 
   usage(): object {
@@ -69,7 +73,7 @@ export class ChatFormat implements AnswerFormat {
       ...this.#head,
       object: 'chat.completion.chunk',
       choices: [{ index, delta, logprobs, finish_reason }],
-      ...(this.#withUsage && { usage: null }),
+      ...(this.#extras.usage && { usage: null }),
     };
   }
 

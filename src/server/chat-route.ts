@@ -10,7 +10,7 @@ import { constraintOf } from './constraint.ts';
 import { MOST_LOGPROBS, MOST_MESSAGES } from './limits.ts';
 import { checkLength, checkPrompt } from './prompt-text.ts';
 import { ignored, readRequest, unsupported } from './read-request.ts';
-import { flag, SAMPLING_FIELDS, samplersOf, sparsityOf, stopsOf, whole } from './sampling-fields.ts';
+import { extrasOf, flag, SAMPLING_FIELDS, samplersOf, sparsityOf, stopsOf, whole } from './sampling-fields.ts';
 import type { ServedModel } from './served-model.ts';
 import { clientOf, type ServerOptions, type ServerRequest } from './server-context.ts';
 
@@ -81,10 +81,11 @@ function prepare(request: ChatRequest, model: ServedModel, client: string): Prep
         client,
         ...(maxTokens !== undefined && { maxTokens }),
         ...(request.logprobs && { logprobs: request.top_logprobs ?? 0 }),
+        ...(request.qsparse?.details && { details: true }),
         ...(sparsity !== undefined && { sparsity }),
       },
     },
-    format: (answer) => new ChatFormat(answer, request.stream_options?.include_usage ?? false),
+    format: (answer) => new ChatFormat(answer, extrasOf(request)),
   };
 }
 

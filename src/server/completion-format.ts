@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import type { FinishReason } from '../infer/generation.ts';
 import type { TokenLogprobs } from '../infer/logprobs.ts';
 import type { Answer, WholeChoice } from './answer.ts';
-import { type AnswerFormat, finishReasonOf, usageOf } from './answer-format.ts';
+import { type AnswerFormat, detailsOf, finishReasonOf, type StreamExtras, usageOf } from './answer-format.ts';
+import type { ChoiceDetails } from './choice-details.ts';
 import type { TextChunk } from './text-chunks.ts';
 import { tokenText } from './token-text.ts';
 
@@ -24,16 +25,18 @@ interface Logprobs {
 
 export class CompletionFormat implements AnswerFormat {
   readonly #answer: Answer;
-  readonly #withUsage: boolean;
+  readonly #extras: StreamExtras;
+  readonly #details: readonly ChoiceDetails[] | null;
   readonly #echo: readonly EchoedPrompt[] | null;
   readonly #head: { id: string; object: string; created: number; model: string };
   /** By choice: characters so far. */
   readonly #offsets: number[];
 
   /** `echo`: the prompts, where they are to be repeated. */
-  constructor(answer: Answer, withUsage: boolean, echo: readonly EchoedPrompt[] | null) {
+  constructor(answer: Answer, extras: StreamExtras, echo: readonly EchoedPrompt[] | null) {
     this.#answer = answer;
-    this.#withUsage = withUsage;
+    this.#extras = extras;
+    this.#details = detailsOf(answer, extras);
     this.#echo = echo;
     this.#head = {
       id: `cmpl-${randomUUID()}`,
@@ -51,12 +54,14 @@ export class CompletionFormat implements AnswerFormat {
 
   piece(choice: number, chunk: TextChunk): object | null {
     const logprobs = this.#logprobsOf(choice, [chunk]);
-    if (chunk.text === '' && logprobs === null) return null;
-    return this.#chunk(choice, chunk.text, logprobs);
+    const details = chunk.token && this.#details?.[choice].ofToken(chunk.token);
+    if (chunk.text === '' && logprobs === null && !details) return null;
+    return { ...this.#chunk(choice, chunk.text, logprobs), ...(details && { qsparse: details }) };
   }
 
   end(choice: number, reason: FinishReason): object {
-    return this.#chunk(choice, '', null, finishReasonOf(reason));
+    const details = this.#details?.[choice].ofEnd();
+    return { ...this.#chunk(choice, '', null, finishReasonOf(reason)), ...(details && { qsparse: details }) };
   }
 
   usage(): object {
@@ -80,7 +85,7 @@ export class CompletionFormat implements AnswerFormat {
     return {
       ...this.#head,
       choices: [{ index, text, logprobs, finish_reason }],
-      ...(this.#withUsage && { usage: null }),
+      ...(this.#extras.usage && { usage: null }),
     };
   }
 

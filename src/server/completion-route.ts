@@ -8,7 +8,7 @@ import { constraintOf } from './constraint.ts';
 import { MOST_CHOICES, MOST_LOGPROBS } from './limits.ts';
 import { checkLength, checkPrompt } from './prompt-text.ts';
 import { readRequest, unsupported } from './read-request.ts';
-import { flag, SAMPLING_FIELDS, samplersOf, sparsityOf, stopsOf, whole } from './sampling-fields.ts';
+import { extrasOf, flag, SAMPLING_FIELDS, samplersOf, sparsityOf, stopsOf, whole } from './sampling-fields.ts';
 import type { ServedModel } from './served-model.ts';
 import { clientOf, type ServerOptions, type ServerRequest } from './server-context.ts';
 
@@ -62,11 +62,11 @@ function prepare(request: CompletionRequest, model: ServedModel, client: string)
         maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
         ...(logprobs !== undefined && { logprobs }),
         ...(logprobs !== undefined && echo && { promptLogprobs: logprobs }),
+        ...(request.qsparse?.details && { details: true }),
         ...(sparsity !== undefined && { sparsity }),
       },
     },
-    format: (answer) =>
-      new CompletionFormat(answer, request.stream_options?.include_usage ?? false, echo ? prompts : null),
+    format: (answer) => new CompletionFormat(answer, extrasOf(request), echo ? prompts : null),
   };
 }
 

@@ -156,6 +156,10 @@ export class ModelRegistry {
       this.#makeRoom(entry, description.bytes);
       const begin = performance.now();
       const model = entry.source.open();
+      if (this.bytes + model.bytes > this.#memoryBytes) {
+        model.dispose();
+        throw tooLarge(id, model.bytes, this.#memoryBytes);
+      }
       entry.model = model;
       const seconds = ((performance.now() - begin) / 1000).toFixed(2);
       this.#onEvent(`loaded ${id}: ${formatBytes(model.bytes)} in ${seconds} s`);
@@ -183,10 +187,7 @@ export class ModelRegistry {
 
   #makeRoom(wanted: Entry, bytes: number): void {
     const { id } = wanted.source;
-    if (bytes > this.#memoryBytes) {
-      const message = `The model "${id}" needs ${formatBytes(bytes)}: this server has ${formatBytes(this.#memoryBytes)} for models.`;
-      throw new ApiError(503, message, { param: 'model', code: 'model_too_large' });
-    }
+    if (bytes > this.#memoryBytes) throw tooLarge(id, bytes, this.#memoryBytes);
     const idle = [...this.#entries.values()]
       .filter(({ model, users }) => model !== null && users === 0)
       .sort((a, b) => a.lastUse - b.lastUse);
@@ -209,4 +210,9 @@ export class ModelRegistry {
     this.#onEvent(`unloaded ${entry.source.id}`);
     for (const resolve of waiting) resolve();
   }
+}
+
+function tooLarge(id: string, bytes: number, limit: number): ApiError {
+  const message = `The model "${id}" needs ${formatBytes(bytes)}: this server has ${formatBytes(limit)} for models.`;
+  return new ApiError(503, message, { param: 'model', code: 'model_too_large' });
 }

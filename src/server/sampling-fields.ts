@@ -9,6 +9,7 @@ import type { AllowedTokens } from '../infer/sampler.ts';
 import { Sampler } from '../infer/sampler.ts';
 import { POINTS } from '../model/config.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
+import type { StreamExtras } from './answer-format.ts';
 import { ApiError } from './api-error.ts';
 import { MOST_BIASES, MOST_CHOICES, MOST_STOP_CHARACTERS, MOST_STOPS } from './limits.ts';
 import { ignored } from './read-request.ts';
@@ -151,4 +152,8 @@ export function sparsityOf(
   { defaultSparsity }: ServedModel,
 ): SparsityOverride | undefined {
   return (wanted ?? defaultSparsity) as SparsityOverride | undefined;
+}
+
+export function extrasOf({ stream_options, qsparse }: SamplingFields): StreamExtras {
+  return { usage: stream_options?.include_usage ?? false, details: qsparse?.details ?? false };
 }

@@ -22,16 +22,19 @@ export interface ModelDescription {
   readonly bytes: number;
 }
 
-/** Milliseconds of computing since the model was loaded, by what they went to. */
+/** Milliseconds of kernels since the model was loaded, by what they do. */
 export interface PartTimes {
+  /** Choosing what stays, listing natural zeros. */
   readonly selection: number;
   readonly products: number;
   readonly attention: number;
   readonly head: number;
-  readonly other: number;
 }
 
-export type ServedTokenizer = Pick<Tokenizer, 'encode' | 'encodePrompt' | 'decode' | 'decodeStream' | 'endIds' | 'bos'>;
+export type ServedTokenizer = Pick<
+  Tokenizer,
+  'encode' | 'encodePrompt' | 'decode' | 'decodeStream' | 'tokenBytes' | 'endIds'
+>;
 
 export interface ServedModel {
   readonly vocabSize: number;
@@ -43,6 +46,8 @@ export interface ServedModel {
   readonly scheduler: Scheduler;
   /** What a request gets that says none; undefined: the model's own. */
   readonly defaultSparsity: SparsityOverride | undefined;
+  /** undefined: not measured. */
+  readonly partTimes: (() => PartTimes) | undefined;
   /** Memory that it takes. */
   readonly bytes: number;
   /** Ends what still runs, and frees the memory. */

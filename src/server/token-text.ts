@@ -2,9 +2,8 @@
 
 import type { ServedTokenizer } from './served-model.ts';
 
-const encoder = new TextEncoder();
-
+/** A special token has no bytes in a text, and an empty one here. */
 export function tokenText(tokenizer: ServedTokenizer, id: number): { token: string; bytes: number[] } {
-  const token = tokenizer.decode([id]);
-  return { token, bytes: [...encoder.encode(token)] };
+  const bytes = tokenizer.tokenBytes(id) ?? new Uint8Array(0);
+  return { token: new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes), bytes: [...bytes] };
 }

@@ -60,6 +60,7 @@ export function fakeSource(id: string, options: FakeServedOptions = {}): FakeSou
       chatForm: options.chatForm === undefined ? chatForm : options.chatForm,
       scheduler,
       defaultSparsity: undefined,
+      partTimes: undefined,
       bytes,
       dispose: () => scheduler.dispose(),
     };

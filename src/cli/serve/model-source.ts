@@ -12,6 +12,7 @@ import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { tokenizerOfModel } from '../../tokenizer/tokenizer-of-model.ts';
 import { chatForm } from '../shared/chat-form.ts';
 import { describeModel, type EngineSize } from './describe-model.ts';
+import { partClock } from './part-clock.ts';
 
 export interface ServeModelOptions extends EngineSize {
   readonly maxQueued: number;
@@ -44,7 +45,8 @@ function served(id: string, model: LoadedModel, backend: Backend, options: Serve
   const form = formOf(template, tokenizer, id);
   if (sparsity !== undefined) selectionRules(config, sparsity);
   const maxTokens = Math.min(most, config.seqLen);
-  const engine = new Engine(config, weights, backend, { maxTokens, maxSequences, kvType });
+  const clock = partClock(backend, weights.head);
+  const engine = new Engine(config, weights, clock.backend, { maxTokens, maxSequences, kvType });
   const scheduler = new Scheduler(engine, { maxQueued });
   return {
     vocabSize: config.vocabSize,
@@ -53,6 +55,7 @@ function served(id: string, model: LoadedModel, backend: Backend, options: Serve
     chatForm: form,
     scheduler,
     defaultSparsity: sparsity,
+    partTimes: clock.read,
     bytes: model.bytes + engine.bytes,
     dispose() {
       scheduler.dispose();
