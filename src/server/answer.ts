@@ -67,7 +67,6 @@ export class Answer {
         for (let i = 0; i < request.n; i++) choices.push(this.#begin(request, prompt, ids, choices.length));
       }
     } catch (error) {
-      lifetime.end('client');
       this.close();
       throw error;
     }
@@ -124,7 +123,7 @@ export class Answer {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.lifetime.end('client');
+    this.lifetime.end('closed');
     this.lifetime.dispose();
     this.lease.release();
     this.#onClose(this);

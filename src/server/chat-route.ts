@@ -7,30 +7,33 @@ import { answerRequest, type PreparedAnswer } from './answer-route.ts';
 import { ApiError } from './api-error.ts';
 import { ChatFormat } from './chat-format.ts';
 import { constraintOf } from './constraint.ts';
-import { MOST_LOGPROBS, MOST_MESSAGES } from './limits.ts';
+import { MOST_LOGPROBS, MOST_MESSAGES, MOST_PARTS } from './limits.ts';
 import { checkLength, checkPrompt } from './prompt-text.ts';
-import { ignored, readRequest, unsupported } from './read-request.ts';
+import { atMost, ignored, readRequest, unsupported } from './read-request.ts';
 import { extrasOf, flag, SAMPLING_FIELDS, samplersOf, sparsityOf, stopsOf, whole } from './sampling-fields.ts';
 import type { ServedModel } from './served-model.ts';
 import { clientOf, type ServerOptions, type ServerRequest } from './server-context.ts';
 
 const textPart = z.strictObject({ type: z.literal('text', { error: 'expected "text"' }), text: z.string() });
 
+const CONTENT = `expected a text or a list of at most ${MOST_PARTS} parts of type text`;
+
 const message = z.strictObject({
   role: z.enum(['system', 'developer', 'user', 'assistant'], {
     error: 'expected system, developer, user or assistant',
   }),
-  content: z.union([z.string(), z.array(textPart).max(1024)], {
-    error: 'expected a text or a list of parts of type text',
-  }),
+  content: atMost(MOST_PARTS, z.union([z.string(), z.array(textPart)], { error: CONTENT }), CONTENT),
   name: ignored,
   refusal: ignored,
 });
 
-export const messages = z
-  .array(message, { error: 'expected a list of messages' })
-  .min(1, { error: 'expected at least one message' })
-  .max(MOST_MESSAGES);
+const MESSAGES = `expected a list of 1 to ${MOST_MESSAGES} messages`;
+
+export const messages = atMost(
+  MOST_MESSAGES,
+  z.array(message, { error: MESSAGES }).min(1, { error: MESSAGES }),
+  MESSAGES,
+);
 
 const isNone = (value: unknown) => value === 'none' || (Array.isArray(value) && value.length === 0);
 

@@ -7,7 +7,7 @@ import { CompletionFormat, type EchoedPrompt } from './completion-format.ts';
 import { constraintOf } from './constraint.ts';
 import { MOST_CHOICES, MOST_LOGPROBS } from './limits.ts';
 import { checkLength, checkPrompt } from './prompt-text.ts';
-import { readRequest, unsupported } from './read-request.ts';
+import { isIdList, readRequest, unsupported } from './read-request.ts';
 import { extrasOf, flag, SAMPLING_FIELDS, samplersOf, sparsityOf, stopsOf, whole } from './sampling-fields.ts';
 import type { ServedModel } from './served-model.ts';
 import { clientOf, type ServerOptions, type ServerRequest } from './server-context.ts';
@@ -15,14 +15,17 @@ import { clientOf, type ServerOptions, type ServerRequest } from './server-conte
 /** As in OpenAI's API. */
 const DEFAULT_MAX_TOKENS = 16;
 
-const ids = z.array(z.int().min(0)).min(1);
+type Prompt = string | number[];
 
-const prompt = z.union(
-  [z.string(), z.array(z.string()).min(1).max(MOST_CHOICES), ids, z.array(ids).min(1).max(MOST_CHOICES)],
-  {
-    error: `expected a text, a list of token ids, or at most ${MOST_CHOICES} of either`,
-  },
-);
+const isPrompt = (value: unknown): value is Prompt =>
+  typeof value === 'string' || (isIdList(value) && value.length > 0);
+
+const isListOfPrompts = (value: unknown): value is Prompt[] =>
+  Array.isArray(value) && value.length >= 1 && value.length <= MOST_CHOICES && value.every(isPrompt);
+
+const prompt = z.custom<Prompt | Prompt[]>((value) => isPrompt(value) || isListOfPrompts(value), {
+  error: `expected a text, a list of token ids, or at most ${MOST_CHOICES} of either`,
+});
 
 const completionRequest = z.strictObject({
   ...SAMPLING_FIELDS,
@@ -70,9 +73,8 @@ function prepare(request: CompletionRequest, model: ServedModel, client: string)
   };
 }
 
-function promptsOf(given: CompletionRequest['prompt'], model: ServedModel): EchoedPrompt[] {
-  const isMany = Array.isArray(given) && typeof given[0] !== 'number';
-  const list = (isMany ? given : [given]) as readonly (string | number[])[];
+function promptsOf(given: Prompt | Prompt[], model: ServedModel): EchoedPrompt[] {
+  const list = isPrompt(given) ? [given] : given;
   return list.map((one) => {
     const { tokenizer } = model;
     if (typeof one === 'string') checkLength(one, model, 'prompt');

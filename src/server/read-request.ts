@@ -66,5 +66,23 @@ export function unsupported(what: string, asksForNothing: (value: unknown) => bo
     .optional();
 }
 
+/**
+ * A list or an object of at most so many entries, and then what `schema` says. Counted before the entries are looked at: each wrong one would be an
+ * issue of its own, and a small body holds a million.
+ */
+export function atMost<T extends z.ZodType>(most: number, schema: T, error: string) {
+  const fits = (value: unknown) => typeof value !== 'object' || value === null || sizeOf(value) <= most;
+  return z.unknown().refine(fits, { error, abort: true }).pipe(schema);
+}
+
+function sizeOf(value: object): number {
+  return Array.isArray(value) ? value.length : Object.keys(value).length;
+}
+
+/** Token ids: a plain loop that ends at the first that is none. */
+export function isIdList(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
+}
+
 /** A field that changes nothing here, whatever it says. */
 export const ignored = z.unknown().optional();

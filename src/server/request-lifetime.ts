@@ -1,6 +1,7 @@
 /** RequestLifetime: what may end a request before its answer is whole: the client leaves, it stops reading, or the time is over. */
 
-export type EndCause = 'client' | 'stalled' | 'timeout';
+/** `closed`: the server gave the answer up, or it is whole. */
+export type EndCause = 'client' | 'stalled' | 'timeout' | 'closed';
 
 export class RequestLifetime {
   readonly #controller = new AbortController();

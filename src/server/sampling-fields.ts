@@ -11,8 +11,8 @@ import { POINTS } from '../model/config.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
 import type { StreamExtras } from './answer-format.ts';
 import { ApiError } from './api-error.ts';
-import { MOST_BIASES, MOST_CHOICES, MOST_STOP_CHARACTERS, MOST_STOPS } from './limits.ts';
-import { ignored } from './read-request.ts';
+import { MOST_BIASES, MOST_CHOICES, MOST_LAYERS, MOST_STOP_CHARACTERS, MOST_STOPS } from './limits.ts';
+import { atMost, ignored } from './read-request.ts';
 import type { ServedModel } from './served-model.ts';
 
 const number = (min: number, max: number) =>
@@ -30,18 +30,23 @@ const whole = (min: number, max: number = Number.MAX_SAFE_INTEGER) => {
 
 const flag = z.boolean({ error: 'expected true or false' }).nullish();
 
+const STOP = `expected a text or at most ${MOST_STOPS} texts, each of 1 to ${MOST_STOP_CHARACTERS} characters`;
 const stopText = z.string().min(1).max(MOST_STOP_CHARACTERS);
 const share = z.number().min(0).lt(1);
-const shareOfPoint = z.union([share, z.array(share).max(1024)]);
+const shareOfPoint = atMost(
+  MOST_LAYERS,
+  z.union([share, z.array(share)]),
+  'expected a share or one for each layer',
+).optional();
 
 const sparsity = z.union(
   [
     share,
     z.strictObject({
-      qkv: shareOfPoint.optional(),
-      o: shareOfPoint.optional(),
-      gateUp: shareOfPoint.optional(),
-      down: shareOfPoint.optional(),
+      qkv: shareOfPoint,
+      o: shareOfPoint,
+      gateUp: shareOfPoint,
+      down: shareOfPoint,
     }),
   ],
   { error: `expected a share of at least 0 and below 1, or an object of shares by point (${POINTS.join(', ')})` },
@@ -73,11 +78,7 @@ export const SAMPLING_FIELDS = {
   max_tokens: whole(0),
   n: whole(1, MOST_CHOICES),
   seed: whole(Number.MIN_SAFE_INTEGER),
-  stop: z
-    .union([stopText, z.array(stopText).max(MOST_STOPS)], {
-      error: `expected a text or at most ${MOST_STOPS} texts, each of 1 to ${MOST_STOP_CHARACTERS} characters`,
-    })
-    .nullish(),
+  stop: atMost(MOST_STOPS, z.union([stopText, z.array(stopText)], { error: STOP }).nullish(), STOP).optional(),
   temperature: number(0, 2),
   top_p: number(0, 1),
   top_k: whole(-1),
@@ -85,7 +86,11 @@ export const SAMPLING_FIELDS = {
   presence_penalty: number(-2, 2),
   frequency_penalty: number(-2, 2),
   repetition_penalty: z.number().gt(0).max(10).nullish(),
-  logit_bias: z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)).nullish(),
+  logit_bias: atMost(
+    MOST_BIASES,
+    z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)).nullish(),
+    `expected at most ${MOST_BIASES} tokens`,
+  ).optional(),
   response_format: responseFormat.nullish(),
   sparsity: sparsity.nullish(),
   qsparse: z.strictObject({ details: flag }).nullish(),
@@ -131,11 +136,6 @@ export function samplersOf(
 
 function biasesOf(biases: Readonly<Record<string, number>>, vocabSize: number): Map<number, number> {
   const entries = Object.entries(biases).map(([id, bias]): [number, number] => [Number(id), bias]);
-  if (entries.length > MOST_BIASES) {
-    throw new ApiError(400, `logit_bias: expected at most ${MOST_BIASES} tokens, got ${entries.length}.`, {
-      param: 'logit_bias',
-    });
-  }
   for (const [id] of entries) {
     if (id < vocabSize) continue;
     throw new ApiError(400, `logit_bias: expected ids below ${vocabSize}, got ${id}.`, { param: 'logit_bias' });

@@ -48,7 +48,7 @@ export class ServerMetrics {
     });
     this.#ended = new Counter({
       name: name('answers_total'),
-      help: 'Answers by what ended them: done, client (it left), stalled (it did not read), timeout.',
+      help: 'Answers by what ended them: done, client (it left), stalled (it did not read), timeout, closed (refused, or failed).',
       labelNames: ['model', 'cause'],
       registers,
     });
@@ -75,7 +75,7 @@ export class ServerMetrics {
   /** An answer that is over, whatever ended it. */
   observeAnswer({ lease, lifetime, choices, isWhole }: Answer): void {
     const model = lease.id;
-    this.#ended.inc({ model, cause: isWhole ? 'done' : (lifetime.endedBy ?? 'error') });
+    this.#ended.inc({ model, cause: isWhole ? 'done' : (lifetime.endedBy ?? 'closed') });
     for (const { stream } of choices) {
       const { promptTokens, cachedTokens, tokens, queueMs, promptMs, generateMs } = stream.usage;
       this.#promptTokens.inc({ model, cached: 'true' }, cachedTokens);

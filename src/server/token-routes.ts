@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { ApiError } from './api-error.ts';
 import { chatPrompt, messages } from './chat-route.ts';
 import { checkLength } from './prompt-text.ts';
-import { readRequest } from './read-request.ts';
+import { isIdList, readRequest } from './read-request.ts';
 import { flag } from './sampling-fields.ts';
 import type { ServedModel } from './served-model.ts';
 import type { ServerOptions, ServerRequest } from './server-context.ts';
@@ -18,7 +18,10 @@ const tokenizeRequest = z.strictObject({
   return_token_strs: flag,
 });
 
-const detokenizeRequest = z.strictObject({ model: z.string().optional(), tokens: z.array(z.int().min(0)) });
+const detokenizeRequest = z.strictObject({
+  model: z.string().optional(),
+  tokens: z.custom<number[]>(isIdList, { error: 'expected a list of token ids' }),
+});
 
 export async function tokenize(c: ServerRequest, { registry }: ServerOptions): Promise<Response> {
   const request = await readRequest(c.req.raw, tokenizeRequest);
