@@ -69,6 +69,10 @@ export {
   writeSafetensors,
 } from './formats/safetensors.ts';
 export type { SafetensorsDType, SafetensorsHeader, TensorInfo } from './formats/safetensors-header.ts';
+// ---- structured output
+export { constrainTokens } from './grammar/constrain-tokens.ts';
+export { GrammarVocabulary } from './grammar/grammar-vocabulary.ts';
+export { compileJsonSchema, type JsonGrammar } from './grammar/json-grammar.ts';
 // ---- models of other programs
 export type { ForeignFormat, ForeignModel, ForeignText } from './import/foreign-model.ts';
 export { isForeign, openForeign, openModel } from './import/open-model.ts';

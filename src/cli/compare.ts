@@ -15,20 +15,13 @@ import { RecordsFile } from '../eval/data/records-file.ts';
 import type { TaskResult } from '../eval/evaluate.ts';
 import { writeFileAtomically } from '../formats/atomic-write.ts';
 import { openModel } from '../import/open-model.ts';
-import { KV_TYPES } from '../tensor/kv-slots.ts';
 import { messageOf, UsageError } from '../util/errors.ts';
 import { formatPercent } from '../util/format.ts';
 import { type ComparedModel, comparedModel } from './compare/compared-model.ts';
 import { comparisonFigure } from './compare/comparison-figure.ts';
 import { type MeasuredModel, type MeasureOptions, measureModel } from './compare/measure-model.ts';
-import {
-  addCommonOptions,
-  type CommonOptions,
-  parseChoice,
-  parseInteger,
-  parseList,
-  parsePositiveInteger,
-} from './shared/common-options.ts';
+import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './shared/common-options.ts';
+import { addEvaluationOptions } from './shared/evaluation-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { machineText } from './shared/machine.ts';
 import { MODEL_HELP, modelPath } from './shared/model-argument.ts';
@@ -59,36 +52,13 @@ Examples:
   $ qsparse compare model.gguf@0 model.gguf@0.4 model.gguf@0.6 runs/converted --text wiki.txt --max-tokens 20000
   $ qsparse compare A B --tasks arc_easy,hellaswag --data data/eval --limit 200 --out arc`;
 
-const collect = (value: string, values: string[] = []): string[] => [...values, value];
-
 export function register(program: Command): void {
   const command = program
     .command('compare')
     .description('quality of several models against activated parameters and seconds a token')
-    .argument('<model...>', 'models, each with its sparsity behind an @ where it is not its own')
-    .option('--text <file>', 'text whose perplexity is measured')
-    .option('--max-tokens <n>', 'only the first tokens of the text', parsePositiveInteger('--max-tokens'))
-    .option('--window <n>', 'tokens of a window (default: 1024, or the context)', parsePositiveInteger('--window'))
-    .option(
-      '--tasks <list>',
-      'tasks with commas between them',
-      parseList('--tasks', (text) => text),
-    )
-    .option('--data <place>', 'folder or file with the data of tasks; may be given several times', collect)
-    .option('--shots <n>', 'examples in front of each prompt (default: what the task says)', parseInteger('--shots'))
-    .option('--shots-data <place>', 'where examples come from (default: --data)')
-    .option(
-      '--limit <n>',
-      'only the first items of each task, or of each of its groups',
-      parsePositiveInteger('--limit'),
-    )
+    .argument('<model...>', 'models, each with its sparsity behind an @ where it is not its own');
+  addEvaluationOptions(command)
     .option('--out <folder>', 'where figure, numbers and records go', 'comparison')
-    .option(
-      '--kv <type>',
-      `how keys and values are stored: ${KV_TYPES.join(', ')}`,
-      parseChoice('--kv', KV_TYPES),
-      'f32',
-    )
     .option('--decode-tokens <n>', 'tokens of one measurement of speed', parsePositiveInteger('--decode-tokens'), 32)
     .option('--repeat <n>', 'rounds of it', parsePositiveInteger('--repeat'), 5)
     .addHelpText('after', HELP);

@@ -18,37 +18,31 @@ import { longestOf, prepareText } from '../eval/prepare.ts';
 import { openModel } from '../import/open-model.ts';
 import { Engine } from '../infer/engine.ts';
 import type { LoadedModel } from '../model/load-model.ts';
-import { KV_TYPES, type KvType } from '../tensor/kv-slots.ts';
 import { messageOf, UsageError } from '../util/errors.ts';
 import { evalTokenizer } from './eval/eval-tokenizer.ts';
-import { type DataPlaces, prepareTask } from './eval/prepare-task.ts';
+import { prepareTask } from './eval/prepare-task.ts';
 import { type EvalResult, reportResults } from './eval/report-results.ts';
 import {
   addCommonOptions,
   type CommonOptions,
-  parseChoice,
   parseInteger,
   parseList,
   parsePositiveInteger,
   parseShare,
 } from './shared/common-options.ts';
+import { addEvaluationOptions, type EvaluationOptions } from './shared/evaluation-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { machineText } from './shared/machine.ts';
 import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 
-interface EvalOptions extends CommonOptions, DataPlaces {
-  text?: string;
-  window?: number;
+interface EvalOptions extends CommonOptions, EvaluationOptions {
   stride?: number;
   minContext: number;
   prefix?: boolean;
-  maxTokens?: number;
-  tasks?: string[];
   sparsity?: number[];
   out?: string;
   batch?: number;
-  kv: KvType;
   prefixToken?: number;
 }
 
@@ -68,16 +62,12 @@ const MOST_SEQUENCES = 32;
 /** Of all sequences together. */
 const CACHED_TOKENS = 8192;
 
-const collect = (value: string, values: string[] = []): string[] => [...values, value];
-const words = parseList('--tasks', (text) => text);
-
 export function register(program: Command): void {
   const command = program
     .command('eval')
     .description('perplexity and benchmark tasks, at one sparsity or several')
-    .argument('<model>', MODEL_ARGUMENT)
-    .option('--text <file>', 'text whose perplexity is measured')
-    .option('--window <n>', 'tokens of a window (default: 1024, or the context)', parsePositiveInteger('--window'))
+    .argument('<model>', MODEL_ARGUMENT);
+  addEvaluationOptions(command)
     .option(
       '--stride <n>',
       'tokens from one window to the next (default: the window)',
@@ -85,16 +75,6 @@ export function register(program: Command): void {
     )
     .option('--min-context <n>', 'score tokens with so many before them', parsePositiveInteger('--min-context'), 1)
     .option('--prefix', 'the token that begins a text in front of every window')
-    .option('--max-tokens <n>', 'only the first tokens of the text', parsePositiveInteger('--max-tokens'))
-    .option('--tasks <list>', 'tasks with commas between them', words)
-    .option('--data <place>', 'folder or file with the data of tasks; may be given several times', collect)
-    .option('--shots <n>', 'examples in front of each prompt (default: what the task says)', parseInteger('--shots'))
-    .option('--shots-data <place>', 'where examples come from (default: --data)')
-    .option(
-      '--limit <n>',
-      'only the first items of each task, or of each of its groups',
-      parsePositiveInteger('--limit'),
-    )
     .option(
       '--sparsity <list>',
       'in place of the trained one: 0,0.3,0.6',
@@ -105,12 +85,6 @@ export function register(program: Command): void {
       '--batch <n>',
       'sequences at once (default: 32, fewer where they are long)',
       parsePositiveInteger('--batch'),
-    )
-    .option(
-      '--kv <type>',
-      `how keys and values are stored: ${KV_TYPES.join(', ')}`,
-      parseChoice('--kv', KV_TYPES),
-      'f32',
     )
     .option(
       '--prefix-token <id>',

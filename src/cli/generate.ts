@@ -14,6 +14,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatDuration, formatPercent, formatRate } from '../util/format.ts';
+import { allowedTokens, type ConstraintOptions, grammarOf } from './generate/constraint.ts';
 import {
   addCommonOptions,
   type CommonOptions,
@@ -28,7 +29,7 @@ import { addSamplingOptions, type SamplingOptions } from './shared/sampling-opti
 import { parseSparsity } from './shared/sparsity-option.ts';
 import { isTerminal, paint, printable } from './shared/terminal.ts';
 
-interface GenerateOptions extends CommonOptions, SamplingOptions {
+interface GenerateOptions extends CommonOptions, SamplingOptions, ConstraintOptions {
   prompt: string;
   maxTokens: number;
   repetitionPenalty: number;
@@ -43,12 +44,14 @@ interface GenerateOptions extends CommonOptions, SamplingOptions {
 const HELP = `
 ${MODEL_HELP}
 In a pipe, only the continuation goes to stdout.
+What of JSON Schema --json-schema understands: docs/structured-output.md.
 Sampling in this order: repetition, presence and frequency penalty, temperature, top-k, top-p, min-p.
 
 Examples:
   $ qsparse generate runs/book --prompt "Once upon a time"
   $ qsparse generate runs/book --prompt "The end" --temperature 0 --max-tokens 50
   $ qsparse generate runs/book --prompt "The end" --sparsity 0.7 --speculate
+  $ qsparse generate model --prompt "A person as JSON: " --json-schema person.json
   $ echo "Dear Sir," | qsparse generate runs/book --prompt - --top-p 0.9 --seed 7 --json`;
 
 const collect = (value: string, values: string[] = []): string[] => [...values, value];
@@ -82,6 +85,8 @@ export function register(program: Command): void {
       'f32' as const,
     )
     .option('--speculate', 'draft tokens from the text itself where that is measured to pay; the text stays the same')
+    .option('--json-schema <file>', 'write JSON that this JSON Schema allows, and nothing else')
+    .option('--json-object', 'write a JSON object, and nothing else')
     .option('--stop <text>', 'end before this text; may be given several times', collect)
     .addHelpText('after', HELP);
   addCommonOptions(command).action(generate);
@@ -91,12 +96,14 @@ async function generate(given: string, options: GenerateOptions): Promise<void> 
   const output = new Output(options);
   const path = await modelPath(given, output);
   const prompt = options.prompt === '-' ? await readStdin() : options.prompt;
-  const sampler = new Sampler({ ...options, seed: options.seed ?? 0 });
+  const grammar = grammarOf(options);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   const interrupt = onInterrupt();
   try {
     const model = openModel(path, backend);
     const tokenizer = tokenizerOfModel(model);
+    const constraint = grammar === null ? {} : { allowed: allowedTokens(grammar, tokenizer, model.config.vocabSize) };
+    const sampler = new Sampler({ ...options, seed: options.seed ?? 0, ...constraint });
     const { maxTokens, stop = [], sparsity: override } = options;
     // No more cache than this text can fill: published models have contexts of 100,000 tokens and more.
     const longest = Math.min(model.config.seqLen, tokenizer.encodePrompt(prompt).length + maxTokens);
@@ -116,6 +123,7 @@ async function generate(given: string, options: GenerateOptions): Promise<void> 
     });
     const tokensPerSecond = rate(result);
     const sparsity = engine.statistics.modelSparsity();
+    if (grammar !== null && result.finishReason !== 'stop') output.note(INCOMPLETE);
     if (isTerminal(process.stderr)) output.note(summary(result, tokensPerSecond, sparsity));
     output.json({
       model: model.path,
@@ -173,6 +181,8 @@ function summary(result: TextResult, tokensPerSecond: number, sparsity: number):
   const skipped = `${formatPercent(sparsity)} of the projections skipped`;
   return `${result.tokens} tokens${perToken}; ${prompt}; ${skipped}; ${ENDED[result.finishReason]}`;
 }
+
+const INCOMPLETE = 'the text ends before its JSON does: give more --max-tokens, or bounds in the schema';
 
 const ENDED: Readonly<Record<TextResult['finishReason'], string>> = {
   stop: 'ended by itself',

@@ -80,6 +80,7 @@ class ConstrainedText {
       this.#followed = [];
       this.#state = this.#grammar.automaton.start;
     }
+    if (this.#state !== null) this.#state = this.#grammar.automaton.renewed(this.#state);
     for (const id of generated.slice(this.#followed.length)) {
       this.#state = this.#after(id);
       this.#followed.push(id);

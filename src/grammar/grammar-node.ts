@@ -83,6 +83,27 @@ export class GrammarBuilder {
     return this.read(codes.map((code) => ({ first: code, last: code, to: then })));
   }
 
+  /** One of these texts; those with the same beginning share it. */
+  texts(texts: readonly string[], then: GrammarNode): GrammarNode {
+    const root = this.read([]);
+    /** The nodes behind each number of bytes of the text before. */
+    let path: ReadNode[] = [root];
+    let previous: Uint8Array = new Uint8Array();
+    for (const text of [...new Set(texts)].sort()) {
+      const bytes = this.#encoder.encode(text);
+      let at = 0;
+      while (at < path.length - 1 && at < bytes.length - 1 && bytes[at] === previous[at]) at++;
+      path = path.slice(0, at + 1);
+      for (; at < bytes.length; at++) {
+        const next = at === bytes.length - 1 ? then : this.read([]);
+        path[at].edges.push({ first: bytes[at], last: bytes[at], to: next });
+        if (next.kind === 'read') path.push(next);
+      }
+      previous = bytes;
+    }
+    return root;
+  }
+
   choice(of: readonly GrammarNode[]): GrammarNode {
     return of.length === 1 ? of[0] : { id: this.#nextId(), kind: 'choice', of };
   }

@@ -1,10 +1,12 @@
-/** JsonGrammar: the texts that a JSON schema allows, as an automaton over bytes. Knows no tokens. */
+/**
+ * JsonGrammar: the texts that a JSON schema allows, as an automaton over bytes. Knows no tokens.
+ *
+ * What of JSON Schema is supported, and how a document is written: docs/structured-output.md.
+ */
 
-import { UsageError } from '../util/errors.ts';
-import { shown } from '../util/problems.ts';
+import { SchemaCompiler } from './compile-schema.ts';
 import { GrammarBuilder } from './grammar-node.ts';
-import { JsonText } from './json-text.ts';
-import { StackAutomaton, type Stacks } from './stack-automaton.ts';
+import { StackAutomaton } from './stack-automaton.ts';
 
 export class JsonGrammar {
   readonly automaton: StackAutomaton;
@@ -13,22 +15,21 @@ export class JsonGrammar {
     this.automaton = automaton;
   }
 
-  /** Is this a whole document? */
+  /** Is this text a whole document? */
   accepts(text: string): boolean {
-    const state: Stacks | null = this.automaton.advanceAll(this.automaton.start, new TextEncoder().encode(text));
+    const { automaton } = this;
+    const state = automaton.advanceAll(automaton.start, new TextEncoder().encode(text));
+    automaton.tidy();
     return state?.isComplete ?? false;
   }
 }
 
 /**
- * The grammar of a JSON schema; `{ type: 'object' }` is any JSON object. Throws UsageError that names the JSON pointer of what is not supported.
+ * The grammar of a JSON schema (the parsed document, not its text); `{ type: 'object' }` is any JSON object. Throws UsageError that names the JSON
+ * pointer of what is not supported, is wrong, or can never be satisfied, with what was expected and found there.
  */
 export function compileJsonSchema(schema: unknown): JsonGrammar {
   const builder = new GrammarBuilder();
-  const json = new JsonText(builder);
-  const keys = typeof schema === 'object' && schema !== null ? Object.entries(schema) : [];
-  if (keys.length !== 1 || keys[0][0] !== 'type' || keys[0][1] !== 'object') {
-    throw new UsageError('grammar', `schema at "#": expected { "type": "object" }, got ${shown(schema)}.`);
-  }
-  return new JsonGrammar(new StackAutomaton(json.object, builder.finish, builder.size));
+  const rule = new SchemaCompiler(builder, schema).compile();
+  return new JsonGrammar(new StackAutomaton(rule, builder.finish, builder.size));
 }

@@ -1,5 +1,5 @@
 /**
- * JsonText: the parts of JSON's syntax (RFC 8259) that depend on no schema: white space, free strings, numbers, any value.
+ * JsonText: the parts of JSON's syntax (RFC 8259) that depend on no schema: white space, free strings, numbers.
  *
  * What a model could repeat forever without saying anything is bounded: white space between two signs is nothing, one space, or a line end with at most
  * 16 spaces or 8 tabs; numbers have at most 18 digits before the point, 18 behind it, and an exponent of 2. No text of these
@@ -27,9 +27,6 @@ export class JsonText {
   readonly string: Rule;
   readonly number: Rule;
   readonly integer: Rule;
-  readonly object: Rule = { start: null };
-  readonly array: Rule = { start: null };
-  readonly value: Rule = { start: null };
 
   constructor(builder: GrammarBuilder) {
     this.#builder = builder;
@@ -41,10 +38,6 @@ export class JsonText {
     this.string = builder.rule((end) => this.quoted((then) => builder.repeat(this.character, 0, Infinity, then), end));
     this.integer = builder.rule((end) => this.#integerPart(end));
     this.number = builder.rule((end) => this.#integerPart(this.#fraction(this.#exponent(end))));
-    this.value.start = this.#anyValue();
-    this.array.start = this.list({ first: this.value, min: 0, max: Infinity }, builder.end);
-    const entry = builder.rule((end) => builder.call(this.string, this.colon(builder.call(this.value, end))));
-    this.object.start = this.#braces(entry, builder.end);
   }
 
   gap(then: GrammarNode): GrammarNode {
@@ -69,28 +62,14 @@ export class JsonText {
     return this.#builder.repeat(this.#digit, min, max, then);
   }
 
-  /** An array of `min` to `max` values of one rule. */
-  list({ first, min, max }: { first: Rule; min: number; max: number }, then: GrammarNode): GrammarNode {
+  /** The items of an array and its end: of `min` to `max` of them `done` have been read; the gap behind `[` has been too. */
+  items(item: Rule, { done, min, max }: { done: number; min: number; max: number }, close: GrammarNode): GrammarNode {
     const builder = this.#builder;
-    const close = builder.text(']', then);
-    if (max === 0) return builder.text('[', this.gap(close));
-    const following = builder.rule((end) => this.comma(builder.call(first, end)));
-    const items = builder.call(first, builder.repeat(following, Math.max(0, min - 1), max - 1, this.gap(close)));
-    return builder.text('[', this.gap(builder.choice(min === 0 ? [items, close] : [items])));
-  }
-
-  #braces(entry: Rule, then: GrammarNode): GrammarNode {
-    const builder = this.#builder;
-    const close = builder.text('}', then);
-    const following = builder.rule((end) => this.comma(builder.call(entry, end)));
-    const entries = builder.call(entry, builder.repeat(following, 0, Infinity, this.gap(close)));
-    return builder.text('{', this.gap(builder.choice([entries, close])));
-  }
-
-  #anyValue(): GrammarNode {
-    const builder = this.#builder;
-    const rules = [this.string, this.number, this.object, this.array].map((rule) => builder.call(rule, builder.end));
-    return builder.choice([...rules, ...['true', 'false', 'null'].map((word) => builder.text(word, builder.end))]);
+    const following = builder.rule((end) => this.comma(builder.call(item, end)));
+    const behind = (count: number) => builder.repeat(following, Math.max(0, min - count), max - count, this.gap(close));
+    if (done > 0) return behind(done);
+    const first = builder.call(item, behind(1));
+    return min === 0 ? builder.choice([first, close]) : first;
   }
 
   #gapBefore(then: GrammarNode): GrammarNode {

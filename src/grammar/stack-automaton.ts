@@ -37,7 +37,7 @@ const MOST_REMEMBERED = 20_000;
 export class StackAutomaton {
   /** The class of each byte. */
   readonly classOf: Uint8Array;
-  readonly start: Stacks;
+  readonly #start: Stacks;
   readonly #nodeCount: number;
   #remembered = new Map<string, Stacks>();
   #life = 0;
@@ -51,7 +51,16 @@ export class StackAutomaton {
     const root = this.#intern([{ node: finish, count: 0, below: bottom }]);
     const closure = new Closure(this.#nodeCount, this.#union, this.#intern);
     closure.add(rule.start!, 0, root);
-    this.start = this.#intern(closure.tops());
+    this.#start = this.#intern(closure.tops());
+  }
+
+  get start(): Stacks {
+    return this.renewed(this.#start);
+  }
+
+  /** The same state in this life of the memory: it would hold on to all of an earlier one. */
+  renewed(state: Stacks): Stacks {
+    return state.life === this.#life ? state : this.#intern(state.entries);
   }
 
   /** The state after `byte`, null where it cannot follow. */
@@ -67,7 +76,7 @@ export class StackAutomaton {
     return at;
   }
 
-  /** Forgets states where there are too many. What callers hold stays valid. */
+  /** Forgets states where there are too many. What callers hold stays valid, and is best `renewed`. */
   tidy(): void {
     if (this.#remembered.size < MOST_REMEMBERED) return;
     this.#remembered = new Map();
@@ -82,8 +91,7 @@ export class StackAutomaton {
     }
     const tops = closure.tops();
     const next = tops.length === 0 ? null : this.#intern(tops);
-    // A state of an earlier life would hold on to all that comes after it.
-    if (state.life === this.#life) state.next[this.classOf[byte]] = next;
+    state.next[this.classOf[byte]] = next;
     return next;
   }
 

@@ -1,12 +1,12 @@
 /**
  * buildLawPage: the scaling law as one HTML file that needs no network: sliders for size and sparsity, a choice of laws, curves that follow.
  *
- * The page is put together here; what moves is in law-page-script.ts. Its content security policy forbids every request.
+ * The page is put together here; what moves is in law-page-script.ts.
  */
 
 import { escapeHtml, jsonForScript } from './escape.ts';
 import { LAW_PAGE_SCRIPT } from './law-page-script.ts';
-import { PAGE_STYLE } from './page-style.ts';
+import { pageShell } from './page-shell.ts';
 
 /** L(N, S) = E + (B + C exp(beta / (1 - S))) / (N / sizeUnit)^alpha. */
 export interface PageLaw {
@@ -67,27 +67,12 @@ const WORDS = [
 
 /** The page of several laws; the first is shown at the beginning. */
 export function buildLawPage(laws: readonly PageLaw[], title = 'The scaling law of sparse models'): string {
-  const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>${escapeHtml(title)}</title>
-<style>${PAGE_STYLE}${LAW_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
+  const body = `<h1>${escapeHtml(title)}</h1>
 <p>L(N, S) = E + (B + C exp(&beta; / (1 - S))) / N<sup>&alpha;</sup>: the loss of a model of N parameters that sets the share S of
 the inputs of its projections to zero, trained on a fixed number of tokens. A token reads and multiplies N (1 - S) of them.</p>
 ${lawPart(laws)}
-<footer>Made by qsparse. The law is that of Q-Sparse, arXiv 2407.10969.</footer>
-</main>
-</body>
-</html>
-`;
+<footer>Made by qsparse. The law is that of Q-Sparse, arXiv 2407.10969.</footer>`;
+  return pageShell({ title, body, styleAfter: LAW_STYLE });
 }
 
 /** Controls, numbers and charts with their script, for a page that has PAGE_STYLE and LAW_STYLE. */

@@ -2,15 +2,14 @@
  * buildReport: the metrics of runs as one HTML file that needs no network.
  *
  * The page is put together here from top to bottom; what it draws is decided in charts.ts and heat-map.ts, how in
- * page-script.ts and page-style.ts. Its content security policy forbids every request, so a report can be mailed and
- * opened by anyone. Everything that comes from a run is escaped.
+ * page-script.ts and page-style.ts. Everything that comes from a run is escaped.
  */
 
 import { buildAxes, buildCharts, type Chart } from './charts.ts';
 import { escapeHtml, jsonForScript } from './escape.ts';
 import { buildHeatMaps, type HeatMap } from './heat-map.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
-import { PAGE_STYLE } from './page-style.ts';
+import { pageShell } from './page-shell.ts';
 import type { ReportRun } from './read-metrics.ts';
 import { configurationSection, extraTable, type ReportTable, samplesSection } from './sections.ts';
 import { sortRecords, summarise } from './summary.ts';
@@ -54,26 +53,12 @@ export function buildReport(runs: readonly ReportRun[], options: ReportOptions =
 
 function page(title: string, body: string, data: object): string {
   const uplot = readUplotAssets();
-  const policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>${escapeHtml(title)}</title>
-<style>${uplot.style}${PAGE_STYLE}</style>
-</head>
-<body>
-<main>
-${body}
-</main>
-<script type="application/json" id="report-data">${jsonForScript(data)}</script>
-<script>${uplot.script}</script>
-<script>${PAGE_SCRIPT}</script>
-</body>
-</html>
-`;
+  const scripts = [
+    `<script type="application/json" id="report-data">${jsonForScript(data)}</script>`,
+    `<script>${uplot.script}</script>`,
+    `<script>${PAGE_SCRIPT}</script>`,
+  ];
+  return pageShell({ title, body, styleBefore: uplot.style, scripts });
 }
 
 function chartsSection(charts: readonly Chart[]): string {

@@ -1,6 +1,8 @@
 /** `qsparse generate` and `qsparse inspect` as processes, on a checkpoint from disk. */
 
 import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/infer/engine.ts';
 import { argmax } from '../../src/infer/sampler.ts';
@@ -8,6 +10,7 @@ import { SingleSequence } from '../../src/infer/single-sequence.ts';
 import { loadModel } from '../../src/model/load-model.ts';
 import { weightsOfParameters } from '../../src/model/weights.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { isValid } from '../support/plain-schema-validator.ts';
 import { createTinyRun, MAIN, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
 
 const COMMON = ['--backend', 'reference'];
@@ -88,6 +91,44 @@ describe.skipIf(mainMissing !== null)(`generate${mainMissing ? ` (${mainMissing}
       stop,
     );
     expect(stdout).toBe(`${whole.slice(0, whole.indexOf(stop))}\n`);
+  });
+
+  it('writes JSON of a schema, and says where there was no room for all of it', async () => {
+    const roomy = createTinyRun({ seqLen: 160 });
+    const file = join(roomy.directory, 'schema.json');
+    const schema = {
+      type: 'object',
+      properties: {
+        ok: { type: 'boolean' },
+        n: { type: 'integer', minimum: -3, maximum: 12 },
+        tag: { enum: ['fox', 'dog'] },
+      },
+      required: ['ok', 'n', 'tag'],
+    };
+    writeFileSync(file, JSON.stringify(schema));
+    const draw = (...args: string[]) =>
+      runCommand(['generate', roomy.directory, ...COMMON, '--prompt', 'The', '--json-schema', file, ...args]);
+    for (const seed of ['1', '2', '3']) {
+      const { code, stdout, stderr } = await draw('--max-tokens', '150', '--seed', seed);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(isValid(schema, JSON.parse(stdout)), stdout).toBe(true);
+    }
+    const short = await draw('--max-tokens', '5');
+    expect(short.code).toBe(0);
+    expect(short.stderr).toMatch(/the text ends before its JSON does/);
+    const object = await generate('--prompt', 'The', '--temperature', '0', '--max-tokens', '20', '--json-object');
+    expect(object.stdout).toMatch(/^\{[\s"}]/);
+
+    writeFileSync(file, JSON.stringify({ properties: { a: { multipleOf: 2 } } }));
+    const wrong = await draw();
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toMatch(/^error: \[grammar\] schema at "#\/properties\/a": multipleOf is not supported.*\n$/);
+    writeFileSync(file, '{');
+    expect((await draw()).stderr).toMatch(
+      /^error: \[--json-schema\] .*schema\.json: expected a readable JSON file.*\n$/,
+    );
+    expect((await draw('--json-object')).stderr).toMatch(/^error: \[--json-object\] .*got both.*\n$/);
+    roomy.remove();
   });
 
   it('says what is wrong in one line and ends with 2', async () => {
