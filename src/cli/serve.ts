@@ -23,6 +23,7 @@ import {
   parsePositiveInteger,
 } from './shared/common-options.ts';
 import { onInterrupt } from './shared/interrupt.ts';
+import { goOnWithoutOutput } from './shared/lost-output.ts';
 import { MODEL_HELP } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { parseBytes } from './shared/parse-bytes.ts';
@@ -101,6 +102,7 @@ export function register(program: Command): void {
 }
 
 async function serve(given: string[], options: ServeOptions): Promise<void> {
+  goOnWithoutOutput();
   const output = new Output(options);
   const apiKeys = keysOf(options);
   const models = await namedModels(given, output);

@@ -91,18 +91,20 @@ export class Answer {
 
   /** What happens, in the order in which it does; throws ApiError where the request was ended, and what a choice throws. */
   async *events(): AsyncGenerator<AnswerEvent, void> {
-    const next = (choice: number) => this.choices[choice].chunks.next().then((result) => ({ choice, result }));
-    const pending = new Map(this.choices.map((_, choice) => [choice, next(choice)]));
-    while (pending.size > 0) {
-      const { choice, result } = await Promise.race(pending.values());
+    const arrivals = new Arrivals<{ choice: number; result: IteratorResult<TextChunk, FinishReason> }>();
+    const expect = (choice: number) =>
+      arrivals.expect(this.choices[choice].chunks.next().then((result) => ({ choice, result })));
+    for (const choice of this.choices.keys()) expect(choice);
+    for (let running = this.choices.length; running > 0; ) {
+      const { choice, result } = await arrivals.next();
       this.#throwIfEnded(result);
-      pending.delete(choice);
       if (result.done) {
+        running--;
         yield { choice, finishReason: result.value };
       } else {
         yield { choice, chunk: result.value };
-        // At the end of the line: to a slow reader the choices come in turn.
-        pending.set(choice, next(choice));
+        // Behind those that wait: to a slow reader the choices come in turn.
+        expect(choice);
       }
     }
     this.#isWhole = true;
@@ -139,5 +141,28 @@ export class Answer {
     if (done && value === 'aborted') {
       throw new ApiError(503, 'The server ended the answer: it stops, or unloads the model.', { code: 'stopping' });
     }
+  }
+}
+
+/** Promises in the order in which they settle; a race would hang another reaction on each of them for every one that is taken. */
+class Arrivals<T> {
+  readonly #settled: Promise<T>[] = [];
+  #wake = () => {};
+
+  expect(promise: Promise<T>): void {
+    const arrive = () => {
+      this.#settled.push(promise);
+      this.#wake();
+    };
+    promise.then(arrive, arrive);
+  }
+
+  async next(): Promise<T> {
+    if (this.#settled.length === 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#settled.shift() as Promise<T>;
   }
 }

@@ -43,6 +43,6 @@ export async function unloadModel(c: ServerRequest, { registry }: ServerOptions)
 }
 
 function described({ id, description, loaded, users }: ModelListing): object {
-  const { config = null, parameters = null, dtype = null, contextTokens = null, bytes = null } = description ?? {};
-  return { id, config, parameters, dtype, contextTokens, bytes, loaded, users, readable: description !== null };
+  const unknown = { config: null, parameters: null, dtype: null, contextTokens: null, chat: null, bytes: null };
+  return { id, ...(description ?? unknown), loaded, users, readable: description !== null };
 }

@@ -18,6 +18,8 @@ export interface ModelDescription {
   readonly dtype: string;
   /** Longest sequence that is served, prompt included. */
   readonly contextTokens: number;
+  /** It has a form of a conversation. */
+  readonly chat: boolean;
   /** Memory that it will take: weights, keys and values, intermediates. */
   readonly bytes: number;
 }

@@ -1,6 +1,6 @@
 /** `qsparse serve` as a process, asked by OpenAI's own client, on tiny real models. */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
@@ -124,10 +124,10 @@ describe.skipIf(mainMissing !== null)(`serve${mainMissing ? ` (${mainMissing})` 
     const tokens = details.slice(0, -1) as unknown as { id: number; ms: number; kept: number[] }[];
     expect(tokens).toHaveLength(12);
     for (const { kept, ms } of tokens) {
-      // Half of the inputs of each point, and fewer where gates are closed.
+      // Half of the inputs of three points, and those behind open gates of the fourth.
       expect(kept).toHaveLength(2);
       for (const share of kept) expect(share).toBeGreaterThan(0.3);
-      for (const share of kept) expect(share).toBeLessThanOrEqual(0.5);
+      for (const share of kept) expect(share).toBeLessThan(0.65);
       expect(ms).toBeGreaterThan(0);
     }
     const end = details.at(-1) as unknown as { sparsity: number; parts: Record<string, number>; generateMs: number };
@@ -179,7 +179,7 @@ describe.skipIf(mainMissing !== null)(`serve${mainMissing ? ` (${mainMissing})` 
     const { tokens } = (await (await post('/tokenize', { prompt: 'The fox' })).json()) as { tokens: number[] };
     expect(await (await post('/detokenize', { tokens })).json()).toEqual({ prompt: 'The fox' });
     const chat = (await (await post('/tokenize', { messages })).json()) as { tokens: number[] };
-    const text = (await (await post('/detokenize', chat)).json()) as { prompt: string };
+    const text = (await (await post('/detokenize', { tokens: chat.tokens })).json()) as { prompt: string };
     expect(text.prompt).toBe('fox lazy\ndog runs\nThe');
   });
 
@@ -319,6 +319,23 @@ describe.skipIf(mainMissing !== null)(`serve${mainMissing ? ` (${mainMissing})` 
       expect((await fetch(`${locked.url}/health`)).status).toBe(200);
     } finally {
       await locked.stop('SIGKILL');
+    }
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('goes on where the disk behind its log is full', async () => {
+    const full = openSync('/dev/full', 'w');
+    const models = [`tiny=${tiny.directory}`, join(folder, 'broken.gguf')];
+    const own = await startServe([...models, ...BACKEND], { stderr: full });
+    try {
+      for (let i = 0; i < 3; i++) {
+        const refused = own.client.completions.create({ model: 'broken', prompt: 'a' });
+        await expect(refused).rejects.toMatchObject({ status: 503 });
+        expect((await own.client.completions.create({ ...greedy, prompt: 'The' })).choices).toHaveLength(1);
+      }
+      expect(await own.stop()).toBe(0);
+    } finally {
+      await own.stop('SIGKILL');
+      closeSync(full);
     }
   });
 

@@ -69,7 +69,7 @@ export function fakeSource(id: string, options: FakeServedOptions = {}): FakeSou
   return {
     id,
     models,
-    describe: () => ({ config, parameters: 12345, dtype: 'f32', contextTokens: fake.maxTokens, bytes }),
+    describe: () => ({ config, parameters: 12345, dtype: 'f32', contextTokens: fake.maxTokens, chat: true, bytes }),
     open: options.open ?? open,
   };
 }

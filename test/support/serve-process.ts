@@ -16,22 +16,31 @@ export interface ServeProcess {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
+export interface ServeProcessOptions {
+  apiKey?: string;
+  /** Default: any that is free. */
+  port?: number;
+  env?: NodeJS.ProcessEnv;
+  /** A file in place of the log. */
+  stderr?: 'pipe' | number;
+}
+
 /** Resolves when it listens; throws with what it printed where it ends before. */
 export async function startServe(
   args: readonly string[],
-  { apiKey = 'none', port = 0, env = {} }: { apiKey?: string; port?: number; env?: NodeJS.ProcessEnv } = {},
+  { apiKey = 'none', port = 0, env = {}, stderr = 'pipe' }: ServeProcessOptions = {},
 ): Promise<ServeProcess> {
   const child = spawn(process.execPath, [MAIN, 'serve', ...args, '--port', String(port), '--json'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', stderr],
     env: { ...process.env, ...env },
   });
   let log = '';
-  child.stderr.on('data', (data: Buffer) => {
+  child.stderr?.on('data', (data: Buffer) => {
     log += data.toString();
   });
   const closed = new Promise<number | null>((resolve) => child.on('close', resolve));
   const url = await new Promise<string>((resolve, reject) => {
-    child.stdout.once('data', (data: Buffer) => resolve((JSON.parse(data.toString()) as { url: string }).url));
+    child.stdout?.once('data', (data: Buffer) => resolve((JSON.parse(data.toString()) as { url: string }).url));
     void closed.then((code) => reject(new Error(`serve ended with ${code}: ${log}`)));
   });
   return {

@@ -17,31 +17,40 @@ export interface EngineSize {
   readonly kvType: KvType;
 }
 
-/** Throws FormatError for what is no model. */
-export function describeModel(path: string, size: EngineSize): ModelDescription {
-  const { config, dtype, weightBytes } = readHeader(path);
+/** `hasTemplate`: the command gives one. Throws FormatError for what is no model. */
+export function describeModel(path: string, size: EngineSize, hasTemplate: boolean): ModelDescription {
+  const { config, dtype, weightBytes, tokenizerConfig } = readHeader(path);
   const contextTokens = Math.min(size.contextTokens, config.seqLen);
   return {
     config,
     parameters: countParameters(config),
     dtype,
     contextTokens,
+    chat: hasTemplate || typeof tokenizerConfig?.chat_template === 'string',
     bytes: (weightBytes ?? 4 * countParameters(config)) + kvBytes(config, { ...size, contextTokens }),
   };
 }
 
-/** `weightBytes` null: f32 numbers in memory, whatever the file has. */
-function readHeader(path: string): { config: ModelConfig; dtype: string; weightBytes: number | null } {
+interface ModelHeader {
+  config: ModelConfig;
+  dtype: string;
+  /** null: f32 numbers in memory, whatever the file has. */
+  weightBytes: number | null;
+  tokenizerConfig: { readonly chat_template?: unknown } | null;
+}
+
+function readHeader(path: string): ModelHeader {
   if (isForeign(path)) {
-    const { config, close } = openForeign(path);
+    const { config, text, close } = openForeign(path);
     close();
-    return { config, dtype: 'f32', weightBytes: null };
+    return { config, dtype: 'f32', weightBytes: null, tokenizerConfig: text.tokenizerConfig };
   }
   const directory = findCheckpoint(path, 'best');
   if (!holdsPackedModel(directory)) {
     const checkpoint = readCheckpoint(directory);
     checkpoint.close();
-    return { config: configOf(checkpoint), dtype: 'f32', weightBytes: null };
+    const { tokenizerConfig } = checkpoint;
+    return { config: configOf(checkpoint), dtype: 'f32', weightBytes: null, tokenizerConfig };
   }
   const packed = readPackedDirectory(directory);
   packed.close();
@@ -51,6 +60,7 @@ function readHeader(path: string): { config: ModelConfig; dtype: string; weightB
     config: configOf(packed),
     dtype: [...new Set(projections)].join(', '),
     weightBytes: [...tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0),
+    tokenizerConfig: packed.tokenizerConfig,
   };
 }
 

@@ -25,7 +25,7 @@ export interface ServeModelOptions extends EngineSize {
 export function modelSource(id: string, path: string, backend: Backend, options: ServeModelOptions): ModelSource {
   return {
     id,
-    describe: () => describeModel(path, options),
+    describe: () => describeModel(path, options, options.template !== undefined),
     open: () => {
       const model = openModel(path, backend);
       try {
