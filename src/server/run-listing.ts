@@ -19,7 +19,6 @@ export interface ListedRun {
   readonly isLive: boolean;
   readonly step: number;
   readonly maxSteps: number | null;
-  readonly recipe: string | null;
 }
 
 export interface MetricsPart {
@@ -82,7 +81,6 @@ export class RunListing {
           isLive: Date.now() - mtimeMs < LIVE_MS,
           step: Math.max(0, ...steps),
           maxSteps: typeof train.steps === 'number' ? train.steps : null,
-          recipe: typeof train.recipe === 'string' ? train.recipe : null,
         };
       });
     } catch {

@@ -118,7 +118,11 @@ describe('the server', () => {
       fuzzRuns(250),
     );
     expect(server.log.filter((line) => !/^(un)?loaded fake/.test(line))).toEqual([]);
-    for (const [path, body] of GOOD) expect([path, (await server.post(path, body)).status]).toEqual([path, 200]);
+    for (const [path, body] of GOOD) {
+      const response = await server.post(path, body);
+      // To its end: a model is unloaded when its streams are read.
+      expect([path, response.status, await response.text()]).toEqual([path, 200, expect.any(String)]);
+    }
     server.registry.dispose();
     for (const { breaches, live } of source.models) expect([breaches, live.size]).toEqual([[], 0]);
   });
