@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
+import type { Backend } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
 import { createApp } from '../server/create-app.ts';
@@ -108,19 +109,7 @@ async function serve(given: string[], options: ServeOptions): Promise<void> {
   const models = await namedModels(given, output);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   const interrupt = onInterrupt(() => output.note('finishing the answers that are running; Ctrl-C again ends at once'));
-  const registry = new ModelRegistry(
-    models.map(({ id, path }) =>
-      modelSource(id, path, backend, {
-        contextTokens: options.context,
-        maxSequences: options.maxSequences,
-        kvType: options.kv,
-        maxQueued: options.maxQueued,
-        template: options.template,
-        sparsity: options.sparsity,
-      }),
-    ),
-    { ...(options.memory !== undefined && { memoryBytes: options.memory }), onEvent: (line) => output.note(line) },
-  );
+  const registry = registryOf(models, backend, options, output);
   try {
     loadAll(registry, output);
     const app = createApp({
@@ -144,6 +133,19 @@ async function serve(given: string[], options: ServeOptions): Promise<void> {
     registry.dispose();
     backend.dispose();
   }
+}
+
+function registryOf(
+  models: readonly NamedModel[],
+  backend: Backend,
+  options: ServeOptions,
+  output: Output,
+): ModelRegistry {
+  const { context, maxSequences, maxQueued, memory, kv, template, sparsity } = options;
+  const served = { contextTokens: context, maxSequences, maxQueued, kvType: kv, template, sparsity };
+  const sources = models.map(({ id, path }) => modelSource(id, path, backend, served));
+  const onEvent = (line: string) => output.note(line);
+  return new ModelRegistry(sources, { onEvent, ...(memory !== undefined && { memoryBytes: memory }) });
 }
 
 /** Those of the options, and of the environment. Throws UsageError where one is needed and there is none. */

@@ -25,38 +25,26 @@ export class ServerMetrics {
   readonly #tokenSeconds: Histogram<'model'>;
 
   constructor(models: ModelRegistry, { process }: ServerMetricsOptions) {
-    const registers = [this.#registry];
     if (process) collectDefaultMetrics({ register: this.#registry });
-    const name = (rest: string) => `qsparse_${rest}`;
-    this.#requests = new Counter({
-      name: name('requests_total'),
-      help: 'Answered requests by route and status; a stream counts when it begins.',
-      labelNames: ['route', 'status'],
-      registers,
-    });
-    this.#promptTokens = new Counter({
-      name: name('prompt_tokens_total'),
-      help: 'Tokens of prompts; cached="true": not run again, because a kept sequence began with them.',
-      labelNames: ['model', 'cached'],
-      registers,
-    });
-    this.#tokens = new Counter({
-      name: name('generated_tokens_total'),
-      help: 'Generated tokens.',
-      labelNames: ['model'],
-      registers,
-    });
-    this.#ended = new Counter({
-      name: name('answers_total'),
-      help: 'Answers by what ended them: done, client (it left), stalled (it did not read), timeout, closed (refused, or failed).',
-      labelNames: ['model', 'cause'],
-      registers,
-    });
-    const histogram = (rest: string, help: string) =>
-      new Histogram({ name: name(rest), help, labelNames: ['model'], buckets: SECONDS, registers });
-    this.#queueSeconds = histogram('queue_seconds', 'Time until a text was admitted to the batch.');
-    this.#firstTokenSeconds = histogram('first_token_seconds', 'Time from the request to its first token.');
-    this.#tokenSeconds = histogram('token_seconds', 'Mean time between the tokens of a text.');
+    this.#requests = this.#counter(
+      'requests_total',
+      'Answered requests by route and status; a stream counts when it begins.',
+      ['route', 'status'],
+    );
+    this.#promptTokens = this.#counter(
+      'prompt_tokens_total',
+      'Tokens of prompts; cached="true": not run again, because a kept sequence began with them.',
+      ['model', 'cached'],
+    );
+    this.#tokens = this.#counter('generated_tokens_total', 'Generated tokens.', ['model']);
+    this.#ended = this.#counter(
+      'answers_total',
+      'Answers by what ended them: done, client (it left), stalled (it did not read), timeout, closed (refused, or failed).',
+      ['model', 'cause'],
+    );
+    this.#queueSeconds = this.#histogram('queue_seconds', 'Time until a text was admitted to the batch.');
+    this.#firstTokenSeconds = this.#histogram('first_token_seconds', 'Time from the request to its first token.');
+    this.#tokenSeconds = this.#histogram('token_seconds', 'Mean time between the tokens of a text.');
     this.#watch(models);
   }
 
@@ -86,6 +74,15 @@ export class ServerMetrics {
       this.#firstTokenSeconds.observe({ model }, (queueMs + promptMs) / 1000);
       if (tokens > 1) this.#tokenSeconds.observe({ model }, generateMs / 1000 / (tokens - 1));
     }
+  }
+
+  #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
+    return new Counter({ name: `qsparse_${name}`, help, labelNames, registers: [this.#registry] });
+  }
+
+  #histogram(name: string, help: string): Histogram<'model'> {
+    const shape = { labelNames: ['model' as const], buckets: SECONDS, registers: [this.#registry] };
+    return new Histogram({ name: `qsparse_${name}`, help, ...shape });
   }
 
   /** Gauges that are asked when somebody looks. */
