@@ -43,6 +43,7 @@ export const LAYERS = {
   // The data of a fine-tuning for the same trainer.
   sft: ['util', 'tokenizer', 'chat', 'train'],
   report: ['util'],
+  server: [...BELOW_MODEL, 'model', 'infer', 'chat', 'tokenizer', 'grammar'],
   // The law by itself: it runs in a page too.
   scaling: ['util'],
   cli: ANYTHING,
@@ -75,6 +76,7 @@ const NODE_ALLOWED = [
   'hub',
   'import',
   'report',
+  'server',
 ];
 
 /** The layer of a file, by its path inside src/: `backend` for the files of the boundary, else its first folder. */

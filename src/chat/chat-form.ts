@@ -12,6 +12,10 @@ export interface ChatForm {
 }
 
 /** The ids of a rendered conversation or the beginning of one. */
-export function encodeRendered({ writesBos }: ChatForm, tokenizer: Tokenizer, text: string): number[] {
+export function encodeRendered(
+  { writesBos }: ChatForm,
+  tokenizer: Pick<Tokenizer, 'encode' | 'encodePrompt'>,
+  text: string,
+): number[] {
   return writesBos ? tokenizer.encode(text) : tokenizer.encodePrompt(text);
 }

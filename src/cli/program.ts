@@ -32,6 +32,11 @@ const COMMANDS: readonly CommandEntry[] = [
   { name: 'generate', summary: 'continue a prompt with a trained model', load: () => import('./generate.ts') },
   { name: 'chat', summary: 'talk with a model that was made for conversations', load: () => import('./chat.ts') },
   {
+    name: 'serve',
+    summary: 'an OpenAI-compatible server for models, with a playground',
+    load: () => import('./serve.ts'),
+  },
+  {
     name: 'inspect',
     summary: 'shapes, parameters and activated parameters of a model',
     load: () => import('./inspect.ts'),

@@ -27,6 +27,7 @@ import { EngineSequence, type KeptTable } from './engine-sequence.ts';
 import { KvCache } from './kv-cache.ts';
 import { logitsRows, type PlacedBatch, placeBatch, type RowGroup } from './place-batch.ts';
 import { ADD, OVERWRITE, Projector } from './projector.ts';
+import { RowWeights } from './row-weights.ts';
 import type { BatchItem, SequenceOptions, TokenModel, TokenSequence } from './token-model.ts';
 import { type ExpertRows, Workspace, type WorkspaceRows } from './workspace.ts';
 import { ZeroCounts } from './zero-counts.ts';
@@ -59,6 +60,7 @@ export class Engine implements TokenModel {
   readonly maxBatchTokens: number;
   /** Real zeros of every token since the last `statistics.clear()`. */
   readonly statistics: ZeroCounts;
+  readonly weightUse: RowWeights;
   readonly #kernels: Kernels;
   readonly #arena: Arena;
   readonly #workspace: Workspace;
@@ -94,7 +96,8 @@ export class Engine implements TokenModel {
     this.maxTokens = maxTokens;
     this.maxSequences = maxSequences;
     this.maxBatchTokens = maxBatchTokens;
-    this.statistics = new ZeroCounts(config);
+    this.weightUse = new RowWeights(config, maxBatchTokens);
+    this.statistics = new ZeroCounts(config, this.weightUse, isByChannel(weights));
     this.#kernels = backend.kernels;
     this.#projector = new Projector(config, backend.kernels, this.statistics, skipNaturalZeros);
     this.#sparsityScale = sparsityScale;
@@ -153,6 +156,8 @@ export class Engine implements TokenModel {
     const items = checkBatch(batch, this, (sequence) => this.#ownOf(sequence));
     if (items.length === 0) return [];
     const placed = placeBatch(items, this.#workspace);
+    const counts = items.map(({ ids }) => ids.length);
+    this.weightUse.begin(placed.firstRows, counts);
     this.#forward(placed);
     const logits = this.#logits(placed);
     for (const { sequence, ids } of items) sequence.append(ids.length);
@@ -262,8 +267,8 @@ export class Engine implements TokenModel {
     projector.multiply(w.inputs.gateUp, list, w.normed, weights.gate, gate, OVERWRITE); // [N, H]
     const inputsEach = list === null ? w.normed.shape[1] : nonZeros(list) / list.rows;
     if (list !== null) this.#kernels.scatterRows(list, w.normed); // a channel of up meets the whole selected row
-    const channels = projector.listOpenGates(gate, open);
-    this.statistics.addChannels(layer, channels, inputsEach);
+    projector.listOpenGates(gate, open);
+    this.statistics.addChannels(layer, w, open.start, inputsEach);
     projector.dots(w.inputs.gateUp, w.normed, weights.up, up, atOpen);
     this.#kernels.gluRows(open, up, this.config.activation, up);
     if (weights.subNorm)
@@ -287,7 +292,7 @@ export class Engine implements TokenModel {
       const dtype = experts[0].down.dtype;
       const selected = this.#projector.select(w, layer, 'gateUp', kept.gateUp[layer], w.normed, dtype);
       for (let expert = 0; expert < experts.length; expert++) {
-        const e = this.#tokensOf(byExpert, expert);
+        const e = this.#tokensOf(byExpert, expert, first);
         if (e === null) continue;
         this.statistics.addChoices(layer, expert, e.count);
         const list = selected === null ? null : e.inputs.gateUp.list;
@@ -300,11 +305,11 @@ export class Engine implements TokenModel {
   }
 
   /** The rows of an expert's tokens, their numbers and shares filled in; null where no token chose it. */
-  #tokensOf({ start, index, value }: SparseRows, expert: number): ExpertRows | null {
+  #tokensOf({ start, index, value }: SparseRows, expert: number, firstRow: number): ExpertRows | null {
     const first = start.data[expert];
     const count = start.data[expert + 1] - first;
     if (count === 0) return null;
-    const rows = this.#workspace.expertRows(count);
+    const rows = this.#workspace.expertRows(count, firstRow);
     for (let i = 0; i < count; i++) {
       rows.tokens.data[i] = index.data[first + i];
       rows.shares.data[i] = value.data[first + i];
@@ -365,6 +370,10 @@ function checkCount(name: string, count: number, limit: number, limitName = ''):
   if (Number.isInteger(count) && count >= 1 && count <= limit) return;
   const range = limit === Infinity ? 'of at least 1' : `from 1 to ${limitName} of ${limit} tokens`;
   throw new UsageError('engine', `${name} must be a whole number ${range}, got ${count}.`);
+}
+
+function isByChannel({ layers }: ModelWeights): boolean {
+  return layers.some(({ feedForward }) => ffnsOf(feedForward).some(({ layout }) => layout === 'channels'));
 }
 
 /** Dense is measured against the layout that is best for it. */

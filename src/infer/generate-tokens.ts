@@ -16,7 +16,7 @@ import {
 import type { Speculation } from './speculation.ts';
 import type { BatchItem, TokenModel } from './token-model.ts';
 
-export interface GenerateOptions extends GenerationOptions {
+export interface GenerateOptions extends Omit<GenerationOptions, 'promptLogprobs'> {
   /** Drafts several tokens at once where that pays. The tokens are the same. Default: none. */
   speculation?: Speculation;
 }

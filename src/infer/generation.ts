@@ -30,6 +30,10 @@ export interface GenerationOptions {
   signal?: AbortSignal;
   /** With each token its log-probability and this many of the most probable tokens. Default: none. */
   logprobs?: number;
+  /** The same of the tokens of the prompt, the first excepted. Default: none. The whole prompt runs, and in short pieces. */
+  promptLogprobs?: number;
+  /** With each token its time and, where the model counts, how much of the model it took. Default false. */
+  details?: boolean;
   /** Replaces the model's sparsity. */
   sparsity?: SparsityOverride;
 }
@@ -41,7 +45,13 @@ export interface GeneratedToken {
   readonly id: number;
   /** As the model gave them, before the sampler's penalties and filters; where they were asked for. */
   readonly logprobs?: TokenLogprobs;
+  /** Where details were asked for: when it was made, in ms of `performance.now()`, and by layer the share of the weights that made it. */
+  readonly madeAt?: number;
+  readonly kept?: readonly number[];
 }
+
+/** Rows of logits of one run of a prompt whose log-probabilities are wanted: a vocabulary each, so that few suffice. */
+const PROMPT_LOGITS_ROWS = 32;
 
 export class Generation {
   readonly sequence: TokenSequence;
@@ -49,6 +59,8 @@ export class Generation {
   readonly ids: number[];
   readonly promptTokens: number;
   readonly drafts = new DraftHistory();
+  /** Of prompt tokens 1, 2, …, as far as they have run; where they were asked for. */
+  readonly promptLogprobs: TokenLogprobs[] = [];
   finishReason: FinishReason | null;
   readonly #options: GenerationOptions;
   readonly #maxTokens: number;
@@ -67,7 +79,8 @@ export class Generation {
     this.#options = options;
     this.#maxTokens = options.maxTokens ?? Infinity;
     this.#contextTokens = contextTokens;
-    this.finishReason = this.#maxTokens === 0 ? 'length' : null;
+    // Nothing would be left to run, unless the prompt itself is asked about.
+    this.finishReason = this.#maxTokens === 0 && options.promptLogprobs === undefined ? 'length' : null;
     options.sampler.begin(promptIds);
   }
 
@@ -85,21 +98,35 @@ export class Generation {
   /** What to run next: at most `tokens` (at least 1) of the pending ids, or with a draft the one pending id and the draft. */
   next(tokens: number, draft: readonly number[] = []): BatchItem {
     const { sequence } = this;
+    if (this.#wantsPrompt) {
+      const most = Math.min(tokens, PROMPT_LOGITS_ROWS);
+      return { sequence, ids: this.ids.slice(sequence.length, sequence.length + most), logits: 'all' };
+    }
     const ids = this.ids.slice(sequence.length, sequence.length + tokens);
     if (draft.length > 0) return { sequence, ids: [...ids, ...draft], logits: 'all' };
     return { sequence, ids, logits: ids.length === this.pending ? 'last' : 'none' };
   }
 
-  /** Takes the logits of `item`, which has run; returns the tokens that they give. Throws what the sampler throws. */
-  advance(item: BatchItem, logits: Float32Array): GeneratedToken[] {
+  /**
+   * Takes the logits of `item`, which has run; returns the tokens that they give. `keptOf` says how much of the model a token of it took. Throws
+   * what the sampler throws.
+   */
+  advance(item: BatchItem, logits: Float32Array, keptOf?: (token: number) => number[]): GeneratedToken[] {
     if (item.logits === 'none') return [];
+    const first = this.sequence.length - item.ids.length;
+    if (first < this.promptTokens - 1 && item.logits === 'all') return this.#advancePrompt(item, first, logits, keptOf);
+    if (this.#maxTokens === 0) {
+      this.finishReason = 'length';
+      return [];
+    }
     const draft = item.logits === 'all' ? item.ids.slice(1) : [];
     const confirmed = this.sequence.length - draft.length;
     const vocabSize = logits.length / (draft.length + 1);
     const tokens: GeneratedToken[] = [];
     let accepted = 0;
     for (let row = 0; row <= draft.length && this.finishReason === null; row++) {
-      const token = this.#take(logits.subarray(row * vocabSize, (row + 1) * vocabSize));
+      const ran = item.ids.length - draft.length - 1 + row;
+      const token = this.#take(logits.subarray(row * vocabSize, (row + 1) * vocabSize), ran, keptOf);
       if (token === null) break;
       tokens.push(token);
       if (token.id !== draft[row]) break;
@@ -110,9 +137,37 @@ export class Generation {
     return tokens;
   }
 
-  /** Samples the next token and appends it; null where it ends the text. */
-  #take(logits: Float32Array): GeneratedToken | null {
-    const { sampler, stopIds = [], logprobs } = this.#options;
+  /** Does the next run begin with tokens of the prompt that give log-probabilities of others? */
+  get #wantsPrompt(): boolean {
+    return this.#options.promptLogprobs !== undefined && this.sequence.length < this.promptTokens - 1;
+  }
+
+  /** Takes the logits of every token of `item`, which begins at `first` in the prompt; behind the last of the prompt comes a token. */
+  #advancePrompt(
+    { ids, sequence }: BatchItem,
+    first: number,
+    logits: Float32Array,
+    keptOf?: (token: number) => number[],
+  ): GeneratedToken[] {
+    const vocabSize = logits.length / ids.length;
+    const row = (position: number) =>
+      logits.subarray((position - first) * vocabSize, (position - first + 1) * vocabSize);
+    const last = Math.min(first + ids.length, this.promptTokens - 1);
+    for (let position = first; position < last; position++) {
+      this.promptLogprobs.push(logprobsOf(row(position), this.ids[position + 1], this.#options.promptLogprobs ?? 0));
+    }
+    if (sequence.length < this.promptTokens) return [];
+    if (this.#maxTokens === 0) {
+      this.finishReason = 'length';
+      return [];
+    }
+    const token = this.#take(row(this.promptTokens - 1), ids.length - 1, keptOf);
+    return token === null ? [] : [token];
+  }
+
+  /** Samples the token behind token `ran` of the run and appends it; null where it ends the text. */
+  #take(logits: Float32Array, ran: number, keptOf?: (token: number) => number[]): GeneratedToken | null {
+    const { sampler, stopIds = [], logprobs, details } = this.#options;
     const id = sampler.sample(logits);
     if (stopIds.includes(id)) {
       this.finishReason = 'stop';
@@ -122,7 +177,12 @@ export class Generation {
     if (this.ids.length - this.promptTokens === this.#maxTokens) this.finishReason = 'length';
     // The last token needs no place, because nothing follows it.
     else if (this.ids.length > this.#contextTokens) this.finishReason = 'context';
-    return logprobs === undefined ? { id } : { id, logprobs: logprobsOf(logits, id, logprobs) };
+    return {
+      id,
+      ...(logprobs !== undefined && { logprobs: logprobsOf(logits, id, logprobs) }),
+      ...(details && { madeAt: performance.now() }),
+      ...(details && keptOf && { kept: keptOf(ran) }),
+    };
   }
 }
 
@@ -130,7 +190,7 @@ export class Generation {
 export function checkRequest(
   model: Pick<TokenModel, 'maxTokens' | 'vocabSize'>,
   promptIds: readonly number[],
-  { maxTokens = 0, logprobs = 0 }: GenerationOptions,
+  { maxTokens = 0, logprobs = 0, promptLogprobs = 0 }: GenerationOptions,
 ): void {
   if (promptIds.length === 0) {
     throw new UsageError('generate', 'the prompt is empty: expected at least 1 token, got 0. Give a prompt.');
@@ -153,7 +213,8 @@ export function checkRequest(
   if (maxTokens !== Infinity && !(Number.isInteger(maxTokens) && maxTokens >= 0)) {
     throw new UsageError('generate', `maxTokens must be a whole number of at least 0, got ${maxTokens}.`);
   }
-  if (!(Number.isInteger(logprobs) && logprobs >= 0)) {
-    throw new UsageError('generate', `logprobs must be a whole number of at least 0, got ${logprobs}.`);
+  for (const [name, count] of Object.entries({ logprobs, promptLogprobs })) {
+    if (Number.isInteger(count) && count >= 0) continue;
+    throw new UsageError('generate', `${name} must be a whole number of at least 0, got ${count}.`);
   }
 }

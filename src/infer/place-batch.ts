@@ -24,6 +24,8 @@ export interface RowGroup {
 export interface PlacedBatch {
   /** Tokens of all items. */
   readonly rows: number;
+  /** Of each item, in the order of the batch. */
+  readonly firstRows: readonly number[];
   /** First row, rows, position, slot of each item. */
   readonly items: KvItems;
   readonly groups: readonly RowGroup[];
@@ -60,7 +62,8 @@ export function placeBatch(batch: readonly EngineItem[], workspace: Workspace): 
     else groups.push({ first: row, end: row + ids.length, kept: sequence.kept });
     row += ids.length;
   }
-  return { rows, items, groups, ...placeWanted(batch, rows, firstRows, workspace) };
+  const firstRowOf = (item: EngineItem) => firstRows.get(item) ?? 0;
+  return { rows, firstRows: batch.map(firstRowOf), items, groups, ...placeWanted(batch, rows, firstRows, workspace) };
 }
 
 /** Items with one table of kept features behind each other, in the order in which the tables first occur. */

@@ -12,7 +12,7 @@ import type { Kernels, RowNorm } from '../backend.ts';
 import { hasGateThresholds, type ModelConfig, type Point } from '../model/config.ts';
 import { mostKept } from '../model/selection-rule.ts';
 import type { SelectionRule } from '../ops/sparsify.ts';
-import { density, nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
+import { density, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { isQuantized, type WeightMatrix, type WeightType } from '../tensor/weight-matrix.ts';
 import { planProduct } from './product-plan.ts';
@@ -62,7 +62,7 @@ export class Projector {
       if (skipsZeros) {
         const rounded = isQuantized(w.dtype) ? input.quantizedList : null;
         this.#kernels.selectInput(x, norm, rule.kept, list, rounded);
-        this.#statistics.add(point, layer, rows.count * rule.kept);
+        this.#statistics.add(point, layer, rows, rule.kept);
         this.#kernels[kernel](rounded ?? list, w, out, mode);
         return;
       }
@@ -93,7 +93,7 @@ export class Projector {
     const { list } = rows.inputs[point];
     const behindGates = point === 'down' && this.#gated;
     if (rule.keeps === 'all' && !this.#rescaled && !(behindGates && this.#skipNaturalZeros)) {
-      this.#statistics.add(point, layer, rows.count * list.cols);
+      this.#statistics.add(point, layer, rows, list.cols);
       return this.#finish(rows, null, x, dtype);
     }
     if (behindGates && (rule.keeps === 'all' || rule.keeps === 'largest')) {
@@ -102,7 +102,7 @@ export class Projector {
     const selected = this.#list(rule, x, rows.inputs[point]);
     // Of a block of hidden activations fewer may be open than it keeps.
     const left = behindGates && rule.keeps === 'largestOfBlocks' ? this.#withoutZeros(list, x) : selected;
-    this.#statistics.add(point, layer, nonZeros(left));
+    this.#statistics.addListed(point, layer, rows, left.start);
     return this.#finish(rows, left, x, dtype);
   }
 
@@ -148,9 +148,8 @@ export class Projector {
   ): SparseRows | null {
     const { list } = rows.inputs.down;
     this.#kernels.countNonZeros(x, list.start);
-    const { left, needsTopK } = this.#countLeft(list, kept);
-    this.#statistics.add('down', layer, left);
-    if (needsTopK) {
+    this.#statistics.addListed('down', layer, rows, list.start, kept);
+    if (hasRowAbove(list, kept)) {
       this.#kernels.selectTopK(x, kept, list);
     } else {
       const pays = planProduct(dtype, rows.count, density(list)).skipsZeros;
@@ -169,25 +168,13 @@ export class Projector {
     x: Tensor<'f32'>,
     dtype: WeightType,
   ): SparseRows {
-    const isWhole = rule.keeps === 'all' || (rule.keeps === 'largest' && !this.#countLeft(hidden, rule.kept).needsTopK);
+    const isWhole = rule.keeps === 'all' || (rule.keeps === 'largest' && !hasRowAbove(hidden, rule.kept));
     if (isWhole) {
-      this.#statistics.add('down', layer, nonZeros(hidden));
+      this.#statistics.addListed('down', layer, rows, hidden.start);
       return this.#finish(rows, hidden, x, dtype);
     }
     this.#kernels.scatterRows(hidden, x);
     return this.select(rows, layer, 'down', rule, x, dtype)!;
-  }
-
-  /** How many of the listed are left when no row keeps more than `kept`, and whether any row has more. */
-  #countLeft({ start, rows }: SparseRows, kept: number): { left: number; needsTopK: boolean } {
-    let left = 0;
-    let needsTopK = false;
-    for (let row = 0; row < rows; row++) {
-      const count = start.data[row + 1] - start.data[row];
-      if (count > kept) needsTopK = true;
-      left += Math.min(count, kept);
-    }
-    return { left, needsTopK };
   }
 
   /** Re-scales what is listed, and rounds it, or x where nothing is listed, to the 8 bits that float weights leave undone; both in place. */
@@ -236,10 +223,15 @@ export class Projector {
     }
   }
 
-  /** Counts and lists the open gates of the first `list.cols` columns; how many there are. */
-  listOpenGates(gates: Tensor<'f32'>, list: SparseRows): number {
+  /** Counts and lists the open gates of the first `list.cols` columns. */
+  listOpenGates(gates: Tensor<'f32'>, list: SparseRows): void {
     this.#kernels.countOpenGates(gates, list.cols, list.start);
     this.#kernels.gatherOpenGates(gates, list);
-    return nonZeros(list);
   }
+}
+
+/** Has any row more than `kept` elements? */
+function hasRowAbove({ start, rows }: SparseRows, kept: number): boolean {
+  for (let row = 0; row < rows; row++) if (start.data[row + 1] - start.data[row] > kept) return true;
+  return false;
 }

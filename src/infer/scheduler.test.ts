@@ -12,9 +12,9 @@ import type { SparsityOverride } from '../model/sparsity-override.ts';
 import { BusyError, UsageError } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
 import { turnEventLoop } from '../util/turn-event-loop.ts';
-import type { GenerationOptions } from './generation.ts';
+import { logprobsOf } from './logprobs.ts';
 import { Sampler } from './sampler.ts';
-import { Scheduler, type SchedulerOptions } from './scheduler.ts';
+import { type ScheduledOptions, Scheduler, type SchedulerOptions } from './scheduler.ts';
 import { Speculation } from './speculation.ts';
 import type { TokenStream } from './token-queue.ts';
 
@@ -26,7 +26,7 @@ function setUp(fake: FakeOptions = {}, options: SchedulerOptions = {}) {
   const model = new FakeTokenModel(fake);
   const scheduler = new Scheduler(model, options);
   made.push({ model, scheduler });
-  const generate = (promptIds: number[], rest: Partial<GenerationOptions> = {}) =>
+  const generate = (promptIds: number[], rest: Partial<ScheduledOptions> = {}) =>
     scheduler.generate(promptIds, { sampler: greedy(), ...rest });
   return { model, scheduler, generate };
 }
@@ -110,7 +110,10 @@ describe('requests', () => {
     const stream = generate(upTo(10), { maxTokens: 4 });
     await collect(stream);
     const { queueMs, promptMs, generateMs, ...counts } = stream.usage;
-    expect(counts).toEqual({ promptTokens: 10, cachedTokens: 0, tokens: 4, draftedTokens: 0, acceptedTokens: 0 });
+    expect(counts).toEqual({
+      ...{ promptTokens: 10, cachedTokens: 0, tokens: 4, draftedTokens: 0, acceptedTokens: 0 },
+      ...{ ranTokens: 13, sparsity: Number.NaN },
+    });
     for (const ms of [queueMs, promptMs, generateMs]) expect(ms).toBeGreaterThan(0);
   });
 
@@ -524,4 +527,60 @@ it('refuses limits that are none', () => {
       expect(() => new Scheduler(model, { [name]: value })).toThrow(`${name} must be a whole number`);
     }
   }
+});
+
+describe('clients', () => {
+  it('take turns: many requests of one do not shut the others out', async () => {
+    const { generate } = setUp({ maxSequences: 2 });
+    const ended: string[] = [];
+    const ask = async (client: string, i: number) => {
+      await collect(generate([i], { maxTokens: 4, client }));
+      ended.push(client);
+    };
+    await Promise.all([...upTo(6).map((i) => ask('many', i)), ask('one', 7), ask('other', 8)]);
+    // Two places: whoever has none running goes first, though others came earlier.
+    expect(ended).toEqual(['many', 'one', 'many', 'other', 'many', 'many', 'many', 'many']);
+  });
+
+  it('without names are one, in order', async () => {
+    const { generate } = setUp({ maxSequences: 1 });
+    const ended: number[] = [];
+    await Promise.all(upTo(5).map((i) => collect(generate([i], { maxTokens: 2 })).then(() => ended.push(i))));
+    expect(ended).toEqual(upTo(5));
+  });
+});
+
+describe('log-probabilities of the prompt', () => {
+  const prompt = upTo(70).map((i) => (i * 7) % 23);
+
+  it('are those of the logits before each of its tokens, in whatever pieces it runs', async () => {
+    const { model, scheduler } = setUp({ maxTokens: 100, maxBatchTokens: 48, maxSequences: 3 });
+    const others = [scheduler.generate([3], { sampler: greedy(), maxTokens: 9 })];
+    const stream = scheduler.generate(prompt, { sampler: greedy(), maxTokens: 3, promptLogprobs: 2 });
+    const { ids } = await collect(stream);
+    await Promise.all(others.map(collect));
+    const wanted = prompt
+      .slice(1)
+      .map((id, i) => logprobsOf(Float32Array.from(model.logitsOf(prompt.slice(0, i + 1), {})), id, 2));
+    expect(stream.promptLogprobs).toEqual(wanted);
+    expect(ids).toEqual(plainTokens(model, { promptIds: prompt, sampler: greedy(), maxTokens: 3 }).ids);
+    expect(Math.max(...model.runs.flat())).toBeLessThanOrEqual(32);
+  });
+
+  it('are there without any token, and although the prompt has run before', async () => {
+    const { scheduler } = setUp({ maxTokens: 100, maxBatchTokens: 48 });
+    const ask = async (maxTokens: number, promptIds = prompt) => {
+      const stream = scheduler.generate(promptIds, { sampler: greedy(), maxTokens, promptLogprobs: 0 });
+      const { ids, reason } = await collect(stream);
+      return { ids, reason, logprobs: stream.promptLogprobs, cached: stream.usage.cachedTokens };
+    };
+    const first = await ask(2);
+    const again = await ask(0);
+    expect(again).toEqual({ ids: [], reason: 'length', logprobs: first.logprobs, cached: 0 });
+    expect(await ask(0, [5])).toEqual({ ids: [], reason: 'length', logprobs: [], cached: 0 });
+    expect((await ask(2, [5])).ids).toHaveLength(2);
+    const plain = scheduler.generate(prompt, { sampler: greedy(), maxTokens: 2 });
+    expect((await collect(plain)).ids).toEqual(first.ids);
+    expect(plain.promptLogprobs).toBeNull();
+  });
 });

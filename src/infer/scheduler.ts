@@ -5,7 +5,8 @@
  * one run of the model over a batch that is made anew. One token for each sequence that decodes comes first, so that nobody's text
  * stalls; what is left of `maxBatchTokens` goes to prompts, in the order in which they came. At most `maxBatchTokens` requests
  * run, so that a token is left for a prompt whatever the others do: every step advances every text and the oldest prompt.
- * Requests are admitted in their order, and ended sequences are kept for prompts that begin alike (prefix-cache.ts).
+ * Requests are admitted in their order, but for clients that have fewer running than others, so that many requests of one do not shut the
+ * others out; ended sequences are kept for prompts that begin alike (prefix-cache.ts).
  *
  * Nothing is reserved but the place in the cache, which has room for a whole context: no request is ever put back.
  */
@@ -31,9 +32,15 @@ export interface SchedulerOptions {
   speculation?: Speculation;
 }
 
+/** A request to the scheduler. */
+export interface ScheduledOptions extends GenerationOptions {
+  /** Who asks: where several clients wait, the one with the fewest running requests is next. Default: all are one client. */
+  client?: string;
+}
+
 interface Request {
   readonly promptIds: readonly number[];
-  readonly options: GenerationOptions;
+  readonly options: ScheduledOptions;
   readonly sequenceOptions: SequenceOptions;
   readonly stream: TokenQueue;
   readonly onAbort: () => void;
@@ -65,6 +72,7 @@ export class Scheduler {
   readonly #running: Request[] = [];
   /** Aborted by a callback in the middle of a step, which still needs their sequences. */
   #abortedInStep: Request[] | null = null;
+  #ranTokens = 0;
   #isWorking = false;
   #isDisposed = false;
 
@@ -83,11 +91,16 @@ export class Scheduler {
     return { queued: this.#queue.length, running: this.#running.length, kept: this.#prefixes.size };
   }
 
+  /** Tokens that have run for all requests: who compares it with its own knows whether it ran alone. */
+  get ranTokens(): number {
+    return this.#ranTokens;
+  }
+
   /**
    * Begins a request; its tokens come without being asked for. Throws before anything has changed: UsageError for an empty prompt, one
    * longer than the context, a wrong option or a sampler in use, BusyError where the queue is full.
    */
-  generate(promptIds: readonly number[], options: GenerationOptions): TokenStream {
+  generate(promptIds: readonly number[], options: ScheduledOptions): TokenStream {
     if (this.#isDisposed)
       throw new UsageError('scheduler', 'it was disposed and takes no more requests. Make another.');
     checkRequest(this.#model, promptIds, options);
@@ -115,7 +128,7 @@ export class Scheduler {
     this.#prefixes.clear();
   }
 
-  #requestOf(promptIds: readonly number[], options: GenerationOptions): Request {
+  #requestOf(promptIds: readonly number[], options: ScheduledOptions): Request {
     const abort = () => this.#abort(request);
     const request: Request = {
       promptIds: [...promptIds],
@@ -146,7 +159,7 @@ export class Scheduler {
     this.#abortedInStep = [];
     try {
       while (this.#queue.length > 0 && this.#running.length < Math.min(this.#maxSequences, this.#maxBatchTokens)) {
-        this.#admit(this.#queue[0]);
+        this.#admit(this.#nextQueued());
       }
       const batch = this.#plan();
       if (batch.length > 0) this.#runPlanned(batch);
@@ -159,25 +172,36 @@ export class Scheduler {
     for (const request of aborted) this.#end(request, 'aborted');
   }
 
+  /** The oldest request of those clients that have the fewest running. */
+  #nextQueued(): Request {
+    const running = new Map<string | undefined, number>();
+    for (const { options } of this.#running) running.set(options.client, (running.get(options.client) ?? 0) + 1);
+    const of = ({ options }: Request) => running.get(options.client) ?? 0;
+    return this.#queue.reduce((next, request) => (of(request) < of(next) ? request : next));
+  }
+
   /** Moves the request from the queue to a sequence. */
   #admit(request: Request): void {
     const { promptIds, options, sequenceOptions, stream } = request;
     const needsPlace = this.#running.length + this.#prefixes.size >= this.#maxSequences;
     try {
-      let sequence = this.#prefixes.take(promptIds, sequenceOptions, needsPlace);
+      // A kept sequence has no logits of its tokens any more.
+      const mayBegin = options.promptLogprobs === undefined;
+      let sequence = mayBegin ? this.#prefixes.take(promptIds, sequenceOptions, needsPlace) : null;
       if (sequence === null) {
         if (this.#running.length + this.#prefixes.size >= this.#maxSequences) this.#prefixes.evict();
         sequence = this.#model.createSequence(sequenceOptions);
       }
       stream.usage.cachedTokens = sequence.length;
       request.generation = new Generation(sequence, promptIds, options, this.#model.maxTokens);
+      if (options.promptLogprobs !== undefined) stream.promptLogprobs = request.generation.promptLogprobs;
     } catch (error) {
       this.#fail(request, error);
       return;
     }
     request.admittedAt = performance.now();
     stream.usage.queueMs = request.admittedAt - request.submittedAt;
-    this.#queue.shift();
+    this.#queue.splice(this.#queue.indexOf(request), 1);
     this.#running.push(request);
     if (request.generation.finishReason !== null) this.#end(request, request.generation.finishReason);
   }
@@ -225,13 +249,15 @@ export class Scheduler {
       else for (const { request } of batch) this.#fail(request, error);
       return false;
     }
-    for (const [i, part] of batch.entries()) this.#deliver(part, logits[i]);
+    for (const [i, part] of batch.entries()) this.#deliver(part, logits[i], i);
     return true;
   }
 
-  #deliver({ request, generation, item }: Part, logits: Float32Array): void {
+  #deliver({ request, generation, item }: Part, logits: Float32Array, place: number): void {
+    const { weightUse } = this.#model;
     try {
-      const tokens = generation.advance(item, logits);
+      this.#countRun(request, item.ids.length, weightUse ? 1 - weightUse.ofItem(place) : Number.NaN);
+      const tokens = generation.advance(item, logits, weightUse && ((token) => weightUse.ofToken(place, token)));
       this.#count(request, tokens.length, generation);
       for (const token of tokens) request.stream.push(token);
       if (generation.finishReason !== null) this.#end(request, generation.finishReason);
@@ -252,6 +278,14 @@ export class Scheduler {
     }
     usage.tokens += tokens;
     usage.generateMs = now - request.firstTokenAt;
+  }
+
+  /** The sparsity of a run goes into the mean over all tokens that ran. */
+  #countRun({ stream: { usage } }: Request, tokens: number, sparsity: number): void {
+    const before = usage.ranTokens === 0 ? 0 : usage.sparsity * usage.ranTokens;
+    usage.ranTokens += tokens;
+    usage.sparsity = (before + sparsity * tokens) / usage.ranTokens;
+    this.#ranTokens += tokens;
   }
 
   /** In a step only when it is over. */

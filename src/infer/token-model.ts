@@ -28,6 +28,14 @@ export interface BatchItem {
   readonly logits: 'none' | 'last' | 'all';
 }
 
+/** Shares of the weights of the blocks that the tokens of the last run were multiplied with, 0 .. 1: what zeros did not skip. */
+export interface WeightUse {
+  /** Of token number `token` of item number `item`, by layer. */
+  ofToken(item: number, token: number): number[];
+  /** Mean over all layers and tokens of an item. */
+  ofItem(item: number): number;
+}
+
 export interface TokenModel {
   readonly vocabSize: number;
   /** Longest sequence, in tokens. */
@@ -35,6 +43,8 @@ export interface TokenModel {
   readonly maxSequences: number;
   /** Most tokens of one `run`, all items together. */
   readonly maxBatchTokens: number;
+  /** Valid until the next run; absent where the model does not count. */
+  readonly weightUse?: WeightUse;
   /** Throws UsageError where maxSequences are in use. */
   createSequence(options?: SequenceOptions): TokenSequence;
   /**

@@ -6,6 +6,7 @@
  */
 
 import type { FinishReason, GeneratedToken } from './generation.ts';
+import type { TokenLogprobs } from './logprobs.ts';
 
 /** Counts and times of a request; they grow while it runs. */
 export interface Usage {
@@ -21,6 +22,10 @@ export interface Usage {
   queueMs: number;
   promptMs: number;
   generateMs: number;
+  /** Tokens that ran: of the prompt, generated ones, refused drafts. */
+  ranTokens: number;
+  /** Mean share of the blocks' weights that zeros skipped, over the tokens that ran; NaN where the model does not count. */
+  sparsity: number;
 }
 
 /**
@@ -29,6 +34,8 @@ export interface Usage {
  */
 export interface TokenStream extends AsyncIterableIterator<GeneratedToken, FinishReason, void> {
   readonly usage: Readonly<Usage>;
+  /** Of prompt tokens 1, 2, …, whole when the first token comes or the request ends; null where they were not asked for. */
+  readonly promptLogprobs: readonly TokenLogprobs[] | null;
   return(): Promise<IteratorResult<GeneratedToken, FinishReason>>;
 }
 
@@ -42,6 +49,7 @@ interface Reader {
 
 export class TokenQueue implements TokenStream {
   readonly usage: Usage;
+  promptLogprobs: readonly TokenLogprobs[] | null = null;
   readonly #onReturn: () => void;
   #tokens: GeneratedToken[] = [];
   #read = 0;
@@ -60,6 +68,8 @@ export class TokenQueue implements TokenStream {
       queueMs: 0,
       promptMs: 0,
       generateMs: 0,
+      ranTokens: 0,
+      sparsity: Number.NaN,
     };
   }
 

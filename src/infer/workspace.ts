@@ -29,7 +29,8 @@ export interface PointInput {
 
 /** The intermediates of N tokens. */
 export interface WorkspaceRows {
-  /** N */
+  /** Of all rows of the run, and N. */
+  readonly first: number;
   readonly count: number;
   /** [N] */
   readonly ids: IntTensor;
@@ -68,6 +69,8 @@ export interface RoutingRows {
 
 /** The M tokens of one expert: `normed` is its input, `x` what it gives back. */
 export interface ExpertRows extends WorkspaceRows {
+  /** Of the tokens among whom it is chosen: it changes from group to group. */
+  first: number;
   /** [M] their rows among all, and the shares of the expert. */
   readonly tokens: IntTensor;
   readonly shares: Tensor<'f32'>;
@@ -146,9 +149,10 @@ export class Workspace {
     return rows;
   }
 
-  /** The memory for `count` tokens of one expert. Throws where the model has no experts. */
-  expertRows(count: number): ExpertRows {
+  /** The memory for `count` tokens of one expert, whose numbers count from row `first`. Throws where the model has no experts. */
+  expertRows(count: number, first: number): ExpertRows {
     this.#expertRows[count] ??= this.#expertViewOf(count);
+    this.#expertRows[count].first = first;
     return this.#expertRows[count];
   }
 
@@ -199,6 +203,7 @@ export class Workspace {
       return view(whole, [count, ...rest], first * (rest[0] ?? 1)) as T;
     };
     return {
+      first,
       count,
       ids: rowsOf(ids),
       positions: rowsOf(positions),

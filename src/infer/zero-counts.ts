@@ -7,11 +7,13 @@
  * are those of the experts that a token is sent to; the others are neither read nor counted.
  */
 
-import { featuresAt, ffnsPerToken, type ModelConfig, POINTS, type Point } from '../model/config.ts';
+import { featuresAt, ffnsPerToken, type ModelConfig, outputsAt, POINTS, type Point } from '../model/config.ts';
 import { blockParameters, parametersAt } from '../model/flops.ts';
 import { ffnsOf, type LayerWeights, type ModelWeights } from '../model/weights.ts';
+import type { IntTensor } from '../tensor/tensor.ts';
 import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { planProduct } from './product-plan.ts';
+import type { RowRange, RowWeights } from './row-weights.ts';
 
 /** The rows of the paper's table: gate and up read one input, but may skip different weights. */
 export const PROJECTIONS = ['qkv', 'o', 'gate', 'up', 'down'] as const;
@@ -21,6 +23,9 @@ export class ZeroCounts {
   /** Tokens that went through the model since the last `clear`. */
   tokens = 0;
   readonly #config: ModelConfig;
+  readonly #rowWeights: RowWeights;
+  /** By point: weights that an input of a row is multiplied with: those of all experts that share the input, without up by channel. */
+  readonly #weightsPerInput: Record<Point, number>;
   /** By point: inputs that were not 0. */
   readonly #inputs: Record<Point, Float64Array>;
   /** Of up where it is stored by channel: open channels, and their weights at inputs that were not 0. */
@@ -30,8 +35,13 @@ export class ZeroCounts {
   /** By layer and expert: tokens that were sent there. */
   readonly #choices: Float64Array[];
 
-  constructor(config: ModelConfig) {
+  /** Keeps the counts of the rows of a run apart in `rowWeights`. `byChannel`: up is stored by channel. */
+  constructor(config: ModelConfig, rowWeights: RowWeights, byChannel: boolean) {
     this.#config = config;
+    this.#rowWeights = rowWeights;
+    const gateUp = (outputsAt(config, 'gateUp') * ffnsPerToken(config)) / (byChannel ? 2 : 1);
+    const at = (point: Point) => outputsAt(config, point);
+    this.#weightsPerInput = { qkv: at('qkv'), o: at('o'), gateUp, down: at('down') };
     const counters = () => new Float64Array(config.nLayers);
     this.#inputs = { qkv: counters(), o: counters(), gateUp: counters(), down: counters() };
     this.#openChannels = counters();
@@ -39,16 +49,30 @@ export class ZeroCounts {
     this.#choices = Array.from({ length: config.nLayers }, () => new Float64Array(config.nExperts));
   }
 
-  /** `nonZeros` inputs of a point, of all tokens of a call together. */
-  add(point: Point, layer: number, nonZeros: number): void {
-    this.#inputs[point][layer] += nonZeros;
+  /** `each` inputs of a point for every row. */
+  add(point: Point, layer: number, rows: RowRange, each: number): void {
+    this.#inputs[point][layer] += rows.count * each;
+    for (let i = 0; i < rows.count; i++) this.#rowWeights.add(layer, rows, i, each * this.#weightsPerInput[point]);
   }
 
-  /** `channels` of up were computed, all tokens together, from `inputsEach` inputs each: on average, where tokens keep different numbers. */
-  addChannels(layer: number, channels: number, inputsEach: number): void {
+  /** Row i has start[i + 1] - start[i] inputs of a point, and at most `most` of them count. */
+  addListed(point: Point, layer: number, rows: RowRange, start: IntTensor, most = Infinity): void {
+    let sum = 0;
+    for (let i = 0; i < rows.count; i++) {
+      const count = Math.min(start.data[i + 1] - start.data[i], most);
+      sum += count;
+      this.#rowWeights.add(layer, rows, i, count * this.#weightsPerInput[point]);
+    }
+    this.#inputs[point][layer] += sum;
+  }
+
+  /** The listed channels of up were computed, from `inputsEach` inputs each: on average, where tokens keep different numbers. */
+  addChannels(layer: number, rows: RowRange, { data }: IntTensor, inputsEach: number): void {
+    const channels = data[rows.count];
     this.#byChannel[layer] = true;
     this.#openChannels[layer] += channels;
     this.#upWeights[layer] += channels * inputsEach;
+    for (let i = 0; i < rows.count; i++) this.#rowWeights.add(layer, rows, i, (data[i + 1] - data[i]) * inputsEach);
   }
 
   /** `tokens` were sent to an expert. */
