@@ -57,7 +57,7 @@ MODEL is the directory of a run (its best checkpoint is taken) or of one checkpo
 becomes a checkpoint with the same weights, sparsifier threshold and the thresholds in config.json. Nothing is overwritten.
 One share is that of the inputs of all projections (TEAL); gate is the activation of the gate in front of up (CATS).
 --allocation greedy divides one share among the projections of each block so that its output changes least (TEAL): a search that
-takes a hundred passes over --search-tokens for a share of 0.5.
+takes eighty passes over --search-tokens for a share of 0.5.
 Thresholds are fixed: other text may have more zeros or fewer, which qsparse inspect counts.
 
 Examples:
@@ -96,7 +96,7 @@ export function register(program: Command): void {
       parseChoice('--allocation', ALLOCATIONS),
       'uniform',
     )
-    .option('--search-tokens <n>', 'tokens that greedy searches on', parsePositiveInteger('--search-tokens'), 2048)
+    .option('--search-tokens <n>', 'tokens that greedy searches on', parsePositiveInteger('--search-tokens'), 1024)
     .addHelpText('after', HELP);
   addCommonOptions(command).action(calibrate);
 }

@@ -144,8 +144,10 @@ describe('GreedySearch', () => {
     expect(uniformError).toBeCloseTo(distanceOf({ qkv: 0.3, o: 0.3, gateUp: 0.3, down: 0.3 }), 5);
     expect(error).toBeLessThan(uniformError);
     // The first step is the best of the four.
-    const first = allocateGreedily(parameters, 0.02, distanceOf);
-    const tried = POINTS.map((point) => byPoint((other) => (other === point ? (0.02 * total) / parameters[point] : 0)));
+    const first = allocateGreedily(parameters, 0.025, distanceOf);
+    const tried = POINTS.map((point) =>
+      byPoint((other) => (other === point ? (0.025 * total) / parameters[point] : 0)),
+    );
     expect(distanceOf(first)).toBe(Math.min(...tried.map(distanceOf)));
   });
 

@@ -22,8 +22,8 @@ import type { BatchShape, Transformer } from './transformer.ts';
 
 export type Shares = Readonly<Record<Point, number>>;
 
-/** Of the block's parameters. A step is up to eight times as much of a point's own. */
-export const ALLOCATION_STEP = 0.02;
+/** Of the block's parameters. A step is many times as much of a point's own. */
+export const ALLOCATION_STEP = 0.025;
 /** Something of every input stays. */
 const MOST_AT_A_POINT = 0.99;
 /** The first tokens of a text draw attention and are hundreds of times larger: what happens to them says little about the others. */
