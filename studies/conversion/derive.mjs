@@ -2,7 +2,9 @@
 
 /** Throws what the package throws; nothing is overwritten. */
 export async function derive(from, sparsity, out) {
-  const { findCheckpoint, readCheckpoint, writeDerivedCheckpoint } = await import('../../dist/formats/checkpoint-directory.js');
+  const { findCheckpoint, readCheckpoint, writeDerivedCheckpoint } = await import(
+    '../../dist/formats/checkpoint-directory.js'
+  );
   const { configOf } = await import('../../dist/model/checkpoint-parameters.js');
   const { resolveConfig } = await import('../../dist/model/config.js');
   const checkpoint = readCheckpoint(findCheckpoint(from, 'best'));

@@ -7,7 +7,7 @@
 import { trainedTokens } from './plan.mjs';
 
 const PARAMETERS = 135e6;
-/** A second; of search, tokens times passes. */
+/** Tokens a second, and items of tasks. */
 const RATES = { perplexity: 150, activated: 150, tasks: 1.5, training: 40 };
 const TEACHER_COST = 1.3;
 const SEARCH_SECONDS = 600;
@@ -28,20 +28,21 @@ export function workOf({ entry, part }, settings) {
 }
 
 /** Work a second by part: of the units on file, and for a part without one the rate to begin with. */
-export function ratesOf(models, units, settings, parameters = PARAMETERS) {
+export function ratesOf(models, units, settings) {
   const rates = {};
   for (const part of Object.keys(RATES)) {
     const done = units.filter((unit) => unit.part === part && models[unit.entry.name]?.[part]?.seconds > 0);
     const seconds = done.reduce((sum, { entry }) => sum + models[entry.name][part].seconds, 0);
     const work = done.reduce((sum, unit) => sum + (models[unit.entry.name][part].work ?? workOf(unit, settings)), 0);
-    rates[part] = seconds > 0 ? work / seconds : (RATES[part] * PARAMETERS) / parameters;
+    rates[part] = seconds > 0 ? work / seconds : (RATES[part] * PARAMETERS) / settings.parameters;
   }
   return rates;
 }
 
 /** Seconds of a unit with everything that has to be made for it. */
 export function secondsOf(unit, settings, rates) {
-  const searching = unit.part === 'perplexity' && unit.entry.greedy ? SEARCH_SECONDS * settings.scale : 0;
+  const searching =
+    unit.part === 'perplexity' && unit.entry.greedy ? (SEARCH_SECONDS * settings.parameters) / PARAMETERS : 0;
   return workOf(unit, settings) / rates[unit.part] + searching;
 }
 

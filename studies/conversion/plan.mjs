@@ -34,7 +34,7 @@ const start = (recipe) => ({ name: `start-${recipe}`, kind: 'start', recipe: `co
 const STARTS = [start('dense'), start('qsparse'), start('qsparse-50')];
 const TRAINED = [
   train('qsparse'),
-  train('dense'),
+  train('dense-trained', { recipe: 'conversions/dense' }),
   train('qsparse-50'),
   train('qsparse-distilled'),
   train('relufication-1'),
@@ -49,7 +49,7 @@ const FINE_TUNED = ['dense', 'sparse', 'block', 'adapted'].map((recipe) => ({
 }));
 const TUNED_AFTERWARDS = { name: 'sft-of-qsparse', kind: 'sft', recipe: 'fine-tuning/sparse', after: 'qsparse' };
 
-/** Tokens of a step of the recipes: 4 sequences of 512; of stories15M, whose context is 256. */
+/** What each study is about, and the defaults of its run; `seqLen` in training, `parameters` for the estimate of time. */
 export const STUDIES = {
   smollm2: {
     model: 'weights/SmolLM2-135M-Instruct-Q4_1.gguf',
@@ -59,6 +59,7 @@ export const STUDIES = {
     options: { tokens: 1_000_000, limit: 100, 'max-tokens': 8192, window: 512 },
     seqLen: 512,
     trainingOptions: [],
+    parameters: 135e6,
   },
   stories15M: {
     model: 'weights/stories15M.bin',
@@ -67,6 +68,7 @@ export const STUDIES = {
     tasks: [],
     options: { tokens: 20_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
     seqLen: 256,
+    parameters: 15e6,
     // A model of 15 M parameters has room for f32 moments, and for a rate that moves it within its length.
     trainingOptions: [
       ...['--batch-size', '16', '--lr', '2e-4', '--optimizer-state', 'f32', '--no-recompute'],
@@ -98,6 +100,11 @@ export function unitsOf(study, wanted) {
   return [...free.toSorted((a, b) => rank(a) - rank(b)), ...entries.filter(isTrained).flatMap(unitsFor)];
 }
 
+/** Does the model of an entry depend on --tokens? An epoch of conversations and a first step do not. */
+export function isOfLength({ kind, after }) {
+  return kind === 'train' || (kind === 'sft' && after !== undefined);
+}
+
 /** Those named, or whose name holds one of `wanted` where none has just that name; with those that they begin with, and in their order. */
 export function planned(entries, wanted) {
   if (!wanted) return entries;
@@ -109,7 +116,8 @@ export function planned(entries, wanted) {
   for (const part of wanted) {
     const named = entries.filter(({ name }) => name === part);
     const found = named.length > 0 ? named : entries.filter(({ name }) => name.includes(part));
-    if (found.length === 0) throw new Error(`no entry is called "${part}": ${entries.map(({ name }) => name).join(', ')}`);
+    if (found.length === 0)
+      throw new Error(`no entry is called "${part}": ${entries.map(({ name }) => name).join(', ')}`);
     found.forEach(choose);
   }
   return entries.filter((entry) => chosen.has(entry));
@@ -125,35 +133,37 @@ export function sharesText(sparsity) {
 
 /**
  * How the model of an entry is made: `steps`, each with what is there when it is done (`made`, a directory that appears whole, or `run`, one that goes on), and the model to
- * evaluate with its `sparsity`. `settings`: runs, model, texts (texts.mjs), tokens, seqLen, trainingOptions.
+ * evaluate with its `sparsity`; evaluations are saved in files whose names begin with `items`. What was trained on another number of tokens lies elsewhere. `settings`: runs, model, texts (texts.mjs), tokens, seqLen, trainingOptions.
  */
 export function making(entry, settings) {
   const { runs, model, texts, tokens, seqLen, trainingOptions } = settings;
   const base = path.join(runs, 'base');
-  const out = path.join(runs, entry.name);
-  const from = entry.after ? path.join(runs, entry.after) : base;
+  const folder = isOfLength(entry) ? path.join(runs, `tokens-${tokens}`) : runs;
+  const out = path.join(folder, entry.name);
+  const from = entry.after ? path.join(folder, entry.after) : base;
+  const items = path.join(folder, 'items', entry.name);
   const first = { made: base, args: ['convert', model, base, '--to', 'checkpoint'] };
   const onText = ['--text', ...texts.trained, '--out', out, '--seq-len', String(seqLen)];
   switch (entry.kind) {
     case 'eval':
-      return { steps: [first], evaluated: base, sparsity: entry.sparsity };
+      return { steps: [first], evaluated: base, sparsity: entry.sparsity, items };
     case 'derived':
-      return { steps: [first, { made: out, derive: { from: base, sparsity: entry.sparsity } }], evaluated: out };
+      return { steps: [first, { made: out, derive: { from: base, sparsity: entry.sparsity } }], evaluated: out, items };
     case 'wina': {
       const wina = path.join(runs, 'wina');
       const args = ['convert', base, wina, '--to', 'checkpoint', '--wina'];
-      return { steps: [first, { made: wina, args }], evaluated: wina, sparsity: entry.sparsity };
+      return { steps: [first, { made: wina, args }], evaluated: wina, sparsity: entry.sparsity, items };
     }
     case 'calibrate': {
       const greedy = entry.greedy ? ['--allocation', 'greedy'] : [];
       const how = ['--sparsity', sharesText(entry.sparsity), ...greedy, '--max-tokens', '8192'];
       const args = ['calibrate', base, ...how, '--text', texts.calibration, '--out', out];
-      return { steps: [first, { made: out, args }], evaluated: out };
+      return { steps: [first, { made: out, args }], evaluated: out, items };
     }
     case 'start': {
       const still = ['--steps', '1', '--lr', '1e-12', '--warmup', '0', '--save-every', '0'];
       const args = ['continue', base, '--recipe', entry.recipe, ...onText, ...trainingOptions, ...still];
-      return { steps: [first, { run: out, args }], evaluated: out };
+      return { steps: [first, { run: out, args }], evaluated: out, items };
     }
     case 'train': {
       const replay = entry.replays ? ['--replay', ...texts.replayed] : [];
@@ -161,12 +171,16 @@ export function making(entry, settings) {
       const share = entry.name.startsWith('relufication') ? 0.5 : 1;
       const length = ['--tokens', String(Math.round(share * tokens))];
       const args = ['continue', from, '--recipe', entry.recipe, ...onText, ...replay, ...trainingOptions, ...length];
-      return { steps: [first, { run: out, args }], evaluated: out };
+      return { steps: [first, { run: out, args }], evaluated: out, items };
     }
     case 'sft': {
       const rows = ['--seq-len', String(seqLen), '--validate-every', '50', '--save-every', '50', '--keep', '1'];
       const args = ['sft', from, '--recipe', entry.recipe, '--data', ...texts.conversations, '--out', out, ...rows];
-      return { steps: [first, { run: out, args: [...args, '--detail-every', '0', '--sample-every', '0'] }], evaluated: out };
+      return {
+        steps: [first, { run: out, args: [...args, '--detail-every', '0', '--sample-every', '0'] }],
+        evaluated: out,
+        items,
+      };
     }
   }
 }

@@ -9,7 +9,13 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-const TRAINED_NOVELS = ['Bennet_Helen_1910', 'Burnett_Garden_1911', 'Conrad_Almayer_1895', 'Hardy_Tess_1891', 'Kipling_Kim_1901'];
+const TRAINED_NOVELS = [
+  'Bennet_Helen_1910',
+  'Burnett_Garden_1911',
+  'Conrad_Almayer_1895',
+  'Hardy_Tess_1891',
+  'Kipling_Kim_1901',
+];
 const CALIBRATION_NOVEL = 'Gissing_Women_1893';
 const MEASURED_NOVELS = ['Eliot_Adam_1859', 'Doyle_Hound_1902'];
 /** Another kind of text than the others: what a model may forget, and is reminded of. */
@@ -43,7 +49,12 @@ function generalTexts(read, write, data) {
     calibration: write('calibration.txt', calibration),
     perplexity: [
       { name: 'wikitext2', file: path.join(data, 'text/wikitext2.valid.txt') },
-      { name: 'novels', file: write('novels.txt', () => interleaved(MEASURED_NOVELS.map((name) => middleOf(read('text/novels100', `${name}.txt`))))) },
+      {
+        name: 'novels',
+        file: write('novels.txt', () =>
+          interleaved(MEASURED_NOVELS.map((name) => middleOf(read('text/novels100', `${name}.txt`)))),
+        ),
+      },
     ],
     conversations: [write('conversations.jsonl', () => conversations(read))],
   };
@@ -68,7 +79,9 @@ export function middleOf(text, length = EXCERPT_CHARACTERS) {
 
 /** Piece by piece in turns, so that the first tokens of the whole are of all texts. */
 export function interleaved(texts, piece = 8000) {
-  const pieces = texts.map((text) => Array.from({ length: Math.ceil(text.length / piece) }, (_, i) => text.slice(i * piece, (i + 1) * piece)));
+  const pieces = texts.map((text) =>
+    Array.from({ length: Math.ceil(text.length / piece) }, (_, i) => text.slice(i * piece, (i + 1) * piece)),
+  );
   const longest = Math.max(...pieces.map(({ length }) => length));
   return Array.from({ length: longest }, (_, i) => pieces.map((own) => own[i] ?? '').join('\n')).join('\n');
 }
@@ -87,7 +100,10 @@ function conversations(read) {
     completion: output,
   }));
   const isWhole = ({ prompt, completion }) => prompt.trim() !== '' && completion.trim() !== '';
-  return `${[...dolly, ...instructions].filter(isWhole).map((pair) => JSON.stringify(pair)).join('\n')}\n`;
+  return `${[...dolly, ...instructions]
+    .filter(isWhole)
+    .map((pair) => JSON.stringify(pair))
+    .join('\n')}\n`;
 }
 
 export function unwrapped(prompt) {
