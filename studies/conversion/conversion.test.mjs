@@ -272,7 +272,10 @@ describe('the page', () => {
 
   it('says what is not measured', () => {
     const blocks = blocksOf(EMPTY);
-    expect(lineWith(blocks['training-free'], '`topk-50`')).toBe('| `topk-50` | not measured yet |  |  |  |  |  |');
+    expect(blocks['training-free']).toMatch(/^Not measured yet: `dense`, `topk-30`.*`cats-50`\.$/);
+    expect(blocks.repaired).toBe('Not measured yet.');
+    const some = new Results({ smollm2: { model: 'm', models: { dense: models.dense } } }, {});
+    expect(blocksOf(some)['training-free']).toMatch(/\n\| `dense` \| 0\.0 % .*\n\nNot measured yet: `topk-30`, /);
     expect(lineWith(blocks['paper-continued'], 'dReLU')).toContain(
       '| 61.0 | -3.6 | `drelu` | not measured yet | not measured yet | not measured yet |',
     );

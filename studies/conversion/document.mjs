@@ -17,7 +17,8 @@ export const RESULTS = path.join(import.meta.dirname, 'results');
 
 /** The document with its blocks filled, and its figures by file name. */
 export function generate(text, results) {
-  return { text: fillBlocks(text, blocksOf(results)), figures: figuresOf(results) };
+  const figures = figuresOf(results);
+  return { text: fillBlocks(text, blocksOf(results, figures)), figures };
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -9,7 +9,7 @@ export function figuresOf(results) {
   const drawn = Object.keys(STUDIES).flatMap((study) => {
     const own = results.of(study);
     return [
-      [`conversion-${study}-quality.svg`, qualityFigure(own, STUDIES[study])],
+      ...(study === 'smollm2' ? [[`conversion-${study}-quality.svg`, qualityFigure(own, STUDIES[study])]] : []),
       [`conversion-${study}-repaired.svg`, repairedFigure(own, STUDIES[study])],
     ];
   });

@@ -64,7 +64,8 @@ export const STUDIES = {
   stories15M: {
     model: 'weights/stories15M.bin',
     title: 'stories15M',
-    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED],
+    // Its own samples are all that it has: there is nothing else to replay.
+    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED.filter(({ replays }) => !replays)],
     tasks: [],
     options: { tokens: 20_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
     seqLen: 256,

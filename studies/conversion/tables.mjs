@@ -25,7 +25,10 @@ export const REPAIRED = [
 ];
 const CURVE_SHARES = [0.1, 0.25, 0.5, 1];
 
-export function blocksOf(results) {
+/** `figures`: by file name those that are drawn. */
+export function blocksOf(results, figures = {}) {
+  const figure = (file, text) =>
+    figures[file] ? `![${text}](figures/${file})` : `The figure is drawn when there is something to draw.`;
   const smollm2 = results.of('smollm2');
   const stories = results.of('stories15M');
   return {
@@ -38,12 +41,21 @@ export function blocksOf(results) {
       ['wikitext2', 'novels'],
     ),
     'trained-tasks': taskTable(smollm2, ['dense', ...namesOf('smollm2', ['train'])]),
+    'quality-figure': figure(
+      'conversion-smollm2-quality.svg',
+      'Loss of each model against activated parameters and time a token',
+    ),
     repaired: repairedTable(smollm2),
+    'repaired-figure': figure('conversion-smollm2-repaired.svg', 'Share of the damage that is repaired, by tokens'),
     'paper-continued': continuedTable(smollm2),
     'fine-tuned': fineTunedTable(smollm2),
     'paper-fine-tuned': paperFineTunedTable(smollm2),
     stories: qualityTable(stories, namesOf('stories15M', [...FREE, 'train']), ['stories']),
     'stories-repaired': repairedTable(stories),
+    'stories-figure': figure(
+      'conversion-stories15M-repaired.svg',
+      'Share of the damage that is repaired, by tokens, stories15M',
+    ),
     speed: speedTable(smollm2, 'smollm2', 'wikitext2'),
     'stories-speed': speedTable(stories, 'stories15M', 'stories'),
   };
@@ -53,14 +65,16 @@ function namesOf(study, kinds) {
   return STUDIES[study].entries.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name);
 }
 
-/** One line a model; a model of which nothing is on file says so in its first number. */
+/** One line a model of which something is on file; the others are named behind the table. */
 function modelTable(results, names, columns) {
   const isThere = (name) => results.models[name] !== undefined;
-  const shown = columns.map((column, i) => ({
-    ...column,
-    of: (name) => (isThere(name) ? (column.of(name) ?? '-') : i === 0 ? MISSING : ''),
-  }));
-  return table(names, [{ title: 'model', left: true, of: (name) => `\`${name}\`` }, ...shown]);
+  const shown = columns.map((column) => ({ ...column, of: (name) => column.of(name) ?? '-' }));
+  const lines = table(names.filter(isThere), [{ title: 'model', left: true, of: (name) => `\`${name}\`` }, ...shown]);
+  const missing = names.filter((name) => !isThere(name)).map((name) => `\`${name}\``);
+  return [
+    ...(missing.length < names.length ? [lines] : []),
+    ...(missing.length > 0 ? [`Not measured yet: ${missing.join(', ')}.`] : []),
+  ].join('\n\n');
 }
 
 function qualityTable(results, names, texts) {
@@ -92,12 +106,14 @@ function repairedTable(results) {
     return curve && interpolate(curve, share * curve.at(-1)[0]);
   };
   const tokens = ([name, begin]) => results.repaired(name, begin)?.at(-1)[0];
-  return table(REPAIRED, [
+  const rows = REPAIRED.filter((row) => tokens(row));
+  if (rows.length === 0) return 'Not measured yet.';
+  return table(rows, [
     { title: 'model', left: true, of: ([name]) => `\`${name}\`` },
-    { title: 'tokens', of: (row) => (tokens(row) ? millions(tokens(row)) : MISSING) },
+    { title: 'tokens', of: (row) => millions(tokens(row)) },
     ...CURVE_SHARES.map((share) => ({
       title: share === 1 ? 'at the end' : `at ${percent(share)}`,
-      of: (row) => percentOrNothing(at(row, share)) ?? (tokens(row) ? '-' : ''),
+      of: (row) => percentOrNothing(at(row, share)),
     })),
   ]);
 }
