@@ -21,7 +21,7 @@ export async function measure(part, { evaluated, sparsity, items }, settings, qs
     case 'tasks':
       return tasksOf(evaluated, common, settings, { items, qsparse });
     case 'training':
-      return trainingOf(evaluated);
+      return trainingOf(await readRecords(evaluated));
   }
 }
 
@@ -62,8 +62,7 @@ async function tasksOf(model, common, { tasks, data, limit }, { items, qsparse }
 }
 
 /** Loss over tokens, the loss of held-out text, and the zeros of the last step. */
-export async function trainingOf(run) {
-  const records = await readRecords(run);
+export function trainingOf(records) {
   const { points, validation } = curveOf(records);
   const { tokens, seconds, modelSparsity } = records.findLast(({ type }) => type === 'step');
   const { backend } = records.findLast(({ type }) => type === 'run');
