@@ -12,6 +12,7 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { MAIN, processorFlags, readJson, writeJson } from '../../bench/lib/processes.mjs';
@@ -126,6 +127,7 @@ async function runUnit({ entry, part }) {
   writeJson(out, {
     study: given.study,
     model: path.basename(settings.model),
+    machine: { cpu: os.cpus()[0].model, cores: os.cpus().length, memoryBytes: os.totalmem(), node: process.version },
     processor: processorFlags(),
     threads: Number(given.threads),
     models,

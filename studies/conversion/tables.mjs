@@ -65,9 +65,9 @@ function namesOf(study, kinds) {
   return STUDIES[study].entries.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name);
 }
 
-/** One line a model of which something is on file; the others are named behind the table. */
-function modelTable(results, names, columns) {
-  const isThere = (name) => results.models[name] !== undefined;
+/** One line a model of which `part` is on file; the others are named behind the table. */
+function modelTable(results, part, names, columns) {
+  const isThere = (name) => results.models[name]?.[part] !== undefined;
   const shown = columns.map((column) => ({ ...column, of: (name) => column.of(name) ?? '-' }));
   const lines = table(names.filter(isThere), [{ title: 'model', left: true, of: (name) => `\`${name}\`` }, ...shown]);
   const missing = names.filter((name) => !isThere(name)).map((name) => `\`${name}\``);
@@ -79,7 +79,7 @@ function modelTable(results, names, columns) {
 
 function qualityTable(results, names, texts) {
   const dense = (text) => results.nats('dense', text);
-  return modelTable(results, names, [
+  return modelTable(results, 'perplexity', names, [
     { title: 'zeros', of: (name) => percentOrNothing(results.activated(name)?.modelSparsity) },
     { title: 'activated', of: (name) => millions(results.activated(name)?.activatedParameters) },
     ...texts.flatMap((text) => [
@@ -93,7 +93,7 @@ function qualityTable(results, names, texts) {
 }
 
 function taskTable(results, names) {
-  return modelTable(results, names, [
+  return modelTable(results, 'tasks', names, [
     { title: 'mean', of: (name) => scoreText(results.meanScore(name, TASKS)) },
     ...TASKS.map((task) => ({ title: TASK_TITLES[task], of: (name) => scoreText(results.score(name, task)) })),
   ]);
@@ -147,6 +147,7 @@ function fineTunedTable(results) {
   const quality = (name, text) => withError(results.perplexity(name, text), 2);
   return modelTable(
     results,
+    'perplexity',
     ['dense', ...names],
     [
       { title: 'zeros', of: (name) => percentOrNothing(results.activated(name)?.modelSparsity) },
@@ -211,7 +212,9 @@ function protocolLine(study, onFile) {
     tasks && `tasks: ${tasks.scores.map(({ task, items }) => `${items} items of ${TASK_TITLES[task]}`).join(', ')}`,
     training && `trained with ${training.backend}`,
   ];
-  return `- ${title} (\`${onFile.model}\`): ${parts.filter(Boolean).join('; ')}`;
+  const machine =
+    onFile.machine && `on ${onFile.machine.cpu}, ${onFile.machine.cores} cores, ${onFile.threads} of them used`;
+  return `- ${title} (\`${onFile.model}\`): ${[...parts, machine].filter(Boolean).join('; ')}`;
 }
 
 /** The mean of the tasks in percentage points over that of another model, with the error of the difference. */

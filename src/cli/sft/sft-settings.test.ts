@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { recipes } from '../../../recipes/fine-tuning.mjs';
 import { resolveConfig } from '../../model/config.ts';
-import type { Recipe } from '../../train/recipes.ts';
+import { loadRecipe } from '../../train/recipes.ts';
 import type { SftOptions } from './sft-options.ts';
 import { sftSettings, stepsOf } from './sft-settings.ts';
 
 const dense = resolveConfig({ dim: 32, nLayers: 2, nHeads: 2, vocabSize: 50, seqLen: 64, activation: 'silu' });
 const options = (more: Partial<SftOptions> = {}) => ({ out: 'run', resume: false, ...more }) as SftOptions;
-const recipeOf = (name: keyof typeof recipes) => recipes[name] as Recipe;
+const [sparse, plain, adapted] = await Promise.all(
+  ['sparse', 'dense', 'adapted'].map((name) => loadRecipe(`fine-tuning/${name}`)),
+);
 
 describe('sftSettings', () => {
   it('leaves the model as it is without a recipe', () => {
@@ -17,15 +18,15 @@ describe('sftSettings', () => {
   });
 
   it('takes sparsity and training of a recipe, and options over it', () => {
-    const { model, train } = sftSettings(dense, options({ lr: 1e-4 }), recipeOf('sparse'));
+    const { model, train } = sftSettings(dense, options({ lr: 1e-4 }), sparse);
     expect(model).toMatchObject({ sparsifier: 'topk', sparsity: { qkv: 0.4, o: 0.4, gateUp: 0.4, down: 0.6 } });
     expect(train).toMatchObject({ lr: 1e-4, optimizerState: 'int8', recompute: true });
-    const sparse = { ...dense, sparsity: { qkv: 0.5, o: 0.5, gateUp: 0.5, down: 0.5 } };
-    expect(sftSettings(sparse, options(), recipeOf('dense')).model).toMatchObject({
+    const from = { ...dense, sparsity: { qkv: 0.5, o: 0.5, gateUp: 0.5, down: 0.5 } };
+    expect(sftSettings(from, options(), plain).model).toMatchObject({
       sparsifier: 'none',
       sparsity: { qkv: 0, o: 0, gateUp: 0, down: 0 },
     });
-    expect(sftSettings(dense, options(), recipeOf('adapted')).train).toMatchObject({ loraRank: 8, lr: 2e-4 });
+    expect(sftSettings(dense, options(), adapted).train).toMatchObject({ loraRank: 8, lr: 2e-4 });
   });
 
   it('refuses a recipe of another shape', () => {
