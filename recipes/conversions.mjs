@@ -3,26 +3,28 @@
  * compared with, on the same tokens: one million, with moments in 8 bits and recomputed blocks, so that a model of 135 M parameters trains in 4 GiB.
  *
  * Command: qsparse continue MODEL --recipe conversions/qsparse --text FILES --out runs/converted
- * ReLUfication has two stages: `relufication-1` from MODEL, then `relufication-2` from the run that it wrote, with half of the tokens each.
+ * ReLUfication has two stages: `relufication-1` from MODEL, then `relufication-2` from the run that it wrote, with half of the tokens each. `qsparse-replayed`
+ * takes a tenth of its sequences from `--replay FILES`.
  */
 
-const train = { tokens: 1_000_000, batchSize: 4, optimizerState: 'int8', recompute: true };
+const train = {
+  ...{ tokens: 1_000_000, batchSize: 4, optimizerState: 'int8', recompute: true },
+  ...{ validateEvery: 50, validationTokens: 16_384, saveEvery: 50, keepLast: 1, detailEvery: 0, sampleEvery: 0 },
+};
 const half = { ...train, tokens: 500_000 };
 
+/** 40 % zeros at q, k, v, o, gate and up, 60 % at down: 3.8 of Mistral's 7 B parameters activated. */
+const moderate = { qkv: 0.4, o: 0.4, gateUp: 0.4, down: 0.6 };
+/** 50 and 80 %: 2.9 of them. */
+const high = { qkv: 0.5, o: 0.5, gateUp: 0.5, down: 0.8 };
+
 export const recipes = {
-  /** 40 % zeros at q, k, v, o, gate and up, 60 % at down: 3.8 of Mistral's 7 B parameters activated. */
-  qsparse: { model: { sparsity: { qkv: 0.4, o: 0.4, gateUp: 0.4, down: 0.6 } }, train },
-  /** 50 and 80 %: 2.9 of them. */
-  'qsparse-50': { model: { sparsity: { qkv: 0.5, o: 0.5, gateUp: 0.5, down: 0.8 } }, train },
+  qsparse: { model: { sparsity: moderate }, train },
+  'qsparse-50': { model: { sparsity: high }, train },
   /** With the dense model as the teacher. */
-  'qsparse-distilled': {
-    model: { sparsity: { qkv: 0.4, o: 0.4, gateUp: 0.4, down: 0.6 } },
-    train: { ...train, distill: 0.5 },
-  },
-  'qsparse-50-distilled': {
-    model: { sparsity: { qkv: 0.5, o: 0.5, gateUp: 0.5, down: 0.8 } },
-    train: { ...train, distill: 0.5 },
-  },
+  'qsparse-distilled': { model: { sparsity: moderate }, train: { ...train, distill: 0.5 } },
+  'qsparse-50-distilled': { model: { sparsity: high }, train: { ...train, distill: 0.5 } },
+  'qsparse-replayed': { model: { sparsity: moderate }, train: { ...train, replayShare: 0.1 } },
   /** 16 of 32 at every point. */
   block: {
     model: { sparsifier: 'block', sparsity: { qkv: 0.5, o: 0.5, gateUp: 0.5, down: 0.5 }, blockSize: 32 },

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
 import type { SftData } from '../sft/sft-data.ts';
+import { loadRecipe, type Recipe } from '../train/recipes.ts';
 import { type ConversationSettings, type RunSettings, readRunSettings, runPaths } from '../train/run-directory.ts';
 import type { TrainConfig } from '../train/train-config.ts';
 import { FormatError, UsageError } from '../util/errors.ts';
@@ -54,7 +55,8 @@ async function sft(given: string | undefined, options: SftOptions): Promise<void
   const output = new Output(options);
   if (options.trace !== undefined) refuseOtherFile(options.trace);
   checkDirectory(options);
-  const run = options.resume ? resumedRun(given, options) : await newRun(given, options, output);
+  const recipe = options.recipe === undefined ? {} : await loadRecipe(options.recipe);
+  const run = options.resume ? resumedRun(given, options, recipe) : await newRun(given, options, recipe, output);
   try {
     // Without gradients and moments of the weights far less is needed.
     if (run.settings.train.loraRank === 0) checkMemory(run.settings.model, run.settings.train);
@@ -66,13 +68,14 @@ async function sft(given: string | undefined, options: SftOptions): Promise<void
 
 /** What a run is made of, before its data is read. */
 interface SftRun {
+  recipe: Recipe;
   settings: RunSettings & { conversations: ConversationSettings };
   text: RunTokenizer;
   /** Open; null where the run goes on from a checkpoint of its own. */
   source: OpenedSource | null;
 }
 
-async function newRun(given: string | undefined, options: SftOptions, output: Output): Promise<SftRun> {
+async function newRun(given: string | undefined, options: SftOptions, recipe: Recipe, output: Output): Promise<SftRun> {
   const { data, out, template, skipBad = false } = options;
   if (given === undefined || data === undefined) {
     const missing = given === undefined ? 'a model to begin with' : 'files of conversations (--data)';
@@ -83,19 +86,19 @@ async function newRun(given: string | undefined, options: SftOptions, output: Ou
   try {
     const { path, format, step, config } = source;
     const settings = {
-      ...sftSettings(config, options),
+      ...sftSettings(config, options, recipe),
       text: { paths: data, field: 'messages' },
       from: { path, format, step },
       conversations: { skipBad, sha256: '' },
     };
-    return { settings, text: tokenizerOfSource(chatText(source, template)), source };
+    return { recipe, settings, text: tokenizerOfSource(chatText(source, template)), source };
   } catch (error) {
     source.close();
     throw error;
   }
 }
 
-function resumedRun(given: string | undefined, options: SftOptions): SftRun {
+function resumedRun(given: string | undefined, options: SftOptions, recipe: Recipe): SftRun {
   const { out, data, template, skipBad } = options;
   const paths = runPaths(out);
   const saved = readRunSettings(out);
@@ -109,15 +112,19 @@ function resumedRun(given: string | undefined, options: SftOptions): SftRun {
     throw new UsageError('--template', `cannot change inside a run: ${out} has its own. Leave it out.`);
   }
   const settings = {
-    ...resumeSettings(saved, wantedOf(options), paths.settings),
+    ...resumeSettings(saved, wantedOf(options, recipe), paths.settings),
     ...(data && { text: { ...saved.text, paths: data } }),
     conversations: { ...conversations, skipBad: skipBad ?? conversations.skipBad },
   };
   const source = existsSync(paths.checkpoints) ? null : openSource(from.path, 'sft');
-  return { settings, text: savedTokenizer(out), source };
+  return { recipe, settings, text: savedTokenizer(out), source };
 }
 
-async function trainLocked({ settings, text, source }: SftRun, options: SftOptions, output: Output): Promise<void> {
+async function trainLocked(
+  { recipe, settings, text, source }: SftRun,
+  options: SftOptions,
+  output: Output,
+): Promise<void> {
   const { out, resume } = options;
   checkVocabulary(text.tokenizer, settings);
   // First, because it may refuse --backend or --threads and the data may take minutes.
@@ -131,7 +138,7 @@ async function trainLocked({ settings, text, source }: SftRun, options: SftOptio
       output,
     );
     const { data, description, firstPrompt: samplePrompt } = prepared;
-    const complete = withData(settings, prepared, options);
+    const complete = withData(settings, prepared, options, recipe);
     if (!resume) saveTokenizer(out, text);
     const initial = source ?? undefined;
     const described = Object.assign(data, { description });
@@ -149,18 +156,23 @@ function withData(
   settings: SftRun['settings'],
   { data, sha256 }: PreparedConversations,
   options: SftOptions,
+  recipe: Recipe,
 ): RunSettings {
   const { text, conversations } = settings;
   if (options.resume && sha256 !== conversations.sha256) {
     const what = 'are not the conversations that the run was trained on';
     throw new FormatError('sft', `${text.paths.join(', ')} ${what}. Restore them, or start a new run.`, text.paths[0]);
   }
-  return { ...settings, train: withSteps(settings, data, options), conversations: { ...conversations, sha256 } };
+  return {
+    ...settings,
+    train: withSteps(settings, data, options, recipe),
+    conversations: { ...conversations, sha256 },
+  };
 }
 
-function withSteps({ model, train }: RunSettings, data: SftData, options: SftOptions): TrainConfig {
+function withSteps({ model, train }: RunSettings, data: SftData, options: SftOptions, recipe: Recipe): TrainConfig {
   const { epochs, ...rest } = options;
-  const steps = stepsOf(options, data.trainRows, train);
+  const steps = stepsOf(options, recipe, data.trainRows, train);
   if (steps === undefined) return train;
-  return options.resume ? { ...train, steps } : sftSettings(model, { ...rest, steps }).train;
+  return options.resume ? { ...train, steps } : sftSettings(model, { ...rest, steps }, recipe).train;
 }

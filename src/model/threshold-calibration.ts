@@ -4,7 +4,7 @@
  *
  * The magnitudes are counted in a histogram over the leading bits of the floats, which costs one pass and 256 KiB a point whatever the
  * length of the text; inside of a bucket (0.4 % wide) they are taken as evenly spread. Zeros of ReLU gates count: where they are the wanted
- * share already, the threshold is 0. All points and layers get the same share; the greedy search for better ones is not done here.
+ * share already, the threshold is 0. Which share each point gets is decided elsewhere (greedy-allocation.ts).
  * Sources: TEAL (arXiv 2408.14690) for the points, CATS (arXiv 2404.08763) for the gates.
  */
 
@@ -50,11 +50,13 @@ export class ThresholdCalibration extends StepStatistics {
   /** For these shares of zeros, 0 .. 1; 0 for points without one. Throws UsageError before the first pass, and for NaN or infinities. */
   thresholds(shares: Partial<Record<ThresholdPlace, number>>): Record<ThresholdPlace, number[]> {
     const at = (place: ThresholdPlace) =>
-      Array.from({ length: this.#config.nLayers }, (_, layer) => {
-        const share = shares[place] ?? 0;
-        return share === 0 ? 0 : quantile(this.#histograms[place][layer], share, `${place} of layer ${layer}`);
-      });
+      Array.from({ length: this.#config.nLayers }, (_, layer) => this.threshold(place, layer, shares[place] ?? 0));
     return Object.fromEntries(THRESHOLD_PLACES.map((place) => [place, at(place)])) as Record<ThresholdPlace, number[]>;
+  }
+
+  /** That of one place of one layer. */
+  threshold(place: ThresholdPlace, layer: number, share: number): number {
+    return share === 0 ? 0 : quantile(this.#histograms[place][layer], share, `${place} of layer ${layer}`);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * The model: a Llama-style transformer whose projections all read sparse inputs (Q-Sparse), forward and backward.
  *
- * This is the page to read first. `#hiddenStates` is the whole forward pass in execution order; each op it applies has its
+ * This is the page to read first. `#hiddenStates` and `#layer` are the whole forward pass in execution order; each op they apply has its
  * formula and its gradient in `ops/`, and the tape runs those gradients in reverse. Sparsity 0 is a dense model: the
  * same lines, with plain products.
  *
@@ -12,7 +12,7 @@
 import { type Observer, within } from '../autograd/observer.ts';
 import type { Weight } from '../autograd/parameter.ts';
 import { Tape } from '../autograd/tape.ts';
-import type { Value } from '../autograd/value.ts';
+import { Value } from '../autograd/value.ts';
 import type { ZeroSkips } from '../autograd/zero-skips.ts';
 import type { Backend, Precision } from '../backend.ts';
 import { type MixtureOptions, mixture } from '../nn/mixture.ts';
@@ -27,6 +27,7 @@ import { headNorms } from '../ops/head-norms.ts';
 import { rmsNorm } from '../ops/rms-norm.ts';
 import { type RotationTables, rope } from '../ops/rope.ts';
 import type { Routing } from '../ops/route-tokens.ts';
+import type { SelectionRule } from '../ops/sparsify.ts';
 import type { FloatTensor, FloatType, IntTensor } from '../tensor/tensor.ts';
 import { TensorPool } from '../tensor-pool.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
@@ -88,6 +89,10 @@ export interface Distillation {
   temperature: number;
 }
 
+export interface LayerOptions extends PassOptions {
+  rules?: Readonly<Record<Point, SelectionRule>>;
+}
+
 export interface StepOptions extends PassOptions {
   /** The gradients are those of gradientScale * (loss + l1 + router): 1 / n for n accumulated batches. */
   gradientScale?: number;
@@ -119,6 +124,8 @@ interface Pass extends BatchShape {
   gradientScale: number;
   sparsityScale: number;
   l1Scale: number;
+  /** In the place of those of the configuration; null: those. */
+  rules: Readonly<Record<Point, SelectionRule>> | null;
   statistics: StepStatistics | null;
   l1: number;
   router: number;
@@ -203,7 +210,7 @@ export class Transformer {
       if (this.parameters.length === 0) {
         throw new ShapeError('Transformer', 'a frozen model has no gradients: expected one that is trained.');
       }
-      return this.#run(true, ids, shape, options, (tape, hidden, pass) => {
+      return this.#runAll(true, ids, shape, options, (tape, hidden, pass) => {
         const losses = within(options.observer, 'phase', 'loss', () =>
           this.#crossEntropy(tape, hidden, { targets, gradientScale: pass.gradientScale, teacher }),
         );
@@ -219,17 +226,41 @@ export class Transformer {
 
   /** The mean cross-entropy in nats, without gradients and with the memory of one block. */
   loss(ids: IntTensor, targets: IntTensor, shape: BatchShape, options: PassOptions = {}): number {
-    return this.#run(false, ids, shape, options, (tape, hidden) => {
+    return this.#runAll(false, ids, shape, options, (tape, hidden) => {
       return this.#crossEntropy(tape, hidden, { targets, gradientScale: 1, teacher: null }).loss;
     });
   }
 
   /** [N, dim] after the final norm, from the pool: the caller releases them. With `head` all that logits need. */
   hidden(ids: IntTensor, shape: BatchShape, options: PassOptions = {}): FloatTensor {
-    return this.#run(false, ids, shape, options, (tape, hidden) => {
+    return this.#runAll(false, ids, shape, options, (tape, hidden) => {
       const copy = this.pool.take(this.dtype, hidden.shape);
       tape.kernels.copy(hidden.dense!, copy);
       return copy;
+    });
+  }
+
+  /**
+   * One layer alone: x [N, dim], what comes into it, -> what it hands on, from the pool: the caller releases it. `rules` stand in the place of
+   * those of the configuration. Throws ShapeError.
+   */
+  layerOutput(layer: number, x: FloatTensor, shape: BatchShape, options: LayerOptions = {}): FloatTensor {
+    this.#checkShape('x', x.shape[0], shape);
+    if (this.#weights.layers[layer] === undefined) {
+      throw new ShapeError('Transformer', `layer: expected one of ${this.config.nLayers}, got ${layer}.`);
+    }
+    return this.#run(false, shape, options, {
+      forward: (tape, pass) => {
+        const dense = tape.take(x.shape);
+        tape.kernels.copy(x, dense);
+        const input = new Value([x.shape[0], x.shape[1]], { dense });
+        return this.#layer(tape, input, (this.#made ?? this.#weights).layers[layer], layer, pass);
+      },
+      finish: (tape, output) => {
+        const copy = this.pool.take(this.dtype, output.shape);
+        tape.kernels.copy(output.dense!, copy);
+        return copy;
+      },
     });
   }
 
@@ -240,7 +271,7 @@ export class Transformer {
 
   /** logits [N, vocabSize] of every position, from the pool: the caller releases them. */
   logits(ids: IntTensor, shape: BatchShape, options: PassOptions = {}): FloatTensor {
-    return this.#run(false, ids, shape, options, (tape, hidden) => {
+    return this.#runAll(false, ids, shape, options, (tape, hidden) => {
       const logits = this.pool.take(this.dtype, [hidden.shape[0], this.config.vocabSize]);
       const { precision } = tape;
       tape.kernels.matmul(hidden.dense!, this.#weights.head.value, logits, { transposeB: true, precision });
@@ -279,45 +310,49 @@ export class Transformer {
 
   /** ids [N] -> hidden states [N, D] after the final norm: the forward pass, in the order in which it happens. */
   #hiddenStates(tape: Tape, ids: IntTensor, pass: Pass): Value {
-    const { config } = this;
-    const { nHeads, nKvHeads, headDim, normEps: eps } = config;
+    let x = tape.apply(embedding, { ids, table: this.#weights.embedding }); // [N, D]
+    for (const [index, layer] of (this.#made ?? this.#weights).layers.entries()) {
+      x = this.#layer(tape, x, layer, index, pass);
+    }
+    return tape.scope(x, (x) => tape.apply(rmsNorm, { x, weight: this.#weights.norm, eps: this.config.normEps }));
+  }
+
+  /** One block: x [N, D] -> [N, D], both halves added to the residual stream. */
+  #layer(tape: Tape, x: Value, layer: LayerWeights, index: number, pass: Pass): Value {
+    const { nHeads, nKvHeads, headDim, normEps: eps } = this.config;
     const { batch, seqLen } = pass;
     const rotation = { nRotatedHeads: nHeads + nKvHeads, headDim };
     const shape = { batch, seqLen, nHeads, nKvHeads, headDim };
+    const selection = (point: Point) => this.#selection(tape, pass, point, index);
+    tape.enter('layer', `layer ${index}`);
 
-    let x = tape.apply(embedding, { ids, table: this.#weights.embedding }); // [N, D]
-    for (const [index, layer] of (this.#made ?? this.#weights).layers.entries()) {
-      tape.enter('layer', `layer ${index}`);
-      const selection = (point: Point) => this.#selection(tape, pass, point, index);
-
-      x = tape.scope(x, (x) => {
-        const normed = tape.apply(rmsNorm, { x, weight: layer.attentionNorm, eps });
-        const qkv = qSparseLinear(tape, normed, layer.qkv, selection('qkv')); // [N, (nHeads + 2 nKvHeads) headDim]
-        const heads = this.#normedHeads(tape, this.#biased(tape, qkv, layer.qkvBias), layer);
-        const rotated = tape.apply(rope, {
-          ...{ qkv: heads, positions: pass.positions },
-          ...{ tables: this.#rotation, shape: rotation },
-        });
-        const mixed = tape.apply(attention, { qkv: rotated, shape, firstKeys: pass.firstKeys }); // [N, nHeads headDim]
-        const out = qSparseLinear(tape, this.#subNormed(tape, mixed, layer.attentionSubNorm), layer.o, selection('o'));
-        return tape.apply(add, { a: x, b: out });
+    const attended = tape.scope(x, (x) => {
+      const normed = tape.apply(rmsNorm, { x, weight: layer.attentionNorm, eps });
+      const qkv = qSparseLinear(tape, normed, layer.qkv, selection('qkv')); // [N, (nHeads + 2 nKvHeads) headDim]
+      const heads = this.#normedHeads(tape, this.#biased(tape, qkv, layer.qkvBias), layer);
+      const rotated = tape.apply(rope, {
+        ...{ qkv: heads, positions: pass.positions },
+        ...{ tables: this.#rotation, shape: rotation },
       });
+      const mixed = tape.apply(attention, { qkv: rotated, shape, firstKeys: pass.firstKeys }); // [N, nHeads headDim]
+      const out = qSparseLinear(tape, this.#subNormed(tape, mixed, layer.attentionSubNorm), layer.o, selection('o'));
+      return tape.apply(add, { a: x, b: out });
+    });
 
-      x = tape.scope(x, (x) => {
-        const normed = tape.apply(rmsNorm, { x, weight: layer.ffnNorm, eps });
-        tape.enter('point', 'gateUp');
-        const input = qSparseInput(tape, normed, selection('gateUp'));
-        tape.exit();
-        const ffn = (input: Value, expert: number) =>
-          this.#feedForward(tape, pass, input, layer.ffns[expert], { layer: index, expert });
-        const out = layer.router
-          ? mixture(tape, normed, input, this.#mixtureOptions(tape, pass, index, layer.router, ffn))
-          : ffn(input, 0);
-        return tape.apply(add, { a: x, b: out });
-      });
+    const output = tape.scope(attended, (x) => {
+      const normed = tape.apply(rmsNorm, { x, weight: layer.ffnNorm, eps });
+      tape.enter('point', 'gateUp');
+      const input = qSparseInput(tape, normed, selection('gateUp'));
       tape.exit();
-    }
-    return tape.scope(x, (x) => tape.apply(rmsNorm, { x, weight: this.#weights.norm, eps }));
+      const ffn = (input: Value, expert: number) =>
+        this.#feedForward(tape, pass, input, layer.ffns[expert], { layer: index, expert });
+      const out = layer.router
+        ? mixture(tape, normed, input, this.#mixtureOptions(tape, pass, index, layer.router, ffn))
+        : ffn(input, 0);
+      return tape.apply(add, { a: x, b: out });
+    });
+    tape.exit();
+    return output;
   }
 
   /** The gated FFN, or one expert, on its selected input: out [N, D]. */
@@ -382,7 +417,7 @@ export class Transformer {
     const { statistics } = pass;
     return {
       point,
-      rule: selectionRule(config, point, layer, { scale: pass.sparsityScale }),
+      rule: pass.rules?.[point] ?? selectionRule(config, point, layer, { scale: pass.sparsityScale }),
       naturalZeros: point === 'down' && (hasNaturalZeros(config.activation) || this.#threshold(pass, layer) > 0),
       gradient: config.gradient,
       rescale: config.rescale,
@@ -422,19 +457,34 @@ export class Transformer {
     return (l1Scale * this.config.hiddenL1) / (batch * seqLen * this.config.nLayers);
   }
 
-  /** Runs the forward pass on a tape of its own, gives the hidden states to `finish`, and frees all in any case. */
-  #run<T>(
+  /** The whole forward pass; `finish` gets the hidden states. */
+  #runAll<T>(
     recording: boolean,
     ids: IntTensor,
     shape: BatchShape,
     options: StepOptions,
     finish: (tape: Tape, hidden: Value, pass: Pass) => T,
   ): T {
-    this.#checkBatch(ids, shape);
+    if (ids.shape.length !== 1) throw new ShapeError('Transformer', `ids: expected a list, got [${ids.shape}].`);
+    this.#checkShape('ids', ids.data.length, shape);
+    return this.#run(recording, shape, options, {
+      forward: (tape, pass) => this.#hiddenStates(tape, ids, pass),
+      finish,
+    });
+  }
+
+  /** Runs `forward` on a tape of its own, gives what comes of it to `finish`, and frees all in any case. */
+  #run<T>(
+    recording: boolean,
+    shape: BatchShape,
+    options: StepOptions & LayerOptions,
+    steps: { forward: (tape: Tape, pass: Pass) => Value; finish: (tape: Tape, output: Value, pass: Pass) => T },
+  ): T {
     const {
       gradientScale = 1,
       sparsityScale = 1,
       l1Scale = 1,
+      rules = null,
       statistics = null,
       skips = {},
       precision = 'f32',
@@ -450,7 +500,7 @@ export class Transformer {
       gradientScale,
       sparsityScale,
       l1Scale,
-      statistics,
+      ...{ rules, statistics },
       l1: 0,
       router: 0,
       backwardMs: 0,
@@ -465,11 +515,11 @@ export class Transformer {
     });
     const beginMs = performance.now();
     try {
-      const hidden = within(observer, 'phase', 'forward', () => {
+      const output = within(observer, 'phase', 'forward', () => {
         if (!sameParameters) this.#made?.update(tape);
-        return this.#hiddenStates(tape, ids, pass);
+        return steps.forward(tape, pass);
       });
-      const result = finish(tape, hidden, pass);
+      const result = steps.finish(tape, output, pass);
       if (statistics) {
         statistics.flops += tape.flops;
         statistics.backwardMs += pass.backwardMs;
@@ -502,11 +552,11 @@ export class Transformer {
     return firstKeys;
   }
 
-  #checkBatch(ids: IntTensor, { batch, seqLen, starts }: BatchShape): void {
-    if (ids.shape.length !== 1 || ids.data.length !== batch * seqLen) {
+  #checkShape(what: string, tokens: number, { batch, seqLen, starts }: BatchShape): void {
+    if (tokens !== batch * seqLen) {
       throw new ShapeError(
         'Transformer',
-        `ids: expected [${batch * seqLen}] (batch ${batch} of ${seqLen} tokens), got [${ids.shape}].`,
+        `${what}: expected [${batch * seqLen}] (batch ${batch} of ${seqLen} tokens), got [${tokens}].`,
       );
     }
     if (starts && starts.data.length !== batch * seqLen) {

@@ -1,40 +1,86 @@
-/** What the study keeps of a model: perplexities, scores with their standard errors, measured zeros; and of a run its curve. */
+/** What the study keeps of a model: perplexities, activated parameters, scores with their standard errors; and of a run its curve. */
 
-import path from 'node:path';
-import { qsparse } from '../../bench/lib/processes.mjs';
 import { curveOf, readRecords } from '../../bench/lib/run-curves.mjs';
 
+const ACTIVATED_TOKENS = 2048;
+const CURVE_POINTS = 60;
+/** --limit of `qsparse eval` is for each subject of MMLU: 57 of them. */
+const SUBJECTS = 57;
+
 /**
- * `evaluation`: texts, tasks, data, limit, maxTokens, window, threads, and `items`, with which the names of the files begin that evaluations go on from. A `sparsity` takes the
- * place of the model's own.
+ * One part of an entry, of the model that `making` (plan.mjs) names; `qsparse(args)` gives what a command of the package prints.
  */
-export function evaluate(model, sparsity, { texts, tasks, data, limit, maxTokens, window, threads, items }) {
-  const common = ['--threads', threads, ...(sparsity === undefined ? [] : ['--sparsity', String(sparsity)])];
-  const perplexity = {};
-  for (const file of texts) {
-    const name = path.basename(file);
-    const args = ['--text', file, '--max-tokens', maxTokens, '--window', window, '--out', `${items}-${name}.jsonl`];
-    const [{ perplexity: measured, zeros }] = qsparse(['eval', model, ...args, ...common]).results;
-    perplexity[name] = { ...measured, zeros };
+export async function measure(part, { evaluated, sparsity, items }, settings, qsparse) {
+  const shares = sparsity === undefined ? [] : ['--sparsity', String(sparsity)];
+  const common = ['--threads', settings.threads, ...shares];
+  switch (part) {
+    case 'perplexity':
+      return perplexityOf(evaluated, common, settings, { items, qsparse });
+    case 'activated':
+      return activatedOf(evaluated, common, settings, qsparse);
+    case 'tasks':
+      return tasksOf(evaluated, common, settings, { items, qsparse });
+    case 'training':
+      return trainingOf(await readRecords(evaluated));
   }
-  if (tasks.length === 0) return { perplexity, tasks: null };
-  const args = ['--tasks', tasks.join(','), '--data', data, '--limit', limit, '--out', `${items}-tasks.jsonl`];
-  const { results } = qsparse(['eval', model, ...args, ...common]);
-  return { perplexity, tasks: results.map(({ task, items: count, metrics }) => ({ task, items: count, metrics })) };
+}
+
+async function perplexityOf(model, common, { texts, maxTokens, window }, { items, qsparse }) {
+  const measured = {};
+  for (const { name, file } of texts.perplexity) {
+    const protocol = ['--text', file, '--max-tokens', String(maxTokens), '--window', String(window)];
+    const { results } = await qsparse(['eval', model, ...protocol, '--out', `${items}-${name}.jsonl`, ...common]);
+    measured[name] = { ...results[0].perplexity, zeros: results[0].zeros };
+  }
+  return { texts: measured };
+}
+
+/** Zeros that are really there, on a text that is measured too; an evaluation that goes on from its file counts only the rest. */
+async function activatedOf(model, common, { texts }, qsparse) {
+  const args = ['inspect', model, '--text', texts.perplexity[0].file, '--max-tokens', String(ACTIVATED_TOKENS)];
+  const { parameters, activatedParameters, modelSparsity, projections } = await qsparse([...args, ...common]);
+  const zeros = Object.fromEntries(projections.map(({ projection, sparsity }) => [projection, rounded(sparsity)]));
+  return {
+    parameters,
+    activatedParameters: Math.round(activatedParameters),
+    modelSparsity: rounded(modelSparsity),
+    zeros,
+  };
+}
+
+async function tasksOf(model, common, { tasks, data, limit }, { items, qsparse }) {
+  const run = async (names, most) => {
+    const args = ['--tasks', names.join(','), '--data', data, '--limit', String(most), '--out', `${items}-tasks.jsonl`];
+    return (await qsparse(['eval', model, ...args, ...common])).results;
+  };
+  const plain = tasks.filter((name) => name !== 'mmlu');
+  const results = [
+    ...(plain.length > 0 ? await run(plain, limit) : []),
+    ...(tasks.includes('mmlu') ? await run(['mmlu'], Math.ceil(limit / SUBJECTS)) : []),
+  ];
+  return { scores: results.map(({ task, items: count, metrics }) => ({ task, items: count, metrics })) };
 }
 
 /** Loss over tokens, the loss of held-out text, and the zeros of the last step. */
-export async function trainingOf(run) {
-  const records = await readRecords(run);
+export function trainingOf(records) {
   const { points, validation } = curveOf(records);
-  const steps = records.filter(({ type }) => type === 'step');
-  const { tokens, seconds, modelSparsity } = steps.at(-1);
-  return { tokens, seconds, modelSparsity, points: thinned(points), validation };
+  const { tokens, seconds, modelSparsity } = records.findLast(({ type }) => type === 'step');
+  const { backend } = records.findLast(({ type }) => type === 'run');
+  return {
+    tokens,
+    trainingSeconds: Math.round(seconds),
+    modelSparsity: rounded(modelSparsity),
+    backend,
+    points: thinned(points),
+    validation,
+  };
 }
-
-const CURVE_POINTS = 60;
 
 function thinned(points) {
   const every = Math.ceil(points.length / CURVE_POINTS);
   return points.filter((_, i) => (points.length - 1 - i) % every === 0);
+}
+
+function rounded(value) {
+  return Number(value.toPrecision(4));
 }

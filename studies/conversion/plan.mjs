@@ -1,46 +1,127 @@
 /**
- * What the study compares: one dense model, what is made of it without training, and what continue-training makes of it, in the order in which they are worth
- * having.
+ * What the study compares: one dense model, what is made of it without training, and what continue-training and fine-tuning make of it.
  *
- * Each entry says how its model comes about. `eval`: the base, evaluated with another sparsity. `calibrate` and `wina`: a checkpoint of its own. `train`: a recipe of
- * recipes/conversions.mjs; `after` names the entry whose run it begins with instead of the base.
+ * An entry says how its model comes about. `eval`: the dense checkpoint, run with another sparsity. `derived`: the same weights with another configuration. `calibrate`
+ * and `wina`: a checkpoint of its own. `train` and `sft`: a recipe of recipes/; `after` names the entry that it begins with instead of the dense one. `start` is such a
+ * training of one step with a rate of nothing: its validation is where the curves begin.
+ *
+ * The work is a list of units, an entry and what is measured of it, the cheap ones first: whoever stops early has the most for the time.
  */
 
 import path from 'node:path';
 
-const SHARES = { topk40: { qkv: 0.4, o: 0.4, gateUp: 0.4, down: 0.6 } };
+/** Those of recipes/conversions.mjs and fine-tuning.mjs. */
+const MODERATE = { qkv: 0.4, o: 0.4, gateUp: 0.4, down: 0.6 };
+const HIGH = { qkv: 0.5, o: 0.5, gateUp: 0.5, down: 0.8 };
 
-export const PLAN = [
+const TRAINING_FREE = [
   { name: 'dense', kind: 'eval', sparsity: 0 },
   { name: 'topk-30', kind: 'eval', sparsity: 0.3 },
   { name: 'topk-50', kind: 'eval', sparsity: 0.5 },
   { name: 'topk-60', kind: 'eval', sparsity: 0.6 },
+  { name: 'topk-as-qsparse', kind: 'derived', sparsity: MODERATE },
+  { name: 'topk-as-qsparse-50', kind: 'derived', sparsity: HIGH },
   { name: 'wina-50', kind: 'wina', sparsity: 0.5 },
-  { name: 'teal-40', kind: 'calibrate', sparsity: 0.4 },
-  { name: 'teal-50', kind: 'calibrate', sparsity: 0.5 },
-  { name: 'teal-as-qsparse', kind: 'calibrate', sparsity: SHARES.topk40 },
+  { name: 'teal-uniform-50', kind: 'calibrate', sparsity: 0.5 },
+  { name: 'teal-40', kind: 'calibrate', sparsity: 0.4, greedy: true },
+  { name: 'teal-50', kind: 'calibrate', sparsity: 0.5, greedy: true },
   { name: 'cats-50', kind: 'calibrate', sparsity: { gate: 0.5 } },
-  { name: 'qsparse-trained', kind: 'train', recipe: 'conversions/qsparse' },
-  { name: 'dense-trained', kind: 'train', recipe: 'conversions/dense' },
-  { name: 'qsparse-50-trained', kind: 'train', recipe: 'conversions/qsparse-50' },
-  { name: 'qsparse-distilled', kind: 'train', recipe: 'conversions/qsparse-distilled' },
-  { name: 'qsparse-50-distilled', kind: 'train', recipe: 'conversions/qsparse-50-distilled' },
-  { name: 'relufication-1', kind: 'train', recipe: 'conversions/relufication-1' },
-  { name: 'relufication', kind: 'train', recipe: 'conversions/relufication-2', after: 'relufication-1' },
-  { name: 'drelu', kind: 'train', recipe: 'conversions/drelu' },
-  { name: 'block', kind: 'train', recipe: 'conversions/block' },
 ];
 
-/** The entries whose name holds one of `wanted`, with those that they begin with; all of them without. */
-export function planned(wanted) {
-  if (!wanted) return PLAN;
+const train = (name, more = {}) => ({ name, kind: 'train', recipe: `conversions/${name}`, ...more });
+const start = (recipe) => ({ name: `start-${recipe}`, kind: 'start', recipe: `conversions/${recipe}` });
+
+const STARTS = [start('dense'), start('qsparse'), start('qsparse-50')];
+const TRAINED = [
+  train('qsparse'),
+  train('dense-trained', { recipe: 'conversions/dense' }),
+  train('qsparse-50'),
+  train('qsparse-distilled'),
+  train('relufication-1'),
+  train('relufication-2', { after: 'relufication-1' }),
+  train('drelu'),
+  train('qsparse-50-distilled'),
+  train('block'),
+  train('qsparse-replayed', { replays: true }),
+];
+const FINE_TUNED = ['dense', 'sparse', 'block', 'adapted'].map((recipe) => ({
+  ...{ name: `sft-${recipe}`, kind: 'sft', recipe: `fine-tuning/${recipe}` },
+}));
+const TUNED_AFTERWARDS = { name: 'sft-of-qsparse', kind: 'sft', recipe: 'fine-tuning/sparse', after: 'qsparse' };
+
+/** What each study is about, and the defaults of its run; `seqLen` in training, `parameters` for the estimate of time. */
+export const STUDIES = {
+  smollm2: {
+    model: 'weights/SmolLM2-135M-Instruct-Q4_1.gguf',
+    title: 'SmolLM2-135M-Instruct',
+    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED, ...FINE_TUNED, TUNED_AFTERWARDS],
+    tasks: ['arc_easy', 'hellaswag', 'winogrande', 'truthfulqa_mc2', 'mmlu'],
+    options: { tokens: 1_000_000, limit: 100, 'max-tokens': 8192, window: 512 },
+    seqLen: 512,
+    trainingOptions: [],
+    parameters: 135e6,
+  },
+  stories15M: {
+    model: 'weights/stories15M.bin',
+    title: 'stories15M',
+    // Its own samples are all that it has: there is nothing else to replay.
+    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED.filter(({ replays }) => !replays)],
+    tasks: [],
+    options: { tokens: 20_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
+    seqLen: 256,
+    parameters: 15e6,
+    // A model of 15 M parameters has room for f32 moments, and for a rate that moves it within its length.
+    trainingOptions: [
+      ...['--batch-size', '16', '--lr', '2e-4', '--optimizer-state', 'f32', '--no-recompute'],
+      ...['--validate-every', '250', '--save-every', '250'],
+    ],
+  },
+};
+
+/** What is measured of an entry, in the order of what it takes. */
+const MEASURED = {
+  eval: ['perplexity', 'activated', 'tasks'],
+  derived: ['perplexity', 'activated', 'tasks'],
+  wina: ['perplexity', 'activated', 'tasks'],
+  calibrate: ['perplexity', 'activated', 'tasks'],
+  start: ['training'],
+  train: ['training', 'perplexity', 'activated', 'tasks'],
+  sft: ['training', 'perplexity', 'activated', 'tasks'],
+};
+const isTrained = ({ kind }) => kind === 'train' || kind === 'sft';
+
+/** `{ entry, part }` in order: what needs no training, text by text and then tasks; then each training with all that is measured of it. */
+export function unitsOf(study, wanted) {
+  const entries = planned(STUDIES[study].entries, wanted);
+  const hasTasks = STUDIES[study].tasks.length > 0;
+  const unitsFor = (entry) =>
+    MEASURED[entry.kind].filter((part) => part !== 'tasks' || hasTasks).map((part) => ({ entry, part }));
+  const free = entries.filter((entry) => !isTrained(entry)).flatMap(unitsFor);
+  const rank = ({ part }) => ['perplexity', 'activated', 'tasks', 'training'].indexOf(part);
+  return [...free.toSorted((a, b) => rank(a) - rank(b)), ...entries.filter(isTrained).flatMap(unitsFor)];
+}
+
+/** Does the model of an entry depend on --tokens? An epoch of conversations and a first step do not. */
+export function isOfLength({ kind, after }) {
+  return kind === 'train' || (kind === 'sft' && after !== undefined);
+}
+
+/** Those named, or whose name holds one of `wanted` where none has just that name; with those that they begin with, and in their order. */
+export function planned(entries, wanted) {
+  if (!wanted) return entries;
   const chosen = new Set();
   const choose = (entry) => {
-    if (entry.after) choose(PLAN.find(({ name }) => name === entry.after));
+    if (entry.after) choose(entries.find(({ name }) => name === entry.after));
     chosen.add(entry);
   };
-  for (const entry of PLAN) if (wanted.some((part) => entry.name.includes(part))) choose(entry);
-  return PLAN.filter((entry) => chosen.has(entry));
+  for (const part of wanted) {
+    const named = entries.filter(({ name }) => name === part);
+    const found = named.length > 0 ? named : entries.filter(({ name }) => name.includes(part));
+    if (found.length === 0)
+      throw new Error(`no entry is called "${part}": ${entries.map(({ name }) => name).join(', ')}`);
+    found.forEach(choose);
+  }
+  return entries.filter((entry) => chosen.has(entry));
 }
 
 /** `0.4`, or `qkv=0.4,o=0.4`, as the command line has it. */
@@ -51,48 +132,66 @@ export function sharesText(sparsity) {
     .join(',');
 }
 
-/** Where things lie below --runs. */
-export function places(runs) {
-  return {
-    base: path.join(runs, 'base'),
-    wina: path.join(runs, 'wina'),
-    of: ({ name }) => path.join(runs, name),
-    items: ({ name }, what) => path.join(runs, 'items', `${name}-${what}.jsonl`),
-  };
-}
-
 /**
- * The commands that make the model of an entry, each with what is there when it is done, and the model to evaluate. `model` is what the study is about; `train` the
- * options of every training.
+ * How the model of an entry is made: `steps`, each with what is there when it is done (`made`, a directory that appears whole, or `run`, one that goes on), and the model to
+ * evaluate with its `sparsity`; evaluations are saved in files whose names begin with `items`. What was trained on another number of tokens lies elsewhere. `settings`: runs, model, texts (texts.mjs), tokens, seqLen, trainingOptions.
  */
-export function stepsOf(entry, { runs, model, text, calibrationText, train }) {
-  const at = places(runs);
-  const base = { done: at.base, args: ['convert', model, at.base, '--to', 'checkpoint'] };
-  const out = at.of(entry);
+export function making(entry, settings) {
+  const { runs, model, texts, tokens, seqLen, trainingOptions } = settings;
+  const base = path.join(runs, 'base');
+  const folder = isOfLength(entry) ? path.join(runs, `tokens-${tokens}`) : runs;
+  const out = path.join(folder, entry.name);
+  const from = entry.after ? path.join(folder, entry.after) : base;
+  const items = path.join(folder, 'items', entry.name);
+  const first = { made: base, args: ['convert', model, base, '--to', 'checkpoint'] };
+  const onText = ['--text', ...texts.trained, '--out', out, '--seq-len', String(seqLen)];
   switch (entry.kind) {
     case 'eval':
-      return { commands: [base], evaluated: at.base, sparsity: entry.sparsity };
+      return { steps: [first], evaluated: base, sparsity: entry.sparsity, items };
+    case 'derived':
+      return { steps: [first, { made: out, derive: { from: base, sparsity: entry.sparsity } }], evaluated: out, items };
     case 'wina': {
-      const wina = { done: at.wina, args: ['convert', at.base, at.wina, '--to', 'checkpoint', '--wina'] };
-      return { commands: [base, wina], evaluated: at.wina, sparsity: entry.sparsity };
+      const wina = path.join(runs, 'wina');
+      const args = ['convert', base, wina, '--to', 'checkpoint', '--wina'];
+      return { steps: [first, { made: wina, args }], evaluated: wina, sparsity: entry.sparsity, items };
     }
     case 'calibrate': {
-      const args = [
-        'calibrate',
-        at.base,
-        '--sparsity',
-        sharesText(entry.sparsity),
-        '--text',
-        calibrationText,
-        '--out',
-        out,
-      ];
-      return { commands: [base, { done: out, args }], evaluated: out };
+      const greedy = entry.greedy ? ['--allocation', 'greedy'] : [];
+      const how = ['--sparsity', sharesText(entry.sparsity), ...greedy, '--max-tokens', '8192'];
+      const args = ['calibrate', base, ...how, '--text', texts.calibration, '--out', out];
+      return { steps: [first, { made: out, args }], evaluated: out, items };
+    }
+    case 'start': {
+      const still = ['--steps', '1', '--lr', '1e-12', '--warmup', '0', '--save-every', '0'];
+      const args = ['continue', base, '--recipe', entry.recipe, ...onText, ...trainingOptions, ...still];
+      return { steps: [first, { run: out, args }], evaluated: out, items };
     }
     case 'train': {
-      const from = entry.after ? at.of({ name: entry.after }) : at.base;
-      const args = ['continue', from, '--recipe', entry.recipe, '--text', ...text, '--out', out, ...train];
-      return { commands: [base, { run: out, args }], evaluated: out };
+      const replay = entry.replays ? ['--replay', ...texts.replayed] : [];
+      // The two stages of ReLUfication share the tokens of the others.
+      const share = entry.name.startsWith('relufication') ? 0.5 : 1;
+      const length = ['--tokens', String(Math.round(share * tokens))];
+      const args = ['continue', from, '--recipe', entry.recipe, ...onText, ...replay, ...trainingOptions, ...length];
+      return { steps: [first, { run: out, args }], evaluated: out, items };
+    }
+    case 'sft': {
+      const rows = ['--seq-len', String(seqLen), '--validate-every', '50', '--save-every', '50', '--keep', '1'];
+      const args = ['sft', from, '--recipe', entry.recipe, '--data', ...texts.conversations, '--out', out, ...rows];
+      return {
+        steps: [first, { run: out, args: [...args, '--detail-every', '0', '--sample-every', '0'] }],
+        evaluated: out,
+        items,
+      };
     }
   }
 }
+
+/** The tokens that an entry trains on; 0 where it trains on none. An epoch of conversations is what it is. */
+export function trainedTokens(entry, { tokens, seqLen }) {
+  if (entry.kind === 'start') return 4 * seqLen;
+  if (entry.kind === 'sft') return CONVERSATION_TOKENS;
+  return entry.kind === 'train' ? tokens * (entry.name.startsWith('relufication') ? 0.5 : 1) : 0;
+}
+
+/** Of texts.mjs, about: for the estimate of time alone. */
+const CONVERSATION_TOKENS = 330_000;

@@ -1,95 +1,157 @@
 /**
- * The study behind docs/conversion.md: one dense model made sparse in every way of plan.mjs, each evaluated on the same texts and tasks.
+ * The study behind docs/conversion.md: one dense model made sparse in every way of plan.mjs, each measured on the same texts and tasks.
  *
- *   node studies/conversion/run.mjs --model MODEL --text FOLDER --calibration FILE --runs FOLDER [--perplexity FILE,FILE] [--tasks arc_easy,hellaswag]
- *     [--data FOLDER] [--limit 200] [--max-tokens 65536] [--window 512] [--only qsparse,teal] [--threads 2] [--out FILE] [-- OPTIONS OF EVERY TRAINING]
+ *   node studies/conversion/run.mjs --data FOLDER --runs FOLDER [--study smollm2] [--only qsparse,teal] [--parts perplexity,activated] [--plan] [--threads 2]
+ *     [--tokens 1000000] [--limit 100] [--max-tokens 8192] [--window 512] [--minutes 60] [--out FILE]
  *
- * --text is trained on, --calibration (a text of neither) sets the thresholds, --perplexity are texts that nothing has seen. Behind `--` stand options
- * for `qsparse continue`, such as --tokens 200_000. Results are one file, written after each entry. Ctrl-C, a kill and a new start are safe: what is on file
- * is skipped, runs go on from their last checkpoint, evaluations from their last item.
+ * --data holds weights/, text/, eval/ and sft/. --plan says what is left and how long it takes, and ends. --only names entries, or parts of their names; --parts what is measured of
+ * them; --minutes begins nothing new after so long. Cheap things come first. Results are one file, written after each unit. Ctrl-C, a kill and a new start are safe: what is on file is
+ * skipped, runs go on from their last checkpoint, evaluations from their last item. Another --limit or --max-tokens measures again, and takes what it has from the items.
+ * stories15M trains on its own samples: first samples.mjs.
  */
 
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { MAIN, processorFlags, qsparse, readJson, writeJson } from '../../bench/lib/processes.mjs';
-import { evaluate, trainingOf } from './collect.mjs';
-import { planned, stepsOf } from './plan.mjs';
+import { MAIN, processorFlags, readJson, writeJson } from '../../bench/lib/processes.mjs';
+import { measure } from './collect.mjs';
+import { derive } from './derive.mjs';
+import { ratesOf, secondsOf, timeText, workOf } from './estimate.mjs';
+import { making, STUDIES, unitsOf } from './plan.mjs';
+import { isMeasured, protocolOf } from './protocol.mjs';
+import { textsOf } from './texts.mjs';
 
 const text = { type: 'string' };
-const separator = process.argv.indexOf('--');
-const train = separator < 0 ? [] : process.argv.slice(separator + 1);
 const { values: given } = parseArgs({
-  args: process.argv.slice(2, separator < 0 ? undefined : separator),
   options: {
-    model: text,
-    text,
-    calibration: text,
-    runs: text,
-    perplexity: { ...text, default: '' },
-    tasks: { ...text, default: '' },
-    data: text,
-    limit: { ...text, default: '200' },
-    'max-tokens': { ...text, default: '65536' },
-    window: { ...text, default: '512' },
-    only: text,
-    threads: { ...text, default: '2' },
-    out: { ...text, default: path.join(import.meta.dirname, 'results', 'results.json') },
+    ...{ study: { ...text, default: 'smollm2' }, data: text, runs: text, out: text, only: text, parts: text },
+    ...{ tokens: text, limit: text, 'max-tokens': text, window: text, minutes: text },
+    ...{ threads: { ...text, default: '2' }, plan: { type: 'boolean', default: false } },
   },
 });
-for (const name of ['model', 'text', 'calibration', 'runs']) {
-  if (!given[name]) throw new Error(`--${name} is needed: see the head of this file.`);
+for (const name of ['data', 'runs']) {
+  if (!given[name]) throw new Error(`--${name} FOLDER is needed: see the head of this file.`);
 }
-mkdirSync(path.join(given.runs, 'items'), { recursive: true });
-const listOf = (value) => value.split(',').filter(Boolean);
-const evaluation = {
-  ...{ texts: listOf(given.perplexity), tasks: listOf(given.tasks), data: given.data },
-  ...{ limit: given.limit, maxTokens: given['max-tokens'], window: given.window, threads: given.threads },
+const study = STUDIES[given.study];
+if (!study) throw new Error(`--study: expected one of ${Object.keys(STUDIES).join(', ')}, got ${given.study}.`);
+const out = given.out ?? path.join(import.meta.dirname, 'results', `${given.study}.json`);
+const data = path.resolve(given.data);
+const runs = path.resolve(given.runs);
+const numberOf = (name) => Number(given[name] ?? study.options[name]);
+const settings = {
+  ...{ runs, model: path.join(data, study.model), data: path.join(data, 'eval'), tasks: study.tasks },
+  ...{
+    tokens: numberOf('tokens'),
+    limit: numberOf('limit'),
+    maxTokens: numberOf('max-tokens'),
+    window: numberOf('window'),
+  },
+  ...{ seqLen: study.seqLen, trainingOptions: study.trainingOptions, threads: given.threads },
+  texts: textsOf(given.study, data, runs),
+  parameters: study.parameters,
 };
 const common = ['--threads', given.threads];
-const options = {
-  ...{ runs: given.runs, model: given.model, text: [given.text], calibrationText: given.calibration },
-  train: [...common, ...train],
-};
+/** Characters of what a command says that are kept for an error. */
+const MOST_MESSAGES = 2000;
 
 let stopped = false;
-process.on('SIGINT', () => {
-  stopped = true;
-});
-
-for (const entry of planned(given.only?.split(','))) {
-  if (stopped) break;
-  const results = readJson(given.out);
-  if (results?.models?.[entry.name] !== undefined) continue;
-  const { commands, evaluated, sparsity } = stepsOf(entry, options);
-  for (const command of commands) if (!stopped) await make(command);
-  if (stopped) break;
-  const result = {
-    ...entry,
-    ...evaluate(evaluated, sparsity, { ...evaluation, items: path.join(given.runs, 'items', entry.name) }),
-    ...(entry.kind === 'train' && { training: await trainingOf(evaluated) }),
-  };
-  const models = { ...results?.models, [entry.name]: result };
-  const { texts, tasks, limit, maxTokens, window } = evaluation;
-  const protocol = { texts: texts.map((file) => path.basename(file)), tasks, limit, maxTokens, window };
-  writeJson(given.out, { model: path.basename(given.model), protocol, processor: processorFlags(), models });
-  const quality = Object.entries(result.perplexity).map(([name, { perplexity }]) => `${name} ${perplexity.toFixed(2)}`);
-  console.log(`${entry.name}: ${quality.join(', ')}`);
+let running = null;
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    stopped = true;
+    // A terminal sends Ctrl-C to it as well; the command finishes what it is at, saves, and ends.
+    if (signal === 'SIGTERM') running?.kill('SIGINT');
+  });
 }
-console.log(stopped ? 'stopped; the same command goes on' : 'everything is on file');
 
-/** Runs a command unless what it makes is there; a run that was begun goes on. */
-async function make({ done, run, args }) {
-  if (done !== undefined) {
-    if (!existsSync(done)) qsparse(args);
-    return;
+const units = unitsOf(given.study, given.only?.split(',')).filter(
+  ({ part }) => !given.parts || given.parts.split(',').includes(part),
+);
+const modelsOnFile = () => readJson(out)?.models ?? {};
+const waiting = () => units.filter((unit) => !isMeasured(modelsOnFile(), unit, settings));
+/** Of the units left, in all. */
+const secondsLeft = () => {
+  const rates = ratesOf(modelsOnFile(), unitsOf(given.study), settings);
+  return waiting().map((unit) => ({ ...unit, seconds: secondsOf(unit, settings, rates) }));
+};
+
+if (given.plan) {
+  const left = secondsLeft();
+  for (const { entry, part, seconds } of left) console.log(`${timeText(seconds).padStart(8)}  ${entry.name} ${part}`);
+  const total = left.reduce((sum, { seconds }) => sum + seconds, 0);
+  console.log(`${left.length} of ${units.length} are left, about ${timeText(total)}`);
+} else {
+  const { lockRunDirectory } = await import('../../dist/formats/run-lock.js');
+  const lock = lockRunDirectory(runs);
+  try {
+    await runAll();
+  } finally {
+    lock.release();
   }
-  const log = `${run}.log`;
+}
+
+async function runAll() {
+  const began = performance.now();
+  const isLate = () => given.minutes !== undefined && performance.now() - began > 60_000 * Number(given.minutes);
+  for (const unit of waiting()) {
+    if (stopped || isLate()) break;
+    try {
+      await runUnit(unit);
+    } catch (error) {
+      // A command that was stopped gives no result.
+      if (!stopped) throw error;
+    }
+  }
+  const left = waiting().length;
+  console.log(left > 0 ? `${left} of ${units.length} are left; the same command goes on` : 'everything is on file');
+}
+
+async function runUnit({ entry, part }) {
+  const how = making(entry, settings);
+  const began = performance.now();
+  mkdirSync(path.dirname(how.items), { recursive: true });
+  for (const step of how.steps) await make(step);
+  const result = await measure(part, how, settings, qsparse);
+  const seconds = part === 'training' ? result.trainingSeconds : (performance.now() - began) / 1000;
+  const done = {
+    ...result,
+    protocol: protocolOf({ entry, part }, settings),
+    work: workOf({ entry, part }, settings),
+    seconds: Math.round(seconds),
+  };
+  const onFile = readJson(out) ?? {};
+  const of = { ...(onFile.models?.[entry.name] ?? entry), [part]: done };
+  const models = { ...onFile.models, [entry.name]: of };
+  writeJson(out, {
+    study: given.study,
+    model: path.basename(settings.model),
+    machine: { cpu: os.cpus()[0].model, cores: os.cpus().length, memoryBytes: os.totalmem(), node: process.version },
+    processor: processorFlags(),
+    threads: Number(given.threads),
+    models,
+  });
+  const left = secondsLeft();
+  const rest = timeText(left.reduce((sum, one) => sum + one.seconds, 0));
+  console.log(
+    `${new Date().toISOString().slice(0, 19)}  ${entry.name} ${part}: ${Math.round(seconds)} s; ${left.length} are left, about ${rest}`,
+  );
+}
+
+/** Makes what is not there; a run that was begun goes on. */
+async function make({ made, run, args, derive: derived }) {
+  if (run !== undefined) return makeRun(run, args);
+  if (existsSync(made)) return;
+  if (derived) await derive(derived.from, derived.sparsity, made);
+  else await qsparse([...args, ...common]);
+}
+
+async function makeRun(run, args) {
   const isBegun = existsSync(path.join(run, 'run.json'));
   if (isBegun && isFinished(run)) return;
-  const code = await runCommand(isBegun ? ['continue', '--out', run, '--resume', ...common] : args);
-  if (code !== 0 && !stopped) throw new Error(`${path.basename(run)} ended with code ${code}: see ${log}`);
+  const [command] = args;
+  await qsparse(isBegun ? [command, '--out', run, '--resume', ...common] : [...args, ...common]);
 }
 
 function isFinished(run) {
@@ -97,10 +159,21 @@ function isFinished(run) {
   return existsSync(path.join(run, 'checkpoints', `step-${String(settings.steps).padStart(6, '0')}`));
 }
 
-function runCommand(args) {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'inherit', 'inherit'] });
-  return new Promise((resolve, reject) => {
+/** The object that a command prints. Throws with its last messages where it fails or is stopped. */
+async function qsparse(args) {
+  const child = spawn(process.execPath, [MAIN, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  running = child;
+  const printed = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr']) {
+    child[stream].setEncoding('utf8').on('data', (piece) => {
+      printed[stream] = stream === 'stdout' ? printed.stdout + piece : (printed.stderr + piece).slice(-MOST_MESSAGES);
+    });
+  }
+  const code = await new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', resolve);
   });
+  running = null;
+  if (code !== 0) throw new Error(`qsparse ${args.join(' ')} ended with code ${code}:\n${printed.stderr}`);
+  return JSON.parse(printed.stdout);
 }

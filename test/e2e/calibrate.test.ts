@@ -79,6 +79,29 @@ describe.skipIf(mainMissing !== null)(`calibrate${mainMissing ? ` (${mainMissing
     expect(Math.min(...thresholds.down)).toBeGreaterThan(0);
   });
 
+  it('divides one share among the projections of each block', async () => {
+    const out = join(directory, 'greedy');
+    const greedy = ['--sparsity', '0.4', '--allocation', 'greedy', '--search-tokens', '64'];
+    const { code, stdout, stderr } = await calibrate(out, ...greedy, '--json');
+    expect(code, stderr).toBe(0);
+    const { allocated, thresholds } = JSON.parse(stdout) as {
+      allocated: { shares: Record<string, number>; error: number; uniformError: number }[];
+      thresholds: Record<string, number[]>;
+    };
+    for (const { shares, error, uniformError } of allocated) {
+      expect(new Set(Object.values(shares)).size).toBeGreaterThan(1);
+      expect(error).toBeLessThan(uniformError);
+    }
+    const config = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')) as Record<string, never>;
+    expect(config.thresholds).toEqual(thresholds);
+    const inspected = await runCommand(['inspect', out, '--text', text, '--json', ...COMMON]);
+    const { modelSparsity } = JSON.parse(inspected.stdout) as { modelSparsity: number };
+    expect(Math.abs(modelSparsity - 0.4)).toBeLessThan(0.05);
+    const byPoint = await calibrate(`${out}2`, '--sparsity', 'qkv=0.4', '--allocation', 'greedy');
+    expect(byPoint.code).toBe(2);
+    expect(byPoint.stderr).toMatch(/greedy divides one share among the points: expected one, got shares by point/);
+  });
+
   it('finds thresholds for gates, whose zeros are those before down', async () => {
     const out = join(directory, 'cats');
     expect((await calibrate(out, '--sparsity', 'gate=0.5')).code).toBe(0);

@@ -10,7 +10,7 @@ import { type ModelConfig, type ModelConfigInput, resolveConfig, type Sparsifier
 import { isSparse } from '../../model/qsparse-key.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
-import { UsageError } from '../../util/errors.ts';
+import { checkMethodRecipe } from '../train/check-method-recipe.ts';
 import { methodFieldsOf } from '../train/method-options.ts';
 import { given as givenFields } from '../train/option-kinds.ts';
 import { trainFieldsOf } from '../train/run-options.ts';
@@ -24,12 +24,6 @@ const DEFAULT_REPLAY_SHARE = 0.1;
 /** Sequences that fit beside a model of a hundred million parameters; its context would be far longer. */
 const DEFAULT_SEQ_LEN = 512;
 const TRAIN_DEFAULTS = { lr: 5e-5, minLr: 1e-6, weightDecay: 0.01, clip: 2, batchSize: 4 } as const;
-
-/** What a run may change of the model that it begins with. */
-const METHOD_FIELDS: readonly string[] = [
-  ...['activation', 'sparsifier', 'sparsity', 'blockSize', 'thresholds', 'gradient', 'rescale', 'hiddenL1'],
-  ...['activationFormat', 'weightFormat', 'routerLoadBalance', 'routerZLoss'],
-];
 
 /** Of a model with the configuration `from`. Throws UsageError where recipe or options ask for another shape, or for what does not go together. */
 export function continueSettings(
@@ -48,7 +42,7 @@ export function wantedOf(
   options: ContinueOptions,
   recipe: Recipe,
 ): { model: Partial<ModelConfigInput>; train: TrainConfigInput } {
-  checkRecipe(recipe);
+  checkMethodRecipe(recipe);
   const own = pick(options, ['seqLen', 'distill', 'distillTemperature', 'replayShare']);
   const replay = options.replay && options.replayShare === undefined ? { replayShare: DEFAULT_REPLAY_SHARE } : {};
   const given = { ...trainFieldsOf(options), ...replay, ...own };
@@ -85,14 +79,4 @@ function activationFor(sparsifier: Sparsifier, { activation }: ModelConfig): Mod
 function trainInput(seqLen: number, wanted: TrainConfigInput): TrainConfigInput {
   const { minLr, ...defaults } = TRAIN_DEFAULTS;
   return { seqLen, ...defaults, ...(wanted.lr === undefined && { minLr }), ...wanted };
-}
-
-function checkRecipe({ preset, model = {} }: Recipe): void {
-  const other = preset === undefined ? Object.keys(model).find((field) => !METHOD_FIELDS.includes(field)) : 'preset';
-  if (other === undefined) return;
-  const allowed = METHOD_FIELDS.join(', ');
-  throw new UsageError(
-    '--recipe',
-    `${other} is that of the model that the training begins with: expected a recipe with ${allowed}. Take it out.`,
-  );
 }

@@ -6,6 +6,7 @@ import { real, whole } from '../train/option-kinds.ts';
 import { addDirectoryOptions, addRunOptions, type RunOptions } from '../train/run-options.ts';
 
 export interface SftOptions extends RunOptions, MethodOptions {
+  recipe?: string;
   data?: string[];
   template?: string;
   skipBad?: boolean;
@@ -35,7 +36,10 @@ export function addSftOptions(command: Command): Command {
   );
   real(command, '--lora-alpha <x>', 'they are multiplied with alpha / rank (default: 2 rank)');
   command.option('--lora-points <names>', 'projections that have them (default: qkv,o,gateUp,down)');
-  addMethodOptions(command.optionsGroup('Model (default: as it is):'));
+  command
+    .optionsGroup('Model (default: as it is):')
+    .option('--recipe <name>', 'built-in name or path of a recipe; options override it');
+  addMethodOptions(command);
   addRunOptions(command);
   return command;
 }

@@ -1,8 +1,10 @@
-/** What a run of `qsparse sft` is made of: the configuration of the model that it begins with, under the options. The model stays as it is by default. */
+/** What a run of `qsparse sft` is made of: the configuration of the model that it begins with, under recipe and options. The model stays as it is by default. */
 
 import { type ModelConfig, type ModelConfigInput, resolveConfig } from '../../model/config.ts';
+import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
+import { checkMethodRecipe } from '../train/check-method-recipe.ts';
 import { methodFieldsOf } from '../train/method-options.ts';
 import { given } from '../train/option-kinds.ts';
 import { trainFieldsOf } from '../train/run-options.ts';
@@ -14,37 +16,50 @@ const LORA_LR = 2e-4;
 const TRAIN_DEFAULTS = { lr: 2e-5, weightDecay: 0, batchSize: 4, validationShare: 0.05 } as const;
 
 /** Of a model with the configuration `from`; the number of steps is not that of the data yet. Throws UsageError. */
-export function sftSettings(from: ModelConfig, options: SftOptions): { model: ModelConfig; train: TrainConfig } {
-  const { model: method, train } = wantedOf(options);
+export function sftSettings(
+  from: ModelConfig,
+  options: SftOptions,
+  recipe: Recipe,
+): { model: ModelConfig; train: TrainConfig } {
+  const { model: method, train } = wantedOf(options, recipe);
   const model = resolveConfig(modelInput(from, method));
   const seqLen = Math.min(DEFAULT_SEQ_LEN, model.seqLen);
   return {
     model,
     train: resolveTrainConfig(
-      { ...TRAIN_DEFAULTS, ...(options.lora && { lr: LORA_LR }), seqLen, ...train },
+      { ...TRAIN_DEFAULTS, ...(train.loraRank && { lr: LORA_LR }), seqLen, ...train },
       model.seqLen,
     ),
   };
 }
 
-/** What the options say. Throws UsageError where they say twice how long the run is. */
-export function wantedOf(options: SftOptions): { model: Partial<ModelConfigInput>; train: TrainConfigInput } {
+/** What recipe and options say, the options over the recipe. Throws UsageError where they say twice how long the run is, and for a recipe of a shape. */
+export function wantedOf(
+  options: SftOptions,
+  recipe: Recipe,
+): { model: Partial<ModelConfigInput>; train: TrainConfigInput } {
+  checkMethodRecipe(recipe);
   const { epochs, steps, tokens, seqLen, lora: loraRank, loraAlpha, loraPoints } = options;
   if (epochs !== undefined && (steps !== undefined || tokens !== undefined)) {
     throw new UsageError('--epochs', 'and --steps or --tokens both say how long the run is. Give one of them.');
   }
+  const { steps: _steps, tokens: _tokens, ...method } = recipe.train ?? {};
+  const ofRecipe = [epochs, steps, tokens].every((length) => length === undefined) ? recipe.train : method;
   return {
-    model: methodFieldsOf(options),
-    train: { ...trainFieldsOf(options), ...given({ seqLen, loraRank, loraAlpha, loraPoints }) },
+    model: { ...recipe.model, ...methodFieldsOf(options) },
+    train: { ...ofRecipe, ...trainFieldsOf(options), ...given({ seqLen, loraRank, loraAlpha, loraPoints }) },
   };
 }
 
-/** Steps that see every one of `rows` so many times; undefined where the options give the length. */
+/** Steps that see every one of `rows` so many times; undefined where recipe or options give the length. */
 export function stepsOf(
-  { epochs, steps, tokens, resume }: SftOptions,
+  options: SftOptions,
+  recipe: Recipe,
   rows: number,
   { batchSize, accumulate }: TrainConfig,
 ): number | undefined {
+  const { epochs, resume } = options;
+  const { steps, tokens } = wantedOf(options, recipe).train;
   const isGiven = steps !== undefined || tokens !== undefined;
   if (isGiven || (resume && epochs === undefined)) return undefined;
   return Math.max(1, Math.ceil(((epochs ?? 1) * rows) / (batchSize * accumulate)));

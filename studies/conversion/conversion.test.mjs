@@ -1,0 +1,291 @@
+/** The plan of the conversion study, what it takes, its texts; and docs/conversion.md against results made by hand and the committed ones. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ROOT } from '../../bench/lib/processes.mjs';
+import { recipes as conversions } from '../../recipes/conversions.mjs';
+import { recipes as fineTuning } from '../../recipes/fine-tuning.mjs';
+import { trainingOf } from './collect.mjs';
+import { generate, RESULTS } from './document.mjs';
+import { ratesOf, secondsOf, timeText, workOf } from './estimate.mjs';
+import { making, planned, STUDIES, sharesText, unitsOf } from './plan.mjs';
+import { isMeasured, protocolOf } from './protocol.mjs';
+import { Results } from './results.mjs';
+import { blocksOf } from './tables.mjs';
+import { interleaved, middleOf, unwrapped } from './texts.mjs';
+
+const { entries } = STUDIES.smollm2;
+const entry = (name) => entries.find((one) => one.name === name);
+const SETTINGS = {
+  ...{ runs: 'runs', model: 'm.gguf', data: 'eval', tasks: STUDIES.smollm2.tasks, parameters: 135e6 },
+  ...{ tokens: 1000, limit: 100, maxTokens: 8192, window: 512, seqLen: 512, trainingOptions: [], threads: '1' },
+  texts: {
+    ...{ trained: ['books'], replayed: ['old'], calibration: 'c.txt', conversations: ['chats'] },
+    perplexity: [
+      { name: 'wikitext2', file: 'w.txt' },
+      { name: 'novels', file: 'n.txt' },
+    ],
+  },
+};
+
+describe('the plan', () => {
+  it('has every recipe once, and what an entry begins with before it', () => {
+    const named = entries.flatMap(({ recipe, kind, after }) =>
+      kind === 'start' || (kind === 'sft' && after) ? [] : (recipe ?? []),
+    );
+    const all = [
+      ...Object.keys(conversions).map((name) => `conversions/${name}`),
+      ...Object.keys(fineTuning).map((name) => `fine-tuning/${name}`),
+    ];
+    expect([...named].sort()).toEqual(all.sort());
+    for (const [i, { after }] of entries.entries()) {
+      if (after) expect(entries.slice(0, i).map(({ name }) => name)).toContain(after);
+    }
+    expect(new Set(entries.map(({ name }) => name)).size).toBe(entries.length);
+  });
+
+  it('takes the shares of the recipes for what is compared untrained', () => {
+    expect(entry('topk-as-qsparse').sparsity).toEqual(conversions.qsparse.model.sparsity);
+    expect(entry('topk-as-qsparse-50').sparsity).toEqual(conversions['qsparse-50'].model.sparsity);
+    expect(fineTuning.sparse.model.sparsity).toEqual(conversions.qsparse.model.sparsity);
+  });
+
+  it('does what is cheap first, and a training before what is measured of it', () => {
+    const units = unitsOf('smollm2').map(({ entry: { name }, part }) => `${name} ${part}`);
+    const at = (unit) => units.indexOf(unit);
+    expect(at('cats-50 perplexity')).toBeLessThan(at('dense activated'));
+    expect(at('cats-50 tasks')).toBeLessThan(at('start-dense training'));
+    expect(at('start-qsparse-50 training')).toBeLessThan(at('qsparse training'));
+    expect(at('qsparse training') + 1).toBe(at('qsparse perplexity'));
+    expect(at('relufication-1 training')).toBeLessThan(at('relufication-2 training'));
+    expect(unitsOf('stories15M').filter(({ part }) => part === 'tasks')).toEqual([]);
+    expect(new Set(units).size).toBe(units.length);
+  });
+
+  it('chooses by name, else by parts of names, with what is needed before', () => {
+    const names = (...wanted) => planned(entries, wanted).map(({ name }) => name);
+    expect(names('qsparse')).toEqual(['qsparse']);
+    expect(names('relufication-2')).toEqual(['relufication-1', 'relufication-2']);
+    expect(names('sft-of-qsparse')).toEqual(['qsparse', 'sft-of-qsparse']);
+    expect(names('teal', 'cats')).toEqual(['teal-uniform-50', 'teal-40', 'teal-50', 'cats-50']);
+    expect(() => planned(entries, ['qsparze'])).toThrow('no entry is called "qsparze"');
+    expect(planned(entries, undefined)).toBe(entries);
+  });
+
+  it('writes shares as the command line has them', () => {
+    expect([sharesText(0.4), sharesText({ qkv: 0.4, down: 0.6 })]).toEqual(['0.4', 'qkv=0.4,down=0.6']);
+  });
+});
+
+describe('how a model is made', () => {
+  const made = (name) => making(entry(name), SETTINGS);
+  const base = { made: 'runs/base', args: ['convert', 'm.gguf', 'runs/base', '--to', 'checkpoint'] };
+
+  it('of the dense checkpoint', () => {
+    expect(made('topk-30')).toEqual({
+      steps: [base],
+      evaluated: 'runs/base',
+      sparsity: 0.3,
+      items: 'runs/items/topk-30',
+    });
+    expect(made('topk-as-qsparse').steps[1].derive).toEqual({
+      from: 'runs/base',
+      sparsity: entry('topk-as-qsparse').sparsity,
+    });
+    expect(made('wina-50')).toMatchObject({ evaluated: 'runs/wina', sparsity: 0.5 });
+    expect(made('wina-50').steps[1].args).toEqual([
+      'convert',
+      'runs/base',
+      'runs/wina',
+      '--to',
+      'checkpoint',
+      '--wina',
+    ]);
+    expect(made('teal-50').steps[1].args.join(' ')).toBe(
+      'calibrate runs/base --sparsity 0.5 --allocation greedy --max-tokens 8192 --text c.txt --out runs/teal-50',
+    );
+    expect(made('cats-50').steps[1].args.join(' ')).toContain('--sparsity gate=0.5 --max-tokens');
+  });
+
+  it('by training, a second stage on the run of the first, with half of the tokens', () => {
+    expect(made('qsparse').steps[1]).toEqual({
+      run: 'runs/tokens-1000/qsparse',
+      args: 'continue runs/base --recipe conversions/qsparse --text books --out runs/tokens-1000/qsparse --seq-len 512 --tokens 1000'.split(
+        ' ',
+      ),
+    });
+    expect(made('relufication-2').steps[1].args.join(' ')).toMatch(
+      /^continue runs\/tokens-1000\/relufication-1 .*--tokens 500$/,
+    );
+    expect(made('qsparse-replayed').steps[1].args.join(' ')).toContain('--replay old');
+    expect(made('start-dense').steps[1].args.join(' ')).toMatch(/--recipe conversions\/dense .*--steps 1 --lr 1e-12/);
+    expect(made('sft-of-qsparse').steps[1].args.join(' ')).toMatch(
+      /^sft runs\/tokens-1000\/qsparse --recipe fine-tuning\/sparse --data chats/,
+    );
+  });
+});
+
+describe('the estimate', () => {
+  const unit = (name, part) => ({ entry: entry(name), part });
+
+  it('is work over rate, and the rate that of what is on file', () => {
+    expect(workOf(unit('dense', 'perplexity'), SETTINGS)).toBe(16_384);
+    expect(workOf(unit('dense', 'tasks'), SETTINGS)).toBe(500);
+    expect(workOf(unit('relufication-1', 'training'), SETTINGS)).toBe(500);
+    expect(workOf(unit('qsparse-distilled', 'training'), SETTINGS)).toBeGreaterThan(1000);
+    const units = unitsOf('smollm2');
+    const first = ratesOf({}, units, SETTINGS);
+    const models = {
+      dense: { perplexity: { seconds: 100, work: 5000 } },
+      'topk-30': { perplexity: { seconds: 60, work: 3000 } },
+    };
+    const rates = ratesOf(models, units, SETTINGS);
+    expect(rates).toEqual({ ...first, perplexity: 50 });
+    expect(secondsOf(unit('topk-50', 'perplexity'), SETTINGS, rates)).toBeCloseTo(16_384 / 50);
+    expect(secondsOf(unit('teal-50', 'perplexity'), SETTINGS, rates)).toBeGreaterThan(16_384 / 50 + 60);
+    expect([timeText(10), timeText(600), timeText(9000)]).toEqual(['1 min', '10 min', '2.5 h']);
+  });
+
+  it('counts as measured what was measured by the same protocol', () => {
+    const onFile = (name, part) => ({ protocol: protocolOf(unit(name, part), SETTINGS) });
+    const models = {
+      qsparse: { perplexity: onFile('qsparse', 'perplexity'), training: onFile('qsparse', 'training') },
+      'start-dense': { training: onFile('start-dense', 'training') },
+    };
+    expect(isMeasured(models, unit('qsparse', 'perplexity'), SETTINGS)).toBe(true);
+    expect(isMeasured(models, unit('qsparse', 'perplexity'), { ...SETTINGS, maxTokens: 9000 })).toBe(false);
+    expect(isMeasured(models, unit('qsparse', 'training'), SETTINGS)).toBe(true);
+    expect(isMeasured(models, unit('qsparse', 'training'), { ...SETTINGS, tokens: 2000 })).toBe(false);
+    expect(isMeasured(models, unit('qsparse', 'tasks'), SETTINGS)).toBe(false);
+    expect(isMeasured(models, unit('start-dense', 'training'), { ...SETTINGS, tokens: 2000 })).toBe(true);
+    expect(isMeasured(models, unit('qsparse', 'perplexity'), { ...SETTINGS, tokens: 2000 })).toBe(false);
+  });
+});
+
+describe('texts', () => {
+  it('are cut from the middle, and interleaved', () => {
+    expect(middleOf('0123456789', 4)).toBe('3456');
+    expect(middleOf('01', 4)).toBe('01');
+    expect(interleaved(['aabbc', 'xxyyzzw'], 2)).toBe('aa\nxx\nbb\nyy\nc\nzz\n\nw');
+  });
+
+  it('lose the frame of another template', () => {
+    const frame =
+      'Below is an instruction that describes a task. Write.\n\n### Instruction:\nWhat is it?\n\n### Response:\n';
+    expect(unwrapped(frame)).toBe('What is it?');
+    expect(unwrapped('What is it?')).toBe('What is it?');
+  });
+});
+
+describe('the curve of a run', () => {
+  it('is thinned, with its validations', () => {
+    const steps = Array.from({ length: 300 }, (_, i) => ({
+      ...{ type: 'step', step: i + 1, tokens: 10 * (i + 1), seconds: (i + 1) / 10, loss: 3, modelSparsity: 0.45678 },
+    }));
+    const validation = { type: 'validation', step: 300, tokens: 3000, seconds: 30, loss: 2.5 };
+    const training = trainingOf([{ type: 'run', backend: 'native' }, ...steps, validation]);
+    expect(training).toMatchObject({ tokens: 3000, trainingSeconds: 30, modelSparsity: 0.4568, backend: 'native' });
+    expect(training.validation).toEqual([{ tokens: 3000, seconds: 30, loss: 2.5 }]);
+    expect(training.points.length).toBeLessThanOrEqual(60);
+    expect(training.points.at(-1)).toMatchObject({ tokens: 3000, loss: 3 });
+  });
+});
+
+/** A model whose mean loss is `nats` on every text, with every score at `score`. */
+function model(nats, score, zeros = 0, validation = []) {
+  const text = { perplexity: Math.exp(nats), natsStderr: 0.01, zeros };
+  const metrics = { acc: { value: score - 0.1, stderr: 0.05 }, acc_norm: { value: score, stderr: 0.04 } };
+  return {
+    perplexity: { texts: { wikitext2: text, novels: text, stories: text }, protocol: { maxTokens: 8192, window: 512 } },
+    activated: { modelSparsity: zeros, activatedParameters: 1e8 * (1 - zeros) },
+    tasks: { scores: STUDIES.smollm2.tasks.map((task) => ({ task, items: 100, metrics })), protocol: {} },
+    training: { backend: 'native avx2, 1 thread', validation: validation.map(([tokens, loss]) => ({ tokens, loss })) },
+  };
+}
+
+describe('the page', () => {
+  const DOC = readFileSync(path.join(ROOT, 'docs/conversion.md'), 'utf8');
+  const models = Object.fromEntries(
+    entries.map(({ name }, i) => [
+      name,
+      model(3 + i / 100, 0.5 - i / 1000, i / 100, [
+        [5e5, 3.3],
+        [1e6, 3.15],
+      ]),
+    ]),
+  );
+  models['start-dense'] = model(3, 0.5, 0, [[2048, 3]]);
+  models['start-qsparse'] = model(4, 0.5, 0, [[2048, 4]]);
+  const speed = { msPerToken: 5, denseMsPerToken: 10, overDense: 2, zeros: 0.5 };
+  const speeds = { models: Object.fromEntries(entries.map(({ name }) => [name, speed])) };
+  const study = { model: 'm.gguf', models };
+  const FULL = new Results({ smollm2: study, stories15M: study }, { smollm2: speeds, stories15M: speeds });
+  const EMPTY = new Results({}, {});
+  const lineWith = (block, text) => block.split('\n').find((line) => line.includes(text));
+
+  it('has a line a model: zeros, activated parameters, perplexity and the difference to dense', () => {
+    const block = blocksOf(FULL)['training-free'];
+    expect(lineWith(block, '`topk-50`')).toBe(
+      '| `topk-50` | 2.0 % | 98.0 M | 20.49 ± 0.20 | +0.020 | 20.49 ± 0.20 | +0.020 |',
+    );
+    expect(lineWith(block, '`dense`')).toMatch(/20\.09 ± 0\.20 \| - \|/);
+    expect(lineWith(blocksOf(FULL)['training-free-tasks'], '`dense`')).toContain('| 50.0 ± 1.8 | 50.0 ± 4.0 |');
+  });
+
+  it('has the share of the damage that is repaired', () => {
+    expect(FULL.of('smollm2').repaired('qsparse', 'start-qsparse')).toEqual([
+      [0, 0],
+      [5e5, expect.closeTo(0.7)],
+      [1e6, expect.closeTo(0.85)],
+    ]);
+    // At a quarter: half of the way to the first validation.
+    expect(lineWith(blocksOf(FULL).repaired, '`qsparse`')).toBe(
+      '| `qsparse` | 1.0 M | 14.0 % | 35.0 % | 70.0 % | 85.0 % |',
+    );
+    expect(EMPTY.of('smollm2').repaired('qsparse', 'start-qsparse')).toBeNull();
+  });
+
+  it('has the numbers of the paper, and ours as differences to dense', () => {
+    const line = lineWith(blocksOf(FULL)['paper-continued'], 'Q-Sparse, 40');
+    expect(line).toContain('| 3.8 | 45.7 % | 63.7 | -0.9 | `qsparse` |');
+    expect(line).toMatch(/-1\.\d ± 2\.5/);
+    expect(lineWith(blocksOf(FULL)['paper-fine-tuned'], 'Block Q-Sparse | Mistral')).toContain('| 65.0 | -1.8 |');
+  });
+
+  it('says what is not measured', () => {
+    const blocks = blocksOf(EMPTY);
+    expect(blocks['training-free']).toMatch(/^Not measured yet: `dense`, `topk-30`.*`cats-50`\.$/);
+    expect(blocks.repaired).toBe('Not measured yet.');
+    const some = new Results({ smollm2: { model: 'm', models: { dense: models.dense } } }, {});
+    expect(blocksOf(some)['training-free']).toMatch(/\n\| `dense` \| 0\.0 % .*\n\nNot measured yet: `topk-30`, /);
+    expect(lineWith(blocks['paper-continued'], 'dReLU')).toContain(
+      '| 61.0 | -3.6 | `drelu` | not measured yet | not measured yet | not measured yet |',
+    );
+    expect(blocks.protocol).toContain('SmolLM2-135M-Instruct: not measured yet');
+    expect(blocks.speed).toContain('No decoding is measured yet');
+  });
+
+  it.each([
+    ['everything', FULL],
+    ['nothing', EMPTY],
+    ...entries.map(({ name }) => [
+      name,
+      new Results({ smollm2: { model: 'm', models: { [name]: models[name] } } }, {}),
+    ]),
+  ])('keeps its prose and is whole with %s on file', (_, results) => {
+    const { text, figures } = generate(DOC, results);
+    const prose = (page) => page.replace(/(<!-- generated: [\w-]+ -->)[\s\S]*?(<!-- \/generated -->)/g, '$1$2');
+    expect(prose(text)).toBe(prose(DOC));
+    for (const page of [text, ...Object.values(figures)]) expect(page).not.toMatch(/NaN|undefined|Infinity|null/);
+  });
+
+  it('as committed is what the committed results give', () => {
+    const { text, figures } = generate(DOC, Results.read(RESULTS));
+    expect(text, 'run node studies/conversion/document.mjs').toBe(DOC);
+    for (const [name, svg] of Object.entries(figures)) {
+      const file = path.join(ROOT, 'docs/figures', name);
+      expect(existsSync(file) && readFileSync(file, 'utf8'), 'run node studies/conversion/document.mjs').toBe(svg);
+    }
+  });
+});

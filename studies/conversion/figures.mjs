@@ -1,0 +1,73 @@
+/** The figures of docs/conversion.md: results in, `{ file name: SVG }` out, for what has been measured. */
+
+import { axis, chart, SERIES_STYLES } from '../../bench/lib/svg-chart.mjs';
+import { scatterFigure } from '../../dist/report/scatter-figure.js';
+import { STUDIES } from './plan.mjs';
+import { REPAIRED } from './tables.mjs';
+
+export function figuresOf(results) {
+  const drawn = Object.keys(STUDIES).flatMap((study) => {
+    const own = results.of(study);
+    return [
+      ...(study === 'smollm2' ? [[`conversion-${study}-quality.svg`, qualityFigure(own, STUDIES[study])]] : []),
+      [`conversion-${study}-repaired.svg`, repairedFigure(own, STUDIES[study])],
+    ];
+  });
+  return Object.fromEntries(drawn.filter(([, svg]) => svg !== null));
+}
+
+/** Nats of the first text against activated parameters, and against ms a token where decoding is measured. */
+function qualityFigure(results, { title, entries }) {
+  const [text] = Object.keys(results.models.dense?.perplexity?.texts ?? {});
+  const names = entries.map(({ name }) => name).filter((name) => results.nats(name, text) !== null);
+  if (names.length < 2) return null;
+  const isFree = (name) =>
+    ['eval', 'derived', 'wina', 'calibrate'].includes(entries.find((entry) => entry.name === name).kind);
+  const panel = (xTitle, xOf) => {
+    const points = (some) =>
+      some
+        .filter((name) => xOf(name) !== undefined)
+        .map((name) => ({ x: xOf(name), y: results.nats(name, text), error: null, name }));
+    // Of nothing trained each is a model of its own: no line joins them.
+    const series = names.filter(isFree).map((name) => points([name]));
+    return {
+      title: `Against ${xTitle}`,
+      xTitle,
+      yTitle: `nats a token, ${text}`,
+      series: [...series, ...names.filter((name) => !isFree(name)).map((name) => points([name]))],
+    };
+  };
+  const panels = [
+    panel('activated parameters, millions', (name) => millions(results.activated(name)?.activatedParameters)),
+  ];
+  if (names.some((name) => results.speed(name)))
+    panels.push(panel('ms a token, int8', (name) => results.speed(name)?.msPerToken));
+  return scatterFigure(`Loss of what ${title} was made into, against activated parameters and time a token`, panels);
+}
+
+/** The share of the damage that is repaired, by tokens. */
+function repairedFigure(results, { title }) {
+  const curves = REPAIRED.map(([name, begin]) => [name, results.repaired(name, begin)]).filter(
+    ([, curve]) => curve !== null,
+  );
+  if (curves.length === 0) return null;
+  const series = curves.map(([name, points], i) => ({ style: SERIES_STYLES[i], text: name, marks: true, points }));
+  const all = series.flatMap(({ points }) => points);
+  const shares = all.map(([, share]) => share);
+  return chart({
+    label: `Share of the damage of top-K to ${title} that training repairs, by tokens`,
+    panels: [
+      {
+        title: 'Share of the damage that is repaired',
+        series,
+        x: axis(0, Math.max(...all.map(([tokens]) => tokens)), {
+          format: (tokens) => `${(tokens / 1e6).toFixed(1)} M`,
+        }),
+        y: axis(Math.min(0, ...shares), Math.max(1, ...shares), { format: (share) => `${Math.round(100 * share)} %` }),
+      },
+    ],
+    legend: series,
+  });
+}
+
+const millions = (count) => (count === undefined ? undefined : count / 1e6);

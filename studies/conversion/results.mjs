@@ -1,0 +1,81 @@
+/** The committed results as tables and figures read them: what there is of a model, and null for what is not measured. */
+
+import path from 'node:path';
+import { readJson } from '../../bench/lib/processes.mjs';
+
+export class Results {
+  /** `studies`: by name what run.mjs wrote, `speeds`: what speed.mjs did. */
+  constructor(studies, speeds) {
+    this.studies = studies;
+    this.speeds = speeds;
+  }
+
+  static read(folder) {
+    const files = (suffix) => (study) => readJson(path.join(folder, `${study}${suffix}.json`));
+    const of = (read) => Object.fromEntries(['smollm2', 'stories15M'].map((study) => [study, read(study)]));
+    return new Results(of(files('')), of(files('-speed')));
+  }
+
+  of(study) {
+    return new StudyResults(this.studies[study]?.models ?? {}, this.speeds[study]?.models ?? {});
+  }
+}
+
+export class StudyResults {
+  constructor(models, speeds) {
+    this.models = models;
+    this.speeds = speeds;
+  }
+
+  /** `{ value, error }`, null where it is not measured. */
+  perplexity(name, text) {
+    const found = this.models[name]?.perplexity?.texts[text];
+    if (!found) return null;
+    return { value: found.perplexity, error: (found.natsStderr ?? 0) * found.perplexity };
+  }
+
+  /** Nats a token. */
+  nats(name, text) {
+    const found = this.models[name]?.perplexity?.texts[text];
+    return found ? Math.log(found.perplexity) : null;
+  }
+
+  /** The metric that is named first, for tasks with several the normalised accuracy: what the paper's tables show. */
+  score(name, task) {
+    const metrics = this.models[name]?.tasks?.scores.find((score) => score.task === task)?.metrics;
+    const found = metrics?.acc_norm ?? Object.values(metrics ?? {})[0];
+    return found ? { value: found.value, error: found.stderr ?? 0 } : null;
+  }
+
+  /** The mean of the scores, null where one is missing. */
+  meanScore(name, tasks) {
+    const scores = tasks.map((task) => this.score(name, task));
+    if (scores.some((score) => score === null)) return null;
+    const value = scores.reduce((sum, score) => sum + score.value, 0) / scores.length;
+    const error = Math.sqrt(scores.reduce((sum, score) => sum + score.error ** 2, 0)) / scores.length;
+    return { value, error };
+  }
+
+  activated(name) {
+    return this.models[name]?.activated ?? null;
+  }
+
+  training(name) {
+    return this.models[name]?.training ?? null;
+  }
+
+  speed(name) {
+    return this.speeds[name] ?? null;
+  }
+
+  /**
+   * How much of what top-K does to the loss is repaired after so many tokens: `[tokens, share]`; 0 is untrained, 1 the dense model before it was trained on. Of the text that the run
+   * validates on. Null where a beginning is missing.
+   */
+  repaired(name, begin) {
+    const [dense, sparse, run] = ['start-dense', begin, name].map((one) => this.training(one)?.validation);
+    if (!dense?.length || !sparse?.length || !run?.length) return null;
+    const damage = sparse[0].loss - dense[0].loss;
+    return [[0, 0], ...run.map(({ tokens, loss }) => [tokens, (sparse[0].loss - loss) / damage])];
+  }
+}

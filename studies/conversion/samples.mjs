@@ -1,0 +1,59 @@
+/**
+ * Text that stories15M writes, for its own continue-training: a story a line, as JSON lines.
+ *
+ *   node studies/conversion/samples.mjs --data FOLDER --runs FOLDER [--stories 8000] [--threads 2]
+ *
+ * What is there already counts: the same command goes on. Story n is drawn with seed n at temperature 1, so that the file does not depend on how often it was stopped. 8000 stories are
+ * about 1.6 million tokens.
+ */
+
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { openModel } from '../../dist/import/open-model.js';
+import { decodeText, Engine, loadBackend, Sampler, Scheduler } from '../../dist/index.js';
+import { tokenizerOfModel } from '../../dist/tokenizer/tokenizer-of-model.js';
+import { STUDIES } from './plan.mjs';
+
+const AT_ONCE = 32;
+
+const text = { type: 'string' };
+const { values: given } = parseArgs({
+  options: { data: text, runs: text, stories: { ...text, default: '8000' }, threads: { ...text, default: '2' } },
+});
+for (const name of ['data', 'runs']) if (!given[name]) throw new Error(`--${name} FOLDER is needed.`);
+
+const folder = path.join(given.runs, 'texts');
+mkdirSync(folder, { recursive: true });
+const file = path.join(folder, 'samples.jsonl');
+const whole = existsSync(file) ? readFileSync(file, 'utf8') : '';
+// A kill may leave half a line.
+const complete = whole.slice(0, whole.lastIndexOf('\n') + 1);
+if (complete !== whole) writeFileSync(file, complete);
+const done = complete.split('\n').length - 1;
+
+const backend = await loadBackend({ threads: Number(given.threads) });
+const model = openModel(path.join(given.data, STUDIES.stories15M.model), backend);
+const tokenizer = tokenizerOfModel(model);
+const engine = new Engine(model.config, model.weights, backend, { maxSequences: AT_ONCE });
+const scheduler = new Scheduler(engine);
+
+for (let first = done; first < Number(given.stories); first += AT_ONCE) {
+  const count = Math.min(AT_ONCE, Number(given.stories) - first);
+  const stories = await Promise.all(Array.from({ length: count }, (_, i) => story(first + i)));
+  appendFileSync(file, stories.map((one) => `${JSON.stringify({ text: one })}\n`).join(''));
+  console.log(`${first + count} of ${given.stories} stories`);
+}
+scheduler.dispose();
+engine.dispose();
+backend.dispose();
+
+async function story(seed) {
+  const sampler = new Sampler({ temperature: 1, seed });
+  const tokens = scheduler.generate(tokenizer.encodePrompt(''), {
+    ...{ sampler, stopIds: tokenizer.endIds, maxTokens: model.config.seqLen - 1 },
+  });
+  let written = '';
+  for await (const piece of decodeText(tokens, tokenizer.decodeStream(), [])) written += piece;
+  return written.trim();
+}

@@ -1,0 +1,111 @@
+/**
+ * What the study trains on, calibrates with and measures: files below --runs/texts, made of the folder --data once. No text has two roles.
+ *
+ * SmolLM2: WikiText-2 and novels. Most of the training part of WikiText-2 and five novels are trained on, its end and a sixth novel calibrate, the whole validation part
+ * and two novels of other authors are measured. Conversations: dolly and instruction data, as prompts and answers.
+ * stories15M: its own samples are trained on (samples.mjs), a thousand real stories calibrate (the first hundred) and are measured (the others).
+ */
+
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+const TRAINED_NOVELS = [
+  'Bennet_Helen_1910',
+  'Burnett_Garden_1911',
+  'Conrad_Almayer_1895',
+  'Hardy_Tess_1891',
+  'Kipling_Kim_1901',
+];
+const CALIBRATION_NOVEL = 'Gissing_Women_1893';
+const MEASURED_NOVELS = ['Eliot_Adam_1859', 'Doyle_Hound_1902'];
+/** Another kind of text than the others: what a model may forget, and is reminded of. */
+const REPLAYED = 'sotu_all.txt';
+const CALIBRATION_SHARE = 0.05;
+const CALIBRATION_STORIES = 100;
+/** From the middle of a novel: beginnings are title pages. */
+const EXCERPT_CHARACTERS = 150_000;
+
+/** `{ trained, replayed, calibration, perplexity, conversations }`: paths. Throws where the data are not there. */
+export function textsOf(study, data, runs) {
+  const folder = path.join(runs, 'texts');
+  mkdirSync(folder, { recursive: true });
+  const write = (name, make) => {
+    const file = path.join(folder, name);
+    if (!existsSync(file)) writeFileSync(file, make());
+    return file;
+  };
+  const read = (...parts) => readFileSync(path.join(data, ...parts), 'utf8');
+  return study === 'stories15M' ? storiesTexts(read, write, folder) : generalTexts(read, write, data);
+}
+
+function generalTexts(read, write, data) {
+  const novel = (name) => path.join(data, 'text/novels100', `${name}.txt`);
+  const wiki = () => read('text/wikitext2.train_5k_lines.txt');
+  const cut = (text) => text.lastIndexOf('\n', (1 - CALIBRATION_SHARE) * text.length) + 1;
+  const calibration = () => wiki().slice(cut(wiki())) + middleOf(read('text/novels100', `${CALIBRATION_NOVEL}.txt`));
+  return {
+    trained: [write('wikitext2.train.txt', () => wiki().slice(0, cut(wiki()))), ...TRAINED_NOVELS.map(novel)],
+    replayed: [path.join(data, 'text', REPLAYED)],
+    calibration: write('calibration.txt', calibration),
+    perplexity: [
+      { name: 'wikitext2', file: path.join(data, 'text/wikitext2.valid.txt') },
+      {
+        name: 'novels',
+        file: write('novels.txt', () =>
+          interleaved(MEASURED_NOVELS.map((name) => middleOf(read('text/novels100', `${name}.txt`)))),
+        ),
+      },
+    ],
+    conversations: [write('conversations.jsonl', () => conversations(read))],
+  };
+}
+
+function storiesTexts(read, write, folder) {
+  const stories = () => JSON.parse(read('text/tinystories_1000.json'));
+  const asText = (some) => some.map((story) => story.trim()).join('\n\n');
+  return {
+    trained: [path.join(folder, 'samples.jsonl')],
+    replayed: [],
+    calibration: write('calibration.txt', () => asText(stories().slice(0, CALIBRATION_STORIES))),
+    perplexity: [{ name: 'stories', file: write('stories.txt', () => asText(stories().slice(CALIBRATION_STORIES))) }],
+    conversations: [],
+  };
+}
+
+export function middleOf(text, length = EXCERPT_CHARACTERS) {
+  const start = Math.max(0, Math.floor((text.length - length) / 2));
+  return text.slice(start, start + length);
+}
+
+/** Piece by piece in turns, so that the first tokens of the whole are of all texts. */
+export function interleaved(texts, piece = 8000) {
+  const pieces = texts.map((text) =>
+    Array.from({ length: Math.ceil(text.length / piece) }, (_, i) => text.slice(i * piece, (i + 1) * piece)),
+  );
+  const longest = Math.max(...pieces.map(({ length }) => length));
+  return Array.from({ length: longest }, (_, i) => pieces.map((own) => own[i] ?? '').join('\n')).join('\n');
+}
+
+const WRAPPER = /^Below is an instruction[^\n]*\n+### Instruction:\n([\s\S]*?)\n+### Response:\n*$/;
+
+/** JSON lines of prompt and completion, without the frame of other templates. */
+function conversations(read) {
+  const dolly = read('sft/dolly_hhrlhf_train_small.jsonl')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
+    .map(({ prompt, response }) => ({ prompt: unwrapped(prompt), completion: response }));
+  const instructions = JSON.parse(read('sft/rasbt_instruction-data.json')).map(({ instruction, input, output }) => ({
+    prompt: input ? `${instruction}\n\n${input}` : instruction,
+    completion: output,
+  }));
+  const isWhole = ({ prompt, completion }) => prompt.trim() !== '' && completion.trim() !== '';
+  return `${[...dolly, ...instructions]
+    .filter(isWhole)
+    .map((pair) => JSON.stringify(pair))
+    .join('\n')}\n`;
+}
+
+export function unwrapped(prompt) {
+  return WRAPPER.exec(prompt)?.[1] ?? prompt;
+}
