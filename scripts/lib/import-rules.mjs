@@ -32,6 +32,10 @@ export const LAYERS = {
   // Models of other programs, opened.
   import: ['util', 'tensor', 'formats', 'tokenizer', 'backend', 'model'],
   infer: [...BELOW_MODEL, 'model'],
+  // A model that writes text, in one line: everything that takes, on any backend.
+  load: [...BELOW_MODEL, 'model', 'infer', 'tokenizer', 'chat', 'backends', 'import'],
+  // The same in a page.
+  browser: [...BELOW_MODEL, 'model', 'infer', 'tokenizer', 'chat', 'backends', 'import', 'load', 'scaling'],
   // The tasks of an evaluation are texts, and where a text is divided into tokens decides what is scored.
   eval: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
   // Without the command line, so that a page can measure too.
@@ -72,6 +76,7 @@ const NODE_ALLOWED = [
   'export',
   'hub',
   'import',
+  'load/load.ts',
   'report',
 ];
 

@@ -77,6 +77,8 @@ describe('nodeModulesBehind', () => {
     'backends/wasm/browser-platform.ts',
     'bench/bench-inference.ts',
     'bench/bench-weights.ts',
+    'browser.ts',
+    'browser/engine-worker.ts',
     'infer/engine.ts',
     'infer/generate-text.ts',
     'infer/scheduler.ts',
