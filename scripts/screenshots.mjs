@@ -22,8 +22,8 @@ const { values } = parseArgs({
     sparsity: { type: 'string' },
     model: { type: 'string' },
     chromium: { type: 'string' },
-    all: { type: "boolean", default: false },
-    page: { type: "string" },
+    all: { type: 'boolean', default: false },
+    page: { type: 'string' },
   },
 });
 
@@ -57,7 +57,9 @@ async function law(page) {
   await page.waitForSelector('svg path');
 }
 
-const PAGES = Object.fromEntries(Object.entries({ playground, dashboard, law }).filter(([name]) => (values.page ?? name) === name));
+const PAGES = Object.fromEntries(
+  Object.entries({ playground, dashboard, law }).filter(([name]) => (values.page ?? name) === name),
+);
 
 mkdirSync(values.out, { recursive: true });
 const browser = await chromium.launch({
@@ -67,7 +69,11 @@ const browser = await chromium.launch({
 try {
   for (const [name, open] of Object.entries(PAGES)) {
     for (const [size, viewport] of Object.entries(values.all ? { wide: WIDE, phone: PHONE } : { wide: WIDE })) {
-      const context = await browser.newContext({ viewport, colorScheme: 'light', deviceScaleFactor: values.all ? 1 : 2 });
+      const context = await browser.newContext({
+        viewport,
+        colorScheme: 'light',
+        deviceScaleFactor: values.all ? 1 : 2,
+      });
       const page = await context.newPage();
       await open(page);
       for (const colorScheme of values.all ? ['light', 'dark'] : ['light']) {

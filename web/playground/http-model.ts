@@ -14,57 +14,55 @@ import type {
   TextSummary,
 } from '../../src/load/text-model.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
+import { messageOfAnswer, serverHeaders, serverList } from '../shared/server.ts';
 import { serverSentEvents } from './server-sent-events.ts';
 
-/** An entry of GET /api/models. */
+/** An entry of GET /api/models; what is null is not known before it is loaded. */
 export interface ServedModel {
   readonly id: string;
-  readonly config: ModelConfig;
-  readonly parameters: number;
-  readonly dtype: string;
-  readonly contextTokens: number;
+  readonly config: ModelConfig | null;
+  readonly parameters: number | null;
+  readonly dtype: string | null;
+  readonly contextTokens: number | null;
+  readonly bytes?: number | null;
   readonly loaded: boolean;
   /** Whether it has a chat template; a server that does not say so may have one. */
   readonly chat?: boolean;
 }
 
-export type Key = () => string;
-
-/** null where no server answers: this is a static site. Throws an Error in words for a server that refuses. */
-export async function servedModels(key: Key): Promise<ServedModel[] | null> {
-  let response: Response;
-  try {
-    response = await fetch('./api/models', { headers: headersOf(key) });
-  } catch {
-    return null;
-  }
-  const isJson = response.headers.get('content-type')?.includes('json') ?? false;
-  if (response.status === 404 || !isJson) return null;
-  const body: unknown = await response.json();
-  if (!response.ok) throw new Error(messageOfError(body, response.status));
-  return Array.isArray(body) ? (body as ServedModel[]) : null;
+/** null where no server answers. Throws an Error in words for a server that refuses. */
+export async function servedModels(): Promise<ServedModel[] | null> {
+  return await serverList<ServedModel>('./api/models');
 }
 
-/** Asks the server to load or unload a model. */
-export async function changeModel(action: 'load' | 'unload', id: string, key: Key): Promise<void> {
+/** Asks the server to load or unload a model. Throws an Error in its words. */
+export async function changeModel(action: 'load' | 'unload', id: string): Promise<void> {
   const response = await fetch(`./api/models/${action}`, {
     method: 'POST',
-    headers: { ...headersOf(key), 'Content-Type': 'application/json' },
+    headers: { ...serverHeaders(), 'Content-Type': 'application/json' },
     body: JSON.stringify({ id }),
   });
-  if (!response.ok) throw new Error(messageOfError(await response.json().catch(() => null), response.status));
+  if (!response.ok) throw new Error(messageOfAnswer(await response.json().catch(() => null), response.status));
 }
 
-export function httpModel(served: ServedModel, key: Key): TextModel {
+/** null for a model of which the server does not know what it is. */
+export function httpModel(served: ServedModel): TextModel | null {
   const { id, config, parameters, dtype, contextTokens } = served;
+  if (config === null) return null;
   const info: TextModelInfo = {
-    ...{ name: id, config, parameters, dtype, contextTokens },
-    bytes: 0,
+    ...{
+      name: id,
+      config,
+      parameters: parameters ?? 0,
+      dtype: dtype ?? '',
+      contextTokens: contextTokens ?? config.seqLen,
+    },
+    bytes: served.bytes ?? 0,
     hasChatTemplate: served.chat ?? false,
     backend: 'on the server',
     threads: 0,
   };
-  return { info, generate: (prompt, options = {}) => generate(id, prompt, options, key), dispose: async () => {} };
+  return { info, generate: (prompt, options = {}) => generate(id, prompt, options), dispose: async () => {} };
 }
 
 /** A chunk of the stream, as far as the page reads it. */
@@ -102,19 +100,18 @@ async function* generate(
   model: string,
   prompt: TextPrompt,
   options: TextOptions,
-  key: Key,
 ): AsyncGenerator<TextPiece, TextSummary> {
   const { signal } = options;
   const seen: Seen = { tokens: 0, promptTokens: 0, finish: null, end: {} };
   try {
     const response = await fetch(typeof prompt === 'string' ? './v1/completions' : './v1/chat/completions', {
       method: 'POST',
-      headers: { ...headersOf(key), 'Content-Type': 'application/json' },
+      headers: { ...serverHeaders(), 'Content-Type': 'application/json' },
       body: JSON.stringify(requestOf(model, prompt, options)),
       ...(signal && { signal }),
     });
     if (!response.ok || response.body === null) {
-      throw new Error(messageOfError(await response.json().catch(() => null), response.status));
+      throw new Error(messageOfAnswer(await response.json().catch(() => null), response.status));
     }
     for await (const data of serverSentEvents(response.body)) {
       if (data === '[DONE]') break;
@@ -166,15 +163,4 @@ function summaryOf({ tokens, promptTokens, finish, end }: Seen): TextSummary {
     ...{ promptTokens, tokens, promptMs, generateMs, tokensPerSecond, sparsity, activatedParameters },
     partsMs: end.parts ?? nothing,
   };
-}
-
-function headersOf(key: Key): Record<string, string> {
-  return key() === '' ? {} : { Authorization: `Bearer ${key()}` };
-}
-
-/** In the server's own words where it gives some. */
-function messageOfError(body: unknown, status: number): string {
-  const message = (body as { error?: { message?: unknown } } | null)?.error?.message;
-  if (typeof message === 'string' && message !== '') return message;
-  return `The server answered with status ${status}.`;
 }

@@ -17,7 +17,7 @@ export class KeptStrip {
   /** Called with the token under the pointer; null when it leaves. */
   onPoint: (token: number | null) => void = () => {};
   readonly #canvas = h('canvas', { role: 'img', 'aria-label': 'Kept inputs: no tokens yet' });
-  readonly #low = h('span', {}, 'first token');
+  readonly #low = h('span', {}, 'first layer at the top');
   readonly #columns: (readonly number[] | null)[] = [];
   readonly #scale = h('i');
   #layers = 1;

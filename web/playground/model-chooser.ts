@@ -7,8 +7,9 @@ import { cachedFiles, load, type ModelInput, removeCachedFile } from 'qsparse';
 import type { LoadProgress, TextModel } from '../../src/load/text-model.ts';
 import { messageOf } from '../../src/util/errors.ts';
 import { byId, h } from '../shared/dom.ts';
+import { droppedFiles } from '../shared/dropped-files.ts';
 import { bytes, count } from '../shared/numbers.ts';
-import { droppedFiles } from './dropped-files.ts';
+import { serverKey, setServerKey } from '../shared/server.ts';
 import { changeModel, httpModel, type ServedModel, servedModels } from './http-model.ts';
 
 export class ModelChooser {
@@ -35,7 +36,11 @@ export class ModelChooser {
       });
     }
     byId('cancel-load').addEventListener('click', () => this.#loading?.abort());
-    this.#key.addEventListener('change', () => void this.listServed());
+    this.#key.value = serverKey();
+    this.#key.addEventListener('change', () => {
+      setServerKey(this.#key.value);
+      void this.listServed();
+    });
     byId('kept').addEventListener('toggle', () => void this.#listKept());
     this.#setUpDrop();
   }
@@ -45,7 +50,7 @@ export class ModelChooser {
     const section = byId('server-models');
     let models: ServedModel[] | null;
     try {
-      models = await servedModels(() => this.#key.value);
+      models = await servedModels();
     } catch (error) {
       section.hidden = false;
       this.#say(messageOf(error), true);
@@ -56,7 +61,8 @@ export class ModelChooser {
     if (models.length > 0) this.#say('');
     byId('model-list').replaceChildren(...models.map((model) => this.#servedEntry(model)));
     const first = models.find(({ loaded }) => loaded);
-    if (this.#model === null && first !== undefined) this.#use(httpModel(first, () => this.#key.value));
+    const model = this.#model === null && first !== undefined ? httpModel(first) : null;
+    if (model !== null) this.#use(model);
     return true;
   }
 
@@ -120,30 +126,36 @@ export class ModelChooser {
     bar.value = loadedBytes;
   }
 
-  #servedEntry(model: ServedModel): HTMLElement {
-    const { id, parameters, dtype, config, loaded } = model;
-    const facts = `${count(parameters)} parameters · ${dtype} · ${config.nLayers} layers`;
+  #servedEntry({ id, parameters, dtype, config, loaded }: ServedModel): HTMLElement {
+    const facts = [
+      parameters === null ? null : `${count(parameters)} parameters`,
+      dtype,
+      config === null ? null : `${config.nLayers} layers`,
+    ].filter((fact) => fact !== null);
     const use = h('button', { class: 'button', type: 'button' }, loaded ? 'Use' : 'Load and use');
-    use.addEventListener('click', () => void this.#useServed(model, use));
+    use.addEventListener('click', () => void this.#useServed(id, loaded, use));
     const buttons = h('div', { class: 'row' }, use);
     if (loaded) {
       const unload = h('button', { class: 'button quiet', type: 'button', 'aria-label': `Unload ${id}` }, 'Unload');
       unload.addEventListener('click', () => void this.#change('unload', id, unload));
       buttons.append(unload);
     }
-    return h('li', {}, h('div', {}, h('strong', {}, id), h('div', { class: 'facts' }, facts)), buttons);
+    return h('li', {}, h('div', {}, h('strong', {}, id), h('div', { class: 'facts' }, facts.join(' · '))), buttons);
   }
 
-  async #useServed(model: ServedModel, button: HTMLButtonElement): Promise<void> {
-    if (!model.loaded && !(await this.#change('load', model.id, button))) return;
-    this.#use(httpModel(model, () => this.#key.value));
+  async #useServed(id: string, isLoaded: boolean, button: HTMLButtonElement): Promise<void> {
+    if (!isLoaded && !(await this.#change('load', id, button))) return;
+    const served = (await servedModels())?.find((model) => model.id === id);
+    const model = served === undefined ? null : httpModel(served);
+    if (model === null) this.#say(`The server does not say what ${id} is.`, true);
+    else this.#use(model);
   }
 
   /** Resolves to whether the server did it. */
   async #change(action: 'load' | 'unload', id: string, button: HTMLButtonElement): Promise<boolean> {
     button.disabled = true;
     try {
-      await changeModel(action, id, () => this.#key.value);
+      await changeModel(action, id);
       await this.listServed();
       return true;
     } catch (error) {
