@@ -4,7 +4,8 @@
  *     node scripts/screenshots.mjs --url http://127.0.0.1:8080/ --out docs/pictures
  *
  * What they show is what the server really does: a prompt is written to the end before the picture is taken. Options: --prompt TEXT, --tokens N,
- * --sparsity PERCENT, --model URL (a model that runs in the page instead of the server's), --chromium FILE, --all (phones and dark as well).
+ * --sparsity PERCENT, --model URL (a model that runs in the page instead of the server's), --page NAME (one of the three), --chromium FILE, --all (phones and dark
+ * as well).
  */
 
 import { mkdirSync } from 'node:fs';
@@ -57,9 +58,7 @@ async function law(page) {
   await page.waitForSelector('svg path');
 }
 
-const PAGES = Object.fromEntries(
-  Object.entries({ playground, dashboard, law }).filter(([name]) => (values.page ?? name) === name),
-);
+const PAGES = Object.entries({ playground, dashboard, law }).filter(([name]) => (values.page ?? name) === name);
 
 mkdirSync(values.out, { recursive: true });
 const browser = await chromium.launch({
@@ -67,10 +66,11 @@ const browser = await chromium.launch({
   args: ['--no-sandbox', '--disable-gpu'],
 });
 try {
-  for (const [name, open] of Object.entries(PAGES)) {
+  for (const [name, open] of PAGES) {
     for (const [size, viewport] of Object.entries(values.all ? { wide: WIDE, phone: PHONE } : { wide: WIDE })) {
       const context = await browser.newContext({
         viewport,
+        locale: 'en-US',
         colorScheme: 'light',
         deviceScaleFactor: values.all ? 1 : 2,
       });

@@ -29,6 +29,7 @@ export async function openPage(
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1280, height: 900 },
     colorScheme: options.dark ? 'dark' : 'light',
+    locale: 'en-US',
     reducedMotion: 'reduce',
   });
   const page = await context.newPage();
