@@ -30,11 +30,15 @@ export async function fetchFile(url: URL, cache: ModelCache | null, options: Loa
   } catch (error) {
     if (cached === null || options.signal?.aborted) throw error;
     options.onNotice?.(`${messageOf(error)} Using what was kept of an earlier visit.`);
-    return blobSource(cached.blob, url.href);
+    return cached.blob && blobSource(cached.blob, url.href);
   }
-  if (response === null) return null;
+  if (response === null) {
+    // A file that cannot be noted is asked for again.
+    await cache?.writeMissing(url.href).catch(() => {});
+    return null;
+  }
   const version = versionOf(response);
-  if (cached !== null && isSame(cached.version, version)) {
+  if (cached?.blob && isSame(cached.version, version)) {
     await response.body?.cancel();
     return blobSource(cached.blob, url.href);
   }

@@ -26,7 +26,19 @@ export interface CachedFile {
   readonly savedAt: number;
 }
 
-type Note = CachedFile & { readonly version: FileVersion };
+type Note = CachedFile & {
+  readonly version: FileVersion;
+  /** The server has no such file: known for a visit without it. */
+  readonly isMissing: boolean;
+};
+
+export interface Found {
+  /** null: the server had no such file. */
+  readonly blob: Blob | null;
+  readonly version: FileVersion;
+}
+
+const UNKNOWN: FileVersion = { bytes: null, etag: null, lastModified: null };
 
 /** Every file in the cache of this origin. Empty where the browser has none. */
 export async function cachedFiles(): Promise<CachedFile[]> {
@@ -35,7 +47,7 @@ export async function cachedFiles(): Promise<CachedFile[]> {
   const files: CachedFile[] = [];
   for await (const { name } of folder.values()) {
     const note = name.endsWith(NOTE_SUFFIX) ? await readNote(folder, name) : null;
-    if (note !== null) files.push({ url: note.url, bytes: note.bytes, savedAt: note.savedAt });
+    if (note !== null && !note.isMissing) files.push({ url: note.url, bytes: note.bytes, savedAt: note.savedAt });
   }
   return files.sort((a, b) => a.url.localeCompare(b.url));
 }
@@ -73,11 +85,12 @@ export class ModelCache {
     return new ModelCache(folder);
   }
 
-  /** A file and its version; null where it is not there. */
-  async find(url: string): Promise<{ blob: Blob; version: FileVersion } | null> {
+  /** What is kept of a URL; null for nothing. */
+  async find(url: string): Promise<Found | null> {
     const [data, name] = namesOf(await keyOf(url));
     const note = await readNote(this.#folder, name);
     if (note === null || note.url !== url) return null;
+    if (note.isMissing) return { blob: null, version: UNKNOWN };
     try {
       const blob = await (await this.#folder.getFileHandle(data)).getFile();
       return blob.size === note.bytes ? { blob, version: note.version } : null;
@@ -94,17 +107,26 @@ export class ModelCache {
     const access = await handle.createSyncAccessHandle();
     access.truncate(0);
     return new CacheWriter(access, async (bytes) => {
-      const note: Note = { url, bytes, savedAt: Date.now(), version };
-      const noteAccess = await (await this.#folder.getFileHandle(name, { create: true })).createSyncAccessHandle();
-      try {
-        noteAccess.truncate(0);
-        writeAll(noteAccess, new TextEncoder().encode(JSON.stringify(note)), 0);
-        noteAccess.flush();
-      } finally {
-        noteAccess.close();
-      }
+      await this.#writeNote(name, { url, bytes, savedAt: Date.now(), version, isMissing: false });
       return await handle.getFile();
     });
+  }
+
+  /** Keeps that the server has no such file. Rejects as `write` does. */
+  async writeMissing(url: string): Promise<void> {
+    const [, name] = namesOf(await keyOf(url));
+    await this.#writeNote(name, { url, bytes: 0, savedAt: Date.now(), version: UNKNOWN, isMissing: true });
+  }
+
+  async #writeNote(name: string, note: Note): Promise<void> {
+    const access = await (await this.#folder.getFileHandle(name, { create: true })).createSyncAccessHandle();
+    try {
+      access.truncate(0);
+      writeAll(access, new TextEncoder().encode(JSON.stringify(note)), 0);
+      access.flush();
+    } finally {
+      access.close();
+    }
   }
 }
 
@@ -160,9 +182,9 @@ async function openFolder(create: boolean): Promise<DirectoryHandle | null> {
 async function readNote(folder: DirectoryHandle, name: string): Promise<Note | null> {
   try {
     const note = JSON.parse(await (await (await folder.getFileHandle(name)).getFile()).text()) as Partial<Note> | null;
-    const { url, bytes, savedAt, version } = note ?? {};
+    const { url, bytes, savedAt, version, isMissing = false } = note ?? {};
     if (typeof url !== 'string' || typeof bytes !== 'number' || typeof savedAt !== 'number') return null;
-    return typeof version === 'object' && version !== null ? { url, bytes, savedAt, version } : null;
+    return typeof version === 'object' && version !== null ? { url, bytes, savedAt, version, isMissing } : null;
   } catch {
     return null;
   }

@@ -12,7 +12,7 @@ import { createReferenceBackend } from '../backends/reference/reference-backend.
 import { Engine } from '../infer/engine.ts';
 import { generateText } from '../infer/generate-text.ts';
 import { Sampler } from '../infer/sampler.ts';
-import { featuresAt, keptCount, POINTS } from '../model/config.ts';
+import { featuresAt, POINTS } from '../model/config.ts';
 import { parametersAt } from '../model/flops.ts';
 import { loadModel } from '../model/load-model.ts';
 import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';
@@ -82,7 +82,7 @@ describe('load', () => {
     // Of each point: the inputs that may be kept, by its weights. Behind squared ReLUs down has natural zeros too.
     const shareOf = (point: (typeof POINTS)[number]) => {
       const features = featuresAt(config, point);
-      return (keptCount(features, 0.5) / features) * parametersAt(config, point);
+      return ((features - Math.floor(0.5 * features)) / features) * parametersAt(config, point);
     };
     const all = POINTS.reduce((sum, point) => sum + parametersAt(config, point), 0);
     const most = POINTS.reduce((sum, point) => sum + shareOf(point), 0) / all;

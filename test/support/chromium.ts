@@ -6,7 +6,7 @@ import { chromiumFile } from '../../bench/lib/chromium.mjs';
 /** The file of Chromium, installed the first time; or why it cannot be had (another system, no network). */
 function findChromium(): { file: string | null; reason: string | null } {
   try {
-    return { file: chromiumFile(process.env.QSPARSE_CHROMIUM) as string, reason: null };
+    return { file: chromiumFile(process.env.QSPARSE_CHROMIUM), reason: null };
   } catch (error) {
     const [line] = String(error instanceof Error ? error.message : error).split('\n');
     return { file: null, reason: `skipped, there is no Chromium: ${line}` };

@@ -99,13 +99,31 @@ export class ChartsView {
       ],
       cursor: { sync: { key: 'dashboard' }, focus: { prox: 16 } },
       focus: { alpha: 0.35 },
+      legend: { markers: this.#markers(chart) },
     };
     return new uPlot(options, this.#withoutStart(uPlot.join(tables)), element);
   }
 
-  #series({ label, look, color, dash, run, values }: Series, format: (value: number | null) => string): uPlot.Series {
-    const index = this.#runs.length > 1 ? this.#colors[run] : color;
-    const stroke = themeColor(`--c${index % COLORS}`);
+  /** Filled for a solid line, a frame for a dashed one. */
+  #markers({ series }: Chart): uPlot.Legend.Markers {
+    const color = (i: number) => themeColor(`--c${this.#colorOf(series[i - 1]) % COLORS}`);
+    const isDashed = (i: number) => series[i - 1].dash > 0;
+    return {
+      width: 2,
+      stroke: (_, i) => (i === 0 ? 'transparent' : color(i)),
+      dash: (_, i) => (i > 0 && isDashed(i) ? 'dashed' : 'solid'),
+      fill: (_, i) => (i === 0 || isDashed(i) ? 'transparent' : color(i)),
+    };
+  }
+
+  /** With several runs the run's, else the curve's. */
+  #colorOf({ color, run }: Series): number {
+    return this.#runs.length > 1 ? this.#colors[run] : color;
+  }
+
+  #series(series: Series, format: (value: number | null) => string): uPlot.Series {
+    const { label, look, dash, values } = series;
+    const stroke = themeColor(`--c${this.#colorOf(series) % COLORS}`);
     const isFaint = look === 'faint';
     return {
       label,
