@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: [
-      ...['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.mjs'],
+      ...['src/**/*.test.ts', 'web/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.mjs'],
       ...['bench/**/*.test.mjs', 'studies/**/*.test.mjs'],
     ],
     pool: 'forks',

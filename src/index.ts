@@ -91,6 +91,19 @@ export { type DraftHistory, Speculation, type SpeculationOptions } from './infer
 export type { BatchItem, SequenceOptions, TokenModel, TokenSequence } from './infer/token-model.ts';
 export type { TokenStream, Usage } from './infer/token-queue.ts';
 export type { ProjectionPart, ZeroCounts } from './infer/zero-counts.ts';
+// ---- a model that writes text, in one line
+export { load } from './load/load.ts';
+export type {
+  LoadOptions,
+  LoadProgress,
+  PartsMs,
+  TextModel,
+  TextModelInfo,
+  TextOptions,
+  TextPiece,
+  TextPrompt,
+  TextSummary,
+} from './load/text-model.ts';
 // ---- the model
 export {
   featuresAt,

@@ -16,4 +16,6 @@ export async function buildAll() {
   ]);
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
+  const { buildWeb } = await import('./web.mjs');
+  await step('pages', buildWeb);
 }

@@ -34,6 +34,10 @@ export const LAYERS = {
   // Models of other programs, opened.
   import: ['util', 'tensor', 'formats', 'tokenizer', 'backend', 'model'],
   infer: [...BELOW_MODEL, 'model'],
+  // A model that writes text, in one line: everything that takes, on any backend.
+  load: [...BELOW_MODEL, 'model', 'infer', 'tokenizer', 'chat', 'backends', 'import'],
+  // The same in a page.
+  browser: [...BELOW_MODEL, 'model', 'infer', 'tokenizer', 'chat', 'backends', 'import', 'load', 'scaling'],
   // The tasks of an evaluation are texts, and where a text is divided into tokens decides what is scored.
   eval: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
   // Without the command line, so that a page can measure too.
@@ -75,6 +79,7 @@ const NODE_ALLOWED = [
   'export',
   'hub',
   'import',
+  'load/load.ts',
   'report',
   'server',
 ];
@@ -151,4 +156,39 @@ export function checkTree(folder) {
       .map(({ fileName: specifier }) => ({ file, specifier, problem: problemOf(file, specifier) }))
       .filter(({ problem }) => problem !== undefined);
   });
+}
+
+/** Packages that a page may bring along. */
+const PAGE_PACKAGES = ['qsparse', 'uplot', 'uplot/dist/uPlot.min.css', 'vitest'];
+
+/**
+ * All problems of the pages under `web`: they import each other, the package as everybody does, and files of `src` behind which no module of Node is
+ * loaded; types from anywhere there.
+ */
+export function checkPages(web, src) {
+  const files = readdirSync(web, { recursive: true })
+    .map((name) => name.replaceAll(path.sep, '/'))
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
+    .sort();
+  return files.flatMap((file) => {
+    const text = readFileSync(path.join(web, file), 'utf8');
+    const { statements } = ts.createSourceFile(file, text, ts.ScriptTarget.Latest);
+    return statements
+      .filter((one) => one.moduleSpecifier && !isTypeOnly(one))
+      .map((one) => one.moduleSpecifier.text)
+      .map((specifier) => ({ file, specifier, problem: pageProblem(path.join(web, file), specifier, src) }))
+      .filter(({ problem }) => problem !== undefined);
+  });
+}
+
+function pageProblem(file, specifier, src) {
+  if (!specifier.startsWith('.')) {
+    return PAGE_PACKAGES.includes(specifier)
+      ? undefined
+      : `a page may import ${PAGE_PACKAGES.join(', ')}, not ${specifier}`;
+  }
+  const target = path.relative(src, path.resolve(path.dirname(file), specifier)).replaceAll(path.sep, '/');
+  if (target.startsWith('..')) return undefined;
+  const [node] = nodeModulesBehind(src, target);
+  return node === undefined ? undefined : `a page cannot load ${node.specifier}, which ${node.file} imports`;
 }

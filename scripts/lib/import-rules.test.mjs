@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkTree, nodeModulesBehind, problemOf } from './import-rules.mjs';
+import { checkPages, checkTree, nodeModulesBehind, problemOf } from './import-rules.mjs';
 import { inRoot } from './project.mjs';
 
 describe('problemOf', () => {
@@ -57,6 +57,30 @@ describe('checkTree', () => {
   });
 });
 
+describe('checkPages', () => {
+  it('finds packages and files of src that a page cannot load, and leaves types alone', () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'imports-'));
+    try {
+      for (const name of ['web', 'src']) mkdirSync(path.join(folder, name));
+      const write = (file, text) => writeFileSync(path.join(folder, file), text);
+      write('src/node.ts', `import 'node:fs';`);
+      write('src/pure.ts', `import type { T } from './node.ts';`);
+      const lines = [
+        "'../src/pure.ts'",
+        "type { T } from '../src/node.ts'",
+        "{ n } from '../src/node.ts'",
+        "'left-pad'",
+      ];
+      write('web/page.ts', lines.map((line) => `import ${line};`).join('\n'));
+      const found = checkPages(path.join(folder, 'web'), path.join(folder, 'src'));
+      expect(found.map(({ specifier }) => specifier)).toEqual(['../src/node.ts', 'left-pad']);
+      expect(found[0].problem).toBe('a page cannot load node:fs, which node.ts imports');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
 describe('nodeModulesBehind', () => {
   it('follows what is imported at once, not types and not dynamic imports', () => {
     const folder = mkdtempSync(path.join(os.tmpdir(), 'imports-'));
@@ -77,6 +101,8 @@ describe('nodeModulesBehind', () => {
     'backends/wasm/browser-platform.ts',
     'bench/bench-inference.ts',
     'bench/bench-weights.ts',
+    'browser.ts',
+    'browser/engine-worker.ts',
     'infer/engine.ts',
     'infer/generate-text.ts',
     'infer/scheduler.ts',

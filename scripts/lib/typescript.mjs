@@ -19,11 +19,15 @@ export async function buildTypeScript() {
   return `dist/, ${sources.length} files`;
 }
 
-/** Checks the types of sources, tests and benchmarks; what has not changed since the last time is remembered. */
+/** Checks the types of sources, tests, benchmarks and pages; what has not changed since the last time is remembered. */
 export async function checkTypes() {
-  const incremental = ['--incremental', '--tsBuildInfoFile', 'build/types.tsbuildinfo'];
-  const args = [TSC, '-p', 'tsconfig.json', '--noEmit', '--pretty', 'false', ...incremental];
-  const { code, output } = await execute(process.execPath, args);
-  if (code !== 0) throw new StepError(output);
+  const check = (project, name) => {
+    const incremental = ['--incremental', '--tsBuildInfoFile', `build/${name}.tsbuildinfo`];
+    return execute(process.execPath, [TSC, '-p', project, '--noEmit', '--pretty', 'false', ...incremental]);
+  };
+  // The pages have the types of a browser, everything else those of Node.
+  const results = [await check('tsconfig.json', 'types'), await check('web/tsconfig.json', 'web-types')];
+  const failed = results.filter(({ code }) => code !== 0);
+  if (failed.length > 0) throw new StepError(failed.map(({ output }) => output).join('\n'));
   return 'no errors';
 }

@@ -87,5 +87,6 @@ async function loadNative(threads: number | undefined, isa: string | undefined):
 
 async function loadWasm(threads: number | undefined): Promise<Backend> {
   const { createWasmBackend } = await import('./wasm/wasm-backend.ts');
-  return await createWasmBackend({ threads });
+  const { loadWasmPlatform } = await import('./wasm/wasm-platform.ts');
+  return await createWasmBackend(await loadWasmPlatform(), { threads });
 }

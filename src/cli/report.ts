@@ -5,7 +5,8 @@ import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { writeFileAtomically } from '../formats/atomic-write.ts';
 import { buildReport } from '../report/build-report.ts';
-import { type ReportRun, readRun } from '../report/read-metrics.ts';
+import type { ReportRun } from '../report/parse-metrics.ts';
+import { readRun } from '../report/read-metrics.ts';
 import { type RunSummary, summarise } from '../report/summary.ts';
 import { UsageError } from '../util/errors.ts';
 import {

@@ -1,12 +1,12 @@
 /**
- * ByteSource: bytes at positions, of an open file (or of memory, in tests), and a cursor that reads little-endian numbers one behind the other.
+ * ByteSource: bytes at positions, of an open file (open-byte-source.ts), a Blob in a browser or memory, and a cursor that reads little-endian numbers
+ * one behind the other.
  *
  * For parsers of binary headers: the cursor keeps a window of the file, so that a header of any size is read in large pieces and nothing is
  * allocated for a length before the file is known to be that long.
  */
 
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { FormatError, messageOf } from '../util/errors.ts';
+import { FormatError } from '../util/errors.ts';
 
 export interface ByteSource {
   /** For messages. */
@@ -18,43 +18,20 @@ export interface ByteSource {
   close(): void;
 }
 
-/** Opens a file; `where` begins the messages of its errors. Throws FormatError. */
-export function openByteSource(path: string, where: string): ByteSource {
-  const fail = (error: unknown): never => {
-    if (error instanceof FormatError) throw error;
-    throw new FormatError(where, `cannot read ${path}: ${messageOf(error)}.`, path, { cause: error });
-  };
-  let file: number;
-  try {
-    file = openSync(path, 'r');
-  } catch (error) {
-    return fail(error);
-  }
+/** Bytes in memory; `path` is for messages. */
+export function memorySource(bytes: Uint8Array, path: string): ByteSource {
   const read = (position: number, into: Uint8Array): void => {
-    try {
-      readAll(file, position, into, path, where);
-    } catch (error) {
-      fail(error);
-    }
+    expectInside(path, bytes.length, position, into.length);
+    into.set(bytes.subarray(position, position + into.length));
   };
-  try {
-    return { path, bytes: fstatSync(file).size, read, close: () => closeSync(file) };
-  } catch (error) {
-    closeSync(file);
-    return fail(error);
-  }
+  return { path, bytes: bytes.length, read, close: () => {} };
 }
 
-/** One call may move less than asked (Linux stops at 2 GiB). */
-function readAll(file: number, position: number, into: Uint8Array, path: string, where: string): void {
-  for (let done = 0; done < into.length; ) {
-    const count = readSync(file, into, done, Math.min(into.length - done, 2 ** 30), position + done);
-    if (count === 0) {
-      const expected = `${into.length - done} more bytes`;
-      throw new FormatError(where, `${path}: ends at byte ${position + done}: expected ${expected}.`, path);
-    }
-    done += count;
-  }
+/** Throws FormatError where a source of `bytes` bytes ends before `count` from `position` on. */
+export function expectInside(path: string, bytes: number, position: number, count: number): void {
+  if (position + count <= bytes) return;
+  const expected = `${position + count - bytes} more bytes`;
+  throw new FormatError('load', `${path}: ends at byte ${bytes}: expected ${expected}.`, path);
 }
 
 /** Large enough that reading is cheap, small enough to be nothing beside a model. */

@@ -19,10 +19,9 @@ import {
   writeDirectoryInSteps,
   writeFileAtomically,
 } from './atomic-write.ts';
+import { checkVersion, FORMAT_VERSION } from './format-version.ts';
 import {
   CONFIG_FILE,
-  checkVersion,
-  FORMAT_VERSION,
   MODEL_FILE,
   readConfigFile,
   readJsonFile,

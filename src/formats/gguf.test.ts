@@ -7,6 +7,7 @@ import { memorySource } from '../../test/support/memory-source.ts';
 import { FormatError } from '../util/errors.ts';
 import { openGguf } from './gguf.ts';
 import { GGUF_LIMITS, parseGgufHeader } from './gguf-header.ts';
+import { openByteSource } from './open-byte-source.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'qsparse-gguf-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -15,7 +16,7 @@ const GOLDEN = join(import.meta.dirname, '../../test/golden/data/gguf-types.gguf
 
 describe('openGguf', () => {
   it('reads metadata of every type as the package gguf wrote it', () => {
-    const { metadata, version, alignment, close } = openGguf(GOLDEN);
+    const { metadata, version, alignment, close } = openGguf(openByteSource(GOLDEN, 'gguf'));
     expect(version).toBe(3);
     expect(alignment).toBe(64);
     expect(Object.fromEntries([...metadata].filter(([key]) => key.startsWith('test.')))).toEqual({
@@ -48,7 +49,7 @@ describe('openGguf', () => {
       { name: 'a', shape: [2, 2], data: f32Bytes([1, 2, 3, 4]), offset: 0 },
     ];
     writeFileSync(path, ggufBytes({ version: 2, tensors }));
-    const file = openGguf(path);
+    const file = openGguf(openByteSource(path, 'gguf'));
     expect([...file.tensors.keys()]).toEqual(['b', 'a']);
     const out = new Float32Array(2);
     file.read(file.tensors.get('a')!, 2, out);
@@ -74,8 +75,10 @@ describe('openGguf', () => {
   });
 
   it('says why it cannot open a file', () => {
-    expect(() => openGguf(join(directory, 'none.gguf'))).toThrow(/^\[gguf\] cannot read .*none\.gguf: ENOENT/);
-    expect(() => openGguf(directory)).toThrow(FormatError);
+    expect(() => openGguf(openByteSource(join(directory, 'none.gguf'), 'gguf'))).toThrow(
+      /^\[gguf\] cannot read .*none\.gguf: ENOENT/,
+    );
+    expect(() => openGguf(openByteSource(directory, 'gguf'))).toThrow(FormatError);
   });
 });
 

@@ -3,7 +3,7 @@
  * asked for. The layout is gguf-header.ts, what the element types mean ggml-types/.
  */
 
-import { openByteSource } from './byte-source.ts';
+import type { ByteSource } from './byte-source.ts';
 import { type GgufHeader, type GgufTensor, parseGgufHeader } from './gguf-header.ts';
 
 /** An open file. `close` it: it holds a file descriptor. */
@@ -17,9 +17,8 @@ export interface GgufFile extends GgufHeader {
   close(): void;
 }
 
-/** Opens a file and checks its header. Throws FormatError. */
-export function openGguf(path: string): GgufFile {
-  const source = openByteSource(path, 'gguf');
+/** Takes over an open source and checks its header. Throws FormatError, and has closed the source then. */
+export function openGguf(source: ByteSource): GgufFile {
   try {
     const header = parseGgufHeader(source);
     let bytes = new Uint8Array(0);
@@ -30,7 +29,7 @@ export function openGguf(path: string): GgufFile {
       source.read(byteOffset + (first / type.blockElements) * type.blockBytes, piece);
       type.dequantize(piece, out);
     };
-    return { ...header, path, read, close: () => source.close() };
+    return { ...header, path: source.path, read, close: () => source.close() };
   } catch (error) {
     source.close();
     throw error;

@@ -8,7 +8,7 @@
  */
 
 import { FormatError } from '../util/errors.ts';
-import { openByteSource } from './byte-source.ts';
+import { openByteSource } from './open-byte-source.ts';
 
 export interface Llama2cSizes {
   readonly dim: number;

@@ -5,9 +5,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FormatError, messageOf } from '../util/errors.ts';
+import { checkVersion, FORMAT_VERSION } from './format-version.ts';
 
-/** Of config.json and state.json. Counts up when an older reader could not read the files rightly. */
-export const FORMAT_VERSION = 1;
 export const CONFIG_FILE = 'config.json';
 export const TOKENIZER_FILE = 'tokenizer.json';
 /** Of Hugging Face, beside tokenizer.json: special tokens and the chat template. Only models that came from another program have one. */
@@ -40,13 +39,6 @@ export function readTokenizerConfigFile(directory: string): Record<string, unkno
 /** Writes nothing for null. */
 export function writeTokenizerConfigFile(directory: string, tokenizerConfig: object | null): void {
   if (tokenizerConfig !== null) writeJsonFile(join(directory, TOKENIZER_CONFIG_FILE), tokenizerConfig);
-}
-
-/** Throws FormatError that tells both versions. */
-export function checkVersion(path: string, found: unknown): void {
-  if (found === FORMAT_VERSION) return;
-  const versions = `expected formatVersion ${FORMAT_VERSION}, found ${JSON.stringify(found) ?? 'none'}`;
-  fail(path, `${versions}. Use the version of qsparse that wrote it.`);
 }
 
 /** The object in a JSON file. Throws FormatError. */

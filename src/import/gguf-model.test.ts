@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { f32Bytes, type GgufKey, type GgufTensorBytes, ggufBytes } from '../../test/support/gguf-bytes.ts';
 import { TINY_LLAMA, tinyGguf } from '../../test/support/tiny-gguf.ts';
+import { openByteSource } from '../formats/open-byte-source.ts';
 import { describeParameters } from '../model/parameters.ts';
 import { FormatError } from '../util/errors.ts';
 import { openGgufModel } from './gguf-model.ts';
@@ -32,7 +33,7 @@ function changed(keys: Record<string, GgufKey | null>, tensors: Record<string, G
 describe('openGgufModel', () => {
   it('puts every tensor where the projections of ours are: q and k out of the order of neighbours, v as it is', () => {
     const { keys, tensors } = tinyGguf(TINY_LLAMA);
-    const model = openGgufModel(write(keys, tensors));
+    const model = openGgufModel(openByteSource(write(keys, tensors), 'gguf'));
     const { dim, headDim, nHeads, nKvHeads } = TINY_LLAMA;
     const qkv = describeParameters(model.config).find(({ name }) => name === 'layers.1.qkv')!;
     const out = new Float32Array(qkv.shape[0] * qkv.shape[1]);
@@ -57,7 +58,7 @@ describe('openGgufModel', () => {
   it('reads BitNet: ternary weights of sub-norms, in llama.cpp’s names', () => {
     const shape = { ...TINY_LLAMA, architecture: 'bitnet', subNorms: true };
     const { keys, tensors } = tinyGguf(shape);
-    const model = openGgufModel(write(keys, tensors));
+    const model = openGgufModel(openByteSource(write(keys, tensors), 'gguf'));
     expect(model.config).toMatchObject({ subNorms: true, weightFormat: 'float', activationFormat: 'int8' });
     const norm = describeParameters(model.config).find(({ name }) => name === 'layers.1.ffnSubNorm')!;
     const out = new Float32Array(norm.shape[0]);
@@ -178,9 +179,9 @@ describe('openGgufModel', () => {
   for (const [what, path, message] of cases) {
     it(`refuses ${what}`, () => {
       const file = path();
-      expect(() => openGgufModel(file)).toThrow(FormatError);
-      expect(() => openGgufModel(file)).toThrow(message);
-      expect(() => openGgufModel(file)).toThrow(/^\[\w+\] [^\n]*$/);
+      expect(() => openGgufModel(openByteSource(file, 'gguf'))).toThrow(FormatError);
+      expect(() => openGgufModel(openByteSource(file, 'gguf'))).toThrow(message);
+      expect(() => openGgufModel(openByteSource(file, 'gguf'))).toThrow(/^\[\w+\] [^\n]*$/);
     });
   }
 
@@ -188,7 +189,7 @@ describe('openGgufModel', () => {
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
       const numbers = Array.from({ length: 16 * 24 }, (_, i) => (i === 100 ? bad : i));
       const path = changed({}, tensor('blk.0.ffn_up.weight', [16, 24], numbers));
-      const model = openGgufModel(path);
+      const model = openGgufModel(openByteSource(path, 'gguf'));
       const gateUp = describeParameters(model.config).find(({ name }) => name === 'layers.0.gateUp')!;
       const byte = readFileSync(path).indexOf(Buffer.from(f32Bytes([1, 2, 3]))) - 4;
       expect(() => model.read(gateUp, new Float32Array(16 * 48))).toThrow(

@@ -5,6 +5,7 @@
  * against the configuration: one that is missing, of another shape or left over is an error before a weight is read.
  */
 
+import type { ByteSource } from '../formats/byte-source.ts';
 import { type GgufFile, openGguf } from '../formats/gguf.ts';
 import type { GgufTensor } from '../formats/gguf-header.ts';
 import type { ModelConfig } from '../model/config.ts';
@@ -20,9 +21,10 @@ import { readTransposed, readWhole, type SourceMatrix } from './source-matrix.ts
 /** Read by the configuration, and by nothing else. */
 const CONFIGURATION_TENSORS = ['rope_freqs.weight'];
 
-/** Opens a file. `close` it. Throws FormatError for a file or model that cannot be read here. */
-export function openGgufModel(path: string): ForeignModel {
-  const file = openGguf(path);
+/** Takes over an open source. `close` it. Throws FormatError for a file or model that cannot be read here. */
+export function openGgufModel(source: ByteSource): ForeignModel {
+  const file = openGguf(source);
+  const { path } = file;
   try {
     const { config, turnsNeighbours } = configOfGguf(file);
     checkTensors(file, config);

@@ -9,13 +9,11 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { Arena } from '../arena.ts';
 import type { Backend } from '../backend.ts';
-import { toMultiplied } from '../model/checkpoint-parameters.ts';
+import { openByteSource } from '../formats/open-byte-source.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel, weightTypesOf } from '../model/load-model.ts';
-import { describeParameters } from '../model/parameters.ts';
-import { weightsOfParameters } from '../model/weights.ts';
-import type { FloatTensor, Tensor } from '../tensor/tensor.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import type { ForeignFormat, ForeignModel } from './foreign-model.ts';
+import { foreignWeights } from './foreign-weights.ts';
 import { openGgufModel } from './gguf-model.ts';
 import { isHuggingFace, openHuggingFace } from './hugging-face-model.ts';
 import { openLlama2cModel } from './llama2c-model.ts';
@@ -29,7 +27,7 @@ export function isForeign(path: string): boolean {
 /** Opens it. `close` it. Throws FormatError for what is no model that can be read here. */
 export function openForeign(path: string): ForeignModel {
   const format = formatOf(path);
-  if (format === 'gguf') return openGgufModel(path);
+  if (format === 'gguf') return openGgufModel(openByteSource(path, 'gguf'));
   if (format === 'llama2.c') return openLlama2cModel(path);
   if (format === 'hugging-face') return openHuggingFace(path);
   const expected =
@@ -54,14 +52,7 @@ function loadForeign(foreign: ForeignModel, backend: Backend): LoadedModel {
   const { config, path, text } = foreign;
   const arena = new Arena(backend);
   try {
-    const parameters = new Map<string, FloatTensor>();
-    for (const info of describeParameters(config)) {
-      const tensor: Tensor<'f32'> = arena.tensor('f32', info.shape);
-      foreign.read(info, tensor.data);
-      toMultiplied(config, info, tensor.data);
-      parameters.set(info.name, tensor);
-    }
-    const weights = weightsOfParameters(config, parameters);
+    const { weights, parameters } = foreignWeights(foreign, arena);
     return {
       ...{ config, weights, parameters, dtypes: weightTypesOf(weights), packed: false, path, step: 0 },
       ...{ tokenizer: text.tokenizer, tokenizerConfig: text.tokenizerConfig },

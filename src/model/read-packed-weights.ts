@@ -7,8 +7,8 @@
  */
 
 import type { Arena } from '../arena.ts';
-import type { PackedFile } from '../formats/packed-file.ts';
 import { isPadding, type PackedMatrix } from '../formats/packed-metadata.ts';
+import type { PackedReader } from '../formats/packed-reader.ts';
 import type { TensorInfo } from '../formats/safetensors-header.ts';
 import { sizeOf, type Tensor, view } from '../tensor/tensor.ts';
 import { viewOf } from '../tensor/view-of.ts';
@@ -28,7 +28,7 @@ const WINDOW_BYTES = 2 ** 31;
  * memory cannot be had. `mmap: false` reads everything into memory of the backend although it could map.
  */
 export function readPackedWeights(
-  file: PackedFile,
+  file: PackedReader,
   config: ModelConfig,
   arena: Arena,
   { mmap }: { mmap: boolean },
@@ -46,7 +46,7 @@ export function readPackedWeights(
 
 // ---- what there must be -------------------------------------------------------------------------------------------------
 
-function checkMatrices(file: PackedFile, config: ModelConfig): void {
+function checkMatrices(file: PackedReader, config: ModelConfig): void {
   const layouts = Array.from(
     { length: config.nLayers },
     (_, layer): FeedForwardLayout => (file.matrices.has(`${ffnNames(config, layer)[0]}.gate`) ? 'channels' : 'fused'),
@@ -84,7 +84,7 @@ function checkMatrices(file: PackedFile, config: ModelConfig): void {
 
 const BELONGS = 'Does config.json belong to these weights?';
 
-function expectNumbers(file: PackedFile, name: string, shape: readonly number[]): void {
+function expectNumbers(file: PackedReader, name: string, shape: readonly number[]): void {
   const info = file.tensors.get(name);
   if (info === undefined) fail(file, `at byte 8: expected the tensor "${name}", found none. ${BELONGS}`);
   if (info.dtype === 'F32' && info.shape.join() === shape.join()) return;
@@ -94,7 +94,7 @@ function expectNumbers(file: PackedFile, name: string, shape: readonly number[])
   );
 }
 
-function place(file: PackedFile, tensor: string): string {
+function place(file: PackedReader, tensor: string): string {
   return `tensor "${tensor}" at byte ${file.tensors.get(tensor)?.byteOffset}`;
 }
 
@@ -124,13 +124,13 @@ export function windowsOf(tensors: Iterable<TensorInfo>, windowBytes = WINDOW_BY
 }
 
 function readWindow(
-  file: PackedFile,
+  file: PackedReader,
   { begin, end, tensors }: Window,
   arena: Arena,
   mmap: boolean,
   into: Map<string, Tensor<'u8'>>,
 ): void {
-  let memory = mmap ? arena.mapFile(file.descriptor, begin, end - begin) : undefined;
+  let memory = mmap && file.descriptor !== undefined ? arena.mapFile(file.descriptor, begin, end - begin) : undefined;
   if (memory === undefined) {
     memory = arena.tensor('u8', [end - begin]);
     file.read(begin, memory.data);
@@ -138,7 +138,7 @@ function readWindow(
   for (const { name, byteOffset, bytes } of tensors) into.set(name, view(memory, [bytes], byteOffset - begin));
 }
 
-function matrixOf(matrix: PackedMatrix, file: PackedFile, tensors: ReadonlyMap<string, Tensor<'u8'>>): WeightMatrix {
+function matrixOf(matrix: PackedMatrix, file: PackedReader, tensors: ReadonlyMap<string, Tensor<'u8'>>): WeightMatrix {
   const { dtype, rows, cols, tensor, firstByte, scale, scaleAxis, groupRows } = matrix;
   const stored = tensors.get(tensor)!;
   const data = view(stored, [sizeOf(stored.shape) - firstByte], firstByte);
@@ -152,6 +152,6 @@ function numbersOf({ name, shape }: TensorInfo, tensors: ReadonlyMap<string, Ten
   return { dtype: 'f32', shape, data: viewOf(data.buffer, 'f32', data.byteOffset, sizeOf(shape)), address };
 }
 
-function fail(file: PackedFile, message: string): never {
+function fail(file: PackedReader, message: string): never {
   throw new FormatError('load-model', `${file.path}: ${message}`, file.path);
 }

@@ -10,7 +10,7 @@ import { escapeHtml, jsonForScript } from './escape.ts';
 import { buildHeatMaps, type HeatMap } from './heat-map.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { pageShell } from './page-shell.ts';
-import type { ReportRun } from './read-metrics.ts';
+import type { ReportRun } from './parse-metrics.ts';
 import { configurationSection, extraTable, type ReportTable, samplesSection } from './sections.ts';
 import { sortRecords, summarise } from './summary.ts';
 import { overviewSection, partsSection } from './summary-section.ts';

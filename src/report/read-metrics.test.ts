@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../util/errors.ts';
-import { parseMetrics, readRun } from './read-metrics.ts';
+import { parseMetrics } from './parse-metrics.ts';
+import { readRun } from './read-metrics.ts';
 
 const step = (n: number, loss: number): string =>
   JSON.stringify({ type: 'step', step: n, tokens: n * 100, seconds: n, loss });

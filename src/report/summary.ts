@@ -9,7 +9,7 @@ import type {
   ValidationRecord,
 } from '../train/metrics.ts';
 import { mean, usual } from './curves.ts';
-import type { ReportRun } from './read-metrics.ts';
+import type { ReportRun } from './parse-metrics.ts';
 
 /** The final training loss is the mean of this many last steps: a single batch says little. */
 const FINAL_STEPS = 50;

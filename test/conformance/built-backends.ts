@@ -26,5 +26,6 @@ export async function createBuiltBackend(name: BuiltName, threads: number): Prom
     return createNativeBackend({ threads });
   }
   const { createWasmBackend } = await import('../../src/backends/wasm/wasm-backend.ts');
-  return createWasmBackend({ threads });
+  const { nodePlatform } = await import('../../src/backends/wasm/node-platform.ts');
+  return createWasmBackend(nodePlatform, { threads });
 }

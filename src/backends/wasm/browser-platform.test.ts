@@ -57,7 +57,7 @@ afterEach(() => vi.unstubAllGlobals());
 
 describe.skipIf(!existsSync(MODULE_PATH))('the wasm backend in a browser (npm run build makes build/wasm/)', () => {
   it('runs every part of a job, on as many threads as there are processors', async () => {
-    const backend = await createWasmBackend({}, browserPlatform);
+    const backend = await createWasmBackend(browserPlatform, {});
     expect(backend.description).toBe('wasm simd128, 3 threads');
     const x: Tensor<'f32'> = { dtype: 'f32', shape: [90_001], ...backend.allocate('f32', 90_001) };
     for (let i = 1; i <= 100; i++) {
@@ -76,20 +76,27 @@ describe.skipIf(!existsSync(MODULE_PATH))('the wasm backend in a browser (npm ru
         }
       },
     );
-    await expect(createWasmBackend({ threads: 2 }, browserPlatform)).rejects.toThrow(
+    await expect(createWasmBackend(browserPlatform, { threads: 2 })).rejects.toThrow(
       /a thread does not start: blocked/,
     );
   });
 
   it('says which file is missing', async () => {
     vi.stubGlobal('fetch', async () => new Response('', { status: 404 }));
-    const created = createWasmBackend({ threads: 1 }, browserPlatform);
+    const created = createWasmBackend(browserPlatform, { threads: 1 });
     await expect(created).rejects.toThrow(/expected .*build\/wasm\/qsparse\.wasm, got HTTP status 404/);
+  });
+
+  it('runs one thread where the page is not isolated and nobody says how many', async () => {
+    vi.stubGlobal('crossOriginIsolated', false);
+    const backend = await createWasmBackend(browserPlatform);
+    expect(backend.threads).toBe(1);
+    backend.dispose();
   });
 
   it('runs one thread on the main thread of a page', async () => {
     vi.stubGlobal('document', {});
-    const backend = await createWasmBackend({ threads: 1 }, browserPlatform);
+    const backend = await createWasmBackend(browserPlatform, { threads: 1 });
     const x: Tensor<'f32'> = { dtype: 'f32', shape: [5000], ...backend.allocate('f32', 5000) };
     backend.kernels.fill(x, 4);
     expect(x.data.every((value) => value === 4)).toBe(true);
@@ -99,14 +106,14 @@ describe.skipIf(!existsSync(MODULE_PATH))('the wasm backend in a browser (npm ru
 describe('what a page may not do', () => {
   it('is an error that names the headers where the page is not isolated', async () => {
     vi.stubGlobal('crossOriginIsolated', false);
-    const created = createWasmBackend({ threads: 1 }, browserPlatform);
+    const created = createWasmBackend(browserPlatform, { threads: 2 });
     await expect(created).rejects.toThrow(BackendError);
     await expect(created).rejects.toThrow(/Cross-Origin-Opener-Policy: same-origin/);
   });
 
   it('is an error that asks for a Worker where the main thread would wait', async () => {
     vi.stubGlobal('document', {});
-    const created = createWasmBackend({ threads: 2 }, browserPlatform);
+    const created = createWasmBackend(browserPlatform, { threads: 2 });
     await expect(created).rejects.toThrow(/inside a Worker, or with \{ threads: 1 \}/);
   });
 });

@@ -1,8 +1,9 @@
 /**
  * The wasm backend in a browser: files by `fetch`, threads as Workers.
  *
- * The memory is shared even with one thread, so that the page must be isolated from others: its server sends two headers (the error below).
- * Several threads wait for each other, which browsers allow in Workers only.
+ * Only pages that are isolated from others (their server sends two headers, in the error below) may send shared memory to threads: elsewhere there
+ * is one thread. It needs no more than the memory, which every page may make. Several threads wait for each other, which browsers allow in Workers
+ * only.
  */
 
 import { BackendError } from '../../util/errors.ts';
@@ -29,7 +30,10 @@ interface BrowserWorker {
 const browser = () => globalThis as unknown as BrowserGlobals;
 
 export const browserPlatform: WasmPlatform = {
-  defaultThreads: () => Math.max(1, Math.min(browser().navigator.hardwareConcurrency, MAX_THREADS)),
+  defaultThreads() {
+    const { crossOriginIsolated, navigator } = browser();
+    return crossOriginIsolated ? Math.max(1, Math.min(navigator.hardwareConcurrency, MAX_THREADS)) : 1;
+  },
   checkSupport,
   async readBytes(url) {
     const response = await fetch(url);
@@ -41,14 +45,15 @@ export const browserPlatform: WasmPlatform = {
 
 function checkSupport(threads: number): void {
   const { crossOriginIsolated, document } = browser();
+  if (threads === 1) return;
   if (!crossOriginIsolated) {
     throw new BackendError(
       'wasm',
-      'this page may not share memory: expected it to be isolated, got crossOriginIsolated = false. ' +
+      `this page may not share memory between threads: expected it to be isolated for ${threads} of them, got crossOriginIsolated = false. ` +
         'Serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp.',
     );
   }
-  if (threads > 1 && document !== undefined) {
+  if (document !== undefined) {
     throw new BackendError(
       'wasm',
       `the main thread of a page may not wait for others: expected 1 thread, got ${threads}. ` +

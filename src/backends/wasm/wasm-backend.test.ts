@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../backend.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { BackendError, UsageError } from '../../util/errors.ts';
+import { nodePlatform } from './node-platform.ts';
 import { createWasmBackend } from './wasm-backend.ts';
 
 const MODULE_PATH = fileURLToPath(new URL('../../../build/wasm/qsparse.wasm', import.meta.url));
@@ -19,7 +20,7 @@ describe.skipIf(!existsSync(MODULE_PATH))('the wasm backend (npm run build makes
   });
 
   beforeAll(async () => {
-    backend = await createWasmBackend({ threads: 3 });
+    backend = await createWasmBackend(nodePlatform, { threads: 3 });
   });
   afterAll(() => backend.dispose());
 
@@ -68,7 +69,7 @@ describe.skipIf(!existsSync(MODULE_PATH))('the wasm backend (npm run build makes
   });
 
   it('reports a trap of a part that a worker took', async () => {
-    const two = await createWasmBackend({ threads: 2 });
+    const two = await createWasmBackend(nodePlatform, { threads: 2 });
     const halfBytes = 8 << 20;
     const { data } = two.allocate('f32', (32 << 20) / 4);
     // The first half of the range, which the main thread takes first, ends where the memory ends.
@@ -81,12 +82,12 @@ describe.skipIf(!existsSync(MODULE_PATH))('the wasm backend (npm run build makes
   });
 
   it('refuses bad numbers of threads', async () => {
-    await expect(createWasmBackend({ threads: 0 })).rejects.toThrow(UsageError);
-    await expect(createWasmBackend({ threads: 1000 })).rejects.toThrow(UsageError);
+    await expect(createWasmBackend(nodePlatform, { threads: 0 })).rejects.toThrow(UsageError);
+    await expect(createWasmBackend(nodePlatform, { threads: 1000 })).rejects.toThrow(UsageError);
   });
 
   it('runs beside another backend, and on one thread', async () => {
-    const single = await createWasmBackend({ threads: 1 });
+    const single = await createWasmBackend(nodePlatform, { threads: 1 });
     const x: Tensor<'f32'> = { dtype: 'f32', shape: [5000], ...single.allocate('f32', 5000) };
     single.kernels.fill(x, 4);
     expect(x.data.every((value) => value === 4)).toBe(true);
@@ -96,14 +97,15 @@ describe.skipIf(!existsSync(MODULE_PATH))('the wasm backend (npm run build makes
 });
 
 // A compiled build is needed: Node 20 does not run the TypeScript sources by itself.
-const COMPILED = fileURLToPath(new URL('../../../dist/backends/wasm/wasm-backend.js', import.meta.url));
-const canRunCompiled = existsSync(COMPILED) && existsSync(MODULE_PATH);
+const COMPILED = new URL('../../../dist/backends/wasm/', import.meta.url);
+const canRunCompiled = existsSync(new URL('wasm-backend.js', COMPILED)) && existsSync(MODULE_PATH);
 
 describe.skipIf(!canRunCompiled)('the compiled wasm backend (npm run build makes dist/)', () => {
   it.each(['', 'process.exit(0);', 'backend.dispose();'])('lets the process end: %s', async (ending) => {
     const program = `
-      const { createWasmBackend } = await import(${JSON.stringify(COMPILED)});
-      const backend = await createWasmBackend({ threads: 3 });
+      const { createWasmBackend } = await import('${COMPILED.href}wasm-backend.js');
+      const { nodePlatform } = await import('${COMPILED.href}node-platform.js');
+      const backend = await createWasmBackend(nodePlatform, { threads: 3 });
       const x = { dtype: 'f32', shape: [90000], ...backend.allocate('f32', 90000) };
       backend.kernels.fill(x, 2);
       console.log(x.data.every((value) => value === 2));

@@ -19,7 +19,7 @@ import { kernelIndices } from '../kernel-indices.ts';
 import { checkThreads } from '../thread-count.ts';
 import { WasmAllocator } from './wasm-allocator.ts';
 import { loadWasmModule, textAt, type WasmExports } from './wasm-module.ts';
-import { loadWasmPlatform, type WasmPlatform, type WasmThread } from './wasm-platform.ts';
+import type { WasmPlatform, WasmThread } from './wasm-platform.ts';
 
 const ARG_SLOTS = 32;
 const STACK_BYTES = 1 << 18;
@@ -44,8 +44,7 @@ interface Machine {
  * Loads the module and starts its threads, which do not keep the process alive.
  * Rejects with BackendError where the module is not built, the page may not use threads or one does not start, UsageError for bad `threads`.
  */
-export async function createWasmBackend(options: WasmBackendOptions = {}, given?: WasmPlatform): Promise<Backend> {
-  const platform = given ?? (await loadWasmPlatform());
+export async function createWasmBackend(platform: WasmPlatform, options: WasmBackendOptions = {}): Promise<Backend> {
   const threads = checkThreads(options.threads ?? platform.defaultThreads());
   platform.checkSupport(threads);
   const machine = createMachine(await loadWasmModule(platform));

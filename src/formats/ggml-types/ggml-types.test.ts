@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readArrays } from '../../../test/golden/golden-file.ts';
 import { openGguf } from '../gguf.ts';
+import { openByteSource } from '../open-byte-source.ts';
 import { Q4_0 } from './small-block-types.ts';
 import { TQ1_0, TQ2_0 } from './ternary-types.ts';
 
@@ -12,7 +13,7 @@ const expected = readArrays(join(DATA, 'gguf-types.safetensors'));
 describe('dequantize', () => {
   for (const [name, { shape, data }] of expected) {
     it(`${name}: every number is that of the package gguf, bit by bit`, () => {
-      const file = openGguf(join(DATA, 'gguf-types.gguf'));
+      const file = openGguf(openByteSource(join(DATA, 'gguf-types.gguf'), 'gguf'));
       const tensor = file.tensors.get(name)!;
       expect([...tensor.shape].reverse()).toEqual(shape);
       const got = new Float32Array(tensor.elements);

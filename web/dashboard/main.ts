@@ -1,0 +1,155 @@
+/** The training dashboard: runs of the server, live, or from files that somebody dropped; several over each other. */
+
+import 'uplot/dist/uPlot.min.css';
+import type { ChartRun } from '../../src/report/charts.ts';
+import { sortRecords, summarise } from '../../src/report/summary.ts';
+import { messageOf } from '../../src/util/errors.ts';
+import { byId } from '../shared/dom.ts';
+import { droppedFiles } from '../shared/dropped-files.ts';
+import { setUpHeader } from '../shared/header.ts';
+import { ChartsView, type XName } from './charts-view.ts';
+import { type HeatField, HeatView } from './heat-view.ts';
+import { RunStore, type StoredRun } from './run-store.ts';
+import { overview, parts, samples } from './tables-view.ts';
+
+/** A step of a small model takes less, of a large one more; nobody watches closer. */
+const POLL_MS = 3000;
+/** Shown where nobody chose: the newest. */
+const SHOWN_AT_FIRST = 3;
+
+setUpHeader();
+const store = new RunStore();
+const shown = new Set<string>();
+const charts = new ChartsView(byId('charts'));
+const heat = new HeatView(byId('heats'), byId('heat-at'));
+const heatRun = byId<HTMLSelectElement>('heat-run');
+/** The run of the pictures by layer; the first where it is not shown. */
+let heatName = '';
+let isChosen = false;
+let lastCount = -1;
+
+function say(problems: readonly string[]): void {
+  byId('error').hidden = problems.length === 0;
+  byId('error').textContent = problems.join(' ');
+}
+
+/** Draws everything anew from what is known. */
+function show(): void {
+  const { runs } = store;
+  // Scrolled by the keyboard where it is wider than the page.
+  byId('overview').tabIndex = 0;
+  byId('drop').hidden = runs.length > 0;
+  byId('overview').hidden = runs.length === 0;
+  const rows = runs.map((stored, color) => {
+    const summary = stored.run.records.length === 0 ? null : summarise(stored.run);
+    return { stored, summary, isShown: shown.has(stored.key), color };
+  });
+  byId('overview').replaceChildren(overview(rows, (stored, isShown) => void choose(stored, isShown)));
+  const visible = rows.filter(({ isShown, summary }) => isShown && summary !== null);
+  byId('views').hidden = visible.length === 0;
+  if (visible.length === 0) return;
+  const chartRuns = visible.map(({ stored: { run } }) => ({ name: run.name, records: sortRecords(run.records) }));
+  const form = new FormData(byId<HTMLFormElement>('controls'));
+  const skipsStart = byId<HTMLInputElement>('skip-start').checked;
+  charts.show(
+    chartRuns,
+    visible.map(({ color }) => color),
+    form.get('x') as XName,
+    skipsStart,
+  );
+  showHeat(chartRuns);
+  byId('parts').replaceChildren(parts(visible.map(({ summary }) => summary!)));
+  const texts = samples(chartRuns);
+  byId('samples-section').hidden = texts.length === 0;
+  byId('samples').replaceChildren(...texts);
+}
+
+function showHeat(chartRuns: readonly ChartRun[]): void {
+  const names = chartRuns.map(({ name }) => name);
+  const at = Math.max(0, names.indexOf(heatName));
+  heatRun.replaceChildren(...names.map((name, i) => new Option(name, name, false, i === at)));
+  const field = byId<HTMLSelectElement>('heat-what').value as HeatField;
+  byId('heat-section').hidden = !heat.show(chartRuns[at], field);
+}
+
+async function choose(stored: StoredRun, isShown: boolean): Promise<void> {
+  isChosen = true;
+  if (isShown) shown.add(stored.key);
+  else shown.delete(stored.key);
+  await attempt(async () => {
+    if (isShown) await store.update(stored);
+  });
+  show();
+}
+
+/** Runs `work`; what goes wrong is said on the page. Resolves to whether it went well. */
+async function attempt(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work();
+    say([]);
+    return true;
+  } catch (error) {
+    say([messageOf(error)]);
+    return false;
+  }
+}
+
+async function addFiles(files: readonly File[]): Promise<void> {
+  const before = new Set(store.runs.map(({ key }) => key));
+  say(await store.addFiles(files));
+  for (const { key } of store.runs) if (!before.has(key)) shown.add(key);
+  show();
+}
+
+/** Lists and reads on; again after a while, as long as the server answers and somebody looks. */
+async function poll(): Promise<void> {
+  let hasServer = true;
+  await attempt(async () => {
+    hasServer = await store.list();
+    if (!hasServer) return;
+    if (!isChosen) for (const { key } of store.runs.slice(0, SHOWN_AT_FIRST)) shown.add(key);
+    const count = store.runs.length;
+    const isNew = ({ key, isLive, run }: StoredRun) => shown.has(key) && (isLive || run.records.length === 0);
+    const changed = await Promise.all(store.runs.filter(isNew).map((stored) => store.update(stored)));
+    if (changed.includes(true) || count !== lastCount) show();
+    lastCount = count;
+    const live = store.runs.filter(({ isLive }) => isLive).length;
+    byId('live').textContent = live === 0 ? '' : `${live} running, read every ${POLL_MS / 1000} s`;
+  });
+  if (!hasServer) return;
+  setTimeout(() => void whenVisible().then(poll), POLL_MS);
+}
+
+function whenVisible(): Promise<void> {
+  if (document.visibilityState === 'visible') return Promise.resolve();
+  return new Promise((resolve) => document.addEventListener('visibilitychange', () => resolve(), { once: true }));
+}
+
+for (const id of ['files', 'folder']) {
+  const input = byId<HTMLInputElement>(id);
+  input.addEventListener('change', () => {
+    if (input.files?.length) void addFiles([...input.files]);
+    input.value = '';
+  });
+}
+byId('controls').addEventListener('input', show);
+byId('controls').addEventListener('submit', (event) => event.preventDefault());
+for (const id of ['heat-run', 'heat-what']) {
+  byId(id).addEventListener('change', () => {
+    heatName = heatRun.value;
+    show();
+  });
+}
+addEventListener('dragover', (event) => {
+  event.preventDefault();
+  document.body.classList.add('over');
+});
+addEventListener('dragleave', (event) => {
+  if (event.relatedTarget === null) document.body.classList.remove('over');
+});
+addEventListener('drop', (event) => {
+  event.preventDefault();
+  document.body.classList.remove('over');
+  if (event.dataTransfer !== null) void droppedFiles(event.dataTransfer).then(addFiles);
+});
+void poll();
