@@ -22,7 +22,7 @@ export interface CharacterDfa {
 const MOST_STATES = 5000;
 const MOST_NFA_STATES = 10_000;
 /** Looked-at transitions while subsets are built: some tens of milliseconds. */
-const MOST_STEPS = 2_000_000;
+const MOST_STEPS = 1_000_000;
 
 /** Throws PatternProblem where it would be too large. Null where no text matches. */
 export function dfaOfPattern(pattern: Pattern): CharacterDfa | null {

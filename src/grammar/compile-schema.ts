@@ -61,7 +61,7 @@ export class SchemaCompiler {
 
   #ruleOf(conjunction: Conjunction): MadeRule {
     const canonical = this.#expander.canonical(conjunction);
-    const key = canonical.map(({ pointer }) => pointer).join(' ');
+    const key = JSON.stringify(canonical.map(({ pointer }) => pointer));
     let rule = this.#rules.get(key);
     if (rule === undefined) {
       if (this.#rules.size === MOST_RULES) {

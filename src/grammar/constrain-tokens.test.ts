@@ -69,6 +69,25 @@ describe('constrainTokens', () => {
     expect([...allowed([...encoder.encode('{"other')])]).toEqual([...allowed([...encoder.encode('{"k')])]);
   });
 
+  it('forgets states where there are too many, and goes on', () => {
+    const long = 'a'.repeat(50);
+    const { vocabulary, end, idOf } = vocabularyOf(long);
+    const counted = compileJsonSchema({ type: 'string', minLength: 20_000, maxLength: 20_050 });
+    const [allowed, other] = [1, 2].map(() => constrainTokens(counted, vocabulary, [end]));
+    const quote = idOf('"');
+    const ids = [quote];
+    other(ids);
+    // Each character has a state of its own: twice as many as are remembered.
+    for (let count = 0; count < 400; count++) {
+      expect(idsOf(allowed(ids), vocabulary.size)).not.toContain(quote);
+      ids.push(idOf(long));
+    }
+    expect(idsOf(allowed(ids), vocabulary.size)).toEqual(expect.arrayContaining([quote, idOf('a'), idOf(long)]));
+    ids.push(idOf(long));
+    for (const one of [allowed, other]) expect(idsOf(one(ids), vocabulary.size)).toEqual([quote]);
+    for (const one of [allowed, other]) expect(idsOf(one([...ids, quote]), vocabulary.size)).toEqual([end]);
+  });
+
   it('refuses ids that were not allowed, vocabularies that cannot spell, and a document without an end', () => {
     const { vocabulary, end } = vocabularyOf();
     const allowed = constrainTokens(anyObject, vocabulary, [end]);

@@ -80,7 +80,7 @@ class Comparison {
   }
 
   #shapesOf(conjunction: Conjunction): Shape[] {
-    const key = conjunction.map(({ pointer }) => pointer).join(' ');
+    const key = JSON.stringify(conjunction.map(({ pointer }) => pointer));
     const shapes = this.#shapes.get(key) ?? this.#expander.shapesOf(conjunction);
     this.#shapes.set(key, shapes);
     return shapes;

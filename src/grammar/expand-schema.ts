@@ -53,8 +53,9 @@ interface Step {
 /** One of these is to be chosen. */
 type Choice = readonly Step[];
 
-/** Alternatives that are tried, for one schema together. */
-const MOST_ALTERNATIVES = 10_000;
+/** Alternatives that are tried, in one place and in the whole schema. */
+const MOST_ALTERNATIVES = 1000;
+const MOST_IN_ALL = 10_000;
 /** Choices that hold at once. */
 const MOST_CHOICES = 100;
 const DEEPEST = 100;
@@ -62,6 +63,8 @@ const DEEPEST = 100;
 export class SchemaExpander {
   readonly #root: unknown;
   #alternatives = 0;
+  /** Of those, how many in other places. */
+  #before = 0;
 
   constructor(root: unknown) {
     this.#root = root;
@@ -88,12 +91,14 @@ export class SchemaExpander {
   /** Its alternatives; none where no value can be all of this. Throws UsageError for what is not supported. */
   shapesOf(conjunction: Conjunction): Shape[] {
     const steps = conjunction.map((part) => ({ part, path: [] }));
+    this.#before = this.#alternatives;
     return this.#expand(steps, { gathered: new Map(), open: [], taken: 0 }, conjunction[0].pointer);
   }
 
   #expand(steps: readonly Step[], before: Progress, pointer: string): Shape[] {
-    if (++this.#alternatives > MOST_ALTERNATIVES || before.taken > MOST_CHOICES) {
-      const most = `at most ${MOST_ALTERNATIVES} in the whole schema, and ${MOST_CHOICES} choices at once`;
+    const count = ++this.#alternatives;
+    if (count - this.#before > MOST_ALTERNATIVES || count > MOST_IN_ALL || before.taken > MOST_CHOICES) {
+      const most = `at most ${MOST_ALTERNATIVES} in one place, ${MOST_IN_ALL} in all and ${MOST_CHOICES} choices at once`;
       throw refusal(pointer, `too many alternatives: expected ${most}. Use fewer branches.`);
     }
     const gathered = new Map(before.gathered);

@@ -27,12 +27,14 @@ export interface Stacks {
   readonly isComplete: boolean;
   /** The state after a byte of each class, null where there is none; undefined where nobody asked yet. */
   readonly next: (Stacks | null | undefined)[];
+  /** The same by the edges that were taken: many classes take the same. */
+  behind: Map<string, Stacks> | null;
   /** In which life of the memory it was made. */
   readonly life: number;
 }
 
-/** About 1 KB each. */
-const MOST_REMEMBERED = 20_000;
+/** Entries of all sets together, some 200 bytes each; a set has two or three. */
+const MOST_REMEMBERED = 100_000;
 
 export class StackAutomaton {
   /** The class of each byte. */
@@ -40,6 +42,7 @@ export class StackAutomaton {
   readonly #start: Stacks;
   readonly #nodeCount: number;
   #remembered = new Map<string, Stacks>();
+  #size = 0;
   #life = 0;
   #made = 0;
 
@@ -49,9 +52,14 @@ export class StackAutomaton {
     this.classOf = byteClasses(rule);
     const bottom = this.#intern([]);
     const root = this.#intern([{ node: finish, count: 0, below: bottom }]);
-    const closure = new Closure(this.#nodeCount, this.#union, this.#intern);
+    const closure = new Closure(this.#nodeCount, this.#intern);
     closure.add(rule.start!, 0, root);
-    this.#start = this.#intern(closure.tops());
+    this.#start = this.#intern(this.#entriesOf(closure.tops()));
+  }
+
+  /** Counts how often states were forgotten: those of an earlier life come back as other objects. */
+  get life(): number {
+    return this.#life;
   }
 
   get start(): Stacks {
@@ -78,21 +86,37 @@ export class StackAutomaton {
 
   /** Forgets states where there are too many. What callers hold stays valid, and is best `renewed`. */
   tidy(): void {
-    if (this.#remembered.size < MOST_REMEMBERED) return;
+    if (this.#size < MOST_REMEMBERED) return;
     this.#remembered = new Map();
+    this.#size = 0;
     this.#life++;
   }
 
   #step(state: Stacks, byte: number): Stacks | null {
-    const closure = new Closure(this.#nodeCount, this.#union, this.#intern);
-    for (const { node, below } of state.entries) {
+    const taken: { to: GrammarNode; below: Stacks }[] = [];
+    let key = '';
+    for (const [i, { node, below }] of state.entries.entries()) {
       if (node.kind !== 'read') continue;
-      for (const { first, last, to } of node.edges) if (byte >= first && byte <= last) closure.add(to, 0, below);
+      for (const { first, last, to } of node.edges) {
+        if (byte < first || byte > last) continue;
+        taken.push({ to, below });
+        key += `${i}.${to.id} `;
+      }
     }
-    const tops = closure.tops();
-    const next = tops.length === 0 ? null : this.#intern(tops);
+    let next: Stacks | null = null;
+    if (taken.length > 0) {
+      state.behind ??= new Map();
+      next = state.behind.get(key) ?? this.#after(taken);
+      state.behind.set(key, next);
+    }
     state.next[this.classOf[byte]] = next;
     return next;
+  }
+
+  #after(taken: readonly { to: GrammarNode; below: Stacks }[]): Stacks {
+    const closure = new Closure(this.#nodeCount, this.#intern);
+    for (const { to, below } of taken) closure.add(to, 0, below);
+    return this.#intern(this.#entriesOf(closure.tops()));
   }
 
   /** Sets of entries are equal where their members are. `entries` ascend by their keys. */
@@ -102,62 +126,72 @@ export class StackAutomaton {
     let stacks = this.#remembered.get(key);
     if (stacks === undefined) {
       const isComplete = entries.some(({ node }) => node.kind === 'finish');
-      stacks = { id: this.#made++, entries, isComplete, next: [], life: this.#life };
+      stacks = { id: this.#made++, entries, isComplete, next: [], behind: null, life: this.#life };
+      this.#size += entries.length;
       this.#remembered.set(key, stacks);
     }
     return stacks;
   };
 
-  /** All stacks of both. */
-  readonly #union = (a: Stacks, b: Stacks): Stacks => {
-    if (a === b || b.entries.length === 0) return a;
-    if (a.entries.length === 0) return b;
-    const merged = new Map<number, Entry>();
-    for (const entry of [...a.entries, ...b.entries]) {
-      const key = entryKey(entry.node, entry.count, this.#nodeCount);
-      const other = merged.get(key);
-      merged.set(key, other === undefined ? entry : { ...entry, below: this.#union(other.below, entry.below) });
-    }
-    return this.#intern(sorted(merged));
+  /** All stacks of all of them, in one pass: what is met a thousand times must not be merged a thousand times. */
+  readonly #union = (all: readonly Stacks[]): Stacks => {
+    if (all.length === 1) return all[0];
+    const merged = new Map<number, Met>();
+    for (const { entries } of all) for (const entry of entries) meet(merged, this.#nodeCount, entry);
+    return this.#intern(this.#entriesOf(merged));
   };
+
+  /** In order, each over all that lies below it. */
+  readonly #entriesOf = (met: ReadonlyMap<number, Met>): Entry[] => {
+    const keys = [...met.keys()].sort((a, b) => a - b);
+    return keys.map((key) => {
+      const { node, count, below } = met.get(key)!;
+      return { node, count, below: this.#union([...below]) };
+    });
+  };
+}
+
+/** An entry that was come to in several ways, with what lies below it in each. */
+interface Met {
+  readonly node: GrammarNode;
+  readonly count: number;
+  readonly below: Set<Stacks>;
+}
+
+/** Whether this is news. */
+function meet(met: Map<number, Met>, nodeCount: number, { node, count, below }: Entry): boolean {
+  // Exact: ids are below 2^18 and counts below 2^32.
+  const key = count * nodeCount + node.id;
+  const known = met.get(key);
+  if (known === undefined) met.set(key, { node, count, below: new Set([below]) });
+  else if (known.below.has(below)) return false;
+  else known.below.add(below);
+  return true;
 }
 
 /** Follows what reads nothing, until every entry on top reads a byte or is the end of the document. */
 class Closure {
-  readonly #entries = new Map<number, Entry>();
-  readonly #waiting: number[] = [];
+  readonly #met = new Map<number, Met>();
+  readonly #waiting: Entry[] = [];
   readonly #nodeCount: number;
-  readonly #union: (a: Stacks, b: Stacks) => Stacks;
   readonly #intern: (entries: readonly Entry[]) => Stacks;
 
-  constructor(
-    nodeCount: number,
-    union: (a: Stacks, b: Stacks) => Stacks,
-    intern: (entries: readonly Entry[]) => Stacks,
-  ) {
+  constructor(nodeCount: number, intern: (entries: readonly Entry[]) => Stacks) {
     this.#nodeCount = nodeCount;
-    this.#union = union;
     this.#intern = intern;
   }
 
   add(node: GrammarNode, count: number, below: Stacks): void {
-    const key = entryKey(node, count, this.#nodeCount);
-    const known = this.#entries.get(key);
-    const all = known === undefined ? below : this.#union(known.below, below);
-    if (all === known?.below) return;
-    this.#entries.set(key, { node, count, below: all });
-    // Also where it was followed before: there are more stacks below it now.
-    this.#waiting.push(key);
+    const entry = { node, count, below };
+    if (meet(this.#met, this.#nodeCount, entry)) this.#waiting.push(entry);
   }
 
-  tops(): Entry[] {
-    for (let key = this.#waiting.pop(); key !== undefined; key = this.#waiting.pop()) {
-      this.#follow(this.#entries.get(key)!);
+  tops(): ReadonlyMap<number, Met> {
+    for (let entry = this.#waiting.pop(); entry !== undefined; entry = this.#waiting.pop()) this.#follow(entry);
+    for (const [key, { node }] of this.#met) {
+      if (node.kind !== 'read' && node.kind !== 'finish') this.#met.delete(key);
     }
-    for (const [key, { node }] of this.#entries) {
-      if (node.kind !== 'read' && node.kind !== 'finish') this.#entries.delete(key);
-    }
-    return sorted(this.#entries);
+    return this.#met;
   }
 
   #follow({ node, count, below }: Entry): void {
@@ -182,16 +216,6 @@ class Closure {
         for (const entry of below.entries) this.add(entry.node, entry.count, entry.below);
     }
   }
-}
-
-/** Exact: ids are below 2^18 and counts below 2^32. */
-function entryKey(node: GrammarNode, count: number, nodeCount: number): number {
-  return count * nodeCount + node.id;
-}
-
-function sorted(entries: ReadonlyMap<number, Entry>): Entry[] {
-  if (entries.size === 1) return [...entries.values()];
-  return [...entries].sort(([a], [b]) => a - b).map(([, entry]) => entry);
 }
 
 /** Bytes are in one class where every edge that can be reached from `rule` reads both or neither. */
