@@ -100,19 +100,27 @@ class ConstrainedText {
   }
 }
 
-/** Sets of tokens by state, for a grammar and a vocabulary that live as long as both. */
-const keptSets = new WeakMap<JsonGrammar, WeakMap<GrammarVocabulary, Map<Stacks, Uint32Array>>>();
+interface KeptSets {
+  /** Of the automaton's memory: states of an earlier one do not come again. */
+  life: number;
+  readonly byState: Map<Stacks, Uint32Array>;
+}
+
+/** For a grammar and a vocabulary, as long as both live. */
+const kept = new WeakMap<JsonGrammar, WeakMap<GrammarVocabulary, KeptSets>>();
 
 function keptTokens(grammar: JsonGrammar, vocabulary: GrammarVocabulary, state: Stacks): Uint32Array {
-  const byVocabulary = keptSets.get(grammar) ?? new WeakMap<GrammarVocabulary, Map<Stacks, Uint32Array>>();
-  keptSets.set(grammar, byVocabulary);
-  const sets = byVocabulary.get(vocabulary) ?? new Map<Stacks, Uint32Array>();
+  const { automaton } = grammar;
+  const byVocabulary = kept.get(grammar) ?? new WeakMap<GrammarVocabulary, KeptSets>();
+  kept.set(grammar, byVocabulary);
+  const sets = byVocabulary.get(vocabulary) ?? { life: automaton.life, byState: new Map<Stacks, Uint32Array>() };
   byVocabulary.set(vocabulary, sets);
-  let tokens = sets.get(state);
+  if (sets.life !== automaton.life || sets.byState.size >= MOST_KEPT_SETS) sets.byState.clear();
+  sets.life = automaton.life;
+  let tokens = sets.byState.get(state);
   if (tokens === undefined) {
-    if (sets.size >= MOST_KEPT_SETS) sets.clear();
-    tokens = vocabulary.tokensAfter(grammar.automaton, state);
-    sets.set(state, tokens);
+    tokens = vocabulary.tokensAfter(automaton, state);
+    sets.byState.set(state, tokens);
   }
   return tokens;
 }

@@ -27,12 +27,14 @@ export interface Stacks {
   readonly isComplete: boolean;
   /** The state after a byte of each class, null where there is none; undefined where nobody asked yet. */
   readonly next: (Stacks | null | undefined)[];
+  /** The same by the edges that were taken: many classes take the same. */
+  behind: Map<string, Stacks> | null;
   /** In which life of the memory it was made. */
   readonly life: number;
 }
 
-/** About 1 KB each. */
-const MOST_REMEMBERED = 20_000;
+/** Entries of all sets together, some 200 bytes each; a set has two or three. */
+const MOST_REMEMBERED = 100_000;
 
 export class StackAutomaton {
   /** The class of each byte. */
@@ -40,6 +42,7 @@ export class StackAutomaton {
   readonly #start: Stacks;
   readonly #nodeCount: number;
   #remembered = new Map<string, Stacks>();
+  #size = 0;
   #life = 0;
   #made = 0;
 
@@ -52,6 +55,11 @@ export class StackAutomaton {
     const closure = new Closure(this.#nodeCount, this.#intern);
     closure.add(rule.start!, 0, root);
     this.#start = this.#intern(this.#entriesOf(closure.tops()));
+  }
+
+  /** Counts how often states were forgotten: those of an earlier life come back as other objects. */
+  get life(): number {
+    return this.#life;
   }
 
   get start(): Stacks {
@@ -78,21 +86,37 @@ export class StackAutomaton {
 
   /** Forgets states where there are too many. What callers hold stays valid, and is best `renewed`. */
   tidy(): void {
-    if (this.#remembered.size < MOST_REMEMBERED) return;
+    if (this.#size < MOST_REMEMBERED) return;
     this.#remembered = new Map();
+    this.#size = 0;
     this.#life++;
   }
 
   #step(state: Stacks, byte: number): Stacks | null {
-    const closure = new Closure(this.#nodeCount, this.#intern);
-    for (const { node, below } of state.entries) {
+    const taken: { to: GrammarNode; below: Stacks }[] = [];
+    let key = '';
+    for (const [i, { node, below }] of state.entries.entries()) {
       if (node.kind !== 'read') continue;
-      for (const { first, last, to } of node.edges) if (byte >= first && byte <= last) closure.add(to, 0, below);
+      for (const { first, last, to } of node.edges) {
+        if (byte < first || byte > last) continue;
+        taken.push({ to, below });
+        key += `${i}.${to.id} `;
+      }
     }
-    const tops = closure.tops();
-    const next = tops.size === 0 ? null : this.#intern(this.#entriesOf(tops));
+    let next: Stacks | null = null;
+    if (taken.length > 0) {
+      state.behind ??= new Map();
+      next = state.behind.get(key) ?? this.#after(taken);
+      state.behind.set(key, next);
+    }
     state.next[this.classOf[byte]] = next;
     return next;
+  }
+
+  #after(taken: readonly { to: GrammarNode; below: Stacks }[]): Stacks {
+    const closure = new Closure(this.#nodeCount, this.#intern);
+    for (const { to, below } of taken) closure.add(to, 0, below);
+    return this.#intern(this.#entriesOf(closure.tops()));
   }
 
   /** Sets of entries are equal where their members are. `entries` ascend by their keys. */
@@ -102,7 +126,8 @@ export class StackAutomaton {
     let stacks = this.#remembered.get(key);
     if (stacks === undefined) {
       const isComplete = entries.some(({ node }) => node.kind === 'finish');
-      stacks = { id: this.#made++, entries, isComplete, next: [], life: this.#life };
+      stacks = { id: this.#made++, entries, isComplete, next: [], behind: null, life: this.#life };
+      this.#size += entries.length;
       this.#remembered.set(key, stacks);
     }
     return stacks;

@@ -121,10 +121,13 @@ describe('runs', () => {
   });
 });
 
+/** Greedy text that never ends. */
+const ENDLESS = Float32Array.from({ length: 290 }, (_, id) => (id === 65 ? 1 : 0));
+
 describe('answers that end early', () => {
   it('give the place back when the client leaves, streamed or not', async () => {
     for (const stream of [false, true]) {
-      const source = fakeSource('fake', { fake: { maxTokens: 5000, logitsOf: () => new Float32Array(290) } });
+      const source = fakeSource('fake', { fake: { maxTokens: 5000, logitsOf: () => ENDLESS } });
       const server = fakeServer([source]);
       const controller = new AbortController();
       const body = { prompt: 'The', max_tokens: 4000, stream, temperature: 0, n: 3 };
@@ -146,7 +149,7 @@ describe('answers that end early', () => {
   });
 
   it('say so when their time is over', async () => {
-    const source = fakeSource('fake', { fake: { maxTokens: 100_000, logitsOf: () => new Float32Array(290) } });
+    const source = fakeSource('fake', { fake: { maxTokens: 100_000, logitsOf: () => ENDLESS } });
     const server = fakeServer([source], { timeoutMs: 30 });
     const whole = await server.post('/v1/completions', { prompt: 'The', max_tokens: 90_000, temperature: 0 });
     expect([whole.status, await codeOf(whole)]).toEqual([408, 'timeout']);

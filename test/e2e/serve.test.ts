@@ -16,6 +16,9 @@ const TEMPLATE = `{%- for message in messages -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ 'The' }}{%- endif -%}`;
 
+/** The token that ends a text, which a test of long texts must forbid. */
+const END = '0';
+
 let tiny: TinyRun;
 /** Takes tens of ms a token, so that an answer can be interrupted. */
 let slow: TinyRun;
@@ -138,18 +141,37 @@ describe.skipIf(mainMissing !== null)(`serve${mainMissing ? ` (${mainMissing})` 
   });
 
   it('keeps JSON inside of a schema', async () => {
-    for (let seed = 0; seed < 4; seed++) {
+    const schema = {
+      type: 'object',
+      properties: { name: { type: 'string', maxLength: 6 }, age: { enum: [7, 8] } },
+      required: ['name', 'age'],
+      additionalProperties: false,
+    };
+    const formats = [
+      { type: 'json_object' as const },
+      { type: 'json_schema' as const, json_schema: { name: 'person', schema, strict: true } },
+    ];
+    for (const response_format of formats) {
       const answer = await server.client.chat.completions.create({
-        model: 'tiny',
-        messages,
-        seed,
-        max_tokens: 200,
-        response_format: { type: 'json_object' },
+        ...{ model: 'tiny', messages, n: 4, seed: 1, max_tokens: 100 },
+        response_format,
       });
-      const { message, finish_reason } = answer.choices[0];
-      if (finish_reason === 'stop') expect(typeof JSON.parse(message.content ?? '')).toBe('object');
-      else expect(message.content).toMatch(/^\s*\{/);
+      for (const { message, finish_reason } of answer.choices) {
+        const text = message.content ?? '';
+        expect(text).toMatch(/^\s*\{/);
+        if (finish_reason !== 'stop') continue; // the beginning of a document
+        const value = JSON.parse(text) as { name?: string; age?: number };
+        if (response_format.type === 'json_object') continue;
+        expect(Object.keys(value).sort()).toEqual(['age', 'name']);
+        expect([...(value.name ?? '')].length).toBeLessThanOrEqual(6);
+        expect([7, 8]).toContain(value.age);
+      }
     }
+    const bad = server.client.chat.completions.create({
+      ...{ model: 'tiny', messages },
+      response_format: { type: 'json_schema', json_schema: { name: 'bad', schema: { type: 'strng' } } },
+    });
+    await expect(bad).rejects.toMatchObject({ status: 400, param: 'response_format', code: 'schema' });
   });
 
   it('lists models, with one that cannot be loaded, and keeps serving the others', async () => {
@@ -217,6 +239,7 @@ describe.skipIf(mainMissing !== null)(`serve${mainMissing ? ` (${mainMissing})` 
       model: 'slow',
       prompt: 'The',
       max_tokens: 1500,
+      logit_bias: { [END]: -100 },
       stream: true,
     });
     for await (const _ of stream) break; // which closes the connection
@@ -254,7 +277,7 @@ describe.skipIf(mainMissing !== null)(`serve${mainMissing ? ` (${mainMissing})` 
   it('refuses what does not fit the queue, and says when to come again', async () => {
     const small = await startServe([`slow=${slow.directory}`, ...BACKEND, '--max-sequences', '1', '--max-queued', '1']);
     try {
-      const body = { model: 'slow', prompt: 'The', max_tokens: 40 };
+      const body = { model: 'slow', prompt: 'The', max_tokens: 40, logit_bias: { [END]: -100 } };
       const answers = await Promise.allSettled(Array.from({ length: 5 }, () => small.client.completions.create(body)));
       const refused = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
       expect(refused.length).toBeGreaterThanOrEqual(1);
@@ -270,7 +293,7 @@ describe.skipIf(mainMissing !== null)(`serve${mainMissing ? ` (${mainMissing})` 
 
   it('finishes a running answer at Ctrl-C, takes no other, and frees its port', async () => {
     const own = await startServe([`slow=${slow.directory}`, ...BACKEND]);
-    const body = { model: 'slow', prompt: 'The', max_tokens: 30, logit_bias: { 256: -100 } };
+    const body = { model: 'slow', prompt: 'The', max_tokens: 30, logit_bias: { [END]: -100 } };
     const stream = await own.client.completions.create({ ...body, stream: true });
     let pieces = 0;
     let reason: string | null = null;
@@ -287,7 +310,7 @@ describe.skipIf(mainMissing !== null)(`serve${mainMissing ? ` (${mainMissing})` 
     const args = [`slow=${slow.directory}`, ...BACKEND];
     const first = await startServe(args);
     const port = Number(new URL(first.url).port);
-    const body = { model: 'slow', prompt: 'The', max_tokens: 1900, logit_bias: { 256: -100 } };
+    const body = { model: 'slow', prompt: 'The', max_tokens: 1900, logit_bias: { [END]: -100 } };
     const broken = first.client.completions.create(body);
     broken.catch(() => {});
     await first.stop('SIGKILL');
