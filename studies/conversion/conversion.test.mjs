@@ -266,6 +266,14 @@ describe('the page', () => {
     expect(blocks.speed).toContain('No decoding is measured yet');
   });
 
+  it('draws what has points', () => {
+    expect(Object.keys(generate(DOC, FULL).figures)).toEqual([
+      ...['conversion-smollm2-quality.svg', 'conversion-smollm2-repaired.svg', 'conversion-stories15M-repaired.svg'],
+    ]);
+    const losses = Object.fromEntries(Object.entries(models).map(([name, { perplexity }]) => [name, { perplexity }]));
+    expect(generate(DOC, new Results({ smollm2: { model: 'm', models: losses } }, {})).figures).toEqual({});
+  });
+
   it.each([
     ['everything', FULL],
     ['nothing', EMPTY],

@@ -19,7 +19,8 @@ export function figuresOf(results) {
 /** Nats of the first text against activated parameters, and against ms a token where decoding is measured. */
 function qualityFigure(results, { title, entries }) {
   const [text] = Object.keys(results.models.dense?.perplexity?.texts ?? {});
-  const names = entries.map(({ name }) => name).filter((name) => results.nats(name, text) !== null);
+  const isPoint = (name) => results.nats(name, text) !== null && results.activated(name) !== null;
+  const names = entries.map(({ name }) => name).filter(isPoint);
   if (names.length < 2) return null;
   const isFree = (name) =>
     ['eval', 'derived', 'wina', 'calibrate'].includes(entries.find((entry) => entry.name === name).kind);
