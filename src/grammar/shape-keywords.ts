@@ -1,4 +1,9 @@
-/** What all parts of a shape together say about values of one type. */
+/**
+ * What all parts of a shape together say about values of one type: counts, bounds, texts, items, properties.
+ *
+ * Parts hold at once. So of bounds the nearest counts, patterns are intersected, and what an item or a property must be is the list of what each part says of it. Here too is decided what
+ * a schema that is silent means: where some properties or first items are named, there are no others.
+ */
 
 import { bothOf, type CharacterDfa, dfaOfPattern, ofLength } from './character-dfa.ts';
 import { ALL_CHARACTERS } from './character-set.ts';
