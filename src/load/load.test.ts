@@ -98,8 +98,8 @@ describe('load', () => {
     const mean = pieces.slice(1).flatMap(({ kept }) => kept!);
     expect(summary.sparsity).toBeCloseTo(1 - mean.reduce((sum, share) => sum + share, 0) / mean.length, 10);
     expect(summary.activatedParameters).toBeCloseTo(2 * all * (1 - summary.sparsity!), 6);
-    const { selection, products, attention, head, other } = summary.partsMs;
-    expect(selection + products + attention + head + other).toBeCloseTo(summary.generateMs, 6);
+    const { selection, products, attention, head, other: rest } = summary.partsMs;
+    expect(selection + products + attention + head + rest).toBeCloseTo(summary.generateMs, 6);
     for (const ms of [selection, products, attention, head]) expect(ms).toBeGreaterThan(0);
   });
 
