@@ -91,6 +91,13 @@ interface Waiting {
   wake: () => void;
 }
 
+/** Resolves when something has arrived. */
+function woken(waiting: Waiting): Promise<void> {
+  return new Promise((resolve) => {
+    waiting.wake = resolve;
+  });
+}
+
 class WorkerTextModel implements TextModel {
   readonly info: TextModelInfo;
   readonly #worker: WorkerLike;
@@ -117,27 +124,18 @@ class WorkerTextModel implements TextModel {
     if (signal?.aborted) stop();
     signal?.addEventListener('abort', stop, { once: true });
     try {
-      for (;;) {
-        while (waiting.pieces.length > 0) yield waiting.pieces.shift()!;
-        if (waiting.end !== null) {
-          if ('error' in waiting.end) throw waiting.end.error;
-          return waiting.end.summary;
-        }
-        await new Promise<void>((resolve) => {
-          waiting.wake = resolve;
-        });
+      while (waiting.end === null || waiting.pieces.length > 0) {
+        const piece = waiting.pieces.shift();
+        if (piece === undefined) await woken(waiting);
+        else yield piece;
       }
+      if ('error' in waiting.end) throw waiting.end.error;
+      return waiting.end.summary;
     } finally {
       signal?.removeEventListener('abort', stop);
       // A reader that leaves early waits until the Worker is free for the next text.
-      if (waiting.end === null && !this.#isDisposed) {
-        stop();
-        while (waiting.end === null) {
-          await new Promise<void>((resolve) => {
-            waiting.wake = resolve;
-          });
-        }
-      }
+      if (waiting.end === null) stop();
+      while (waiting.end === null) await woken(waiting);
       this.#waiting.delete(id);
     }
   }

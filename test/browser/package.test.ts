@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
-import { build } from 'vite';
+import { build, createServer } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load } from '../../src/load/load.ts';
 import { chromiumMissing, launchChromium, openPage } from '../support/chromium.ts';
@@ -114,6 +114,22 @@ describe.skipIf(missing !== null)(`the package in a page${missing ? ` (${missing
     expect(text).toBe(expected.trim());
     expect(threads).toBe(1);
     await close();
+  });
+
+  it('writes it from the development server too, which takes packages apart in another way', async () => {
+    cpSync(packed.directory, join(folder, 'project/public/model'), { recursive: true });
+    const root = join(folder, 'project');
+    const server = await createServer({ root, configFile: false, logLevel: 'silent', server: { port: 0 } });
+    await server.listen();
+    const { page, errors, close } = await openPage(browser);
+    try {
+      const { text } = await runProgram(page, `${server.resolvedUrls!.local[0]}?model=model`);
+      expect(text).toBe(expected.trim());
+      expect(errors).toEqual([]);
+    } finally {
+      await close();
+      await server.close();
+    }
   });
 
   it('is small: what a page loads besides the model', () => {

@@ -214,6 +214,19 @@ describe.skipIf(missing !== null)(`the pages${missing ? ` (${missing})` : ''}`, 
       await close();
     });
 
+    it('gives up loading where it is told to', async () => {
+      const { page, close } = await openPage(browser);
+      // Answered never.
+      await page.context().route('**/model/model.safetensors', () => {});
+      await page.goto(withModel());
+      await page.waitForSelector('#cancel-load:visible');
+      await page.click('#cancel-load');
+      await page.waitForFunction("document.getElementById('loading').hidden");
+      expect(await textOf(page, '#model-status')).toBe('Loading was cancelled.');
+      expect(await page.isEnabled('#run')).toBe(false);
+      await close();
+    });
+
     it('takes dropped files, and says what is wrong with others', async () => {
       const { page, close } = await openPage(browser);
       await page.goto(`${site.url}some/folder/index.html`);

@@ -115,8 +115,9 @@ async function write(): Promise<void> {
     if (dense !== null && !stopping.signal.aborted) await fill(dense, current, asked, { ...options, sparsity: DENSE });
     compareRuns(sparse, dense);
   } catch (error) {
+    // Whoever chooses another model meanwhile has stopped this text.
     byId('run-error').textContent = messageOf(error);
-    byId('run-error').hidden = false;
+    byId('run-error').hidden = stopping.signal.aborted;
     const failed = sparse.summary === null ? sparse : dense;
     failed?.fail();
     if (failed === sparse) turn?.remove();
