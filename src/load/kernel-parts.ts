@@ -33,6 +33,11 @@ export class KernelParts {
     this.backend = withKernels(backend, () => kernels);
   }
 
+  /** Milliseconds since the last reset. */
+  get timesMs(): Readonly<Record<Part, number>> {
+    return { ...this.#ms };
+  }
+
   reset(): void {
     this.#ms = { selection: 0, products: 0, attention: 0, head: 0 };
   }

@@ -7,7 +7,7 @@
 
 import type { GeneratedToken } from '../infer/generation.ts';
 import type { TokenStream } from '../infer/token-queue.ts';
-import { blockParameters, matmulParameters } from '../model/flops.ts';
+import { blockParameters } from '../model/flops.ts';
 import type { ModelLease } from './model-registry.ts';
 import type { PartTimes } from './served-model.ts';
 
@@ -53,9 +53,7 @@ export class ChoiceDetails {
       generateMs,
       tokensPerSecond: tokens > 1 ? (1000 * (tokens - 1)) / generateMs : null,
       sparsity: Number.isNaN(sparsity) ? null : sparsity,
-      activatedParameters: Number.isNaN(sparsity)
-        ? null
-        : Math.round(matmulParameters(config) - sparsity * blockParameters(config)),
+      activatedParameters: Number.isNaN(sparsity) ? null : Math.round((1 - sparsity) * blockParameters(config)),
       ...(parts && { parts }),
     };
   }

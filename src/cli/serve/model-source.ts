@@ -5,6 +5,7 @@ import type { ChatForm } from '../../chat/chat-form.ts';
 import { openModel } from '../../import/open-model.ts';
 import { Engine } from '../../infer/engine.ts';
 import { Scheduler } from '../../infer/scheduler.ts';
+import { KernelParts } from '../../load/kernel-parts.ts';
 import type { LoadedModel } from '../../model/load-model.ts';
 import { type SparsityOverride, selectionRules } from '../../model/sparsity-override.ts';
 import type { ModelSource, ServedModel } from '../../server/served-model.ts';
@@ -12,7 +13,6 @@ import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { tokenizerOfModel } from '../../tokenizer/tokenizer-of-model.ts';
 import { chatForm } from '../shared/chat-form.ts';
 import { describeModel, type EngineSize } from './describe-model.ts';
-import { partClock } from './part-clock.ts';
 
 export interface ServeModelOptions extends EngineSize {
   readonly maxQueued: number;
@@ -45,7 +45,7 @@ function served(id: string, model: LoadedModel, backend: Backend, options: Serve
   const form = formOf(template, tokenizer, id);
   if (sparsity !== undefined) selectionRules(config, sparsity);
   const maxTokens = Math.min(most, config.seqLen);
-  const clock = partClock(backend, weights.head);
+  const clock = new KernelParts(backend, weights.head);
   const engine = new Engine(config, weights, clock.backend, { maxTokens, maxSequences, kvType });
   const scheduler = new Scheduler(engine, { maxQueued });
   return {
@@ -55,7 +55,7 @@ function served(id: string, model: LoadedModel, backend: Backend, options: Serve
     chatForm: form,
     scheduler,
     defaultSparsity: sparsity,
-    partTimes: clock.read,
+    partTimes: () => clock.timesMs,
     bytes: model.bytes + engine.bytes,
     dispose() {
       scheduler.dispose();
