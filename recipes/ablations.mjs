@@ -46,7 +46,7 @@ const L1_GATES = ['relu', 'relu2'];
 
 const byPoint = POINTS.flatMap((point) => [
   [`${point}-only`, atPoint(point)],
-  [`${point}-only-l2`, atPoint(point, { rescale: 'l2' })],
+  [`${point}-only-l2`, atPoint(point, { rescale: { [point]: 'l2' } })],
 ]);
 
 const byCoefficient = L1_GATES.flatMap((gate) =>

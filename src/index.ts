@@ -114,6 +114,8 @@ export {
   outputsAt,
   POINTS,
   type Point,
+  RESCALES,
+  type Rescale,
   type RopeScaling,
   resolveConfig,
   SPARSIFIERS,

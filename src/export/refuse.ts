@@ -1,6 +1,6 @@
 /** What no format of another program can say about a model, and how a model is refused: one line with every reason. */
 
-import type { ModelConfig } from '../model/config.ts';
+import { type ModelConfig, rescales } from '../model/config.ts';
 import { UsageError } from '../util/errors.ts';
 
 /**
@@ -18,11 +18,11 @@ const KNOWN_FIELDS: Readonly<Record<keyof ModelConfig, true>> = {
 
 /** Reasons that hold for every format. */
 export function commonReasons(config: ModelConfig): string[] {
-  const { rescale, sparsifier } = config;
+  const { sparsifier } = config;
   const reasons = Object.keys(config)
     .filter((field) => !Object.hasOwn(KNOWN_FIELDS, field))
     .map((field) => `the field ${field} of its configuration is unknown here`);
-  if (rescale !== 'none') reasons.push(`rescale ${rescale}: a model without it computes something else`);
+  if (rescales(config)) reasons.push('rescale l2: a model without it computes something else');
   if (sparsifier === 'relu' || sparsifier === 'drelu') {
     reasons.push(`sparsifier ${sparsifier}: its ReLUs are part of the function, which a dense model does not have`);
   }

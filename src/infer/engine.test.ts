@@ -11,7 +11,7 @@ import {
 } from '../../test/support/engine-fixture.ts';
 import { modelWeights, setDequantized, type WeightChoice } from '../../test/support/model-weights.ts';
 import type { Backend, Kernels } from '../backend.ts';
-import { type ModelConfigInput, resolveConfig } from '../model/config.ts';
+import { type ModelConfigInput, POINTS, resolveConfig } from '../model/config.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
 import type { Transformer } from '../model/transformer.ts';
 import { KV_TYPES } from '../tensor/kv-slots.ts';
@@ -53,6 +53,8 @@ const VARIANTS: Record<string, Partial<ModelConfigInput>> = {
   'top-K before down that keeps more than are open': { sparsity: { down: 0.3 } },
   'top-K SwiGLU re-scaled': { activation: 'silu', sparsity: 0.5, rescale: 'l2' },
   'ReLU re-scaled, down by natural zeros': { activation: 'relu', sparsity: 0.4, rescale: 'l2' },
+  're-scaled at o and down alone': { sparsity: 0.5, rescale: { o: 'l2', down: 'l2' } },
+  're-scaled before gate and up alone': { activation: 'silu', sparsity: 0.5, rescale: { gateUp: 'l2' } },
   'nothing selected but re-scaled': { activation: 'silu', rescale: 'l2' },
   'few zeros: the products run dense': { sparsity: 0.1 },
   'blocks at all four points': {
@@ -164,6 +166,18 @@ describe('Engine', () => {
       expect(differenceOf(got, expected)).toBeGreaterThan(10 * CLOSE);
     });
   }
+
+  it('re-scales at the points that are named', () => {
+    const logits = (rescale: ModelConfigInput['rescale']) =>
+      single(engineOf(modelOf({ activation: 'silu', rescale })))
+        .prefill(idsOf(12))
+        .slice();
+    const each = [...POINTS.map((point) => ({ [point]: 'l2' }) as const), 'none' as const].map(logits);
+    for (const [i, one] of each.entries()) {
+      for (const other of each.slice(i + 1)) expect(differenceOf(one, other)).toBeGreaterThan(0.01);
+    }
+    expect(logits({ qkv: 'l2', o: 'l2', gateUp: 'l2', down: 'l2' })).toEqual(logits('l2'));
+  });
 
   it('takes tables of another type than the projections', () => {
     const model = modelOf({ sparsity: 0.5, tiedEmbeddings: false });

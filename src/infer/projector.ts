@@ -27,7 +27,7 @@ export class Projector {
   readonly #kernels: Kernels;
   readonly #statistics: ZeroCounts;
   readonly #gated: boolean;
-  readonly #rescaled: boolean;
+  readonly #rescale: ModelConfig['rescale'];
   readonly #rounded: boolean;
   readonly #skipNaturalZeros: boolean;
 
@@ -35,7 +35,7 @@ export class Projector {
     this.#kernels = kernels;
     this.#statistics = statistics;
     this.#gated = config.activation !== 'silu' || hasGateThresholds(config);
-    this.#rescaled = config.rescale === 'l2';
+    this.#rescale = config.rescale;
     this.#rounded = config.activationFormat === 'int8';
     this.#skipNaturalZeros = skipNaturalZeros;
   }
@@ -75,7 +75,7 @@ export class Projector {
   /** Nothing happens between selection and product but the rounding that the weights ask for. */
   #isPlain(point: Point, dtype: WeightType): boolean {
     const behindGates = point === 'down' && this.#gated;
-    return !behindGates && !this.#rescaled && (!this.#rounded || isQuantized(dtype));
+    return !behindGates && this.#rescale[point] === 'none' && (!this.#rounded || isQuantized(dtype));
   }
 
   /**
@@ -92,9 +92,9 @@ export class Projector {
   ): SparseRows | null {
     const { list } = rows.inputs[point];
     const behindGates = point === 'down' && this.#gated;
-    if (rule.keeps === 'all' && !this.#rescaled && !(behindGates && this.#skipNaturalZeros)) {
+    if (rule.keeps === 'all' && this.#rescale[point] === 'none' && !(behindGates && this.#skipNaturalZeros)) {
       this.#statistics.add(point, layer, rows, list.cols);
-      return this.#finish(rows, null, x, dtype);
+      return this.#finish(rows, point, null, x, dtype);
     }
     if (behindGates && (rule.keeps === 'all' || rule.keeps === 'largest')) {
       return this.#selectBehindGates(rows, layer, mostKept(rule, list.cols), x, dtype);
@@ -103,7 +103,7 @@ export class Projector {
     // Of a block of hidden activations fewer may be open than it keeps.
     const left = behindGates && rule.keeps === 'largestOfBlocks' ? this.#withoutZeros(list, x) : selected;
     this.#statistics.addListed(point, layer, rows, left.start);
-    return this.#finish(rows, left, x, dtype);
+    return this.#finish(rows, point, left, x, dtype);
   }
 
   #list(rule: SelectionRule, x: Tensor<'f32'>, { list, listOfBlocks }: PointInput): SparseRows {
@@ -153,10 +153,10 @@ export class Projector {
       this.#kernels.selectTopK(x, kept, list);
     } else {
       const pays = planProduct(dtype, rows.count, density(list)).skipsZeros;
-      if (!pays && !this.#rescaled) return this.#finish(rows, null, x, dtype);
+      if (!pays && this.#rescale.down === 'none') return this.#finish(rows, 'down', null, x, dtype);
       this.#kernels.gatherNonZeros(x, list);
     }
-    return this.#finish(rows, list, x, dtype);
+    return this.#finish(rows, 'down', list, x, dtype);
   }
 
   /** The same of hidden activations that are a list already: those of open channels. Takes x [N, H] as scratch. */
@@ -171,15 +171,21 @@ export class Projector {
     const isWhole = rule.keeps === 'all' || (rule.keeps === 'largest' && !hasRowAbove(hidden, rule.kept));
     if (isWhole) {
       this.#statistics.addListed('down', layer, rows, hidden.start);
-      return this.#finish(rows, hidden, x, dtype);
+      return this.#finish(rows, 'down', hidden, x, dtype);
     }
     this.#kernels.scatterRows(hidden, x);
     return this.select(rows, layer, 'down', rule, x, dtype)!;
   }
 
   /** Re-scales what is listed, and rounds it, or x where nothing is listed, to the 8 bits that float weights leave undone; both in place. */
-  #finish<L extends SparseRows | null>(rows: WorkspaceRows, list: L, x: Tensor<'f32'>, dtype: WeightType): L {
-    if (list !== null && this.#rescaled) this.#kernels.rescaleRows(list, rows.norm);
+  #finish<L extends SparseRows | null>(
+    rows: WorkspaceRows,
+    point: Point,
+    list: L,
+    x: Tensor<'f32'>,
+    dtype: WeightType,
+  ): L {
+    if (list !== null && this.#rescale[point] === 'l2') this.#kernels.rescaleRows(list, rows.norm);
     if (this.#rounded && !isQuantized(dtype)) this.#kernels.fakeQuantizeRows(list ?? x, list?.value ?? x);
     return list;
   }

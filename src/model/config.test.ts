@@ -64,6 +64,8 @@ describe('resolveConfig', () => {
     [{ sparsity: { o: null, qkv: [0.5, '0.5'] } }, /sparsity\.qkv must be in \[0, 1\), got "0\.5"/],
     [{ sparsity: { o: [0.5] } }, /sparsity\.o must have one value per layer: expected 2, got 1/],
     [{ sparsity: { out: 0.5 } }, /sparsity\.out is no place for it: expected one of qkv, o, gateUp, down\./],
+    [{ rescale: 'L2' }, /rescale must be "none", "l2" or an object with qkv, o, gateUp, down, got "L2"/],
+    [{ rescale: { o: 'l1' } }, /rescale\.o must be none or l2, got "l1"/],
     [{ sparsifier: 'topK' }, /sparsifier must be topk, block, .* or none, got "topK"\. Did you mean "topk"/],
     [{ blockSize: 1 }, /blockSize must be a whole number from 2 to 256, got 1/],
     [{ sparsifier: 'block', sparsity: 0.5, blockSize: 24 }, /blockSize must divide .* got 24 for 64 at qkv, 64 at o/],

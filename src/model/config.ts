@@ -84,8 +84,8 @@ export interface ModelConfig {
   thresholds: Record<ThresholdPlace, Threshold>;
   /** Straight-through ignores the mask in dX; masked is the ablation (Q-Sparse eq. 12), and what a ReLU does. */
   gradient: 'straight-through' | 'masked';
-  /** After the mask: x / (||x||_2 + 1e-6) * sqrt(D) per token. */
-  rescale: 'none' | 'l2';
+  /** After the mask, by projection point: x / (||x||_2 + 1e-6) * sqrt(D) per token, also where nothing is dropped. */
+  rescale: Record<Point, Rescale>;
   /** 'int8': what a projection multiplies is rounded to 8 bits, with a scale a token (Q-Sparse eq. 5 - 7); straight-through. */
   activationFormat: 'float' | 'int8';
   /** 'ternary': projections multiply -alpha, 0 or alpha, made anew of latent f32 weights (BitNet b1.58, eq. 8 - 10); straight-through. */
@@ -105,11 +105,13 @@ export interface ModelConfig {
 }
 
 /** A configuration with what may be left out left out: see `resolveConfig` for what then holds. */
-export type ModelConfigInput = Partial<Omit<ModelConfig, 'sparsity' | 'thresholds'>> &
+export type ModelConfigInput = Partial<Omit<ModelConfig, 'sparsity' | 'thresholds' | 'rescale'>> &
   Pick<ModelConfig, 'dim' | 'nLayers' | 'nHeads' | 'vocabSize'> & {
     /** One number: the three dense points and, with a SiLU gate, down. */
     sparsity?: number | Partial<Record<Point, Sparsity>>;
     thresholds?: Partial<Record<ThresholdPlace, Threshold>>;
+    /** One for all four points, or by point. */
+    rescale?: Rescale | Partial<Record<Point, Rescale>>;
   };
 
 /** kept = D - floor(sparsity * D), the product in f64 (Q-Sparse's K; never below 1). */
@@ -121,6 +123,11 @@ export function keptCount(sparsity: number, features: number): number {
 export function sparsityAt(config: ModelConfig, point: Point, layer: number): number {
   const sparsity = config.sparsity[point];
   return typeof sparsity === 'number' ? sparsity : sparsity[layer];
+}
+
+/** Whether what is kept at a point, or at any, is re-scaled. */
+export function rescales({ rescale }: Pick<ModelConfig, 'rescale'>, point?: Point): boolean {
+  return (point === undefined ? POINTS : [point]).some((one) => rescale[one] === 'l2');
 }
 
 /** The threshold of one place in one layer. */
@@ -151,11 +158,13 @@ const DERIVED_FROM: Readonly<Record<string, readonly string[]>> = { hiddenDim: [
 const CHOICES = {
   activation: ['relu2', 'relu', 'silu'],
   gradient: ['straight-through', 'masked'],
-  rescale: ['none', 'l2'],
   sparsifier: SPARSIFIERS,
   activationFormat: ['float', 'int8'],
   weightFormat: ['float', 'ternary'],
 } as const;
+
+export const RESCALES = ['none', 'l2'] as const;
+export type Rescale = (typeof RESCALES)[number];
 
 /** Places in a block are stored in a byte. */
 const MAX_BLOCK_SIZE = 256;
@@ -190,9 +199,9 @@ export function resolveConfig(input: ModelConfigInput): ModelConfig {
     sparsifier,
     sparsity: resolveSparsity(input.sparsity ?? 0, activation, problems),
     blockSize: input.blockSize ?? 32,
-    thresholds: byPlace('thresholds', THRESHOLD_PLACES, input.thresholds ?? {}, problems),
+    thresholds: byPlace('thresholds', THRESHOLD_PLACES, input.thresholds ?? {}, 0, problems),
     gradient: input.gradient ?? (isRelu(sparsifier) ? 'masked' : 'straight-through'),
-    rescale: input.rescale ?? 'none',
+    rescale: resolveRescale(input.rescale ?? 'none', problems),
     hiddenL1: input.hiddenL1 ?? 0,
     activationFormat: input.activationFormat ?? 'float',
     weightFormat: input.weightFormat ?? 'float',
@@ -218,27 +227,35 @@ function resolveSparsity(
   if (typeof input === 'number') {
     return { qkv: input, o: input, gateUp: input, down: activation === 'silu' ? input : 0 };
   }
-  return byPlace('sparsity', POINTS, input, problems, 'a number or ');
+  return byPlace('sparsity', POINTS, input, 0, problems, 'a number or ');
 }
 
-/** An object by place with 0 for what is left out. */
-function byPlace<Place extends string>(
-  field: 'sparsity' | 'thresholds',
+function resolveRescale(input: Rescale | Partial<Record<Point, Rescale>>, problems: Problems): Record<Point, Rescale> {
+  const all = RESCALES.find((name) => name === input);
+  if (all !== undefined) return { qkv: all, o: all, gateUp: all, down: all };
+  const byPoint = input as Partial<Record<Point, Rescale>>;
+  return byPlace('rescale', POINTS, byPoint, 'none', problems, `${RESCALES.map((name) => `"${name}"`).join(', ')} or `);
+}
+
+/** An object by place with `absent` for what is left out. */
+function byPlace<Place extends string, Value>(
+  field: 'sparsity' | 'thresholds' | 'rescale',
   places: readonly Place[],
-  input: Partial<Record<Place, number | readonly number[]>>,
+  input: Partial<Record<Place, Value>>,
+  absent: Value,
   problems: Problems,
   orElse = '',
-): Record<Place, number | readonly number[]> {
+): Record<Place, Value> {
   const isByPlace = typeof input === 'object' && !Array.isArray(input);
   if (!isByPlace) problems.add(field, `must be ${orElse}an object with ${places.join(', ')}, got ${shown(input)}.`);
-  const given: Partial<Record<string, number | readonly number[]>> = isByPlace ? input : {};
+  const given: Partial<Record<string, Value>> = isByPlace ? input : {};
   for (const name of Object.keys(given)) {
     if ((places as readonly string[]).includes(name)) continue;
     const near = nearestName(name, places);
     const hint = near ? ` Did you mean "${near}"?` : '';
     problems.add(`${field}.${name}`, `is no place for it: expected one of ${places.join(', ')}.${hint}`);
   }
-  return Object.fromEntries(places.map((place) => [place, given[place] ?? 0])) as Record<Place, number>;
+  return Object.fromEntries(places.map((place) => [place, given[place] ?? absent])) as Record<Place, Value>;
 }
 
 /** Sizes, and what has to divide what. */
@@ -275,6 +292,7 @@ function checkMethod(config: ModelConfig, problems: Problems): void {
   for (const field of ['tiedEmbeddings', 'qkvBias', 'qkNorm', 'subNorms'] as const) problems.flag(field, config[field]);
   checkRopeScaling(config.ropeScaling, problems);
   for (const point of POINTS) {
+    problems.choice(`rescale.${point}`, config.rescale[point], RESCALES);
     checkByLayer(`sparsity.${point}`, config.sparsity[point], config.nLayers, problems, 'in [0, 1)', (x) => x < 1);
   }
   for (const point of THRESHOLD_PLACES) {

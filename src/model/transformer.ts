@@ -420,7 +420,7 @@ export class Transformer {
       rule: pass.rules?.[point] ?? selectionRule(config, point, layer, { scale: pass.sparsityScale }),
       naturalZeros: point === 'down' && (hasNaturalZeros(config.activation) || this.#threshold(pass, layer) > 0),
       gradient: config.gradient,
-      rescale: config.rescale,
+      rescale: config.rescale[point],
       activationFormat: config.activationFormat,
       ...(statistics &&
         !tape.recomputing && { observe: (x, selected) => statistics.observe(tape, point, layer, x, selected, expert) }),

@@ -11,7 +11,7 @@
  */
 
 import { UsageError } from '../util/errors.ts';
-import type { ModelConfig, Point } from './config.ts';
+import { type ModelConfig, type Point, rescales } from './config.ts';
 import type { ParameterSource } from './parameter-source.ts';
 import { describeParameters, type ParameterInfo, type ProjectionName } from './parameters.ts';
 
@@ -47,10 +47,11 @@ export function winaSource(source: ParameterSource): ParameterSource {
   return { ...source, read };
 }
 
-function checkScalable({ nExperts, rescale, activationFormat, weightFormat }: ModelConfig): void {
+function checkScalable(config: ModelConfig): void {
+  const { nExperts, activationFormat, weightFormat } = config;
   const reasons = [
     ...(nExperts > 0 ? ['a mixture of experts, whose router reads the same input'] : []),
-    ...(rescale !== 'none' ? ['a model that re-scales its inputs'] : []),
+    ...(rescales(config) ? ['a model that re-scales its inputs'] : []),
     ...(activationFormat !== 'float' ? ['a model with 8-bit activations'] : []),
     ...(weightFormat !== 'float' ? ['a model with ternary weights'] : []),
   ];

@@ -1,6 +1,6 @@
 /** The head of the report: a table of what each run is and reached, and where its time went. */
 
-import type { ModelConfig } from '../model/config.ts';
+import { type ModelConfig, POINTS, type Point } from '../model/config.ts';
 import { formatCount, formatDuration, formatInteger, formatNumber, formatPercent } from '../util/format.ts';
 import { escapeHtml } from './escape.ts';
 import type { RunSummary } from './summary.ts';
@@ -134,7 +134,12 @@ function sparsityText(model: ModelConfig): string {
   const takesShares = ['topk', 'block'].includes(model.sparsifier ?? 'topk');
   const points = [...(chosen[model.sparsifier] ?? []), ...(takesShares ? shares : [])];
   const gradient = model.gradient === 'masked' ? ['masked gradient'] : [];
-  const rescale = model.rescale === 'l2' ? ['re-scaled'] : [];
+  // Files of older versions have one re-scale for all points.
+  const isRescaled = (point: Point) => [model.rescale as unknown, model.rescale?.[point]].includes('l2');
+  const rescaledPoints = POINTS.filter(isRescaled);
+  const everywhere = rescaledPoints.length === POINTS.length;
+  const rescale =
+    rescaledPoints.length === 0 ? [] : [`re-scaled${everywhere ? '' : ` at ${rescaledPoints.join(', ')}`}`];
   const l1 = model.hiddenL1 > 0 ? [`L1 ${model.hiddenL1}`] : [];
   return [...points, ...gradient, ...rescale, ...l1].join(', ');
 }

@@ -75,7 +75,7 @@ describe('settings of a continued model', () => {
   it('options override the recipe, which has no shape', () => {
     const recipe: Recipe = { model: { sparsity: 0.2, rescale: 'l2' }, train: { steps: 7, lr: 1e-3 } };
     expect(settings(['--lr', '2e-3'], DENSE, recipe)).toMatchObject({
-      model: { rescale: 'l2', sparsity: { qkv: 0.2, down: 0.2 } },
+      model: { rescale: { o: 'l2' }, sparsity: { qkv: 0.2, down: 0.2 } },
       train: { steps: 7, lr: 2e-3 },
     });
     expect(settings(['--tokens', '20_480'], DENSE, recipe).train.steps).toBe(10);

@@ -7,6 +7,8 @@ import {
   type ModelConfig,
   type ModelConfigInput,
   type Point,
+  RESCALES,
+  type Rescale,
   SPARSIFIERS,
   type Sparsifier,
   type Sparsity,
@@ -21,7 +23,7 @@ export interface MethodOptions {
   blockSize?: number;
   activation?: Activation;
   gradient?: ModelConfig['gradient'];
-  rescale?: ModelConfig['rescale'];
+  rescale?: Rescale;
   hiddenL1?: number;
   activationFormat?: ModelConfig['activationFormat'];
 }
@@ -29,7 +31,6 @@ export interface MethodOptions {
 const ACTIVATIONS: readonly Activation[] = ['relu2', 'relu', 'silu'];
 const SPARSIFIER_HELP = 'what is set to zero before a projection';
 const GRADIENTS: readonly ModelConfig['gradient'][] = ['straight-through', 'masked'];
-const RESCALES: readonly ModelConfig['rescale'][] = ['none', 'l2'];
 const ACTIVATION_FORMATS: readonly ModelConfig['activationFormat'][] = ['float', 'int8'];
 
 /** Declares every option of MethodOptions. */

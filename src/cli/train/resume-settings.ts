@@ -40,6 +40,9 @@ export function resumeSettings(
   return { ...saved, train };
 }
 
+/** Fields that are compared place by place. */
+const BY_PLACE: readonly (keyof ModelConfig)[] = ['sparsity', 'thresholds', 'rescale'];
+
 function refuseOtherModel(saved: ModelConfig, wanted: Partial<ModelConfigInput>, path: string): void {
   if (Object.keys(wanted).length === 0) return;
   // Before its fields are checked against each other.
@@ -47,12 +50,16 @@ function refuseOtherModel(saved: ModelConfig, wanted: Partial<ModelConfigInput>,
   if (sparsifier !== saved.sparsifier) refuse(path, 'sparsifier', saved.sparsifier, sparsifier);
   const sparsity = typeof wanted.sparsity === 'number' ? wanted.sparsity : { ...saved.sparsity, ...wanted.sparsity };
   const thresholds = { ...saved.thresholds, ...wanted.thresholds };
-  const model = resolveConfig({ ...saved, ...wanted, sparsity, thresholds });
+  const rescale = typeof wanted.rescale === 'string' ? wanted.rescale : { ...saved.rescale, ...wanted.rescale };
+  const model = resolveConfig({ ...saved, ...wanted, sparsity, thresholds, rescale });
   for (const field of Object.keys(saved) as (keyof ModelConfig)[]) {
-    if (field === 'sparsity' || field === 'thresholds') continue;
+    if (BY_PLACE.includes(field)) continue;
     if (model[field] !== saved[field]) refuse(path, field, saved[field], model[field]);
   }
-  for (const point of POINTS) refuseOther(path, `sparsity.${point}`, saved.sparsity[point], model.sparsity[point]);
+  for (const point of POINTS) {
+    refuseOther(path, `sparsity.${point}`, saved.sparsity[point], model.sparsity[point]);
+    refuseOther(path, `rescale.${point}`, saved.rescale[point], model.rescale[point]);
+  }
   for (const place of THRESHOLD_PLACES) {
     refuseOther(path, `thresholds.${place}`, saved.thresholds[place], model.thresholds[place]);
   }

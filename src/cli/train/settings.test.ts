@@ -72,7 +72,7 @@ describe('settings of a new run', () => {
       nLayers: 3,
       vocabSize: 300,
       gradient: 'masked',
-      rescale: 'l2',
+      rescale: { qkv: 'l2', o: 'l2', gateUp: 'l2', down: 'l2' },
       hiddenL1: 0.5,
     });
     expect(train).toMatchObject({
