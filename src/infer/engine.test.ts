@@ -168,7 +168,7 @@ describe('Engine', () => {
   }
 
   it('re-scales at the points that are named', () => {
-    const logits = (rescale: ModelConfigInput['rescale']) =>
+    const logits = (rescale: NonNullable<ModelConfigInput['rescale']>) =>
       single(engineOf(modelOf({ activation: 'silu', rescale })))
         .prefill(idsOf(12))
         .slice();
