@@ -15,7 +15,7 @@ export interface ListedRun {
   /** The folder's name, below the folder of all runs. */
   readonly name: string;
   readonly startedAt: string | null;
-  /** Its metrics grew during the last minute. */
+  /** Its metrics grew during the last minute, and it has steps left. */
   readonly isLive: boolean;
   readonly step: number;
   readonly maxSteps: number | null;
@@ -73,14 +73,16 @@ export class RunListing {
         const first = recordsOf(await readAt(handle, 0, Math.min(size, TAIL_BYTES)))[0] ?? {};
         const last = recordsOf(await readAt(handle, Math.max(0, size - TAIL_BYTES), Math.min(size, TAIL_BYTES)));
         const steps = last.map(({ step }) => step).filter((step) => typeof step === 'number');
+        const step = Math.max(0, ...steps);
         const train = (typeof first.train === 'object' && first.train !== null ? first.train : {}) as Json;
+        const maxSteps = typeof train.steps === 'number' ? train.steps : null;
         return {
           id: idOf(file),
           name: path.relative(this.#folder, path.dirname(file)) || path.basename(path.dirname(file)),
           startedAt: typeof first.startedAt === 'string' ? first.startedAt : null,
-          isLive: Date.now() - mtimeMs < LIVE_MS,
-          step: Math.max(0, ...steps),
-          maxSteps: typeof train.steps === 'number' ? train.steps : null,
+          isLive: Date.now() - mtimeMs < LIVE_MS && (maxSteps === null || step < maxSteps),
+          step,
+          maxSteps,
         };
       });
     } catch {

@@ -92,7 +92,7 @@ function driftFigure(results, names) {
   });
 }
 
-/** Loss over activated parameters, float and ternary, with the deviation over seeds. */
+/** Loss over activated parameters, float and ternary, with the deviation over seeds: a line of sparse models and one of dense ones. */
 function formatsFigure(results) {
   const point = (name) => ({
     x: results.over(name, ({ activated }) => activated.activatedParameters).mean / 1e6,
@@ -100,14 +100,21 @@ function formatsFigure(results) {
     error: results.loss(name).deviation,
     name,
   });
-  const series = FORMATS.map((names) => names.map(point).sort((a, b) => a.x - b.x));
+  const series = FORMATS.map((names) =>
+    [true, false].map((sparse) =>
+      names
+        .filter((name) => name.includes('topk') === sparse)
+        .map(point)
+        .sort((a, b) => a.x - b.x),
+    ),
+  );
   return scatterFigure('Validation loss over activated parameters, float and ternary', [
-    { title: 'Float', xTitle: 'activated parameters, millions', yTitle: 'validation loss, nats', series: [series[0]] },
+    { title: 'Float', xTitle: 'activated parameters, millions', yTitle: 'validation loss, nats', series: series[0] },
     {
       title: '1.58 bit',
       xTitle: 'activated parameters, millions',
       yTitle: 'validation loss, nats',
-      series: [series[1]],
+      series: series[1],
     },
   ]);
 }
