@@ -226,7 +226,7 @@ INLINE void sm_rows(int as, const int32_t *start, const int32_t *index, const fl
       for (int64_t r = 0; r < rows; r++) cursor[r] = start[block + r];
       for (int64_t k0 = 0; k0 < k; k0 += tileRows) {
         const int64_t limit = MIN(k, k0 + tileRows);
-        const int add = (accumulate && !apart) || k0 > 0;
+        const int add = accumulate || k0 > 0;
         sm_pack_as(as, (const char *)b + (k0 * bRow + c * bCol) * (as == AS_STORED ? 2 : 4), bRow, bCol, limit - k0, cols, tile);
         if (apart || cols == SM_COLS) sm_tile(as, start + block, index, value, cursor, rows, total, k0, limit, tile, o, ld, add);
         else sm_tile_edge(as, start + block, index, value, cursor, rows, total, k0, limit, tile, o, ld, add, cols);
@@ -301,7 +301,7 @@ typedef struct {
   float *out;
   int64_t m, n, k, bRow, bCol, stride; /* bRow, bCol: between the elements of b */
   int accumulate;
-  int apart; /* what is accumulated upon may be far larger than the terms: it is rounded once, when their sum is complete */
+  int apart; /* instead of `accumulate`: out may be far larger than the terms and is rounded once, when their sum is complete */
   sm_blocks blocks;
 } sm_product;
 
@@ -319,7 +319,7 @@ INLINE void sm_rows_of_blocks(int as, sm_product p, int64_t r0, int64_t r1, int6
         const void *b = (const char *)p.b + (k0 * p.bRow + c * p.bCol) * (as == AS_STORED ? 2 : 4);
         sm_pack_as(as, b, p.bRow, p.bCol, count * all.size, cols, tile);
         sm_tile_of_blocks((sm_blocks){all.place + at, all.kept, all.size}, p.value + at, perRow, rows, count, tile,
-                          p.apart ? sums : out, ld, (p.accumulate && !p.apart) || k0 > 0, p.apart ? SM_COLS : cols);
+                          p.apart ? sums : out, ld, p.accumulate || k0 > 0, p.apart ? SM_COLS : cols);
       }
       if (p.apart) sm_add_sums(sums, rows, out, p.stride, cols);
     }

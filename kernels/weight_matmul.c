@@ -8,7 +8,7 @@
 
 INLINE void float_matmul(int as, const double *args, work w) {
   const int64_t m = INT(10), k = INT(11), n = INT(12), bRow = INT(5) / (as == AS_STORED ? 2 : 4);
-  if (INT(0)) sm_part(as, (sm_product){PI(0), PI(1), PF(2), PF(4), PF(9), m, n, k, bRow, 1, n, INT(13), INT(13), sm_blocks_of(args + 14)}, w);
+  if (INT(0)) sm_part(as, (sm_product){PI(0), PI(1), PF(2), PF(4), PF(9), m, n, k, bRow, 1, n, 0, INT(13), sm_blocks_of(args + 14)}, w);
   else gemm_part(as, (gemm_product){PF(2), PF(4), PF(9), m, n, k, k, 1, bRow, 1, n, INT(13)}, w);
 }
 

@@ -8,7 +8,7 @@ import { Sampler } from '../infer/sampler.ts';
 import { Scheduler } from '../infer/scheduler.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type SparsityOverride, selectionRules } from '../model/sparsity-override.ts';
-import { KV_TYPES, type KvType } from '../tensor/kv-slots.ts';
+import type { KvType } from '../tensor/kv-slots.ts';
 import { QSparseError } from '../util/errors.ts';
 import { formatDuration, formatNumber, formatPercent } from '../util/format.ts';
 import { CHAT_COMMANDS, type ChatInput, parseChatInput } from './chat/chat-input.ts';
@@ -16,8 +16,9 @@ import { openChatModel } from './chat/chat-model.ts';
 import { type Answer, Conversation } from './chat/conversation.ts';
 import { type LineReader, pipeLines, TerminalLines } from './chat/line-reader.ts';
 import { chatForm } from './shared/chat-form.ts';
-import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
+import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './shared/common-options.ts';
 import { onInterrupt } from './shared/interrupt.ts';
+import { kvOption } from './shared/kv-option.ts';
 import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { addSamplingOptions, type SamplingOptions } from './shared/sampling-options.ts';
@@ -63,12 +64,7 @@ export function register(program: Command): void {
     .option('--max-tokens <n>', 'most tokens of an answer', parsePositiveInteger('--max-tokens'), 1024);
   addSamplingOptions(command)
     .option('--sparsity <shares>', 'in place of the trained one: 0.6, or qkv=0.6,down=0.9', parseSparsity('--sparsity'))
-    .option(
-      '--kv <type>',
-      `how keys and values are stored: ${KV_TYPES.join(', ')}`,
-      parseChoice('--kv', KV_TYPES),
-      'f32' as const,
-    )
+    .addOption(kvOption())
     .addHelpText('after', HELP);
   addCommonOptions(command).action(chat);
 }

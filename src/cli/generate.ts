@@ -9,20 +9,15 @@ import { measureStepCost } from '../infer/measure-step-cost.ts';
 import { Sampler } from '../infer/sampler.ts';
 import { Speculation } from '../infer/speculation.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
-import { KV_TYPES, type KvType } from '../tensor/kv-slots.ts';
+import type { KvType } from '../tensor/kv-slots.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatDuration, formatPercent, formatRate } from '../util/format.ts';
 import { allowedTokens, type ConstraintOptions, grammarOf } from './generate/constraint.ts';
-import {
-  addCommonOptions,
-  type CommonOptions,
-  parseChoice,
-  parseNumber,
-  parsePositiveInteger,
-} from './shared/common-options.ts';
+import { addCommonOptions, type CommonOptions, parseNumber, parsePositiveInteger } from './shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
+import { kvOption } from './shared/kv-option.ts';
 import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { addSamplingOptions, type SamplingOptions } from './shared/sampling-options.ts';
@@ -78,12 +73,7 @@ export function register(program: Command): void {
     )
     .option('--frequency-penalty <x>', 'the same for each time that they were', parseNumber('--frequency-penalty'), 0)
     .option('--sparsity <shares>', 'in place of the trained one: 0.6, or qkv=0.6,down=0.9', parseSparsity('--sparsity'))
-    .option(
-      '--kv <type>',
-      `how keys and values are stored: ${KV_TYPES.join(', ')}`,
-      parseChoice('--kv', KV_TYPES),
-      'f32' as const,
-    )
+    .addOption(kvOption())
     .option('--speculate', 'draft tokens from the text itself where that is measured to pay; the text stays the same')
     .option('--json-schema <file>', 'write JSON that this JSON Schema allows, and nothing else')
     .option('--json-object', 'write a JSON object, and nothing else')

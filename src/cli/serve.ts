@@ -11,19 +11,14 @@ import { ModelRegistry } from '../server/model-registry.ts';
 import { readPages } from '../server/pages.ts';
 import { RunListing } from '../server/run-listing.ts';
 import { ServerMetrics } from '../server/server-metrics.ts';
-import { KV_TYPES, type KvType } from '../tensor/kv-slots.ts';
+import type { KvType } from '../tensor/kv-slots.ts';
 import { UsageError } from '../util/errors.ts';
 import { hostsOf, isLoopback } from './serve/loopback.ts';
 import { modelSource } from './serve/model-source.ts';
 import { type NamedModel, namedModels } from './serve/named-models.ts';
-import {
-  addCommonOptions,
-  type CommonOptions,
-  parseChoice,
-  parseInteger,
-  parsePositiveInteger,
-} from './shared/common-options.ts';
+import { addCommonOptions, type CommonOptions, parseInteger, parsePositiveInteger } from './shared/common-options.ts';
 import { onInterrupt } from './shared/interrupt.ts';
+import { kvOption } from './shared/kv-option.ts';
 import { goOnWithoutOutput } from './shared/lost-output.ts';
 import { MODEL_HELP } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
@@ -90,12 +85,7 @@ export function register(program: Command): void {
     )
     .option('--timeout <s>', 'longest time of an answer in seconds', parsePositiveInteger('--timeout'), 600)
     .option('--memory <bytes>', 'most memory of all models together, such as 4g', parseBytes('--memory'))
-    .option(
-      '--kv <type>',
-      `how keys and values are stored: ${KV_TYPES.join(', ')}`,
-      parseChoice('--kv', KV_TYPES),
-      'f32' as const,
-    )
+    .addOption(kvOption())
     .option('--template <name>', "plain, or a file with a Jinja template, in place of the models' own")
     .option('--sparsity <shares>', 'where a request says none: 0.6, or qkv=0.6,down=0.9', parseSparsity('--sparsity'))
     .addHelpText('after', HELP);

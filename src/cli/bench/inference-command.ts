@@ -5,10 +5,11 @@ import type { Backend } from '../../backend.ts';
 import { benchInference, type InferenceBench, type InferenceRow } from '../../bench/bench-inference.ts';
 import { type BenchWeights, randomBenchWeights } from '../../bench/bench-weights.ts';
 import type { RoundsOptions } from '../../bench/rounds.ts';
-import { KV_TYPES, type KvType } from '../../tensor/kv-slots.ts';
+import type { KvType } from '../../tensor/kv-slots.ts';
 import { WEIGHT_TYPES, type WeightType } from '../../tensor/weight-matrix.ts';
 import { UsageError } from '../../util/errors.ts';
 import { parseChoice, parseList, parsePositiveInteger, parseShare } from '../shared/common-options.ts';
+import { kvOption } from '../shared/kv-option.ts';
 import { checkChoice, denseFirst, type ModelChoice } from './bench-choice.ts';
 import { openEnergyMeter } from './energy-meter.ts';
 import { openBenchWeights } from './open-bench-weights.ts';
@@ -42,12 +43,7 @@ export function addInferenceOptions(command: Command, tokensMeaning: string, tok
       'random weights with this share of the gates closed (default type: int8)',
       parseShare('--closed-gates'),
     )
-    .option(
-      '--kv <type>',
-      `how keys and values are stored: ${KV_TYPES.join(', ')}`,
-      parseChoice('--kv', KV_TYPES),
-      'f32',
-    )
+    .addOption(kvOption())
     .option('--energy', 'joules per token, where the machine shows a counter');
 }
 

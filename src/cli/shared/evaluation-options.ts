@@ -1,9 +1,10 @@
 /** What is evaluated: the options that eval and compare have alike. */
 
 import type { Command } from 'commander';
-import { KV_TYPES, type KvType } from '../../tensor/kv-slots.ts';
+import type { KvType } from '../../tensor/kv-slots.ts';
 import type { DataPlaces } from '../eval/prepare-task.ts';
-import { parseChoice, parseInteger, parseList, parsePositiveInteger } from './common-options.ts';
+import { parseInteger, parseList, parsePositiveInteger } from './common-options.ts';
+import { kvOption } from './kv-option.ts';
 
 export interface EvaluationOptions extends DataPlaces {
   text?: string;
@@ -33,10 +34,5 @@ export function addEvaluationOptions(command: Command): Command {
       'only the first items of each task, or of each of its groups',
       parsePositiveInteger('--limit'),
     )
-    .option(
-      '--kv <type>',
-      `how keys and values are stored: ${KV_TYPES.join(', ')}`,
-      parseChoice('--kv', KV_TYPES),
-      'f32',
-    );
+    .addOption(kvOption());
 }
