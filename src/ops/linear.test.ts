@@ -53,8 +53,8 @@ function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>): void 
 }
 
 describe('qSparseLinear', () => {
-  // 4 of 10 are multiplied as a list, 8 of 10 (above the crossover) as a dense matrix with zeros, 10 of 10 dense.
-  it.each([4, 8, 10])('with %i of 10 kept: y and dW of the masked input, dX straight through', (kept) => {
+  // 4 of 10 are multiplied as a list, 5 in y only (its crossover is the higher one), 8 as a dense matrix with zeros, 10 dense.
+  it.each([4, 5, 8, 10])('with %i of 10 kept: y and dW of the masked input, dX straight through', (kept) => {
     const w = weight([features, outputs], 3);
     const result = runBackward(backend, x, dOut, (tape, x) =>
       qSparseLinear(tape, x, w, { ...plain, rule: largest(kept) }),
@@ -68,9 +68,9 @@ describe('qSparseLinear', () => {
     // The straight-through dX is the dense one, whatever was dropped.
     expectClose(result.dX, product(nTokens, outputs, features, at(dOut, outputs), transposed(at(w.value, outputs))));
     expect(result.leakedBytes).toBe(0);
-    // Three products; only those with x skip zeros, and only below the crossover.
-    const multiplied = nTokens * (kept === 4 ? 4 : features);
-    expect(result.flops).toBe(2 * outputs * (2 * multiplied + nTokens * features));
+    // Three products; only those with x skip zeros, each below its crossover.
+    const [y, dW] = [kept < 8 ? kept : features, kept < 5 ? kept : features];
+    expect(result.flops).toBe(2 * outputs * nTokens * (y + dW + features));
   });
 
   it('masks dX in the ablation', () => {

@@ -13,13 +13,11 @@ import { density, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
 
 /**
- * Lists with a larger share of non-zeros are multiplied dense: the sparse f32 product does 0.6 times as many
- * multiply-adds a second as the dense one (measured), so that below some 35 % zeros it loses.
+ * Multiply-adds a second relative to the dense product, as measured in f32 (docs/log.md): of a product with a sparse input, of a gradient of weights
+ * through the transposed list, the transposition included, and of sampled elements.
  */
-const DENSITY_CROSSOVER = 0.65;
-
-/** Multiply-adds a second relative to the dense product, as measured: of a product with a sparse input, and of sampled elements. */
-const SPARSE_RATE = 0.6;
+const SPARSE_RATE = 0.57;
+const TRANSPOSED_RATE = 0.48;
 const SAMPLED_RATE = 0.42;
 
 /** Is the product of these rows cheaper with its zeros skipped? */
@@ -29,7 +27,12 @@ export function skippingPays(rows: SparseRows | null): rows is SparseRows {
 
 /** The same of a matrix with this share of non-zeros, which is not listed yet. */
 export function listingPays(density: number): boolean {
-  return density < DENSITY_CROSSOVER;
+  return density < SPARSE_RATE;
+}
+
+/** What a gradient of weights from a list of so many multiply-adds takes, in multiply-adds of the dense product. */
+export function transposedCost(multiplyAdds: number): number {
+  return multiplyAdds / TRANSPOSED_RATE;
 }
 
 /** By the instruction, not measured: bf16 products multiply two pairs in the place of one; sampled elements are computed in f32 whatever the precision. */

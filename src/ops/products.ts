@@ -5,7 +5,7 @@
  * - dX = dY W^T those of dY, which are there behind a closed ReLU gate; or, where the producer of x asks for the gradient at its
  *   own non-zeros only, all elements of dX but those. (With a selection in front of it dX is dense: the straight-through
  *   gradient of a dropped feature is wanted.)
- * - dW = x^T dY those of the sparser of the two, through the transposed list.
+ * - dW = x^T dY those of the sparser of the two, through the transposed list, which takes more zeros to pay than y does.
  *
  * Of a weight with an adapter the gradients are those of its two narrow matrices, and dW is never made.
  * All skips are exact. Each can be switched off (`tape.skips`), to measure what it gains. Source: Q-Sparse (arXiv 2407.10969), eq. 2.
@@ -17,12 +17,12 @@ import type { Gradient, Value } from '../autograd/value.ts';
 import type { ColumnRange } from '../backend.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
-import { samplingPays, skippingPays } from './non-zeros.ts';
+import { samplingPays, skippingPays, transposedCost } from './non-zeros.ts';
 
 /** The form of x that a product multiplies. */
 export type Operand = SparseRows | FloatTensor;
 
-/** Adding a transposed matrix up, in multiply-adds of the product per element: it is bound by the memory. */
+/** Adding a transposed matrix up, in multiply-adds of the dense product per element: it is bound by the memory. */
 const ADD_TRANSPOSED_COST = 20;
 
 /** x as the forward product multiplies it, and as dW does again. */
@@ -61,35 +61,32 @@ export function backwardProducts(
   tape.exit();
 }
 
-/** dW [in, out] += x^T dY, by the zeros of the sparser side. */
+/** dW [in, out] += x^T dY, by the zeros of the sparser side, or dense where neither has enough of them. */
 function weightGradient(tape: Tape, operand: Operand, weight: TrainedWeight, dOut: Gradient): void {
   const [features, out] = weight.value.shape;
-  const { skips } = tape;
-  const bySide = {
-    x: (skips.weightGradient ? elementsOf(operand) : allElements(operand)) * out,
+  const skips = tape.skips.weightGradient;
+  const listed = isRows(operand) && skips ? operand : null;
+  const cost = {
+    dense: allElements(operand) * out,
+    x: listed ? transposedCost(nonZeros(listed) * out) : Number.POSITIVE_INFINITY,
     dOut:
-      skips.weightGradient && dOut.rows
-        ? nonZeros(dOut.rows) * features + ADD_TRANSPOSED_COST * features * out
+      dOut.rows && skips
+        ? transposedCost(nonZeros(dOut.rows) * features) + ADD_TRANSPOSED_COST * features * out
         : Number.POSITIVE_INFINITY,
   };
-  if (bySide.dOut < bySide.x) {
+  if (cost.dOut < Math.min(cost.x, cost.dense)) {
     weightGradientByOutput(tape, operand, weight, dOut.rows!);
     return;
   }
   const dY = tape.denseForm(dOut);
-  if (isRows(operand) && skips.weightGradient) {
-    tape.kernels.sparseMatmul(transposed(tape, operand), dY, weight.gradient, {
-      accumulate: true,
-      precision: tape.precision,
-    });
+  const options = { accumulate: true, precision: tape.precision };
+  if (listed && cost.x < cost.dense) {
+    tape.kernels.sparseMatmul(transposed(tape, listed), dY, weight.gradient, options);
+    tape.flops += 2 * nonZeros(listed) * out;
   } else {
-    tape.kernels.matmul(denseOf(tape, operand), dY, weight.gradient, {
-      transposeA: true,
-      accumulate: true,
-      precision: tape.precision,
-    });
+    tape.kernels.matmul(denseOf(tape, operand), dY, weight.gradient, { transposeA: true, ...options });
+    tape.flops += 2 * cost.dense;
   }
-  tape.flops += 2 * bySide.x;
 }
 
 /** The same as (dY^T x)^T: few gates are open, so that dY^T has far fewer non-zeros than x. */
