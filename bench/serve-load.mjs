@@ -1,13 +1,14 @@
 /**
  * A server under load: so many clients stream texts at the same time; none may be lost, none mixed up.
  *
- *   node bench/serve-load.mjs MODEL [--clients 64] [--requests 1280] [--max-tokens 64] [--context 512] [--out bench/results/serve-load.json]
+ *   node bench/serve-load.mjs MODEL [--sparsities 0,0.5] [--clients 64] [--requests 1280] [--rounds 4] [--max-tokens 64] [--context 512] [--out bench/results/serve-load.json]
  *     [--llama-server FILE --llama-model FILE.gguf]
  *
  * MODEL is served by `qsparse serve` with a place for every client, so that what is measured is the batch, not the queue. Every body is asked once alone first, and under load
  * each answer must be that text: bit for bit, which holds for int8 and ternary models (`qsparse convert`) on any machine. Then the load: times to the first piece of text and between
- * pieces as clients see them, pieces a second, and the memory of the server while it runs. With --llama-server the same clients and bodies go to llama.cpp's server over --llama-model,
- * the same weights in its own format; its answers are not compared, because its batches round differently.
+ * pieces as clients see them, pieces a second, and the memory of the server while it runs. Each of --sparsities, which requests ask for, is a load of its own. With --llama-server
+ * the same clients and bodies go to llama.cpp's server over --llama-model, the same weights in its own format; its answers are not compared, because its batches round
+ * differently. The loads take turns in rounds, --requests over all of them; a server that is not asked waits without work.
  */
 
 import { spawn } from 'node:child_process';
@@ -16,15 +17,17 @@ import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
 import { loadBodies, loadServer, summarise } from './lib/load-clients.mjs';
 import { MAIN, processorFlags, qsparse, runName, writeJson } from './lib/processes.mjs';
-import { median } from './lib/statistics.mjs';
+import { median, spread } from './lib/statistics.mjs';
 
 const MEMORY_EVERY_MS = 500;
 const START_MS = 120_000;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    sparsities: { type: 'string', default: '0' },
     clients: { type: 'string', default: '64' },
     requests: { type: 'string', default: '1280' },
+    rounds: { type: 'string', default: '4' },
     'max-tokens': { type: 'string', default: '64' },
     context: { type: 'string', default: '512' },
     threads: { type: 'string', default: '2' },
@@ -38,68 +41,104 @@ if (model === undefined) throw new Error('MODEL is missing: node bench/serve-loa
 if ((values['llama-server'] === undefined) !== (values['llama-model'] === undefined)) {
   throw new Error('--llama-server and --llama-model go together.');
 }
-const [clients, requests, maxTokens, context] = ['clients', 'requests', 'max-tokens', 'context'].map((name) => {
+const [clients, requests, rounds, maxTokens, context, threads] = [
+  ...['clients', 'requests', 'rounds', 'max-tokens', 'context', 'threads'],
+].map((name) => {
   const count = Number(values[name]);
   if (!(Number.isInteger(count) && count >= 1))
     throw new Error(`--${name}: expected a whole number, got ${values[name]}.`);
   return count;
 });
+const sparsities = values.sparsities.split(',').map(Number);
+const requestsOfRound = Math.ceil(requests / rounds);
 
-const rows = [await measure('qsparse', qsparseServer, true)];
-if (values['llama-server']) rows.push(await measure('llama.cpp', llamaServer, false));
+const servers = [];
+try {
+  const own = await startServer('qsparse', qsparseServer);
+  const loads = sparsities.map((sparsity) => ({ server: own, sparsity, model: 'served', compares: true }));
+  if (values['llama-server']) {
+    loads.push({ server: await startServer('llama.cpp', llamaServer), sparsity: 0, compares: false });
+  }
+  const rows = await measure(loads);
+  const { machine, commit } = qsparse(['bench', 'select', '--shape', 'd512-l8', '--repeat', '1']);
+  const result = {
+    bench: 'serve-load',
+    model: runName(model),
+    peer: values['llama-model'] ? runName(values['llama-model']) : null,
+    ...{ clients, requests: requestsOfRound * rounds, rounds, maxTokens, context, threads },
+    ...{ machine, processor: processorFlags(), commit },
+    rows,
+  };
+  if (values.out) writeJson(values.out, result);
+  console.log(JSON.stringify(result, null, 1));
+  if (rows.some(({ lost, mixedUp }) => lost > 0 || mixedUp > 0)) process.exitCode = 1;
+} finally {
+  for (const { child } of servers) child.kill('SIGKILL');
+}
 
-const { machine, commit } = qsparse(['bench', 'select', '--shape', 'd512-l8', '--repeat', '1']);
-const result = {
-  bench: 'serve-load',
-  model: runName(model),
-  peer: values['llama-model'] ? runName(values['llama-model']) : null,
-  ...{ clients, requests, maxTokens, context, threads: Number(values.threads) },
-  ...{ machine, processor: processorFlags(), commit },
-  rows,
-};
-if (values.out) writeJson(values.out, result);
-console.log(JSON.stringify(result, null, 1));
-if (rows[0].lost > 0 || rows[0].mixedUp > 0) process.exitCode = 1;
+/** Of each load: its bodies alone, then its share of every round. */
+async function measure(loads) {
+  for (const load of loads) {
+    const { server, sparsity } = load;
+    const bodies = loadBodies(load.model, maxTokens);
+    load.bodies = load.model === undefined ? bodies : bodies.map((body) => ({ ...body, sparsity }));
+    load.label = `${server.name}, ${100 * sparsity} % zeros`;
+    const alone = await loadServer({ url: server.url, bodies: load.bodies, clients: 1, requests: bodies.length });
+    const failed = alone.records.find(({ error }) => error !== null);
+    if (failed) throw new Error(`${load.label}, one request alone: ${failed.error}`);
+    console.error(`${load.label}: ${bodies.length} texts alone in ${alone.seconds.toFixed(1)} s`);
+    Object.assign(load, { alone, rounds: [] });
+  }
+  const memories = servers.map(({ child }) => watchMemory(child.pid));
+  for (let round = 0; round < rounds; round++) {
+    for (const load of loads) {
+      const { server, bodies } = load;
+      const part = await loadServer({ url: server.url, bodies, clients, requests: requestsOfRound });
+      load.rounds.push(part);
+      console.error(`${load.label}: round ${round + 1} of ${rounds} in ${part.seconds.toFixed(1)} s`);
+    }
+  }
+  const memory = new Map(servers.map((server, s) => [server, memories[s].stop()]));
+  return loads.map((load) => rowOf(load, memory.get(load.server)));
+}
 
-/** One server: each body alone, then the load. */
-async function measure(name, start, compares) {
+function rowOf({ server, sparsity, compares, alone, rounds }, memory) {
+  const whole = {
+    seconds: rounds.reduce((sum, { seconds }) => sum + seconds, 0),
+    records: rounds.flatMap(({ records }) => records),
+  };
+  const rates = rounds.map((part) => summarise(part, null).piecesPerSecond);
+  return {
+    ...{ server: server.name, sparsity, aloneSeconds: alone.seconds },
+    ...summarise(whole, compares ? textsOf(alone.records) : null),
+    ...{ piecesPerSecondOfRounds: rates, spread: spread(rates), memory },
+  };
+}
+
+/** `{ name, url, child }` of a server that answers. */
+async function startServer(name, start) {
   const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
   const child = start(port);
+  const url = `http://127.0.0.1:${port}`;
+  const server = { name, url, child };
+  servers.push(server);
   let said = '';
   child.stderr.on('data', (text) => {
     said = (said + text).slice(-2000);
   });
-  try {
-    await untilHealthy(url, child, () => said);
-    const bodies = loadBodies(name === 'qsparse' ? 'served' : undefined, maxTokens);
-    const alone = await loadServer({ url, bodies, clients: 1, requests: bodies.length });
-    const failed = alone.records.find(({ error }) => error !== null);
-    if (failed) throw new Error(`${name}, one request alone: ${failed.error}`);
-    console.error(`${name}: ${bodies.length} texts alone in ${alone.seconds.toFixed(1)} s`);
-    const memory = watchMemory(child.pid);
-    const onEnd = (count) => count % clients === 0 && console.error(`${name}: ${count} of ${requests}`);
-    const load = await loadServer({ url, bodies, clients, requests, onEnd });
-    return {
-      server: name,
-      aloneSeconds: alone.seconds,
-      ...summarise(load, compares ? textsOf(alone.records) : null),
-      memory: memory.stop(),
-    };
-  } finally {
-    child.kill('SIGKILL');
-  }
+  await untilHealthy(url, child, () => said);
+  return server;
 }
 
 function qsparseServer(port) {
   const size = ['--context', String(context), '--max-sequences', String(clients), '--max-queued', String(clients)];
-  const args = [`served=${model}`, '--port', String(port), '--threads', values.threads, ...size];
+  const args = [`served=${model}`, '--port', String(port), '--threads', String(threads), ...size];
   return spawn(process.execPath, [MAIN, 'serve', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
 /** llama-server divides its context among its slots. */
 function llamaServer(port) {
-  const size = ['-c', String(context * clients), '-np', String(clients), '-t', values.threads, '-tb', values.threads];
+  const size = ['-c', String(context * clients), '-np', String(clients), '-t', String(threads), '-tb', String(threads)];
   const args = ['-m', values['llama-model'], '--port', String(port), '--host', '127.0.0.1', '-cb', ...size];
   return spawn(values['llama-server'], args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }

@@ -4,11 +4,13 @@
  * Command: qsparse train ablations/topk50 --text BOOKS --seed 0 --out runs/topk50
  * All of them, with what is compared: node studies/ablations/run.mjs --text BOOKS --runs FOLDER
  *
- * 1.1 M parameters (0.8 M of them in projections), 1.0 M tokens in contexts of 256. Each takes 1.5 to 5 minutes on two cores with AVX2; losses
- * are in studies/ablations/results.
+ * 1.1 M parameters (0.8 M of them in projections), 1.0 M tokens in contexts of 256. Each takes 1.5 to 5 minutes on two cores with AVX2, those called
+ * deep 7 to 12; losses are in studies/ablations/results.
  */
 
 const SHAPE = { dim: 128, hiddenDim: 352, nLayers: 4, nHeads: 4, vocabSize: 2048, seqLen: 256 };
+/** Twice as deep, 4.0 M parameters: what one size cannot say. */
+const DEEP = { ...SHAPE, dim: 192, hiddenDim: 528, nLayers: 8, nHeads: 6 };
 /** With 55 % of its inputs zero as many parameters are activated as in the dense model of SHAPE. */
 const WIDE = { ...SHAPE, dim: 192, hiddenDim: 528, nHeads: 6 };
 /** Dense it activates as many parameters, head included, as the model of SHAPE does with 50 % of its inputs zero. */
@@ -84,6 +86,11 @@ export const recipes = {
   'relu-gate-topk50': closing('relu', 0, 0.5),
 
   'topk50-l2': variant({ sparsity: 0.5, rescale: 'l2' }),
+
+  'deep-dense': variant(DEEP),
+  'deep-topk50': variant({ ...DEEP, sparsity: 0.5 }),
+  'deep-topk50-masked': variant({ ...DEEP, sparsity: 0.5, gradient: 'masked' }),
+  'deep-relu': variant({ ...DEEP, sparsifier: 'relu' }),
   ...Object.fromEntries(byPoint),
   ...Object.fromEntries(byCoefficient),
 };

@@ -9,6 +9,7 @@ import type { Backend, BackendName } from '../backend.ts';
 import { BackendError, UsageError } from '../util/errors.ts';
 import { checkKernels } from './check-kernels.ts';
 import { IN_NODE } from './in-node.ts';
+import type { WasmPlatform } from './wasm/wasm-platform.ts';
 
 export interface LoadBackendOptions {
   /** Left out: native where it is built, else wasm; in a browser wasm. */
@@ -87,6 +88,11 @@ async function loadNative(threads: number | undefined, isa: string | undefined):
 
 async function loadWasm(threads: number | undefined): Promise<Backend> {
   const { createWasmBackend } = await import('./wasm/wasm-backend.ts');
-  const { loadWasmPlatform } = await import('./wasm/wasm-platform.ts');
   return await createWasmBackend(await loadWasmPlatform(), { threads });
+}
+
+/** Only the one that runs is loaded: a browser has no modules of Node. */
+async function loadWasmPlatform(): Promise<WasmPlatform> {
+  if (IN_NODE) return (await import('./wasm/node-platform.ts')).nodePlatform;
+  return (await import('./wasm/browser-platform.ts')).browserPlatform;
 }

@@ -3,7 +3,7 @@
 import { axis, categories, chart, SERIES_STYLES } from '../../bench/lib/svg-chart.mjs';
 import { scatterFigure } from '../../dist/report/scatter-figure.js';
 import { lossOf } from './results.mjs';
-import { FORMATS, l1Models, PROJECTIONS } from './tables.mjs';
+import { DEEP, FORMATS, l1Models, PROJECTIONS } from './tables.mjs';
 
 const percent = (share) => `${Math.round(100 * share)} %`;
 
@@ -16,6 +16,7 @@ export function figuresOf(results) {
     'ablations-formats.svg': [FORMATS.flat(), formatsFigure],
     'ablations-mixture.svg': [['dense', 'moe-1of8', 'moe-2of8-topk50'], lossFigure],
     'ablations-l1.svg': [l1Models().map(({ name }) => name), l1Figure],
+    'ablations-deep.svg': [DEEP, lossFigure],
   };
   const drawn = Object.entries(figures).filter(([, [names]]) => names.every((name) => results.has(name)));
   return Object.fromEntries(drawn.map(([file, [names, draw]]) => [file, draw(results, names)]));

@@ -9,8 +9,8 @@ const EVERY_NTH_BOOK = 8;
 /** Neither trained on nor validated with: what zeros are counted on at the end. */
 const INSPECTED_BOOK = 1;
 
-/** One coefficient or one point at a time: trained once, the spread is that of the others. */
-const TRAINED_ONCE = (name) => name.startsWith('l1-') || name.includes('-only') || name.startsWith('relu-gate');
+/** One coefficient or one point at a time, and larger models: trained once, the spread is that of the others. */
+const TRAINED_ONCE = (name) => /^(l1|relu-gate|deep)/.test(name) || name.includes('-only');
 
 export const SEEDS = [0, 1, 2];
 

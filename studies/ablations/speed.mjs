@@ -4,7 +4,7 @@
  *   node studies/ablations/speed.mjs --runs FOLDER [--rounds 3] [--steps 16] [--threads 2] [--only topk,dense] [--out FOLDER]
  *
  * A step is one of a model that has been trained, with the zeros it has then; a fresh one has other gates. The runs of seed 0 are copied, what goes
- * on is the copy. Nothing else may run meanwhile. A ratio to the dense model is taken inside each round.
+ * on is the copy. Nothing else may run meanwhile. A ratio to the dense model of the same shape is taken inside each round.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -39,7 +39,8 @@ const wanted = given.only?.split(',');
 const names = plannedRuns([SEED])
   .map(({ name }) => name)
   .filter((name) => onFile[name] && (!wanted || wanted.some((part) => name.includes(part))));
-if (!names.includes('dense')) throw new Error('the dense model is what the others are compared with: train it first.');
+for (const name of names.map(denseTwin))
+  if (!names.includes(name)) throw new Error(`${name} is what others are compared with: train it first.`);
 
 const copies = mkdtempSync(path.join(os.tmpdir(), 'qsparse-ablations-'));
 try {
@@ -58,7 +59,7 @@ try {
   const models = mapNames((name) => ({
     tokensPerSecond: Math.round(median(rates[name])),
     spread: Number(spread(rates[name]).toFixed(3)),
-    overDense: Number(median(rates[name].map((rate, round) => rate / rates.dense[round])).toFixed(3)),
+    overDense: Number(median(rates[name].map((rate, round) => rate / rates[denseTwin(name)][round])).toFixed(3)),
   }));
   const { rounds, steps, threads } = given;
   const asked = { rounds: Number(rounds), steps: Number(steps), threads: Number(threads) };
@@ -84,6 +85,11 @@ async function trainOn(name) {
     rate: median(rates.map(({ tokensPerSecond }) => tokensPerSecond)),
     run: records.findLast(({ type }) => type === 'run'),
   };
+}
+
+/** The dense model of the same shape; of narrow and wide ones the one that they are to be judged against. */
+function denseTwin(name) {
+  return name.startsWith('deep-') ? 'deep-dense' : 'dense';
 }
 
 function mapNames(of) {

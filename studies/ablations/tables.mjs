@@ -12,6 +12,7 @@ const POINTS = ['qkv', 'o', 'gateUp', 'down'];
 export const FORMATS = ['', 'bitnet-'].map((format) =>
   ['dense', 'topk50', 'narrow-dense', 'wide-topk55'].map((name) => `${format}${name}`),
 );
+export const DEEP = ['deep-dense', 'deep-topk50', 'deep-topk50-masked', 'deep-relu'];
 const TOP_K = ['dense', 'topk30', 'topk50', 'topk60', 'topk70'];
 
 export function blocksOf(results) {
@@ -19,7 +20,7 @@ export function blocksOf(results) {
     machine: machineBlock(results),
     'loss-by-sparsity': models(results, TOP_K, 'dense'),
     gradient: models(results, ['dense', 'topk50', 'topk50-masked'], 'topk50'),
-    'gradient-norms': gradientNorms(results),
+    'gradient-norms': gradientNorms(results, ['topk50', 'topk50-masked'], PROJECTIONS),
     relu: models(results, ['topk50', 'topk60', 'topk70', 'relu'], 'topk60'),
     'relu-equal': equalSparsity(results),
     'relu-drift': drift(results, ['relu', 'topk60']),
@@ -30,6 +31,9 @@ export function blocksOf(results) {
     l1: l1Table(results),
     rescale: rescaleTable(results),
     down: models(results, ['topk50', 'topk50-natural-down'], 'topk50'),
+    deep: models(results, DEEP, 'deep-dense'),
+    'deep-gradient-norms': gradientNorms(results, ['deep-topk50', 'deep-topk50-masked'], ['v', 'up', 'down']),
+    'deep-drift': drift(results, ['deep-relu']),
   };
 }
 
@@ -50,12 +54,12 @@ function models(results, names, reference) {
   ]);
 }
 
-/** Norms of the gradient at the last detail record, seed 0: masked over straight-through, by layer. */
-function gradientNorms(results) {
-  if (!results.has('topk50') || !results.has('topk50-masked')) return 'Not trained yet.';
-  const [through, masked] = ['topk50', 'topk50-masked'].map((name) => results.first(name).last.gradNorm);
+/** Norms of the gradient at the last detail record, seed 0, of two models: the first / the second, by layer. */
+function gradientNorms(results, names, projections) {
+  if (!names.every((name) => results.has(name))) return 'Not trained yet.';
+  const [through, masked] = names.map((name) => results.first(name).last.gradNorm);
   const layers = through.q.map((_, layer) => layer);
-  return table(PROJECTIONS, [
+  return table(projections, [
     { title: 'projection', left: true, of: (name) => name },
     ...layers.map((layer) => ({
       title: `layer ${layer}`,

@@ -1,10 +1,9 @@
 /**
- * WasmPlatform: what the wasm backend takes from the system that it runs on, Node or a browser, and the one place that chooses between them.
+ * WasmPlatform: what the wasm backend takes from the system that it runs on, Node or a browser; load-backend.ts chooses between them.
  *
  * Memory, allocation, jobs and errors are the same on both (wasm-backend.ts), and so is the program of a thread (wasm-worker.ts).
  */
 
-import { IN_NODE } from '../in-node.ts';
 import type { WorkerStart } from './wasm-worker.ts';
 
 export interface WasmPlatform {
@@ -22,10 +21,4 @@ export interface WasmThread {
   /** Resolves when it waits for jobs; from then on it does not keep the process alive. Rejects where it does not start. */
   readonly ready: Promise<void>;
   terminate(): void;
-}
-
-/** Only the one that runs is loaded: a browser has no modules of Node. */
-export async function loadWasmPlatform(): Promise<WasmPlatform> {
-  if (IN_NODE) return (await import('./node-platform.ts')).nodePlatform;
-  return (await import('./browser-platform.ts')).browserPlatform;
 }
