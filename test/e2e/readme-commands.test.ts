@@ -1,5 +1,6 @@
 /**
- * The two commands of the README in a fresh copy: only the files that git knows, nothing installed, nothing built.
+ * The two commands of the README in a fresh copy: only the files that git knows, nothing installed, and nothing built but the kernels' objects, which
+ * take minutes to compile and were compiled by the very same build just before.
  *
  * Shortened: seconds of training, one folder of tests. Packages come from npm's cache where it has them.
  */
@@ -53,6 +54,8 @@ function freshCopy(): string {
   for (const file of list.toString().split('\0')) {
     if (file !== '' && existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(copy, file));
   }
+  const objects = 'build/native/objects';
+  if (existsSync(join(ROOT, objects))) cpSync(join(ROOT, objects), join(copy, objects), { recursive: true });
   return copy;
 }
 
