@@ -10,13 +10,27 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { writeDocument } from '../../bench/lib/document.mjs';
 import { fillBlocks, table } from '../../bench/lib/markdown.mjs';
-import { readJson } from '../../bench/lib/processes.mjs';
+import { ROOT, readJson } from '../../bench/lib/processes.mjs';
 import { lawFigures } from '../../dist/cli/law/figures.js';
-import { lawForm, PRINTED_CONSTANTS } from '../../dist/scaling/law-form.js';
+import { readSpeed } from '../../dist/cli/law/read-speed.js';
+import { lawForm, lawLoss, PRINTED_CONSTANTS, PRINTED_SIZE_UNIT } from '../../dist/scaling/law-form.js';
 import { readLawRuns } from '../../dist/scaling/law-runs.js';
-import { lossOverDense, optimalSparsity, parametersSaved, sizeTerms } from '../../dist/scaling/optimal-sparsity.js';
+import {
+  cheapest,
+  largestSize,
+  lossOverDense,
+  optimalSparsity,
+  parametersSaved,
+  sizeTerms,
+} from '../../dist/scaling/optimal-sparsity.js';
 
 export const RESULTS = path.join(import.meta.dirname, 'results');
+/** Times of a token, dense and sparse, measured side by side. */
+const SPEED = path.join(ROOT, 'bench/results/inference-speed/decode.json');
+/** In which formats a model of each law may be stored; rounding to bf16 or int8 is taken as free, as `law plan` does. */
+const WEIGHTS = { float: ['f32', 'bf16', 'int8'], ternary: ['ternary'] };
+/** What our runs count N in. */
+const OWN_SIZE_UNIT = 1e6;
 
 const form = lawForm('exponential');
 const percent = (share, decimals = 1) => `${(100 * share).toFixed(decimals)} %`;
@@ -45,6 +59,12 @@ export function generate(text, { runs, laws, recovery }) {
     constants: analyses.length > 0 ? constantsTable(analyses) : NOT_YET,
     questions: analyses.length > 0 ? questionsTable(analyses) : NOT_YET,
     forms: analyses.length > 0 ? formsTable(analyses) : NOT_YET,
+    seconds: secondsTable([
+      { law: 'printed', format: 'float', constants: PRINTED_CONSTANTS, unit: PRINTED_SIZE_UNIT },
+      ...analyses.map(({ format, analysis }) => ({
+        ...{ law: `ours, ${format}`, format, constants: analysis.constants, unit: OWN_SIZE_UNIT },
+      })),
+    ]),
   };
   const figures = analyses.map(({ format, own, analysis }) =>
     lawFigures({ name: format, form, constants: analysis.constants, unit: 'M' }, own),
@@ -176,6 +196,44 @@ function formsTable(analyses) {
     },
     { title: 'S*', of: ({ optimum }) => percent(optimum) },
   ]);
+}
+
+/** The optimum when a token's milliseconds are the budget instead of its activated parameters. */
+function secondsTable(laws) {
+  const { curves, machine } = readSpeed(SPEED);
+  const rows = laws.flatMap((law) =>
+    WEIGHTS[law.format].filter((type) => curves.has(type)).map((type) => secondsRow(law, type, curves.get(type))),
+  );
+  const body = table(rows, [
+    { title: 'law', of: ({ law }) => law, left: true },
+    { title: 'weights', of: ({ type }) => type, left: true },
+    { title: 'S* by activated parameters', of: ({ byCount }) => percent(byCount) },
+    {
+      title: 'S* by seconds',
+      of: ({ bySeconds, isLast }) => `${percent(bySeconds)}${isLast ? ', the last measured' : ''}`,
+    },
+    { title: 'reducible loss over dense, at equal activated', of: ({ countRatio }) => countRatio.toFixed(4) },
+    { title: 'at equal seconds', of: ({ secondsRatio }) => secondsRatio.toFixed(4) },
+  ]);
+  return `${body}
+
+Times of a token from \`${path.relative(ROOT, SPEED)}\`: ${machine}.`;
+}
+
+function secondsRow({ law, format, constants, unit }, type, curve) {
+  const [size] = curve.sizes;
+  const cost = (inUnits, sparsity) => curve.msPerToken(inUnits * unit, sparsity);
+  const budget = curve.msPerToken(size, 0);
+  const { largestSparsity } = curve;
+  const best = cheapest(form, constants, cost, budget, { largestSparsity });
+  const dense = largestSize((candidate) => cost(candidate, 0), budget);
+  const denseLoss = lawLoss(form, constants, { size: dense, sparsity: 0 });
+  const byCount = optimalSparsity(form, constants);
+  return {
+    ...{ law, format, type, byCount, bySeconds: best.sparsity, isLast: best.sparsity === largestSparsity },
+    countRatio: lossOverDense(form, constants, byCount),
+    secondsRatio: (best.loss - constants.E) / (denseLoss - constants.E),
+  };
 }
 
 if (process.argv[1] === import.meta.filename) writeDocument('scaling-law.md', generate, readResults, RESULTS);
