@@ -1,6 +1,23 @@
-/** How the tests run: in child processes (the native addon has threads and memory of its own), two at a time. */
+/** How the tests run: in child processes (the native addon has threads and memory of its own), two at a time, the longest first. */
 
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Files of a quarter of a minute and more. One that began last would be waited for by one worker alone. */
+const LONG = [
+  ...['test/e2e/readme-commands', 'test/conformance/native', 'test/conformance/reference', 'test/conformance/wasm'],
+  ...['test/browser/', 'test/e2e/', 'test/conformance/', 'test/property/', 'test/golden/'],
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const place = LONG.findIndex((part) => moduleId.includes(part));
+      return place < 0 ? LONG.length : place;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
@@ -10,6 +27,7 @@ export default defineConfig({
     ],
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     // Tests are short; the room is for machines that build and measure at the same time.
     testTimeout: 60_000,
     hookTimeout: 60_000,
