@@ -74,7 +74,8 @@ async function streamText(url, body, headers) {
     }
     if (!isDone) throw new Error('the stream ended before [DONE]');
   } catch (error) {
-    record.error = error.message;
+    // fetch says why in the cause alone.
+    record.error = error.cause ? `${error.message}: ${error.cause.code ?? error.cause.message}` : error.message;
   }
   return record;
 }
