@@ -26,7 +26,8 @@ const heatRun = byId<HTMLSelectElement>('heat-run');
 /** The run of the pictures by layer; the first where it is not shown. */
 let heatName = '';
 let isChosen = false;
-let lastCount = -1;
+/** Which runs there were at the last look, and which of them trained. */
+let lastListing = '';
 
 function say(problems: readonly string[]): void {
   byId('error').hidden = problems.length === 0;
@@ -108,11 +109,11 @@ async function poll(): Promise<void> {
     hasServer = await store.list();
     if (!hasServer) return;
     if (!isChosen) for (const { key } of store.runs.slice(0, SHOWN_AT_FIRST)) shown.add(key);
-    const count = store.runs.length;
-    const isNew = ({ key, isLive, run }: StoredRun) => shown.has(key) && (isLive || run.records.length === 0);
-    const changed = await Promise.all(store.runs.filter(isNew).map((stored) => store.update(stored)));
-    if (changed.includes(true) || count !== lastCount) show();
-    lastCount = count;
+    const listing = store.runs.map(({ key, isLive }) => `${key} ${isLive}`).join();
+    const growing = store.runs.filter(({ key, mayGrow }) => shown.has(key) && mayGrow);
+    const changed = await Promise.all(growing.map((stored) => store.update(stored)));
+    if (changed.includes(true) || listing !== lastListing) show();
+    lastListing = listing;
     const live = store.runs.filter(({ isLive }) => isLive).length;
     byId('live').textContent = live === 0 ? '' : `${live} running, read every ${POLL_MS / 1000} s`;
   });
