@@ -66,7 +66,7 @@ function columnsOf(rows) {
     { title: 'over wllama', of: ({ over: beside }) => times(beside?.decode) },
     { title: 'over own dense', of: ({ overDense }) => times(overDense?.decode) },
     { title: 'prompt, tokens/s', of: ({ prompt }) => rate(prompt.tokensPerSecond) },
-    { title: 'over wllama', of: ({ over: beside }) => times(beside?.prompt) },
+    { title: 'prompt over wllama', of: ({ over: beside }) => times(beside?.prompt) },
     { title: 'tokens/s in Node', of: (row) => rate((native(row) || null)?.decode.tokensPerSecond) },
   ];
 }
