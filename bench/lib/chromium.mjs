@@ -57,13 +57,16 @@ function install(file) {
   rmSync(path.join(folder, 'node_modules'), { recursive: true });
 }
 
-/** What the page says to `question`. Throws what the page throws, and where the browser ends or takes too long. */
-export async function askPage(file, page, question) {
+/**
+ * What the page says to `question`; `folders` are those of which it may have files. Throws what the page throws, and where the browser ends or
+ * takes too long.
+ */
+export async function askPage(file, page, question, folders = SERVED) {
   let settle;
   const answer = new Promise((resolve, reject) => {
     settle = ({ value, error }) => (error === undefined ? resolve(value) : reject(new Error(error)));
   });
-  const server = createServer(serve(question, settle));
+  const server = createServer(serve(question, settle, folders));
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
   const profile = mkdtempSync(path.join(os.tmpdir(), 'qsparse-chromium-'));
   const browser = launch(file, `http://127.0.0.1:${server.address().port}/${page}`, profile);
@@ -113,8 +116,8 @@ const HEADERS = {
   'Cache-Control': 'no-store',
 };
 
-/** GET /question, POST /answer, and files of SERVED. */
-export function serve(question, onAnswer) {
+/** GET /question, POST /answer, and files of `folders`. */
+export function serve(question, onAnswer, folders) {
   return async (request, response) => {
     const send = (status, type, body) => response.writeHead(status, { ...HEADERS, 'Content-Type': type }).end(body);
     const { pathname } = new URL(request.url, 'http://localhost');
@@ -126,7 +129,7 @@ export function serve(question, onAnswer) {
       send(200, 'application/json', JSON.stringify(question));
     } else {
       const file = path.join(ROOT, pathname);
-      const served = SERVED.some((folder) => file.startsWith(path.join(ROOT, folder, path.sep)));
+      const served = folders.some((folder) => file.startsWith(path.join(ROOT, folder, path.sep)));
       if (served && statSync(file, { throwIfNoEntry: false })?.isFile())
         send(200, TYPES[path.extname(file)] ?? 'text/plain', readFileSync(file));
       else send(404, 'text/plain', 'not found');

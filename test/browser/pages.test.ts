@@ -102,6 +102,13 @@ describe.skipIf(missing !== null)(`the pages${missing ? ` (${missing})` : ''}`, 
       expect(await first.locator('canvas').getAttribute('aria-label')).toMatch(
         /^Kept inputs over 39 tokens: 50 % on average; layer 0 the fewest, 35 %, layer 3 the most, 65 %$/,
       );
+      // Token 1 has no column; of number 6 and of the last one a pixel: 0.3 + 0.1 layer + 0.05 (index % 3).
+      const picture = "document.querySelector('.run canvas').getContext('2d')";
+      const pixel = (token: number, layer: number) =>
+        page.evaluate(`${picture}.getImageData(${token}, ${layer}, 1, 1).data[3] / 255`);
+      expect(await pixel(0, 2)).toBe(0);
+      expect(await pixel(5, 2)).toBeCloseTo(0.6, 1.5);
+      expect(await pixel(39, 1)).toBeCloseTo(0.4, 1.5);
       await first.locator('.text').focus();
       await page.keyboard.press('ArrowRight');
       await page.keyboard.press('ArrowRight');

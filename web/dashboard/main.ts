@@ -7,6 +7,7 @@ import { messageOf } from '../../src/util/errors.ts';
 import { byId } from '../shared/dom.ts';
 import { droppedFiles } from '../shared/dropped-files.ts';
 import { setUpHeader } from '../shared/header.ts';
+import { serverKey, setServerKey } from '../shared/server.ts';
 import { ChartsView, type XName } from './charts-view.ts';
 import { type HeatField, HeatView } from './heat-view.ts';
 import { RunStore, type StoredRun } from './run-store.ts';
@@ -26,7 +27,9 @@ const heatRun = byId<HTMLSelectElement>('heat-run');
 /** The run of the pictures by layer; the first where it is not shown. */
 let heatName = '';
 let isChosen = false;
-let lastCount = -1;
+let hasServer = false;
+/** Which runs there were at the last look, and which of them trained. */
+let lastListing = '';
 
 function say(problems: readonly string[]): void {
   byId('error').hidden = problems.length === 0;
@@ -101,23 +104,31 @@ async function addFiles(files: readonly File[]): Promise<void> {
   show();
 }
 
-/** Lists and reads on; again after a while, as long as the server answers and somebody looks. */
+/** Lists and reads on; again after a while, as long as somebody looks and there is a server, which may be away meanwhile. */
 async function poll(): Promise<void> {
-  let hasServer = true;
-  await attempt(async () => {
-    hasServer = await store.list();
-    if (!hasServer) return;
-    if (!isChosen) for (const { key } of store.runs.slice(0, SHOWN_AT_FIRST)) shown.add(key);
-    const count = store.runs.length;
-    const isNew = ({ key, isLive, run }: StoredRun) => shown.has(key) && (isLive || run.records.length === 0);
-    const changed = await Promise.all(store.runs.filter(isNew).map((stored) => store.update(stored)));
-    if (changed.includes(true) || count !== lastCount) show();
-    lastCount = count;
-    const live = store.runs.filter(({ isLive }) => isLive).length;
-    byId('live').textContent = live === 0 ? '' : `${live} running, read every ${POLL_MS / 1000} s`;
+  const isGood = await attempt(async () => {
+    const answers = await store.list();
+    hasServer ||= answers;
+    if (answers) await readOn();
+    else if (hasServer) byId('live').textContent = 'the server does not answer';
   });
-  if (!hasServer) return;
-  setTimeout(() => void whenVisible().then(poll), POLL_MS);
+  // Whoever was refused may have a key.
+  hasServer ||= !isGood;
+  byId('key-field').hidden = isGood;
+  if (hasServer) setTimeout(() => void whenVisible().then(poll), POLL_MS);
+}
+
+/** What is new of the runs that are shown. */
+async function readOn(): Promise<void> {
+  const { runs } = store;
+  if (!isChosen) for (const { key } of runs.slice(0, SHOWN_AT_FIRST)) shown.add(key);
+  const listing = runs.map(({ key, isLive }) => `${key} ${isLive}`).join();
+  const growing = runs.filter(({ key, mayGrow }) => shown.has(key) && mayGrow);
+  const changed = await Promise.all(growing.map((stored) => store.update(stored)));
+  if (changed.includes(true) || listing !== lastListing) show();
+  lastListing = listing;
+  const live = runs.filter(({ isLive }) => isLive).length;
+  byId('live').textContent = live === 0 ? '' : `${live} running, read every ${POLL_MS / 1000} s`;
 }
 
 function whenVisible(): Promise<void> {
@@ -132,6 +143,9 @@ for (const id of ['files', 'folder']) {
     input.value = '';
   });
 }
+const key = byId<HTMLInputElement>('key');
+key.value = serverKey();
+key.addEventListener('change', () => setServerKey(key.value));
 byId('controls').addEventListener('input', show);
 byId('controls').addEventListener('submit', (event) => event.preventDefault());
 for (const id of ['heat-run', 'heat-what']) {

@@ -24,6 +24,8 @@ export interface StoredRun {
   readonly key: string;
   readonly name: string;
   isLive: boolean;
+  /** There may be more of it than was read: it trains, or did when it was read the last time. */
+  mayGrow: boolean;
   maxSteps: number | null;
   /** Empty until it was asked for. */
   run: ReportRun;
@@ -55,6 +57,7 @@ export class RunStore {
     // A long file comes in several parts.
     while (await this.#readPart(served)) isNew = true;
     if (isNew) stored.run = { name: stored.name, records: parseMetrics(served.text, stored.name) };
+    stored.mayGrow = stored.isLive;
     return isNew;
   }
 
@@ -84,7 +87,7 @@ export class RunStore {
         const run = { name, records: parseMetrics(await file.text(), file.name) };
         const key = `file ${name}`;
         const old = this.runs.findIndex((one) => one.key === key);
-        const stored: StoredRun = { key, name, isLive: false, maxSteps: maxStepsOf(run), run };
+        const stored: StoredRun = { key, name, isLive: false, mayGrow: false, maxSteps: maxStepsOf(run), run };
         this.runs.splice(old < 0 ? this.runs.length : old, old < 0 ? 0 : 1, stored);
       } catch (error) {
         problems.push(messageOf(error));
@@ -97,10 +100,10 @@ export class RunStore {
     const key = `served ${id}`;
     const known = this.#served.get(key)?.stored;
     if (known !== undefined) {
-      Object.assign(known, { isLive, maxSteps });
+      Object.assign(known, { isLive, maxSteps, mayGrow: isLive || known.mayGrow });
       return;
     }
-    const stored: StoredRun = { key, name, isLive, maxSteps, run: { name, records: [] } };
+    const stored: StoredRun = { key, name, isLive, mayGrow: true, maxSteps, run: { name, records: [] } };
     this.runs.push(stored);
     this.#served.set(key, { stored, id, text: '', bytes: 0 });
   }

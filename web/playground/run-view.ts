@@ -8,10 +8,14 @@ import type { TextPiece, TextSummary } from '../../src/load/text-model.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
 import { h } from '../shared/dom.ts';
 import { count, duration, percent, threeDigits } from '../shared/numbers.ts';
+import { oncePerFrame } from '../shared/once-per-frame.ts';
 import { KeptStrip } from './kept-strip.ts';
 import { partsBar } from './parts-bar.ts';
 
 const AT_HINT = 'Point at a token, or move through the text with the arrow keys.';
+
+/** Of the end of a text: who reads there. */
+const NEAR_PX = 24;
 
 interface ShownToken {
   readonly piece: TextPiece;
@@ -31,6 +35,12 @@ export class RunView {
   readonly #strip = new KeptStrip();
   readonly #at = h('p', { class: 'at-text', 'aria-live': 'polite' }, AT_HINT);
   readonly #parts = h('div');
+  readonly #showLiveSoon = oncePerFrame(() => this.#showLive());
+  /** Over the tokens after the first: their time, and the sum and number of the shares that layers kept. */
+  readonly #live = { ms: 0, kept: 0, shares: 0 };
+  /** Of the text, at the last look. */
+  #seenHeight = 0;
+  #isOver = false;
   #begin = 0;
   #at0: number | null = null;
 
@@ -64,30 +74,33 @@ export class RunView {
   }
 
   push(piece: TextPiece): void {
-    const isAtEnd = this.#text.scrollTop + this.#text.clientHeight >= this.#text.scrollHeight - 24;
     const span = h('span', { class: 'token' }, piece.text);
     this.#text.append(span);
-    if (isAtEnd) this.#text.scrollTop = this.#text.scrollHeight;
     this.text += piece.text;
     if (piece.id === null) return;
     this.ids.push(piece.id);
     this.#tokens.push({ piece, span });
     this.#strip.push(piece.kept);
-    this.#state.textContent = `${this.#tokens.length} tokens`;
-    this.#fillLive();
+    if (this.#tokens.length > 1) this.#live.ms += piece.ms;
+    for (const share of piece.kept ?? []) this.#live.kept += share;
+    this.#live.shares += piece.kept?.length ?? 0;
+    this.#showLiveSoon();
   }
 
   /** Ended, of itself or by its reader. */
   end(summary: TextSummary): void {
     this.summary = summary;
+    this.#isOver = true;
     const words = { stop: 'ended', length: 'reached its length', context: 'context is full', aborted: 'stopped' };
     const seconds = duration(performance.now() - this.#begin);
     this.#state.textContent = `${words[summary.finishReason]} · ${summary.tokens} tokens in ${seconds}`;
     const { tokensPerSecond, sparsity, activatedParameters } = summary;
     this.#fillTiles(tokensPerSecond, sparsity, activatedParameters);
+    this.#strip.draw();
   }
 
   fail(): void {
+    this.#isOver = true;
     this.#state.textContent = 'failed';
   }
 
@@ -111,12 +124,19 @@ export class RunView {
     });
   }
 
-  #fillLive(): void {
-    const later = this.#tokens.slice(1);
-    const ms = later.reduce((sum, { piece }) => sum + piece.ms, 0);
-    const kept = later.flatMap(({ piece }) => piece.kept ?? []);
-    const zeros = kept.length === 0 ? null : 1 - kept.reduce((sum, share) => sum + share, 0) / kept.length;
-    this.#fillTiles(ms > 0 ? (1000 * later.length) / ms : null, zeros, null);
+  /** What is known while the text is written. Whoever was at its end stays there. Once a frame: to ask for heights takes a layout of the whole text. */
+  #showLive(): void {
+    const text = this.#text;
+    if (text.scrollTop + text.clientHeight >= this.#seenHeight - NEAR_PX) text.scrollTop = text.scrollHeight;
+    this.#seenHeight = text.scrollHeight;
+    if (this.#isOver) return;
+    this.#state.textContent = `${this.#tokens.length} tokens`;
+    const { ms, kept, shares } = this.#live;
+    this.#fillTiles(
+      ms > 0 ? (1000 * (this.#tokens.length - 1)) / ms : null,
+      shares === 0 ? null : 1 - kept / shares,
+      null,
+    );
   }
 
   #fillTiles(tokensPerSecond: number | null, sparsity: number | null, activated: number | null): void {
