@@ -1,6 +1,6 @@
 /**
- * The two commands of the README in a fresh copy: only the files that git knows, nothing installed, and nothing built but the kernels' objects, which
- * take minutes to compile and were compiled by the very same build just before.
+ * The two commands of the README in a fresh copy: only the files that git knows, nothing installed, and nothing built but the kernels, which
+ * take minutes to compile and were compiled by the very same build just before; the native ones are linked again.
  *
  * Shortened: seconds of training, one folder of tests. Packages come from npm's cache where it has them.
  */
@@ -54,8 +54,8 @@ function freshCopy(): string {
   for (const file of list.toString().split('\0')) {
     if (file !== '' && existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(copy, file));
   }
-  const objects = 'build/native/objects';
-  if (existsSync(join(ROOT, objects))) cpSync(join(ROOT, objects), join(copy, objects), { recursive: true });
+  for (const kernels of ['build/native/objects', 'build/wasm'])
+    if (existsSync(join(ROOT, kernels))) cpSync(join(ROOT, kernels), join(copy, kernels), { recursive: true });
   return copy;
 }
 
