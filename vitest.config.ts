@@ -1,4 +1,7 @@
-/** How the tests run: in child processes (the native addon has threads and memory of its own), two at a time, the longest first. */
+/**
+ * How the tests run: in child processes (the native addon has threads and memory of its own), two at a time, the longest first. Those of single
+ * files share processes, those of test/ have one each.
+ */
 
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
@@ -21,15 +24,26 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    include: [
-      ...['src/**/*.test.ts', 'web/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.mjs'],
-      ...['bench/**/*.test.mjs', 'studies/**/*.test.mjs'],
-    ],
     pool: 'forks',
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     // Tests are short; the room is for machines that build and measure at the same time.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'parts',
+          include: [
+            ...['src/**/*.test.ts', 'web/**/*.test.ts', 'scripts/**/*.test.mjs'],
+            ...['bench/**/*.test.mjs', 'studies/**/*.test.mjs'],
+          ],
+          // Two hundred files of a second each: a process and its modules for every one would take as long again.
+          isolate: false,
+        },
+      },
+      { extends: true, test: { name: 'whole', include: ['test/**/*.test.ts'] } },
+    ],
   },
 });
