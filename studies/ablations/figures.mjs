@@ -3,7 +3,7 @@
 import { axis, categories, chart, SERIES_STYLES } from '../../bench/lib/svg-chart.mjs';
 import { scatterFigure } from '../../dist/report/scatter-figure.js';
 import { lossOf } from './results.mjs';
-import { DEEP, FORMATS, l1Models, PROJECTIONS } from './tables.mjs';
+import { DEEP, FORMATS, l1Models, PROJECTIONS, RESCALED } from './tables.mjs';
 
 const percent = (share) => `${Math.round(100 * share)} %`;
 
@@ -16,6 +16,10 @@ export function figuresOf(results) {
     'ablations-formats.svg': [FORMATS.flat(), formatsFigure],
     'ablations-mixture.svg': [['dense', 'moe-1of8', 'moe-2of8-topk50'], lossFigure],
     'ablations-l1.svg': [l1Models().map(({ name }) => name), l1Figure],
+    'ablations-rescale.svg': [
+      ['dense', ...RESCALED.flatMap(({ plain, rescaled }) => [plain, rescaled])],
+      rescaleFigure,
+    ],
     'ablations-deep.svg': [DEEP, lossFigure],
   };
   const drawn = Object.entries(figures).filter(([, [names]]) => names.every((name) => results.has(name)));
@@ -142,6 +146,21 @@ function l1Figure(results) {
       { title: 'Zeros before down', series: zeros, x, y: axis(Math.min(...valuesOf(zeros)), 1, { format: percent }) },
     ],
     legend: losses,
+  });
+}
+
+/** What top-K costs against dense, with and without the re-scale, by the point where both are. */
+function rescaleFigure(results) {
+  const differences = (which) => RESCALED.map((pair, place) => [place, results.difference(pair[which], 'dense').mean]);
+  const series = [
+    { style: SERIES_STYLES[0], marks: true, text: 'top-K of 50 %', points: differences('plain') },
+    { style: SERIES_STYLES[1], marks: true, text: 'with l2 re-scale', points: differences('rescaled') },
+  ];
+  const x = categories(RESCALED.map(({ where }) => where));
+  return chart({
+    label: 'Validation loss less that of dense, by the point of top-K and re-scale',
+    panels: [{ title: 'Validation loss less dense, nats', series, x, y: axisOf(valuesOf(series)) }],
+    legend: series,
   });
 }
 

@@ -133,11 +133,14 @@ function l1Table(results) {
   );
 }
 
+/** Models with and without the re-scale, by where top-K is. */
+export const RESCALED = [
+  ...POINTS.map((point) => ({ where: point, plain: `${point}-only`, rescaled: `${point}-only-l2` })),
+  { where: 'all four', plain: 'topk50', rescaled: 'topk50-l2' },
+];
+
 function rescaleTable(results) {
-  const pairs = [
-    ...POINTS.map((point) => ({ where: point, plain: `${point}-only`, rescaled: `${point}-only-l2` })),
-    { where: 'all four', plain: 'topk50', rescaled: 'topk50-l2' },
-  ].filter(({ plain, rescaled }) => results.has(plain) && results.has(rescaled));
+  const pairs = RESCALED.filter(({ plain, rescaled }) => results.has(plain) && results.has(rescaled));
   return table(pairs, [
     { title: 'top-K of 50 % at', left: true, of: ({ where }) => where },
     { title: 'less `dense`', of: ({ plain }) => signed(results.difference(plain, 'dense')) },
