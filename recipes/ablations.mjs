@@ -5,7 +5,7 @@
  * All of them, with what is compared: node studies/ablations/run.mjs --text BOOKS --runs FOLDER
  *
  * 1.1 M parameters (0.8 M of them in projections), 1.0 M tokens in contexts of 256. Each takes 1.5 to 5 minutes on two cores with AVX2, those called
- * deep 7 to 12; losses are in studies/ablations/results.
+ * deep 4 to 6; losses are in studies/ablations/results.
  */
 
 const SHAPE = { dim: 128, hiddenDim: 352, nLayers: 4, nHeads: 4, vocabSize: 2048, seqLen: 256 };

@@ -1,11 +1,12 @@
 /**
  * Measures decoding inside a browser: the modules of dist/ as they are, the wasm backend with threads, and the same bench that `qsparse bench
- * decode` runs. Takes the question from the server of bench/lib/chromium.mjs and gives the answer back to it.
+ * decode` runs.
  */
 
 import { loadBackend } from '../../dist/backends/load-backend.js';
 import { benchInference } from '../../dist/bench/bench-inference.js';
 import { randomBenchWeights } from '../../dist/bench/bench-weights.js';
+import { answerQuestion } from './answer-question.mjs';
 
 const NO_PROGRESS = { update() {}, done() {} };
 
@@ -19,12 +20,4 @@ async function measure({ shape, dtype, sparsities, tokens, repeat, threads, seed
   return { rows, backend: backend.description, threads: backend.threads, browser: navigator.userAgent };
 }
 
-async function answer() {
-  try {
-    return { value: await measure(await (await fetch('/question')).json()) };
-  } catch (error) {
-    return { error: error.stack ?? String(error) };
-  }
-}
-
-await fetch('/answer', { method: 'POST', body: JSON.stringify(await answer()) });
+await answerQuestion(measure);

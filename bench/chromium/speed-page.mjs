@@ -1,10 +1,11 @@
 /**
  * A page with two engines, ours as anybody's page loads it and wllama as its package comes, that write the same text in turns. Bundled by
- * bench/lib/speed-page.mjs; takes the question from the server of bench/lib/chromium.mjs and gives the answer back to it.
+ * bench/lib/speed-page.mjs.
  */
 
 import { load } from 'qsparse';
 import { ourVariants, takeTurns } from '../lib/text-turns.mjs';
+import { answerQuestion } from './answer-question.mjs';
 
 /** Greedy, with nothing that only samplers need, and no prompt found again. */
 const SAMPLING = { temperature: 0, top_k: 1, samplers: ['top_k'], ignore_eos: true, cache_prompt: false };
@@ -39,12 +40,4 @@ async function measure(question) {
   return { turns, threads, backend: own.info.backend, build, browser: navigator.userAgent };
 }
 
-async function answer() {
-  try {
-    return { value: await measure(await (await fetch('/question')).json()) };
-  } catch (error) {
-    return { error: error.stack ?? String(error) };
-  }
-}
-
-await fetch('/answer', { method: 'POST', body: JSON.stringify(await answer()) });
+await answerQuestion(measure);
