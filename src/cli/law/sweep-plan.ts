@@ -12,7 +12,8 @@
  *     };
  *
  * A run is named by what it is, so a plan that grows adds runs and leaves those that exist alone. With `rates` the learning rate of a size and
- * format is that of the dense run, first seed, with the lowest loss; all its sparsities take it.
+ * format is that of the dense run, first seed, with the lowest loss; all its sparsities take it. Where the best stands at an end of the rates,
+ * those beyond are tried too (sweep-rates.ts).
  */
 
 import { existsSync } from 'node:fs';

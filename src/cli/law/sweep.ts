@@ -6,7 +6,7 @@
  *     OUT/runs/NAME       the run directories, with NAME.log beside them
  *     OUT/tokenizer.json  of the first run, shared by all
  *
- * First the rates, then the grid, whose dense run at the best rate is not trained again. What is in the tables is skipped, what is begun is
+ * First the rates, and those beyond while the best is at an end; then the grid, whose dense run at the best rate is not trained again. What is in the tables is skipped, what is begun is
  * resumed, so the same command goes on after a kill at any point.
  */
 
@@ -30,6 +30,7 @@ import {
   type SweepRun,
   tuningCells,
 } from './sweep-plan.ts';
+import { bestRate, nextRate } from './sweep-rates.ts';
 import { trainingBytes, workOf } from './sweep-resources.ts';
 import { discardRun, type SweepFiles, sharedTokenizer, trainRun } from './sweep-run.ts';
 import { type SweepRow, SweepTable } from './sweep-table.ts';
@@ -139,7 +140,7 @@ function describe(
   const work = [...tuning, ...further].reduce((sum, run) => sum + workOf(run.model, run.train), 0);
   const hours = formatDuration(work / (2 * ROUGH_SPEED));
   output.line(
-    `\n${tuning.length} runs for the learning rate (${tried.rows.length} done), ${further.length} further of the grid`,
+    `\n${tuning.length} runs for the learning rate (${tried.rows.length} done; more where the best is at an end), ${further.length} further of the grid`,
   );
   output.line(`${grid.length} lines in the table (${runs.rows.length} done)`);
   output.line(
@@ -194,13 +195,12 @@ class Sweep {
   }
 
   async run(tuning: readonly SweepRun[], grid: readonly SweepCell[]): Promise<void> {
-    const { output, runs, tried, plan } = this.#parts;
+    const { output, runs, plan } = this.#parts;
     const interrupt = onInterrupt(() => output.note('stopping: the runs save; the same command goes on'));
     const { signal } = interrupt;
     try {
-      await this.#trainAll(tuning, tried, signal);
+      await this.#tuneRates(tuning, signal);
       if (!signal.aborted && this.#failures === 0) {
-        this.#warnOfEdges(tuning);
         const chosen = grid.map((cell) => runOf(plan, cell, this.#rateOf(cell)));
         this.#takeTuned(chosen);
         await this.#trainAll(chosen, runs, signal);
@@ -214,27 +214,36 @@ class Sweep {
     output.json({ table: runs.path, runs: runs.rows.length, failures: this.#failures, stopped: signal.aborted });
   }
 
-  /** The rate of the lowest loss among those tried for the size and format; null where the plan has none. */
-  #rateOf({ size, format }: SweepCell): number | null {
-    const { plan, tried } = this.#parts;
-    if (plan.rates === null) return null;
-    const rows = tried.rows.filter((row) => row.size === size && row.format === format && plan.rates!.includes(row.lr));
-    return rows.reduce((best, row) => (row.loss < best.loss ? row : best)).lr;
+  /** Tries the rates of the plan, then those beyond while the best of a size and format stands at an end. */
+  async #tuneRates(tuning: readonly SweepRun[], signal: AbortSignal): Promise<void> {
+    const { plan, tried, output } = this.#parts;
+    if (plan.rates === null) return;
+    await this.#trainAll(tuning, tried, signal);
+    const cells = tuningCells(plan);
+    while (!signal.aborted && this.#failures === 0) {
+      const further = cells.flatMap((cell) => {
+        const rate = nextRate(this.#triedOf(cell), plan.rates!.length);
+        return rate === null ? [] : [runOf(plan, cell, rate)];
+      });
+      if (further.length === 0) break;
+      output.line(
+        `the best learning rate of ${further.map(({ size, format }) => `${size} ${format}`).join(', ')} is at an end`,
+      );
+      await this.#trainAll(further, tried, signal);
+    }
   }
 
-  /** A best rate at the end of those tried may not be the best there is. */
-  #warnOfEdges(tuning: readonly SweepRun[]): void {
-    const { plan, output } = this.#parts;
-    const rates = plan.rates?.toSorted((a, b) => a - b) ?? [];
-    if (rates.length < 2) return;
-    const cells = new Map(tuning.map((run) => [`${run.size} ${run.format}`, run]));
-    for (const [name, cell] of cells) {
-      const best = this.#rateOf(cell);
-      if (best !== rates[0] && best !== rates[rates.length - 1]) continue;
-      output.warn(
-        `the best learning rate of ${name}, ${best}, is at the end of those tried: a better one may lie beyond`,
-      );
-    }
+  /** The rates that were tried on the dense model of a cell's size and format. */
+  #triedOf({ size, format }: SweepCell): SweepRow[] {
+    const { plan, tried } = this.#parts;
+    const [dense] = tuningCells(plan).filter((cell) => cell.size === size && cell.format === format);
+    const rows = tried.rows.filter((row) => row.size === size && row.format === format);
+    return rows.filter((row) => tried.find(runOf(plan, dense, row.lr)) === row);
+  }
+
+  /** null where the plan has no rates. */
+  #rateOf(cell: SweepCell): number | null {
+    return this.#parts.plan.rates === null ? null : bestRate(this.#triedOf(cell));
   }
 
   /** A dense run at the chosen rate was trained while rates were tried. */
