@@ -58,6 +58,7 @@ export function generate(text, { runs, laws, recovery }) {
     recovery: recovery ? recoveryTable(recovery) : '**Not yet measured.** `node studies/scaling/recovery.mjs` does it.',
     constants: analyses.length > 0 ? constantsTable(analyses) : NOT_YET,
     questions: analyses.length > 0 ? questionsTable(analyses) : NOT_YET,
+    direct: analyses.length > 0 ? directTable(analyses) : NOT_YET,
     forms: analyses.length > 0 ? formsTable(analyses) : NOT_YET,
     seconds: secondsTable([
       { law: 'printed', format: 'float', constants: PRINTED_CONSTANTS, unit: PRINTED_SIZE_UNIT },
@@ -172,12 +173,52 @@ function questionsTable(analyses) {
 
 /** Loss at the sparsity less that of dense, of the runs themselves, smallest size first. */
 function gapsOf(runs, sparsity) {
-  const sizes = [...new Set(runs.map(({ size }) => size))].sort((a, b) => a - b);
-  const meanLoss = (size, share) => {
-    const losses = runs.filter((run) => run.size === size && run.sparsity === share).map(({ loss }) => loss);
-    return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
-  };
-  return sizes.map((size) => `${(meanLoss(size, sparsity) - meanLoss(size, 0)).toFixed(3)}`).join(', ');
+  return sizesOf(runs)
+    .map((size) => signed(meanLoss(runs, size, sparsity) - meanLoss(runs, size, 0)))
+    .join(', ');
+}
+
+/** What no law has a hand in: each sparse run less the dense runs around its activated parameters, between which log N is linear. */
+function directTable(analyses) {
+  const rows = analyses.flatMap(({ format, own }) => {
+    const sparsities = [...new Set(own.map(({ sparsity }) => sparsity))].filter((share) => share > 0).sort();
+    return sparsities.map((sparsity) => ({ format, sparsity, gains: overDenseRuns(own, sparsity) }));
+  });
+  const sizes = sizesOf(analyses[0].own);
+  return table(rows, [
+    { title: 'format', of: ({ format }) => format, left: true },
+    { title: 'S', of: ({ sparsity }) => percent(sparsity, 0) },
+    ...sizes.slice(1).map((size) => ({
+      title: `${four(size)} M`,
+      of: ({ gains }) => (gains.has(size) ? signed(gains.get(size)) : '-'),
+    })),
+    { title: 'mean', of: ({ gains }) => signed([...gains.values()].reduce((sum, gain) => sum + gain, 0) / gains.size) },
+  ]);
+}
+
+/** By size: nats of its run less those of dense at N (1 - S); only where dense runs lie on both sides. */
+function overDenseRuns(runs, sparsity) {
+  const sizes = sizesOf(runs);
+  const gains = new Map();
+  for (const size of sizes) {
+    const activated = size * (1 - sparsity);
+    const above = sizes.findIndex((one) => one >= activated);
+    if (above < 1) continue;
+    const [low, high] = [sizes[above - 1], sizes[above]];
+    const share = Math.log(activated / low) / Math.log(high / low);
+    const dense = (1 - share) * meanLoss(runs, low, 0) + share * meanLoss(runs, high, 0);
+    gains.set(size, meanLoss(runs, size, sparsity) - dense);
+  }
+  return gains;
+}
+
+const sizesOf = (runs) => [...new Set(runs.map(({ size }) => size))].sort((a, b) => a - b);
+const signed = (nats) => `${nats < 0 ? '' : '+'}${nats.toFixed(3)}`;
+
+/** Over the seeds of a cell. */
+function meanLoss(runs, size, sparsity) {
+  const losses = runs.filter((run) => run.size === size && run.sparsity === sparsity).map(({ loss }) => loss);
+  return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
 }
 
 function formsTable(analyses) {
