@@ -4,7 +4,7 @@ import { UsageError } from '../util/errors.ts';
 import { bootstrapLaw } from './bootstrap-law.ts';
 import { crossValidate } from './cross-validate.ts';
 import { fitLaw } from './fit-law.ts';
-import { type LawConstants, lawForm, PRINTED_CONSTANTS } from './law-form.ts';
+import { type LawConstants, lawForm, lawLoss, PRINTED_CONSTANTS } from './law-form.ts';
 import { optimalSparsity } from './optimal-sparsity.ts';
 
 const exponential = lawForm('exponential');
@@ -60,6 +60,21 @@ describe('fitLaw', () => {
     );
     expect(robust.residuals[17]).toBeCloseTo(-Math.log(1.3), 2);
   });
+
+  // Under noise the steepest curve fits such runs best: without a limit beta goes to infinity and C to 0, and their product is no number.
+  it.each(['exponential', 'power'] as const)(
+    'stays finite where only the largest sparsity costs anything: %s',
+    (name) => {
+      const flat = { E: 4.2, B: 0.7, C: 1e-9, alpha: 0.1, beta: 0.1 };
+      const points = gridPoints({ noise: 0.002, seed: 3, constants: flat }).map((point) =>
+        point.sparsity === 0.8 ? { ...point, loss: 1.01 * point.loss } : point,
+      );
+      const form = lawForm(name);
+      const { constants } = fitLaw(form, points);
+      const errors = points.map((point) => Math.abs(Math.log(lawLoss(form, constants, point) / point.loss)));
+      expect(Math.max(...errors)).toBeLessThan(0.02);
+    },
+  );
 
   it('refuses too few runs and runs that are too much alike', () => {
     const points = gridPoints();

@@ -60,6 +60,12 @@ describe('LawObjective', () => {
     });
   });
 
+  it.each(FORM_NAMES)('has the gradient of finite differences where an exponent is too steep: %s', (name) => {
+    const objective = new LawObjective(lawForm(name), points, { delta: 0.05 });
+    const steep = objective.variablesOf({ ...ALL, alpha: 6, beta: 11, drift: -9 });
+    expectGradient(objective.evaluate, steep);
+  });
+
   it('gives back the constants that its variables stand for', () => {
     const objective = new LawObjective(lawForm('power', { tokens: true }), points);
     const constants = objective.constantsAt(objective.variablesOf(ALL));

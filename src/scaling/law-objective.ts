@@ -6,6 +6,9 @@
  * What moves is not the constants themselves. Scales are positive, so their logarithms move; and each feature is measured from its mean over
  * the runs, so that a change of an exponent turns the curve about the middle of the data instead of lifting it: alpha and C, all but one
  * direction otherwise, become nearly independent, and the fit is the same in any unit of N. `constantsAt` and `variablesOf` translate.
+ *
+ * Where all sparsities but the largest cost nothing, ever steeper curves fit ever better, and beta goes to infinity. So an exponent may make
+ * a term at most STEEPEST times as large from one end of the data to the other; what is beyond costs, smoothly.
  */
 
 import { constantNames, type LawConstants, type LawForm, type LawPoint } from './law-form.ts';
@@ -14,6 +17,9 @@ export const HUBER_DELTA = 1e-3;
 
 /** Nothing beside any loss; a scale of 0 would have an infinite logarithm, from which no step leads away. */
 const SMALLEST_SCALE = 1e-60;
+
+/** Its logarithm: a million, far more than runs can tell from a step. */
+const STEEPEST_LOG = Math.log(1e6);
 
 export interface HuberOptions {
   readonly delta?: number | undefined;
@@ -28,6 +34,8 @@ export class LawObjective {
   readonly #scaleCount: number;
   /** By exponent: the mean of its feature over the runs. */
   readonly #centres: Readonly<Record<string, number>>;
+  /** By variable: how far its feature reaches over the runs; 0 for scales. */
+  readonly #spans: Float64Array;
   /** By term: the variables of its exponents. */
   readonly #variables: readonly (readonly number[])[];
   /** By run and term: the logarithm of the amount, then the centred feature of each of its exponents. */
@@ -44,6 +52,7 @@ export class LawObjective {
     this.names = [...scales, ...exponents];
     this.#scaleCount = scales.length;
     this.#centres = centresOf(form, points);
+    this.#spans = Float64Array.from(this.names, (name) => (exponents.includes(name) ? spanOf(form, name, points) : 0));
     this.#variables = form.terms.map(({ factors }) => factors.map(({ exponent }) => this.names.indexOf(exponent)));
     this.#rows = points.map((point) => form.terms.map((term) => this.#row(term, point)));
     this.#logLosses = Float64Array.from(points, ({ loss }) => Math.log(loss));
@@ -55,7 +64,7 @@ export class LawObjective {
     return Float64Array.of(Math.log(amount?.(point) ?? 1), ...features);
   }
 
-  /** The sum of Huber losses over delta^2 at `variables`; adds nothing to `gradient` but overwrites it. */
+  /** The sum of Huber losses over delta^2 at `variables`, and what too steep exponents cost; overwrites `gradient`. */
   readonly evaluate = (variables: Float64Array, gradient: Float64Array): number => {
     gradient.fill(0);
     const own = new Float64Array(variables.length);
@@ -67,6 +76,12 @@ export class LawObjective {
       sum += huber(scaled);
       const slope = Math.max(-1, Math.min(1, scaled)) / this.delta;
       for (let v = 0; v < own.length; v++) gradient[v] += slope * own[v];
+    }
+    for (let v = this.#scaleCount; v < variables.length; v++) {
+      const excess = Math.abs(variables[v]) * this.#spans[v] - STEEPEST_LOG;
+      if (excess <= 0) continue;
+      sum += excess * excess;
+      gradient[v] += 2 * excess * this.#spans[v] * Math.sign(variables[v]);
     }
     return sum;
   };
@@ -137,6 +152,12 @@ export class LawObjective {
 function huber(scaled: number): number {
   const size = Math.abs(scaled);
   return size <= 1 ? 0.5 * size * size : size - 0.5;
+}
+
+function spanOf(form: LawForm, exponent: string, points: readonly LawPoint[]): number {
+  const factors = form.terms.flatMap((term) => term.factors.filter((factor) => factor.exponent === exponent));
+  const values = factors.flatMap(({ feature }) => points.map(feature));
+  return Math.max(...values) - Math.min(...values);
 }
 
 function centresOf(form: LawForm, points: readonly LawPoint[]): Record<string, number> {

@@ -33,7 +33,11 @@ const WEIGHTS = { float: ['f32', 'bf16', 'int8'], ternary: ['ternary'] };
 const OWN_SIZE_UNIT = 1e6;
 
 const form = lawForm('exponential');
-const percent = (share, decimals = 1) => `${(100 * share).toFixed(decimals)} %`;
+function percent(share, decimals = 1) {
+  if (!Number.isFinite(share))
+    throw new Error(`expected a share, got ${share}: fit again with qsparse law fit --json.`);
+  return `${(100 * share).toFixed(decimals)} %`;
+}
 /** A scale that the fit has driven to nothing is 0 for a reader. */
 const four = (value) => (Math.abs(value) < 1e-9 ? '0' : String(Number(value.toPrecision(4))));
 const NOT_YET = '**Not yet measured.** The plan is `studies/scaling/plan.mjs`; its runs are not trained yet.';
