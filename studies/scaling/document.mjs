@@ -185,7 +185,7 @@ function gapsOf(runs, sparsity) {
 /** What no law has a hand in: each sparse run less the dense runs around its activated parameters, between which log N is linear. */
 function directTable(analyses) {
   const rows = analyses.flatMap(({ format, own }) => {
-    const sparsities = [...new Set(own.map(({ sparsity }) => sparsity))].filter((share) => share > 0).sort();
+    const sparsities = distinct(own.map(({ sparsity }) => sparsity)).filter((share) => share > 0);
     return sparsities.map((sparsity) => ({ format, sparsity, gains: overDenseRuns(own, sparsity) }));
   });
   const sizes = sizesOf(analyses[0].own);
@@ -216,7 +216,8 @@ function overDenseRuns(runs, sparsity) {
   return gains;
 }
 
-const sizesOf = (runs) => [...new Set(runs.map(({ size }) => size))].sort((a, b) => a - b);
+const distinct = (values) => [...new Set(values)].sort((a, b) => a - b);
+const sizesOf = (runs) => distinct(runs.map(({ size }) => size));
 const signed = (nats) => `${nats < 0 ? '' : '+'}${nats.toFixed(3)}`;
 
 /** Over the seeds of a cell. */

@@ -4,11 +4,12 @@
  * What was weighed:
  * - Sizes are about a factor of 2.1 apart, from 0.2 to 4 million parameters in the blocks; depth grows little, so that width, which top-K
  *   selects in, grows most.
- * - 614,400 tokens each. A law of fixed tokens needs no more than equal tokens; more would be better, and is what the
- *   three hours do not pay for. They are 1,200 steps of 2 x 256, because small batches make the most of few tokens: 300 steps of 8 x 256 ended
- *   0.25 nats higher and twice as far apart over seeds (docs/log.md). 70 cells, 20 further runs for the rates and 6 repeats are 0.63 P operations counted as dense; one thread of two side by
- *   side does 44 G a second of them (`dense` of studies/ablations/results/seed0.json: 6,126 tokens a second of 7.2 M operations), sparse runs skip a
- *   third, selection and rounding take some of that back: two to three hours on two cores.
+ * - 614,400 tokens each. A law of fixed tokens needs no more than equal tokens; more would be better, and is what the three hours do not pay for.
+ * - They are 1,200 steps of 2 x 256: small batches make the most of few tokens. 300 steps of 8 x 256 ended 0.25 nats higher, with seeds several
+ *   times as far apart (docs/log.md).
+ * - 70 cells, 20 further runs for the rates and 6 repeats are 0.63 P operations counted as dense; one thread of two side by side does 44 G a second
+ *   of them (`dense` of studies/ablations/results/seed0.json: 6,126 tokens a second of 7.2 M operations), sparse runs skip a third, selection and
+ *   rounding take some of that back: two to three hours on two cores.
  * - The gate is SiLU: it has no zeros of its own, so S is what was asked for, at down too, and S = 0 is dense. With ReLU^2 the dense model
  *   would already stand at some 15 % and the axis of the law would bend with training.
  * - The vocabulary is 1024: the head counts in time, not in N, and at 0.2 M it would else be most of the work.
