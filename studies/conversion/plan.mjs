@@ -40,32 +40,30 @@ const TRAINED = [
   train('relufication-1'),
   train('relufication-2', { after: 'relufication-1' }),
   train('drelu'),
-  train('qsparse-50-distilled'),
-  train('block'),
-  train('qsparse-replayed', { replays: true }),
 ];
-const FINE_TUNED = ['dense', 'sparse', 'block', 'adapted'].map((recipe) => ({
+const FINE_TUNED = ['dense', 'sparse', 'block'].map((recipe) => ({
   ...{ name: `sft-${recipe}`, kind: 'sft', recipe: `fine-tuning/${recipe}` },
 }));
-const TUNED_AFTERWARDS = { name: 'sft-of-qsparse', kind: 'sft', recipe: 'fine-tuning/sparse', after: 'qsparse' };
+/** What is trained at length. */
+const LONG = ['qsparse', 'dense-trained', 'qsparse-50'];
 
 /** What each study is about, and the defaults of its run; `seqLen` in training, `parameters` for the estimate of time. */
 export const STUDIES = {
   smollm2: {
     model: 'weights/SmolLM2-135M-Instruct-Q4_1.gguf',
     title: 'SmolLM2-135M-Instruct',
-    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED, ...FINE_TUNED, TUNED_AFTERWARDS],
+    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED, ...FINE_TUNED],
     tasks: ['arc_easy', 'hellaswag', 'winogrande', 'truthfulqa_mc2', 'mmlu'],
     options: { tokens: 1_000_000, limit: 100, 'max-tokens': 8192, window: 512 },
     seqLen: 512,
-    trainingOptions: [],
+    // The same bits in less time: the recipes recompute for a machine of 4 GiB.
+    trainingOptions: ['--no-recompute'],
     parameters: 135e6,
   },
   stories15M: {
     model: 'weights/stories15M.bin',
     title: 'stories15M',
-    // Its own samples are all that it has: there is nothing else to replay.
-    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED.filter(({ replays }) => !replays)],
+    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED.filter(({ name }) => LONG.includes(name))],
     tasks: [],
     options: { tokens: 20_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
     seqLen: 256,
@@ -102,8 +100,8 @@ export function unitsOf(study, wanted) {
 }
 
 /** Does the model of an entry depend on --tokens? An epoch of conversations and a first step do not. */
-export function isOfLength({ kind, after }) {
-  return kind === 'train' || (kind === 'sft' && after !== undefined);
+export function isOfLength({ kind }) {
+  return kind === 'train';
 }
 
 /** Those named, or whose name holds one of `wanted` where none has just that name; with those that they begin with, and in their order. */
@@ -167,11 +165,10 @@ export function making(entry, settings) {
       return { steps: [first, { run: out, args }], evaluated: out, items };
     }
     case 'train': {
-      const replay = entry.replays ? ['--replay', ...texts.replayed] : [];
       // The two stages of ReLUfication share the tokens of the others.
       const share = entry.name.startsWith('relufication') ? 0.5 : 1;
       const length = ['--tokens', String(Math.round(share * tokens))];
-      const args = ['continue', from, '--recipe', entry.recipe, ...onText, ...replay, ...trainingOptions, ...length];
+      const args = ['continue', from, '--recipe', entry.recipe, ...onText, ...trainingOptions, ...length];
       return { steps: [first, { run: out, args }], evaluated: out, items };
     }
     case 'sft': {

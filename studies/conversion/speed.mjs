@@ -1,7 +1,7 @@
 /**
  * Seconds of the study's models: each packed as int8 and decoded, dense and as it is sparse in turns, by `qsparse bench decode`.
  *
- *   node studies/conversion/speed.mjs --runs FOLDER [--study smollm2] [--only topk,qsparse] [--repeat 5] [--threads 2] [--out FILE]
+ *   node studies/conversion/speed.mjs --runs FOLDER [--study smollm2] [--only topk,qsparse] [--tokens 1000000] [--repeat 5] [--threads 2] [--out FILE]
  *
  * What run.mjs made is packed below --runs/int8. Nothing else may run meanwhile. Results are written after each model and what is on file is skipped; take the file away to measure anew.
  */
@@ -15,21 +15,24 @@ import { making, planned, STUDIES } from './plan.mjs';
 const text = { type: 'string' };
 const { values: given } = parseArgs({
   options: {
-    ...{ study: { ...text, default: 'smollm2' }, runs: text, only: text, out: text },
+    ...{ study: { ...text, default: 'smollm2' }, runs: text, only: text, out: text, tokens: text },
     ...{ repeat: { ...text, default: '5' }, threads: { ...text, default: '2' } },
   },
 });
 if (!given.runs) throw new Error('--runs FOLDER is needed: the one of studies/conversion/run.mjs.');
+const study = STUDIES[given.study];
+if (!study) throw new Error(`--study: expected one of ${Object.keys(STUDIES).join(', ')}, got ${given.study}.`);
 const out = given.out ?? path.join(import.meta.dirname, 'results', `${given.study}-speed.json`);
 const runs = path.resolve(given.runs);
-const texts = { trained: [], replayed: [], conversations: [] };
-const settings = { runs, model: '', texts, tokens: 0, seqLen: 0, trainingOptions: [] };
+const texts = { trained: [], conversations: [] };
+const tokens = Number(given.tokens ?? study.options.tokens);
+const settings = { runs, model: '', texts, tokens, seqLen: study.seqLen, trainingOptions: [] };
 
-for (const entry of planned(STUDIES[given.study].entries, given.only?.split(','))) {
+for (const entry of planned(study.entries, given.only?.split(','))) {
   if (entry.kind === 'start' || readJson(out)?.models?.[entry.name]) continue;
   const { evaluated, sparsity } = making(entry, settings);
   if (!existsSync(evaluated)) continue;
-  const packed = path.join(runs, 'int8', path.basename(evaluated));
+  const packed = path.join(runs, 'int8', path.relative(runs, evaluated));
   if (!existsSync(packed)) qsparse(['convert', evaluated, packed, '--dtype', 'int8', '--threads', given.threads]);
   const how = ['--repeat', given.repeat, '--threads', given.threads];
   const { machine, rows } = qsparse(['bench', 'decode', packed, ...how, ...sharesOf(sparsity)]);

@@ -21,7 +21,6 @@ export const REPAIRED = [
   ['qsparse', 'start-qsparse'],
   ['qsparse-distilled', 'start-qsparse'],
   ['qsparse-50', 'start-qsparse-50'],
-  ['qsparse-50-distilled', 'start-qsparse-50'],
 ];
 const CURVE_SHARES = [0.1, 0.25, 0.5, 1];
 

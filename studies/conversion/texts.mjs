@@ -18,14 +18,12 @@ const TRAINED_NOVELS = [
 ];
 const CALIBRATION_NOVEL = 'Gissing_Women_1893';
 const MEASURED_NOVELS = ['Eliot_Adam_1859', 'Doyle_Hound_1902'];
-/** Another kind of text than the others: what a model may forget, and is reminded of. */
-const REPLAYED = 'sotu_all.txt';
 const CALIBRATION_SHARE = 0.05;
 const CALIBRATION_STORIES = 100;
 /** From the middle of a novel: beginnings are title pages. */
 const EXCERPT_CHARACTERS = 150_000;
 
-/** `{ trained, replayed, calibration, perplexity, conversations }`: paths. Throws where the data are not there. */
+/** `{ trained, calibration, perplexity, conversations }`: paths. Throws where the data are not there. */
 export function textsOf(study, data, runs) {
   const folder = path.join(runs, 'texts');
   mkdirSync(folder, { recursive: true });
@@ -45,7 +43,6 @@ function generalTexts(read, write, data) {
   const calibration = () => wiki().slice(cut(wiki())) + middleOf(read('text/novels100', `${CALIBRATION_NOVEL}.txt`));
   return {
     trained: [write('wikitext2.train.txt', () => wiki().slice(0, cut(wiki()))), ...TRAINED_NOVELS.map(novel)],
-    replayed: [path.join(data, 'text', REPLAYED)],
     calibration: write('calibration.txt', calibration),
     perplexity: [
       { name: 'wikitext2', file: path.join(data, 'text/wikitext2.valid.txt') },
@@ -65,7 +62,6 @@ function storiesTexts(read, write, folder) {
   const asText = (some) => some.map((story) => story.trim()).join('\n\n');
   return {
     trained: [path.join(folder, 'samples.jsonl')],
-    replayed: [],
     calibration: write('calibration.txt', () => asText(stories().slice(0, CALIBRATION_STORIES))),
     perplexity: [{ name: 'stories', file: write('stories.txt', () => asText(stories().slice(CALIBRATION_STORIES))) }],
     conversations: [],
