@@ -1,5 +1,5 @@
 /* Counting and listing elements of a row: those whose magnitude reaches a threshold (selection, natural zeros), or those that
- * are open gates, x > 0 or NaN.
+ * are open gates, x > 0 or NaN; and finding a column in such a list.
  *
  * A magnitude is the bits of |x| as an int32: they order like the values, -0 is 0, and NaN lies above infinity. The
  * list is written with a vector compaction where the instruction set has one; a store of a whole vector may write past the
@@ -104,6 +104,16 @@ INLINE int64_t list_elements(const float *x, int64_t size, int32_t threshold, in
     value[at++] = x[i];
   }
   return at;
+}
+
+/* The first element of a row's list at or behind column c. */
+INLINE int64_t rows_seek(const int32_t *index, int64_t low, int64_t high, int64_t c) {
+  while (low < high) {
+    const int64_t middle = (low + high) / 2;
+    if (index[middle] < c) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 #endif

@@ -12,6 +12,7 @@
  * rms_norm_rows_backward:   start, index, value, weight, rstd, dOut, dX, N, D    rows are shared; dX may be dOut
  * rms_norm_rows_backward_weight: start, index, value, rstd, dOut, dWeight, N, D   (dWeight +=)   columns are shared
  */
+#include "compact.h"
 #include "vector_math.h"
 
 static void rms_norm_row(const float *x, const float *weight, float *out, float *rstd, int64_t D, float eps) {
@@ -118,16 +119,6 @@ static void rms_norm_rows_backward(const double *args, work w) {
   }
 }
 
-/* The first element of a row whose column is `column` or above. */
-INLINE int64_t first_at(const int32_t *index, int64_t begin, int64_t end, int64_t column) {
-  while (begin < end) {
-    const int64_t middle = (begin + end) / 2;
-    if (index[middle] < column) begin = middle + 1;
-    else end = middle;
-  }
-  return begin;
-}
-
 static void rms_norm_rows_backward_weight(const double *args, work w) {
   const int32_t *start = PI(0), *index = PI(1);
   const float *x = PF(2), *rstd = PF(3), *dOut = PF(4);
@@ -141,7 +132,7 @@ static void rms_norm_rows_backward_weight(const double *args, work w) {
     for (int64_t c = c0; c < c1; c++) sum[c - c0] = 0;
     for (int64_t r = 0; r < N; r++) {
       const int64_t end = start[r + 1];
-      for (int64_t i = first_at(index, start[r], end, c0); i < end && index[i] < c1; i++)
+      for (int64_t i = rows_seek(index, start[r], end, c0); i < end && index[i] < c1; i++)
         sum[index[i] - c0] += (double)(x[i] * rstd[r]) * dOut[i];
     }
     for (int64_t c = c0; c < c1; c++) dWeight[c] += (float)sum[c - c0];

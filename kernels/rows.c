@@ -83,16 +83,6 @@ static void gather_positive_at(const double *args, work w) {
   }
 }
 
-/* The first element of a row's list at or behind column c. */
-INLINE int64_t rows_seek(const int32_t *index, int64_t low, int64_t high, int64_t c) {
-  while (low < high) {
-    const int64_t middle = (low + high) / 2;
-    if (index[middle] < c) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
 static void transpose_counts(const double *args, work w) {
   const int32_t *start = PI(0), *index = PI(1);
   int32_t *count = PI(2) + 1;

@@ -1,7 +1,7 @@
 /** The tables of docs/findings.md, one block each, from the committed results alone. */
 
 import { table } from '../../bench/lib/markdown.mjs';
-import { percent, times } from '../../bench/lib/number-text.mjs';
+import { percent, signed, times } from '../../bench/lib/number-text.mjs';
 import { interpolate } from '../../bench/lib/statistics.mjs';
 import { L1_COEFFICIENTS } from '../../recipes/ablations.mjs';
 import { lossOf } from './results.mjs';
@@ -46,7 +46,7 @@ function models(results, names, reference) {
     { title: 'validation loss', of: (name) => withDeviation(results.loss(name)) },
     {
       title: `less \`${reference}\``,
-      of: (name) => (name === reference ? '' : signed(results.difference(name, reference))),
+      of: (name) => (name === reference ? '' : differenceText(results.difference(name, reference))),
     },
     { title: 'zeros', of: (name) => percent(results.over(name, ({ activated }) => activated.modelSparsity).mean) },
     { title: 'activated', of: (name) => millions(activatedOf(results, name)) },
@@ -83,7 +83,7 @@ function equalSparsity(results) {
     { title: 'zeros of `relu`', of: ({ zeros }) => percent(zeros, 1) },
     { title: 'its loss', of: ({ relu }) => relu.toFixed(3) },
     { title: 'top-K at as many zeros', of: ({ at }) => at.toFixed(3) },
-    { title: 'ReLU less top-K', of: ({ relu, at }) => plus(relu - at, 3) },
+    { title: 'ReLU less top-K', of: ({ relu, at }) => signed(relu - at, 3) },
   ]);
 }
 
@@ -143,9 +143,9 @@ function rescaleTable(results) {
   const pairs = RESCALED.filter(({ plain, rescaled }) => results.has(plain) && results.has(rescaled));
   return table(pairs, [
     { title: 'top-K of 50 % at', left: true, of: ({ where }) => where },
-    { title: 'less `dense`', of: ({ plain }) => signed(results.difference(plain, 'dense')) },
-    { title: 'with l2, less `dense`', of: ({ rescaled }) => signed(results.difference(rescaled, 'dense')) },
-    { title: 'what l2 does', of: ({ plain, rescaled }) => signed(results.difference(rescaled, plain)) },
+    { title: 'less `dense`', of: ({ plain }) => differenceText(results.difference(plain, 'dense')) },
+    { title: 'with l2, less `dense`', of: ({ rescaled }) => differenceText(results.difference(rescaled, 'dense')) },
+    { title: 'what l2 does', of: ({ plain, rescaled }) => differenceText(results.difference(rescaled, plain)) },
     { title: 'kept of the sum of squares', of: ({ plain, where }) => percent(energyKept(results.first(plain), where)) },
   ]);
 }
@@ -172,14 +172,13 @@ function activatedOf(results, name) {
 const speedText = (speed) => (speed ? `${times(speed.overDense)} x` : 'not measured');
 const millions = (count) => `${(count / 1e6).toFixed(2)} M`;
 const short = (value) => value.toPrecision(2);
-const plus = (value, digits) => `${value < 0 ? '-' : '+'}${Math.abs(value).toFixed(digits)}`;
 
 function withDeviation({ mean, deviation }) {
   return deviation === null ? mean.toFixed(3) : `${mean.toFixed(3)} ± ${deviation.toFixed(3)}`;
 }
 
-function signed(difference) {
+function differenceText(difference) {
   if (difference === null) return '-';
   const { mean, deviation } = difference;
-  return deviation === null ? plus(mean, 3) : `${plus(mean, 3)} ± ${deviation.toFixed(3)}`;
+  return deviation === null ? signed(mean, 3) : `${signed(mean, 3)} ± ${deviation.toFixed(3)}`;
 }

@@ -1,7 +1,7 @@
 /** The tables of docs/conversion.md, one block each, from the committed results alone; what is missing is called so. */
 
 import { table } from '../../bench/lib/markdown.mjs';
-import { percent, times } from '../../bench/lib/number-text.mjs';
+import { percent, signed, times } from '../../bench/lib/number-text.mjs';
 import { interpolate } from '../../bench/lib/statistics.mjs';
 import { CONTINUED, FINE_TUNED } from './paper.mjs';
 import { STUDIES } from './plan.mjs';
@@ -225,7 +225,6 @@ function pointsOver(results, name, reference) {
 
 const percentOrNothing = (share) => (Number.isFinite(share) ? percent(share, 1) : undefined);
 const millions = (count) => (count === undefined ? undefined : `${(count / 1e6).toFixed(1)} M`);
-const signed = (value, digits) => `${value < 0 ? '-' : '+'}${Math.abs(value).toFixed(digits)}`;
 const withError = (found, digits) => found && `${found.value.toFixed(digits)} ± ${found.error.toFixed(digits)}`;
 const scoreText = (found) => found && `${(100 * found.value).toFixed(1)} ± ${(100 * found.error).toFixed(1)}`;
 const difference = (value, reference) => (value === null || reference === null ? null : signed(value - reference, 3));

@@ -10,6 +10,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { writeDocument } from '../../bench/lib/document.mjs';
 import { fillBlocks, table } from '../../bench/lib/markdown.mjs';
+import { signed } from '../../bench/lib/number-text.mjs';
 import { ROOT, readJson } from '../../bench/lib/processes.mjs';
 import { lawFigures } from '../../dist/cli/law/figures.js';
 import { readSpeed } from '../../dist/cli/law/read-speed.js';
@@ -178,7 +179,7 @@ function questionsTable(analyses) {
 /** Loss at the sparsity less that of dense, of the runs themselves, smallest size first. */
 function gapsOf(runs, sparsity) {
   return sizesOf(runs)
-    .map((size) => signed(meanLoss(runs, size, sparsity) - meanLoss(runs, size, 0)))
+    .map((size) => natsText(meanLoss(runs, size, sparsity) - meanLoss(runs, size, 0)))
     .join(', ');
 }
 
@@ -194,9 +195,12 @@ function directTable(analyses) {
     { title: 'S', of: ({ sparsity }) => percent(sparsity, 0) },
     ...sizes.slice(1).map((size) => ({
       title: `${four(size)} M`,
-      of: ({ gains }) => (gains.has(size) ? signed(gains.get(size)) : '-'),
+      of: ({ gains }) => (gains.has(size) ? natsText(gains.get(size)) : '-'),
     })),
-    { title: 'mean', of: ({ gains }) => signed([...gains.values()].reduce((sum, gain) => sum + gain, 0) / gains.size) },
+    {
+      title: 'mean',
+      of: ({ gains }) => natsText([...gains.values()].reduce((sum, gain) => sum + gain, 0) / gains.size),
+    },
   ]);
 }
 
@@ -218,7 +222,7 @@ function overDenseRuns(runs, sparsity) {
 
 const distinct = (values) => [...new Set(values)].sort((a, b) => a - b);
 const sizesOf = (runs) => distinct(runs.map(({ size }) => size));
-const signed = (nats) => `${nats < 0 ? '' : '+'}${nats.toFixed(3)}`;
+const natsText = (nats) => signed(nats, 3);
 
 /** Over the seeds of a cell. */
 function meanLoss(runs, size, sparsity) {
