@@ -43,18 +43,21 @@ function percent(share, decimals = 1) {
 const four = (value) => (Math.abs(value) < 1e-9 ? '0' : String(Number(value.toPrecision(4))));
 const NOT_YET = '**Not yet measured.** The plan is `studies/scaling/plan.mjs`; its runs are not trained yet.';
 
-/** `{ runs, laws, recovery }`: null where a file is not there. `laws` is what `qsparse law fit runs.csv --json` said of the runs. */
+/** `{ runs, otherRates, laws, recovery }`: null where a file is not there. `laws` is what `qsparse law fit runs.csv --json` said of the runs. */
 export function readResults(folder) {
-  const file = path.join(folder, 'runs.csv');
+  const runsOf = (...parts) => {
+    const file = path.join(folder, ...parts, 'runs.csv');
+    return existsSync(file) ? readLawRuns(readFileSync(file, 'utf8'), file) : null;
+  };
   return {
-    runs: existsSync(file) ? readLawRuns(readFileSync(file, 'utf8'), file) : null,
+    ...{ runs: runsOf(), otherRates: runsOf('sparse-rates') },
     laws: readJson(path.join(folder, 'constants.json'))?.laws ?? null,
     recovery: readJson(path.join(folder, 'recovery.json')),
   };
 }
 
 /** The document with its blocks filled, and its figures by file name. */
-export function generate(text, { runs, laws, recovery }) {
+export function generate(text, { runs, otherRates, laws, recovery }) {
   const analyses = Object.entries(laws ?? {}).map(([format, analysis]) => {
     return { format, own: runs.filter((run) => run.format === format), analysis };
   });
@@ -64,6 +67,7 @@ export function generate(text, { runs, laws, recovery }) {
     constants: analyses.length > 0 ? constantsTable(analyses) : NOT_YET,
     questions: analyses.length > 0 ? questionsTable(analyses) : NOT_YET,
     direct: analyses.length > 0 ? directTable(analyses) : NOT_YET,
+    'sparse-rates': runs && otherRates ? ratesTable(runs, otherRates) : NOT_YET,
     forms: analyses.length > 0 ? formsTable(analyses) : NOT_YET,
     seconds: secondsTable([
       { law: 'printed', format: 'float', constants: PRINTED_CONSTANTS, unit: PRINTED_SIZE_UNIT },
@@ -156,7 +160,7 @@ function questionsTable(analyses) {
   const rows = analyses.flatMap(({ format, own, analysis }) => {
     const { bootstrap, optimum, b, drift, noise } = analysis;
     const { low, high } = optimum.profile;
-    const ends = `${low === null ? 'open' : percent(low)} to ${high === null ? 'open' : percent(high)}`;
+    const ends = `${low === null || low <= 0 ? '0 (zeros may not pay)' : percent(low)} to ${high === null ? 'open' : percent(high)}`;
     return [
       [`${format}: S* by profile likelihood`, ends],
       [`${format}: S* above zero, share of the draws`, percent(bootstrap.aboveZero)],
@@ -218,6 +222,22 @@ function overDenseRuns(runs, sparsity) {
     gains.set(size, meanLoss(runs, size, sparsity) - dense);
   }
   return gains;
+}
+
+/** The runs of sparse-rates.mjs, one format a rate, beside those of the grid. */
+function ratesTable(runs, otherRates) {
+  const at = (rate, sparsity) => (size) => {
+    const own = (rate === 'shared' ? runs : otherRates).filter(
+      ({ format }) => format === (rate === 'shared' ? 'float' : rate),
+    );
+    return meanLoss(own, size, sparsity).toFixed(3);
+  };
+  return table(sizesOf(otherRates), [
+    { title: 'N', of: (size) => `${four(size)} M` },
+    { title: 'half of it', of: at('half', 0.8) },
+    { title: 'the rate of dense', of: at('shared', 0.8) },
+    { title: 'twice', of: at('double', 0.8) },
+  ]);
 }
 
 const distinct = (values) => [...new Set(values)].sort((a, b) => a - b);

@@ -1,7 +1,7 @@
 /**
  * Trains the grid of plan.mjs, puts its tables under results/ and fits the laws to them; then node studies/scaling/document.mjs.
  *
- *   node studies/scaling/run.mjs --text FOLDER --runs FOLDER [--jobs 2] [--memory 4GiB] [--plan FILE] [--out FOLDER]
+ *   node studies/scaling/run.mjs --text FOLDER --runs FOLDER [--jobs 2] [--memory 4GiB] [--plan FILE] [--out FOLDER] [--no-fit]
  *
  * --text is a folder of novels, one .txt file each; --runs keeps the runs. Two runs of one thread go side by side. Ctrl-C, a kill and a new start are safe:
  * it is `qsparse law sweep` that trains, and it goes on where it was.
@@ -23,6 +23,7 @@ const { values: given } = parseArgs({
     memory: { ...text, default: '4GiB' },
     plan: { ...text, default: path.join(import.meta.dirname, 'plan.mjs') },
     out: { ...text, default: path.join(import.meta.dirname, 'results') },
+    'no-fit': { type: 'boolean', default: false },
   },
 });
 if (!given.text || !given.runs) throw new Error('--text FOLDER of novels and --runs FOLDER are needed.');
@@ -41,7 +42,7 @@ for (const table of ['runs.csv', 'rates.csv']) {
   const file = path.join(given.runs, table);
   if (existsSync(file)) copyFileSync(file, path.join(given.out, table));
 }
-if (status === 0) {
+if (status === 0 && !given['no-fit']) {
   const laws = qsparse(['law', 'fit', path.join(given.out, 'runs.csv')]);
   writeJson(path.join(given.out, 'constants.json'), { ...laws, source: 'studies/scaling/results/runs.csv' });
 }

@@ -45,7 +45,7 @@ describe('docs/scaling-law.md', () => {
   });
 
   it('says what the printed constants give', () => {
-    const { text } = generate(readFileSync(file, 'utf8'), { runs: null, laws: null, recovery: null });
+    const { text } = generate(readFileSync(file, 'utf8'), { runs: null, otherRates: null, laws: null, recovery: null });
     expect(text).toContain('**50.24 %**, the optimum');
     expect(text).toMatch(/\| 80 % \| 1\.2\d\d \| 1\.03[89]\d \|/);
   });

@@ -144,9 +144,18 @@ function levelLines(
         const size = (sizeTerms(form, constants, sparsity) / (level - floor)) ** (1 / constants.alpha);
         return [sparsity, Math.log2(size * (1 - sparsity))];
       });
-      const inside = points.filter(([, at]) => at >= x.min && at <= x.max);
-      return inside.length > 1 ? [{ style: 'sparse', points: inside }] : [];
+      return piecesWithin(points, x).map((piece) => ({ style: 'sparse', points: piece }));
     });
+}
+
+/** The stretches of a curve that lie within an axis: one that leaves it and comes back is not joined along its edge. */
+function piecesWithin(points: readonly ChartPoint[], { min, max }: { min: number; max: number }): ChartPoint[][] {
+  const pieces: ChartPoint[][] = [[]];
+  for (const point of points) {
+    if (point[1] >= min && point[1] <= max) pieces[pieces.length - 1].push(point);
+    else pieces.push([]);
+  }
+  return pieces.filter(({ length }) => length > 1);
 }
 
 function dots(i: number, points: readonly LawPoint[], at: (point: LawPoint) => ChartPoint): ChartSeries {

@@ -106,7 +106,7 @@ function printAnalysis(output: Output, format: string, analysis: LawAnalysis): v
     { constant: 'S*', value: share(optimum.sparsity), ...intervalCells({ low, high }, sure, share) },
   ]);
   output.line(`
-errors of the fit: ${formatPercent(analysis.rmsLogError, 2)} of the loss${noise ? `; of a repeated run with another seed: ${formatPercent(noise.logDeviation, 2)} (${noise.points} points)` : ''}
+errors of the fit: ${formatPercent(analysis.rmsLogError, 2)} of the loss${noise ? `; of a repeated run with another seed: ${formatPercent(noise.logDeviation, 2)} (${noise.points} ${noise.points === 1 ? 'point' : 'points'})` : ''}
 S* by profile likelihood, ${sure}: ${profileText(optimum.profile)}; above zero in ${share(bootstrap.aboveZero)} of the draws
 at S* the reducible loss is ${formatPercent(1 - optimum.lossOverDense)} below that of a dense model with as many activated parameters,
 or ${formatNumber(optimum.parametersSaved)} times fewer activated parameters give the loss of dense
