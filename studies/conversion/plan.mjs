@@ -68,9 +68,9 @@ export const STUDIES = {
     options: { tokens: 20_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
     seqLen: 256,
     parameters: 15e6,
-    // A model of 15 M parameters has room for f32 moments, and for a rate that moves it within its length.
+    // A model of 15 M parameters has room for f32 moments.
     trainingOptions: [
-      ...['--batch-size', '16', '--lr', '2e-4', '--optimizer-state', 'f32', '--no-recompute'],
+      ...['--batch-size', '16', '--optimizer-state', 'f32', '--no-recompute'],
       ...['--validate-every', '250', '--save-every', '250'],
     ],
   },
