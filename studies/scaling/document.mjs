@@ -224,19 +224,23 @@ function overDenseRuns(runs, sparsity) {
   return gains;
 }
 
-/** The runs of sparse-rates.mjs, one format a rate, beside those of the grid. */
+/** The runs of sparse-rates.mjs, one format a rate, beside those of the grid at the same sparsity. */
 function ratesTable(runs, otherRates) {
-  const at = (rate, sparsity) => (size) => {
-    const own = (rate === 'shared' ? runs : otherRates).filter(
-      ({ format }) => format === (rate === 'shared' ? 'float' : rate),
-    );
-    return meanLoss(own, size, sparsity).toFixed(3);
-  };
+  const [{ sparsity }] = otherRates;
+  const column = (title, own, format) => ({
+    title,
+    of: (size) =>
+      meanLoss(
+        own.filter((run) => run.format === format),
+        size,
+        sparsity,
+      ).toFixed(3),
+  });
   return table(sizesOf(otherRates), [
     { title: 'N', of: (size) => `${four(size)} M` },
-    { title: 'half of it', of: at('half', 0.8) },
-    { title: 'the rate of dense', of: at('shared', 0.8) },
-    { title: 'twice', of: at('double', 0.8) },
+    column('half of it', otherRates, 'half'),
+    column('the rate of dense', runs, 'float'),
+    column('twice', otherRates, 'double'),
   ]);
 }
 
