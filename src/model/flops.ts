@@ -55,13 +55,22 @@ export function modelSparsity(config: ModelConfig, sparsity: SparsityTable): num
   return 1 - activatedParameters(config, sparsity) / blockParameters(config);
 }
 
+export interface PassShape {
+  batch: number;
+  seqLen: number;
+  /** Tokens that meet the head: those that have a target. All by default. */
+  targets?: number;
+}
+
 /** Operations of a dense forward pass over batch x seqLen tokens, head included. */
-export function denseForwardFlops(config: ModelConfig, shape: { batch: number; seqLen: number }): number {
-  const products = 2 * matmulParameters(config) * shape.batch * shape.seqLen;
+export function denseForwardFlops(config: ModelConfig, shape: PassShape): number {
+  const tokens = shape.batch * shape.seqLen;
+  const withoutTarget = tokens - (shape.targets ?? tokens);
+  const products = 2 * (matmulParameters(config) * tokens - config.vocabSize * config.dim * withoutTarget);
   return products + config.nLayers * attentionFlops({ ...config, ...shape });
 }
 
 /** Operations of a dense training step: three times the forward (6 per parameter and token, and attention). */
-export function denseTrainingFlops(config: ModelConfig, shape: { batch: number; seqLen: number }): number {
+export function denseTrainingFlops(config: ModelConfig, shape: PassShape): number {
   return 3 * denseForwardFlops(config, shape);
 }

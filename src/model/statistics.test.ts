@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { randomIds } from '../../test/support/tensors.ts';
+import { intTensor, randomIds } from '../../test/support/tensors.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { keptCount, type ModelConfigInput, resolveConfig } from './config.ts';
 import { denseForwardFlops, denseTrainingFlops } from './flops.ts';
@@ -10,13 +10,13 @@ const backend = createReferenceBackend();
 const shape = { batch: 2, seqLen: 6 };
 const ids = randomIds(backend, 12, 13, 1);
 
-function measure(input: Partial<ModelConfigInput>, prepare?: (model: Transformer) => void) {
+function measure(input: Partial<ModelConfigInput>, prepare?: (model: Transformer) => void, targets = ids) {
   const sizes = { dim: 16, hiddenDim: 24, nLayers: 2, nHeads: 2, nKvHeads: 1, vocabSize: 13, seqLen: 6 };
   const config = resolveConfig({ ...sizes, ...input });
   const model = Transformer.create(config, backend, { seed: 1 });
   prepare?.(model);
   const statistics = new StepStatistics(config, { detail: true });
-  const repeat = () => model.lossAndGradients(ids, ids, shape, { statistics });
+  const repeat = () => model.lossAndGradients(ids, targets, shape, { statistics });
   repeat();
   return { config, statistics, repeat };
 }
@@ -29,6 +29,17 @@ describe('StepStatistics', () => {
     expect(statistics.modelSparsity()).toBe(0);
     expect(statistics.energyKept()).toEqual({ qkv: [1, 1], o: [1, 1], gateUp: [1, 1], down: [1, 1] });
     expect(statistics.deadChannels()).toEqual([0, 0]);
+  });
+
+  it('counts the head for the tokens that have a target alone', () => {
+    const targets = intTensor(
+      backend,
+      Array.from(ids.data, (id, token) => (token % 3 === 0 ? id : -1)),
+    );
+    const { config, statistics } = measure({ activation: 'silu' }, undefined, targets);
+    expect(statistics.targets).toBe(4);
+    expect(statistics.flops).toBe(denseTrainingFlops(config, { ...shape, targets: 4 }));
+    expect(denseTrainingFlops(config, shape) - statistics.flops).toBe(3 * 2 * 8 * config.dim * config.vocabSize);
   });
 
   it('counts selected zeros by point and layer', () => {

@@ -25,6 +25,8 @@ export class StepStatistics {
   readonly detail: boolean;
   /** Operations of products and attention really done, forward and backward. */
   flops = 0;
+  /** Tokens with a target: those that meet the head. */
+  targets = 0;
   /** Wall time; the head's gradients are made in the forward pass. */
   forwardMs = 0;
   backwardMs = 0;

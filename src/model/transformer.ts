@@ -17,10 +17,11 @@ import type { ZeroSkips } from '../autograd/zero-skips.ts';
 import type { Backend, Precision } from '../backend.ts';
 import { type MixtureOptions, mixture } from '../nn/mixture.ts';
 import { qSparseInput, qSparseLinear, type Selection, wantedForm } from '../nn/q-sparse-linear.ts';
+import { tokenLoss } from '../nn/token-loss.ts';
 import { add } from '../ops/add.ts';
 import { addBias } from '../ops/add-bias.ts';
 import { attention } from '../ops/attention.ts';
-import { crossEntropy, type Teacher, type TokenLoss } from '../ops/cross-entropy.ts';
+import { countTargets, type Teacher, type TokenLoss } from '../ops/cross-entropy.ts';
 import { embedding } from '../ops/embedding.ts';
 import { gatedHidden, hasNaturalZeros, sumOfMagnitudes } from '../ops/gated-hidden.ts';
 import { headNorms } from '../ops/head-norms.ts';
@@ -211,8 +212,9 @@ export class Transformer {
         throw new ShapeError('Transformer', 'a frozen model has no gradients: expected one that is trained.');
       }
       return this.#runAll(true, ids, shape, options, (tape, hidden, pass) => {
+        if (pass.statistics) pass.statistics.targets += countTargets(targets);
         const losses = within(options.observer, 'phase', 'loss', () =>
-          this.#crossEntropy(tape, hidden, { targets, gradientScale: pass.gradientScale, teacher }),
+          this.#tokenLoss(tape, hidden, { targets, gradientScale: pass.gradientScale, teacher }),
         );
         const beginMs = performance.now();
         within(options.observer, 'phase', 'backward', () => tape.backward());
@@ -227,7 +229,7 @@ export class Transformer {
   /** The mean cross-entropy in nats, without gradients and with the memory of one block. */
   loss(ids: IntTensor, targets: IntTensor, shape: BatchShape, options: PassOptions = {}): number {
     return this.#runAll(false, ids, shape, options, (tape, hidden) => {
-      return this.#crossEntropy(tape, hidden, { targets, gradientScale: 1, teacher: null }).loss;
+      return this.#tokenLoss(tape, hidden, { targets, gradientScale: 1, teacher: null }).loss;
     });
   }
 
@@ -441,7 +443,7 @@ export class Transformer {
     return gateThreshold(this.config, layer, sparsityScale);
   }
 
-  #crossEntropy(
+  #tokenLoss(
     tape: Tape,
     hidden: Value,
     { targets, gradientScale, teacher }: { targets: IntTensor; gradientScale: number; teacher: Teacher | null },
@@ -449,7 +451,7 @@ export class Transformer {
     if (targets.data.length !== hidden.shape[0]) {
       throw new ShapeError('Transformer', `targets: expected [${hidden.shape[0]}], got [${targets.data.length}].`);
     }
-    return tape.apply(crossEntropy, { hidden, head: this.#weights.head, targets, gradientScale, teacher });
+    return tokenLoss(tape, { hidden, head: this.#weights.head, targets, gradientScale, teacher });
   }
 
   /** hiddenL1 * (mean over tokens and layers): the factor of sum |hidden|. */

@@ -3,26 +3,35 @@ import { floatTensor, intTensor, randomTensor } from '../../test/support/tensors
 import { Tape } from '../autograd/tape.ts';
 import { Value } from '../autograd/value.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
+import { tokenLoss } from '../nn/token-loss.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
 import { TensorPool } from '../tensor-pool.ts';
-import { crossEntropy, type Teacher } from './cross-entropy.ts';
+import { type CrossEntropyInput, crossEntropy, type Teacher, type TokenLoss } from './cross-entropy.ts';
 
 const backend = createReferenceBackend();
 const [nTokens, dim, vocabSize] = [300, 3, 7]; // more tokens than one chunk, and a chunk that is not full
 const hidden = randomTensor(backend, 'f64', [nTokens, dim], 1);
 const head = randomTensor(backend, 'f64', [vocabSize, dim], 2);
 
-function run(targets: number[], gradientScale: number, teacher: Teacher | null = null) {
+type Loss = (tape: Tape, input: CrossEntropyInput) => TokenLoss;
+/** The op, which multiplies all tokens, and what leaves those without a target out in front of it. */
+const LOSSES: [name: string, loss: Loss][] = [
+  ['crossEntropy', (tape, input) => tape.apply(crossEntropy, input)],
+  ['tokenLoss', tokenLoss],
+];
+
+function run(lossOf: Loss, targets: number[], gradientScale: number, teacher: Teacher | null = null) {
   const pool = new TensorPool(backend);
   const tape = new Tape(backend.kernels, pool, { dtype: 'f64', recording: true });
   const weight = { value: head, gradient: floatTensor(backend, 'f64', [vocabSize, dim], []) };
   const value = new Value([nTokens, dim], { dense: hidden });
   const input = { hidden: value, head: weight, targets: intTensor(backend, targets), gradientScale, teacher };
-  const { loss, divergence } = tape.apply(crossEntropy, input);
+  const { loss, divergence } = lossOf(tape, input);
   tape.backward();
   const dHidden = Array.from(value.gradient!.dense!.data);
+  const { flops } = tape;
   tape.dispose();
-  return { loss, divergence, dHidden, dHead: Array.from(weight.gradient.data), live: pool.liveBytes };
+  return { loss, divergence, dHidden, dHead: Array.from(weight.gradient.data), flops, live: pool.liveBytes };
 }
 
 /** The same, token by token from the formula. */
@@ -48,7 +57,7 @@ function expected(targets: number[], gradientScale: number) {
   return result;
 }
 
-describe('crossEntropy with a teacher', () => {
+describe.each(LOSSES)('%s with a teacher', (_name, lossOf) => {
   const taughtHidden = randomTensor(backend, 'f64', [nTokens, 2], 3); // of another width
   const taughtHead = randomTensor(backend, 'f64', [vocabSize, 2], 4);
   const targets = Array.from({ length: nTokens }, (_, token) => (token % 5 === 2 ? -1 : token % vocabSize));
@@ -77,7 +86,7 @@ describe('crossEntropy with a teacher', () => {
   }
 
   it('equals the formula over several chunks; its gradient is that of both terms', () => {
-    const got = run(targets, 1, teacher);
+    const got = run(lossOf, targets, 1, teacher);
     const plain = expected(targets, 1);
     expect(got.loss).toBeCloseTo(plain.loss, 12);
     expect(got.divergence).toBeCloseTo(divergence(head), 12);
@@ -94,7 +103,7 @@ describe('crossEntropy with a teacher', () => {
   });
 });
 
-describe('crossEntropy', () => {
+describe.each(LOSSES)('%s', (_name, lossOf) => {
   const all = Array.from({ length: nTokens }, (_, token) => token % vocabSize);
 
   it.each([
@@ -102,7 +111,7 @@ describe('crossEntropy', () => {
     ['scaled gradients', all, 0.25],
     ['a part of the tokens', all.map((target, token) => (token % 3 === 0 ? -1 : target)), 1],
   ])('equals the formula over several chunks: %s', (_name, targets, gradientScale) => {
-    const [got, want] = [run(targets, gradientScale), expected(targets, gradientScale)];
+    const [got, want] = [run(lossOf, targets, gradientScale), expected(targets, gradientScale)];
     expect(got.loss).toBeCloseTo(want.loss, 12);
     got.dHidden.forEach((value, i) => {
       expect(value).toBeCloseTo(want.dHidden[i], 12);
@@ -114,8 +123,16 @@ describe('crossEntropy', () => {
   });
 
   it('is 0 with gradient 0 where no token counts', () => {
-    const { loss, dHidden, dHead } = run(new Array(nTokens).fill(-1), 1);
+    const { loss, dHidden, dHead } = run(lossOf, new Array(nTokens).fill(-1), 1);
     expect(loss).toBe(0);
     expect([...dHidden, ...dHead].every((value) => Math.abs(value) === 0)).toBe(true);
+  });
+});
+
+describe('tokenLoss', () => {
+  it('multiplies the tokens that count and no others', () => {
+    const targets = Array.from({ length: nTokens }, (_, token) => (token % 3 === 0 ? token % vocabSize : -1));
+    const products = 3; // logits and two gradients
+    expect(run(tokenLoss, targets, 1).flops).toBe(2 * products * (nTokens / 3) * dim * vocabSize);
   });
 });

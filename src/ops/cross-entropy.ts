@@ -41,7 +41,7 @@ export type TokenLoss = {
   divergence: number;
 };
 
-interface Input {
+export interface CrossEntropyInput {
   /** [N, D], after the final norm. */
   hidden: Value;
   /** [V, D]: the embedding table or an own head. */
@@ -58,7 +58,7 @@ interface Saved {
   dHidden: FloatTensor | null;
 }
 
-export const crossEntropy: Op<Input, Saved, TokenLoss> = {
+export const crossEntropy: Op<CrossEntropyInput, Saved, TokenLoss> = {
   name: 'crossEntropy',
 
   forward(tape, { hidden, head, targets, gradientScale, teacher = null }) {
@@ -140,7 +140,8 @@ function sumOf(losses: FloatTensor): number {
   return sum;
 }
 
-function countTargets(targets: IntTensor): number {
+/** How many are not -1. */
+export function countTargets(targets: IntTensor): number {
   let count = 0;
   for (const target of targets.data) if (target !== -1) count++;
   return count;

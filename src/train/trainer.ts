@@ -19,6 +19,7 @@ import type { InitialParameters } from '../model/initial-parameters.ts';
 import { StepStatistics } from '../model/statistics.ts';
 import { withoutSparsifier } from '../model/threshold-calibration.ts';
 import { type Distillation, type LossTerms, Transformer } from '../model/transformer.ts';
+import { countTargets } from '../ops/cross-entropy.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
 import { TrainingError, UsageError } from '../util/errors.ts';
 import { AdamW } from './adamw.ts';
@@ -209,7 +210,7 @@ export class Trainer {
       targets.data.set(batch.targets);
       const starts = batch.starts && view(this.#starts, [count]);
       starts?.data.set(batch.starts!);
-      const counted = targets.data.reduce((total, target) => total + (target === -1 ? 0 : 1), 0);
+      const counted = countTargets(targets);
       sum +=
         counted *
         this.model.loss(ids, targets, { batch: count / seqLen, seqLen, starts }, { precision: this.config.precision });
@@ -363,7 +364,8 @@ export class Trainer {
     statistics: StepStatistics,
     stepSeconds: number,
   ): StepRecord {
-    const shape = { batch: this.config.batchSize * this.config.accumulate, seqLen: this.config.seqLen };
+    const { batchSize, accumulate, seqLen } = this.config;
+    const shape = { batch: batchSize * accumulate, seqLen, targets: statistics.targets };
     return {
       type: 'step',
       step: this.#step,
