@@ -135,6 +135,7 @@ export {
   denseTrainingFlops,
   matmulParameters,
   modelSparsity,
+  type PassShape,
   parametersAt,
   type SparsityTable,
   unroutedParameters,

@@ -54,6 +54,28 @@ describe('scatterFigure', () => {
     expect(svg).not.toMatch(/NaN|Infinity/);
   });
 
+  it('keeps the names of points that lie close apart, on both sides of the middle', () => {
+    const crowd = ['topk-50', 'wina-50', 'teal-uniform-50', 'teal-50'];
+    const near = crowd.map((name, i) => point(10 + 0.05 * i, 3 + 0.005 * i, name));
+    const series = [...near, point(1, 1, 'low'), point(20, 5, 'high')].map((one) => [one]);
+    const svg = scatterFigure('a crowd', [{ ...PANEL, series }]);
+    const names = [...svg.matchAll(/<text x="([\d.]+)" y="([\d.]+)" text-anchor="(start|end)">([a-z][\w-]+)</g)]
+      .filter(([, , , , name]) => name !== PANEL.xTitle)
+      .map(([, x, y, anchor, name]) => {
+        const width = 6 * name.length;
+        const left = anchor === 'start' ? Number(x) : Number(x) - width;
+        return { name, left, right: left + width, y: Number(y) };
+      });
+    expect(names.map(({ name }) => name)).toEqual([...crowd, 'low', 'high']);
+    for (const [i, a] of names.entries()) {
+      expect(a.left).toBeGreaterThanOrEqual(0);
+      for (const b of names.slice(i + 1)) {
+        const apart = a.right < b.left || b.right < a.left || Math.abs(a.y - b.y) >= 11;
+        expect(apart, `${a.name} and ${b.name}`).toBe(true);
+      }
+    }
+  });
+
   it('lets no name become markup', () => {
     const svg = scatterFigure('a < b', [{ ...PANEL, series: [[point(1, 1, '</svg><script>')]] }]);
     expect(svg).toContain('&lt;/svg&gt;&lt;script&gt;');

@@ -80,6 +80,9 @@ function panelText({ title, xTitle, yTitle, series }: ScatterPanel, left: number
       text(tick.toFixed(x.decimals), `x="${xOf(tick)}" y="${bottom + 18}" text-anchor="middle"`),
     ),
   ];
+  const marks = points.map((point) => ({ x: Number(xOf(point.x)), y: Number(yOf(point.y)), name: point.name }));
+  const places = placeNames(marks, { left, right, top, bottom });
+  let next = 0;
   for (const [s, own] of series.entries()) {
     const color = `c${s % COLORS.length}`;
     if (own.length > 1) {
@@ -91,13 +94,74 @@ function panelText({ title, xTitle, yTitle, series }: ScatterPanel, left: number
         parts.push(`<path class="${color}" d="M${xOf(px)} ${yOf(py - error)}L${xOf(px)} ${yOf(py + error)}"/>`);
       }
       parts.push(`<circle class="${color}" cx="${xOf(px)}" cy="${yOf(py)}" r="4"/>`);
-      // Names stand towards the middle, so that they stay inside.
-      const isRight = Number(xOf(px)) > left + PANEL.width / 2;
-      const [at, anchor] = isRight ? [Number(xOf(px)) - 8, 'end'] : [Number(xOf(px)) + 8, 'start'];
-      parts.push(text(name, `x="${at.toFixed(1)}" y="${(Number(yOf(py)) - 6).toFixed(1)}" text-anchor="${anchor}"`));
+      const { x: at, y: base, anchor, isFar } = places[next++];
+      if (isFar)
+        parts.push(
+          `<line class="grid" x1="${xOf(px)}" y1="${yOf(py)}" x2="${at.toFixed(1)}" y2="${(base - 4).toFixed(1)}"/>`,
+        );
+      parts.push(text(name, `x="${at.toFixed(1)}" y="${base.toFixed(1)}" text-anchor="${anchor}"`));
     }
   }
   return parts.join('\n');
+}
+
+interface Box {
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+interface NamePlace {
+  readonly x: number;
+  /** Of the baseline. */
+  readonly y: number;
+  readonly anchor: 'start' | 'end';
+  readonly isFar: boolean;
+}
+
+const LETTER_WIDTH = 6.6;
+const LETTER_HEIGHT = 11;
+/** From the middle of a point to the baseline of its name: beside it, and where there is no room further off, at the end of a line. */
+const NEAR_LIFTS = [-6, 14];
+const FAR_LIFTS = [-20, 28, -34, 42, -48, 56];
+
+/**
+ * A place for each name beside its point, where it covers no point and no name before it: towards the middle of the panel if it can be. In a crowd without such a
+ * place it stands at the first.
+ */
+function placeNames(points: readonly { x: number; y: number; name: string }[], panel: Box): NamePlace[] {
+  const taken = points.map(({ x, y }) => ({ left: x - 4, right: x + 4, top: y - 4, bottom: y + 4 }));
+  return points.map(({ x, y, name }) => {
+    const right = { x: x + 8, anchor: 'start' } as const;
+    const left = { x: x - 8, anchor: 'end' } as const;
+    const sides = x > (panel.left + panel.right) / 2 ? [left, right] : [right, left];
+    const places = [NEAR_LIFTS, FAR_LIFTS].flatMap((lifts) =>
+      sides.flatMap((side) => lifts.map((lift) => ({ ...side, y: y + lift, isFar: lifts === FAR_LIFTS }))),
+    );
+    const isFree = (place: NamePlace) => {
+      const box = boxOf(place, name);
+      return isInside(box, panel) && !taken.some((other) => overlap(box, other));
+    };
+    const place = places.find(isFree) ?? places[0];
+    taken.push(boxOf(place, name));
+    return place;
+  });
+}
+
+function boxOf({ x, y, anchor }: NamePlace, name: string): Box {
+  const width = LETTER_WIDTH * name.length;
+  const left = anchor === 'start' ? x : x - width;
+  return { left, right: left + width, top: y - LETTER_HEIGHT, bottom: y };
+}
+
+function isInside(inner: Box, outer: Box): boolean {
+  const { left, right, top, bottom } = outer;
+  return inner.left >= left && inner.right <= right && inner.top >= top && inner.bottom <= bottom;
+}
+
+function overlap(a: Box, b: Box): boolean {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
 /** Round values around all of `values`, with room where they are one. */
