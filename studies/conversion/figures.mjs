@@ -61,14 +61,19 @@ function repairedFigure(results, { title }) {
       {
         title: 'Share of the damage that is repaired',
         series,
-        x: axis(0, Math.max(...all.map(([tokens]) => tokens)), {
-          format: (tokens) => `${(tokens / 1e6).toFixed(1)} M`,
-        }),
+        x: tokenAxis(Math.max(...all.map(([tokens]) => tokens))),
         y: axis(Math.min(0, ...shares), Math.max(1, ...shares), { format: (share) => `${Math.round(100 * share)} %` }),
       },
     ],
     legend: series,
   });
+}
+
+/** Ends where training did: whole steps are a little more than the tokens that were asked for, and no tick should stand half a million behind them. */
+function tokenAxis(last) {
+  const asked = Number(last.toPrecision(2));
+  const spanned = axis(0, asked, { format: (tokens) => `${(tokens / 1e6).toFixed(1)} M` });
+  return { ...spanned, max: Math.max(spanned.max, last) };
 }
 
 const millions = (count) => (count === undefined ? undefined : count / 1e6);
