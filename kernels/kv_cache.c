@@ -6,7 +6,7 @@
  *
  * No operation adds across rows, and blocks of keys begin at multiples of 64 positions: a row has the same bits whatever rows it is
  * computed with, so that queries are divided between parts, chunks and batches as suits. A key that a row does not see
- * has p = 0 and adds nothing.
+ * has p = 0 and adds nothing, if its values are finite.
  *
  * items [n, 4]: first row, rows, position of the first, slot. type: 0 f32, 1 f16, 2 int8; the scales are 0 but for int8.
  *
@@ -16,6 +16,7 @@
  */
 #include "attention_product.h"
 #include "narrow.h"
+#include "round_bytes.h"
 #include "vector_math.h"
 
 enum { KV_F32, KV_F16, KV_INT8 };
@@ -67,11 +68,9 @@ static float kv_narrow_bytes(const float *x, int64_t size, int8_t *to) {
     sum += x[d] * 0;
   }
   const float factor = largest > 0 ? 127.0f / largest : 0;
-  for (int64_t d = 0; d < size; d++) {
-    /* Adding 1.5 * 2^23 rounds to a whole number, ties to even, which then stands in the low bits. */
-    const union { float value; int32_t bits; } shifted = {x[d] * factor + 12582912.0f};
-    to[d] = (int8_t)shifted.bits;
-  }
+  int64_t d = 0;
+  for (; d + VL <= size; d += VL) store_bytes(to + d, quantize_lanes(load(x + d), factor));
+  for (; d < size; d++) to[d] = quantize_one(x[d], factor);
   return largest / 127.0f + sum;
 }
 

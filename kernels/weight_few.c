@@ -27,9 +27,11 @@ typedef struct {
 /* int8: where the input of a group's row s stands: rows 0 and 2 share a lane, then 1 and 3, 4 and 6, 5 and 7 (widen_rows). */
 INLINE int word_of(int s) { return (s / 4 * 2 + s % 2) * 2 + s % 4 / 2; }
 
+typedef int16_t input_word __attribute__((may_alias));
+
 INLINE void put_input(int type, float *x, int s, const void *values, int64_t e) {
   if (type == WEIGHT_TERNARY) ((int8_t *)x)[s] = ((const int8_t *)values)[e];
-  else if (type == WEIGHT_INT8) ((int16_t *)x)[word_of(s)] = ((const int8_t *)values)[e];
+  else if (type == WEIGHT_INT8) ((input_word *)x)[word_of(s)] = ((const int8_t *)values)[e];
   else x[s] = ((const float *)values)[e];
 }
 

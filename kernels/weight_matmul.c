@@ -19,7 +19,11 @@ static void weight_matmul(const double *args, work w) {
   switch (INT(8)) {
     case WEIGHT_F32: matmul_stored_f32(args, w); break;
     case WEIGHT_BF16: matmul_stored_bf16(args, w); break;
-    case WEIGHT_INT8: INT(0) ? tiles_int8(args, w) : gemm_int8(args, w); break;
+    case WEIGHT_INT8:
+      if (!INT(0)) gemm_int8(args, w);
+      else if (INT(7) < MIN(WT_LEAST_GROUP, INT(11))) weight_matvec(args, w);
+      else tiles_int8(args, w);
+      break;
     default: INT(0) ? tiles_ternary(args, w) : gemm_ternary(args, w);
   }
 }

@@ -28,11 +28,21 @@ typedef struct {
   uint8_t *tile; /* [WT_ROWS][WT_COLS] */
 } tile_memory;
 
-/* Bytes that the lists of a token need at most: every block fills up two lists to quads. */
-INLINE int64_t list_bytes(int64_t k) {
-  const int64_t blocks = (k + WT_ROWS - 1) / WT_ROWS;
-  return 2 * (k + 6 * blocks + 1) + blocks * (int64_t)sizeof(tile_list);
+/* Blocks end with their group, so that the sums of each have one scale. */
+INLINE int64_t block_rows(int64_t row0, int64_t k, int64_t groupRows) {
+  return MIN(MIN(WT_ROWS, k - row0), groupRows - row0 % groupRows);
 }
+
+INLINE int64_t count_blocks(int64_t k, int64_t groupRows) {
+  const int64_t inGroup = (groupRows + WT_ROWS - 1) / WT_ROWS;
+  return k / groupRows * inGroup + (k % groupRows + WT_ROWS - 1) / WT_ROWS;
+}
+
+/* Bytes that the lists of a token need at most: every block fills up two lists to quads. */
+INLINE int64_t list_bytes(int64_t k, int64_t blocks) { return 2 * (k + 6 * blocks + 1) + blocks * (int64_t)sizeof(tile_list); }
+
+/* Smaller groups would need more memory for their lists than for what is in them, and are streamed. */
+#define WT_LEAST_GROUP 32
 
 /* Signs are as good as random, so that nothing branches on them: each input is written, and stays if it was wanted. */
 INLINE int64_t append_quads(const int32_t *index, const int8_t *x, int64_t e, int64_t end, int negative, int64_t row0, tile_memory *m,
@@ -52,14 +62,15 @@ INLINE int64_t append_quads(const int32_t *index, const int8_t *x, int64_t e, in
 
 /* The lists of `tokens` tokens from `token` on. */
 INLINE void make_tile_lists(const int32_t *start, const int32_t *index, const int8_t *x, int64_t token, int64_t tokens, int64_t k,
-                            tile_memory *m) {
+                            int64_t groupRows, tile_memory *m) {
   int32_t at = 0;
   for (int64_t t = 0; t < tokens; t++) {
     int64_t e = start[token + t];
     const int64_t end = start[token + t + 1];
-    for (int64_t row0 = 0, b = 0; row0 < k; row0 += WT_ROWS, b++) {
+    for (int64_t row0 = 0, b = 0, rows; row0 < k; row0 += rows, b++) {
+      rows = block_rows(row0, k, groupRows);
       int64_t stop = e;
-      while (stop < end && index[stop] < row0 + WT_ROWS) stop++;
+      while (stop < end && index[stop] < row0 + rows) stop++;
       tile_list *list = &m->list[b * tokens + t];
       list->first = at;
       list->negative = (int16_t)append_quads(index, x, e, stop, 1, row0, m, &at);
@@ -139,9 +150,10 @@ INLINE void tile_piece(int ternary, const double *args, tile_memory *m, int64_t 
   const int64_t perByte = ternary ? 4 : 1, wide = (cols + WT_COLS - 1) / WT_COLS, stride = wide * (WT_COLS / VL);
   stored_rows w = {(const uint8_t *)PF(4) + c0 / perByte, INT(5)};
   for (int64_t i = 0; i < tokens * stride; i++) m->sums[i] = (vi){0};
-  for (int64_t row0 = 0, b = 0; row0 < k; row0 += WT_ROWS, b++, w.w += WT_ROWS * w.rowBytes) {
-    const int64_t rows = MIN(WT_ROWS, k - row0), after = MIN(WT_ROWS, k - row0 - rows);
-    line_stream ahead = {w.w + WT_ROWS * w.rowBytes, w.rowBytes, cols / perByte, after, 0};
+  for (int64_t row0 = 0, b = 0, rows; row0 < k; row0 += rows, b++, w.w += rows * w.rowBytes) {
+    rows = block_rows(row0, k, groupRows);
+    const int64_t after = row0 + rows < k ? block_rows(row0 + rows, k, groupRows) : 0;
+    line_stream ahead = {w.w + rows * w.rowBytes, w.rowBytes, cols / perByte, after, 0};
     for (int64_t t = 0; t < wide; t++) {
       copy_tile(ternary, w, rows, t * WT_COLS, cols - t * WT_COLS, m->tile);
       for (int64_t i = 0; i < tokens; i++) tile_token(&m->list[b * tokens + i], m, &ahead, m->sums + i * stride + t * (WT_COLS / VL));
@@ -156,13 +168,13 @@ INLINE void tile_piece(int ternary, const double *args, tile_memory *m, int64_t 
 }
 
 INLINE void tile_tokens(int ternary, const double *args, work w) {
-  const int64_t tokens = INT(10), k = INT(11), n = INT(12), blocks = (k + WT_ROWS - 1) / WT_ROWS;
+  const int64_t tokens = INT(10), k = INT(11), n = INT(12), groupRows = ternary ? k : INT(7), blocks = count_blocks(k, groupRows);
   int64_t first, last;
   share(n, 128, w, &first, &last);
   tile_memory m = {.tile = w.scratch, .sums = (vi *)((char *)w.scratch + WT_ROWS * WT_COLS)};
   char *free = (char *)m.sums + WT_SUM_BYTES;
   const int64_t room = SCRATCH_BYTES - WT_ROWS * WT_COLS - WT_SUM_BYTES;
-  const int64_t most = MAX(1, MIN(WT_TOKENS, room / list_bytes(k)));
+  const int64_t most = MAX(1, MIN(WT_TOKENS, room / list_bytes(k, blocks)));
   for (int64_t t = 0; !INT(13) && t < tokens; t++)
     for (int64_t c = first; c < last; c++) PF(9)[t * n + c] = 0;
   for (int64_t token = 0; token < tokens; token += most) {
@@ -170,7 +182,7 @@ INLINE void tile_tokens(int ternary, const double *args, work w) {
     m.list = (tile_list *)free;
     m.row = (uint8_t *)(m.list + blocks * count);
     m.magnitude = m.row + (k + 6 * blocks) * count + 1;
-    make_tile_lists(PI(0), PI(1), (const int8_t *)PF(2), token, count, k, &m);
+    make_tile_lists(PI(0), PI(1), (const int8_t *)PF(2), token, count, k, groupRows, &m);
     const int64_t piece = MIN(WT_PIECE_COLS, WT_SUM_BYTES / 4 / count / WT_COLS * WT_COLS);
     for (int64_t c = first; c < last; c += piece) tile_piece(ternary, args, &m, token, count, c, MIN(piece, last - c));
   }

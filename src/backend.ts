@@ -115,7 +115,10 @@ export interface Kernels {
    * With `accumulate` out, a residual that may be far larger than the terms, is rounded once: when the sum is complete (int8: that of a group).
    */
   weightMatvec(x: WeightInput, w: WeightMatrix, out: Tensor<'f32'>, options?: { accumulate?: boolean }): void;
-  /** The same product for many tokens: tiles of w are unpacked once, and all tokens pass over them. */
+  /**
+   * The same product for many tokens: tiles of w are unpacked once, and all tokens pass over them. Dense x with f32 and bf16 weights takes the product of
+   * training, which adds to out after each 256 inputs.
+   */
   weightMatmul(x: WeightInput, w: WeightMatrix, out: Tensor<'f32'>, options?: { accumulate?: boolean }): void;
   /**
    * Dot products with the rows of w [n, k] (scaleAxis 'rows' or no scales): out [N, n] = x w^T. With `at` [N, n] only its elements, in its
@@ -254,7 +257,8 @@ export interface Kernels {
   /**
    * Attention of new tokens over their slots of a cache, which already hold theirs: the token at position p reads the positions 0 .. p, or
    * with `window` above 0 the last `window` of them. qkv as above, out [N, nHeads * headDim]. One call serves sequences at different
-   * positions. A row has the same bits however the tokens of a sequence are divided into items and calls.
+   * positions. A row has the same bits however the tokens of a sequence are divided into items and calls, while all stored values are finite:
+   * one that is not may reach those tokens of its block that are before it.
    */
   attentionCached(qkv: Tensor<'f32'>, items: KvItems, kv: KvSlots, window: number, out: Tensor<'f32'>): void;
 

@@ -62,9 +62,24 @@ describe('checkKernels', () => {
     const empty = 'inner extent: expected 1 or more, got 0.';
     expect(refusal(() => kernels.matmul(f32([3, 0]), f32([0, 5]), f32([3, 5])))).toContain(empty);
     expect(refusal(() => kernels.sparseMatmul(rows(2, 0, [0, 0, 0], []), f32([0, 5]), f32([2, 5])))).toContain(empty);
+    expect(refusal(() => kernels.sampledMatmul(f32([1, 0]), f32([2, 0]), rows(1, 2, [0, 1], [1]), f32([1])))).toContain(
+      empty,
+    );
     const huge: FloatTensor = { ...f32([0]), shape: [70_000, 70_000] };
     const message = refusal(() => kernels.countNonZeros(huge, tensor('i32', [70_001])));
     expect(message).toContain('elements of a list: expected at most 2147483647');
+  });
+
+  it('refuses more inputs of quantised weights than 32 bits can add up', () => {
+    const k = 2 ** 17 + 1;
+    const w = {
+      ...{ dtype: 'int8' as const, rows: k, cols: 1, rowBytes: 4, data: tensor('u8', [4 * k]) },
+      ...{ scale: tensor('f32', [1]), scaleAxis: 'cols' as const, groupRows: k },
+    };
+    const x = { rows: 1, cols: k, start: null, index: null, value: tensor('i8', [k]), scale: tensor('f32', [1]) };
+    expect(refusal(() => kernels.weightMatvec(x, w, tensor('f32', [1, 1])))).toBe(
+      '[weightMatvec] inputs of int8 weights: expected at most 131072, got 131073.',
+    );
   });
 
   it('names op, tensor, expected and got', () => {

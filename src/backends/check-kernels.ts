@@ -94,6 +94,7 @@ function checkProducts(inner: Kernels) {
       expectMatrix(op, 'a', a, type, at.rows, columnsOf(a));
       expectMatrix(op, 'b', b, type, at.cols, columnsOf(a));
       expectSize(op, 'out', out, type, nonZeros(at));
+      expectInner(op, columnsOf(a));
       inner.sampledMatmul(a, b, at, out);
     },
   } satisfies Partial<Kernels>;
@@ -155,6 +156,9 @@ function expectThreshold(op: string, threshold = 0): void {
   if (!(threshold >= 0)) mismatch(op, 'threshold', '0 or more', threshold);
 }
 
+/** Products of bytes are added up in 32 bits, and the kernels have scratch memory for as many. */
+const MOST_SUMMED = 2 ** 17;
+
 function expectWeights(op: string, w: WeightMatrix, axis: WeightMatrix['scaleAxis']): void {
   const rowBytes = weightRowBytes(w.dtype, w.cols);
   if (w.rowBytes < rowBytes || w.rowBytes % 4 !== 0) {
@@ -164,6 +168,8 @@ function expectWeights(op: string, w: WeightMatrix, axis: WeightMatrix['scaleAxi
   const scaled = w.dtype === 'int8' || w.dtype === 'ternary';
   if (scaled !== (w.scale !== null)) mismatch(op, 'scales of w', scaled ? 'some' : `none with ${w.dtype}`, w.scale);
   if (w.scale === null) return;
+  const inner = axis === 'cols' ? w.rows : w.cols;
+  if (inner > MOST_SUMMED) mismatch(op, `inputs of ${w.dtype} weights`, `at most ${MOST_SUMMED}`, inner);
   if (w.scaleAxis !== axis) mismatch(op, 'axis of the scales of w', axis, w.scaleAxis);
   if (axis === 'cols' && !(w.groupRows >= 1)) mismatch(op, 'rows of a group of w', '1 or more', w.groupRows);
   const count = axis === 'rows' ? w.rows : Math.ceil(w.rows / w.groupRows) * w.cols;

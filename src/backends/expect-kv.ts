@@ -41,6 +41,7 @@ function expectKvSlots(op: string, kv: KvSlots): void {
 function expectKvItems(op: string, items: KvItems, rows: number, { slots, positions }: KvSlots): void {
   const count = items.shape[0];
   expectMatrix(op, 'items', items, 'i32', count, KV_ITEM_COLUMNS);
+  if (count === 0) mismatch(op, 'items', '1 or more', count);
   let next = 0;
   for (let at = 0; at < count * KV_ITEM_COLUMNS; at += KV_ITEM_COLUMNS) {
     const [first, size, start, slot] = [items.data[at], items.data[at + 1], items.data[at + 2], items.data[at + 3]];

@@ -3,6 +3,7 @@
 import type { Kernels } from '../../backend.ts';
 import { KV_ITEM_COLUMNS, type KvItems, type KvSlots, type KvType } from '../../tensor/kv-slots.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 import type { Call } from './call.ts';
 import { checkHeadDim } from './check-head-dim.ts';
 import { WEIGHT_CODES } from './weight-kernels.ts';
@@ -20,7 +21,7 @@ export function inferenceKernels(call: Call): Pick<Kernels, 'weightRows' | 'stor
     window: number,
   ) => {
     checkHeadDim(kernel, headDim);
-    const nHeads = qkv.shape[1] / headDim - 2 * nKvHeads;
+    const nHeads = columnsOf(qkv) / headDim - 2 * nKvHeads;
     call(
       kernel,
       work,
@@ -42,7 +43,7 @@ export function inferenceKernels(call: Call): Pick<Kernels, 'weightRows' | 'stor
   };
   return {
     weightRows(ids, w, out) {
-      const rows = ids.data.length;
+      const rows = elementsOf(ids);
       const scale = w.scale?.address ?? 0;
       const code = WEIGHT_CODES[w.dtype];
       call(
@@ -59,10 +60,18 @@ export function inferenceKernels(call: Call): Pick<Kernels, 'weightRows' | 'stor
       );
     },
     storeKv(qkv, items, kv) {
-      cached('store_kv', 8 * qkv.shape[0] * kv.nKvHeads * kv.headDim, qkv, items, kv, 0, 0);
+      cached('store_kv', 8 * rowsOf(qkv) * kv.nKvHeads * kv.headDim, qkv, items, kv, 0, 0);
     },
     attentionCached(qkv, items, kv, window, out) {
-      cached('attention_cached', 4 * out.shape[1] * positionsSeen(items, window), qkv, items, kv, out.address, window);
+      cached(
+        'attention_cached',
+        4 * columnsOf(out) * positionsSeen(items, window),
+        qkv,
+        items,
+        kv,
+        out.address,
+        window,
+      );
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Mixture of experts: routing, rows by token, and the sum of the outputs. */
 
 import type { Kernels } from '../../backend.ts';
+import { columnsOf, rowsOf } from '../matrix-shape.ts';
 import { type Call, ONE_THREAD } from './call.ts';
 
 export function mixtureKernels(
@@ -48,7 +49,8 @@ export function mixtureKernels(
       call('gather_rows_fill', work, from, index.address, value.address, ids.address, to, outIndex, outValue, rows);
     },
     addRowsAt(x, scale, ids, out) {
-      const [rows, cols] = x.shape;
+      const rows = rowsOf(x);
+      const cols = columnsOf(x);
       call('add_rows_at', 12 * rows * cols, x.address, scale.address, ids.address, out.address, rows, cols);
     },
   };

@@ -2,6 +2,7 @@
 
 import type { Kernels } from '../../backend.ts';
 import { nonZeros } from '../../tensor/sparse-rows.ts';
+import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 import { bit, type Call } from './call.ts';
 
 type Norm = 'rmsNorm' | 'rmsNormBackward' | 'rmsNormRows' | 'rmsNormRowsBackward' | 'rope';
@@ -9,13 +10,13 @@ type Norm = 'rmsNorm' | 'rmsNormBackward' | 'rmsNormRows' | 'rmsNormRowsBackward
 export function normKernels(call: Call): Pick<Kernels, Norm> {
   return {
     rmsNorm(x, weight, eps, out, rstd) {
-      const dim = weight.data.length;
-      const rows = rstd.data.length;
+      const dim = elementsOf(weight);
+      const rows = elementsOf(rstd);
       call('rms_norm', 8 * rows * dim, x.address, weight.address, out.address, rstd.address, rows, dim, eps);
     },
     rmsNormBackward(x, weight, rstd, dOut, dX, dWeight, options) {
-      const dim = weight.data.length;
-      const rows = rstd.data.length;
+      const dim = elementsOf(weight);
+      const rows = elementsOf(rstd);
       const work = 12 * rows * dim;
       // The weight first: dX may be the memory of dOut.
       call('rms_norm_backward_weight', work, x.address, rstd.address, dOut.address, dWeight.address, rows, dim);
@@ -70,7 +71,8 @@ export function normKernels(call: Call): Pick<Kernels, Norm> {
       );
     },
     rope(x, positions, cos, sin, { nRotatedHeads, headDim, inverse }) {
-      const [rows, width] = x.shape;
+      const rows = rowsOf(x);
+      const width = columnsOf(x);
       const work = 8 * rows * nRotatedHeads * headDim;
       call(
         'rope',

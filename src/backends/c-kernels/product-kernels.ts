@@ -2,16 +2,18 @@
 
 import type { Kernels } from '../../backend.ts';
 import { nonZeros } from '../../tensor/sparse-rows.ts';
+import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 import { bit, type Call } from './call.ts';
 
 export function productKernels(call: Call): Pick<Kernels, 'matmul' | 'sparseMatmul' | 'sampledMatmul'> {
   return {
     matmul(a, b, out, options) {
-      const [m, stride] = out.shape;
+      const m = rowsOf(out);
+      const stride = columnsOf(out);
       const { first, count: n } = options?.columns ?? { first: 0, count: stride };
       const transposeA = bit(options?.transposeA);
       const transposeB = bit(options?.transposeB);
-      const k = a.shape[1 - transposeA];
+      const k = transposeA ? rowsOf(a) : columnsOf(a);
       const work = 2 * m * n * k;
       call(
         'matmul',
@@ -31,7 +33,7 @@ export function productKernels(call: Call): Pick<Kernels, 'matmul' | 'sparseMatm
     },
     sparseMatmul(a, b, out, options) {
       const { start, index, value, rows, cols, blocks } = a;
-      const stride = out.shape[1];
+      const stride = columnsOf(out);
       const { first, count: n } = options?.columns ?? { first: 0, count: stride };
       const transposeB = bit(options?.transposeB);
       const accumulate = bit(options?.accumulate);
@@ -57,8 +59,8 @@ export function productKernels(call: Call): Pick<Kernels, 'matmul' | 'sparseMatm
       );
     },
     sampledMatmul(a, b, { start, index, rows, cols }, out) {
-      const k = a.shape[1];
-      const work = 2 * out.data.length * k + rows;
+      const k = columnsOf(a);
+      const work = 2 * elementsOf(out) * k + rows;
       call('sampled_matmul', work, a.address, b.address, start.address, index.address, out.address, rows, cols, k);
     },
   };

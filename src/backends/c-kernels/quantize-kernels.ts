@@ -3,6 +3,7 @@
 import type { Kernels } from '../../backend.ts';
 import type { SparseRows } from '../../tensor/sparse-rows.ts';
 import type { FloatTensor } from '../../tensor/tensor.ts';
+import { columnsOf, rowsOf } from '../matrix-shape.ts';
 import type { Call } from './call.ts';
 
 export function quantizeKernels(call: Call): Pick<Kernels, 'quantizeRows' | 'fakeQuantizeRows' | 'ternarize'> {
@@ -12,12 +13,13 @@ export function quantizeKernels(call: Call): Pick<Kernels, 'quantizeRows' | 'fak
       call('quantize_rows', 8 * rows * cols, from, startOf(x), value.address, scale.address, rows, cols);
     },
     fakeQuantizeRows(x, out) {
-      const rows = 'value' in x ? x.rows : x.shape[0];
-      const cols = 'value' in x ? x.cols : x.shape[1];
+      const rows = 'value' in x ? x.rows : rowsOf(x);
+      const cols = 'value' in x ? x.cols : columnsOf(x);
       call('fake_quantize_rows', 8 * rows * cols, addressOf(x), startOf(x), out.address, rows, cols);
     },
     ternarize(w, { first, count }, { alpha, threshold }, out) {
-      const [rows, cols] = w.shape;
+      const rows = rowsOf(w);
+      const cols = columnsOf(w);
       call('ternarize', 8 * rows * count, w.address, out.address, rows, cols, first, count, alpha, threshold);
     },
   };

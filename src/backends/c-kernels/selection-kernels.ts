@@ -2,6 +2,7 @@
 
 import type { Kernels } from '../../backend.ts';
 import { nonZeros } from '../../tensor/sparse-rows.ts';
+import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 import { type Call, ONE_THREAD } from './call.ts';
 
 type Selection =
@@ -49,7 +50,8 @@ export function selectionKernels(call: Call): Pick<Kernels, Selection> {
       call('select_block_top_k', work, x.address, start.address, index.address, list, at, rows, cols, kept, size);
     },
     countNonZeros(x, start, threshold = 0) {
-      const [rows, cols] = x.shape;
+      const rows = rowsOf(x);
+      const cols = columnsOf(x);
       call('count_non_zeros', 4 * rows * cols, x.address, start.address, rows, cols, threshold);
       call('prefix_sum', ONE_THREAD, start.address, rows, 0);
     },
@@ -92,8 +94,8 @@ export function selectionKernels(call: Call): Pick<Kernels, Selection> {
     },
     gatherAt(x, first, { start, index, rows }, out) {
       const from = x.address + 4 * first;
-      const work = 8 * out.data.length + rows;
-      call('gather_at', work, from, start.address, index.address, out.address, rows, x.shape[1]);
+      const work = 8 * elementsOf(out) + rows;
+      call('gather_at', work, from, start.address, index.address, out.address, rows, columnsOf(x));
     },
     maskRows(x, { start, index, rows, cols }, out) {
       call('mask_rows', 8 * rows * cols, x.address, start.address, index.address, out.address, rows, cols);

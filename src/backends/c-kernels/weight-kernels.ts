@@ -4,6 +4,7 @@ import type { Kernels, WeightInput } from '../../backend.ts';
 import { nonZeros } from '../../tensor/sparse-rows.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { WeightMatrix, WeightType } from '../../tensor/weight-matrix.ts';
+import { elementsOf } from '../matrix-shape.ts';
 import { bit, type Call } from './call.ts';
 
 /** How the C kernels know the layout of a row. */
@@ -22,7 +23,7 @@ export function weightKernels(call: Call): Pick<Kernels, Weights> {
     const list = 'data' in x ? null : x;
     const blocks = list !== null && 'blocks' in list ? list.blocks : undefined;
     const value = 'data' in x ? x : x.value;
-    const tokens = 'data' in x ? x.data.length / w.rows : x.rows;
+    const tokens = 'data' in x ? elementsOf(x) / w.rows : x.rows;
     call(
       kernel,
       2 * tokens * w.rows * w.cols,
@@ -51,10 +52,10 @@ export function weightKernels(call: Call): Pick<Kernels, Weights> {
     weightDots(x, w, out, options) {
       const at = options?.at;
       const value = 'data' in x ? x : x.value;
-      const tokens = 'data' in x ? x.data.length / w.cols : x.rows;
+      const tokens = 'data' in x ? elementsOf(x) / w.cols : x.rows;
       call(
         'weight_dots',
-        2 * (at ? nonZeros(at) : out.data.length) * w.cols,
+        2 * (at ? nonZeros(at) : elementsOf(out)) * w.cols,
         value.address,
         'scale' in x ? x.scale.address : 0,
         w.data.address,

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../backend.ts';
 import { BackendError, UsageError } from '../../util/errors.ts';
 import type { CKernelHost } from '../c-kernels.ts';
+import { kernelIndices } from '../kernel-indices.ts';
 import { type Addon, type AddonInstance, howToBuild, isAddonBuilt, loadAddon } from './addon.ts';
 import { createHost, createNativeBackend } from './native-backend.ts';
 
@@ -28,7 +29,7 @@ describe.skipIf(!isAddonBuilt())(`the native backend (${isAddonBuilt() ? 'built'
   beforeAll(() => {
     addon = loadAddon();
     instance = addon.create(3, null);
-    host = createHost(addon, instance, 3);
+    host = createHost(kernelIndices('native', addon.kernelNames), instance, 3);
   });
   afterAll(() => instance.dispose());
 

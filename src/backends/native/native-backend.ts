@@ -11,6 +11,7 @@ import type { Backend } from '../../backend.ts';
 import { BYTES_PER_ELEMENT, type DataOf, type DType } from '../../tensor/tensor.ts';
 import { viewOf } from '../../tensor/view-of.ts';
 import { BackendError, messageOf } from '../../util/errors.ts';
+import type { CKernelName } from '../c-kernel-names.ts';
 import { type CKernelHost, createCKernels } from '../c-kernels.ts';
 import { defaultThreads } from '../default-threads.ts';
 import { kernelIndices } from '../kernel-indices.ts';
@@ -31,13 +32,15 @@ export interface NativeBackendOptions {
 export function createNativeBackend(options: NativeBackendOptions = {}): Backend {
   const addon = loadAddon();
   const threads = checkThreads(options.threads ?? defaultThreads());
+  // Before there are threads that someone would have to stop.
+  const indices = kernelIndices('native', addon.kernelNames);
   const instance = createInstance(addon, threads, options.isa ?? process.env.QSPARSE_ISA);
   return {
     name: 'native',
     description: `native ${instance.isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
     threads,
     bf16: instance.bf16,
-    kernels: createCKernels(createHost(addon, instance, threads)),
+    kernels: createCKernels(createHost(indices, instance, threads)),
     allocate: (dtype, length) => allocate(addon, dtype, length),
     mapFile: (file, offset, bytes) => mapFile(addon, file, offset, bytes),
     free: (memory) => addon.free(memory.data.buffer as ArrayBuffer),
@@ -59,8 +62,11 @@ function createInstance(addon: Addon, threads: number, isa: string | undefined):
 }
 
 /** What c-kernels.ts needs to run kernels: the slots and `run`. */
-export function createHost(addon: Addon, instance: AddonInstance, threads: number): CKernelHost {
-  const indices = kernelIndices('native', addon.kernelNames);
+export function createHost(
+  indices: Readonly<Record<CKernelName, number>>,
+  instance: AddonInstance,
+  threads: number,
+): CKernelHost {
   return {
     args: new Float64Array(instance.args),
     run: (kernel, parts = threads) => instance.run(indices[kernel], parts),

@@ -48,8 +48,9 @@ export async function createWasmBackend(platform: WasmPlatform, options: WasmBac
   const threads = checkThreads(options.threads ?? platform.defaultThreads());
   platform.checkSupport(threads);
   const machine = createMachine(await loadWasmModule(platform));
-  const workers = await startWorkers(platform, machine, threads - 1);
+  // Before there are threads that someone would have to stop.
   const host = createHost(machine, threads);
+  const workers = await startWorkers(platform, machine, threads - 1);
   return {
     name: 'wasm',
     description: `wasm simd128, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
