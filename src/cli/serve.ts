@@ -12,7 +12,7 @@ import { readPages } from '../server/pages.ts';
 import { RunListing } from '../server/run-listing.ts';
 import { ServerMetrics } from '../server/server-metrics.ts';
 import type { KvType } from '../tensor/kv-slots.ts';
-import { UsageError } from '../util/errors.ts';
+import { messageOf, UsageError } from '../util/errors.ts';
 import { hostsOf, isLoopback } from './serve/loopback.ts';
 import { modelSource } from './serve/model-source.ts';
 import { type NamedModel, namedModels } from './serve/named-models.ts';
@@ -44,6 +44,9 @@ export interface ServeOptions extends CommonOptions {
 const KEY_VARIABLE = 'QSPARSE_API_KEY';
 /** Room for long conversations; models of 131,072 tokens would reserve gigabytes for each sequence. */
 const DEFAULT_CONTEXT = 4096;
+
+/** Some 25 days: a timer that waits longer rings at once. */
+const MOST_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 
 const HELP = `
 ${MODEL_HELP}
@@ -83,7 +86,12 @@ export function register(program: Command): void {
       parsePositiveInteger('--context'),
       DEFAULT_CONTEXT,
     )
-    .option('--timeout <s>', 'longest time of an answer in seconds', parsePositiveInteger('--timeout'), 600)
+    .option(
+      '--timeout <s>',
+      'longest time of an answer in seconds',
+      parsePositiveInteger('--timeout', MOST_SECONDS),
+      600,
+    )
     .option('--memory <bytes>', 'most memory of all models together, such as 4g', parseBytes('--memory'))
     .addOption(kvOption())
     .option('--template <name>', "plain, or a file with a Jinja template, in place of the models' own")
@@ -156,8 +164,8 @@ function loadAll(registry: ModelRegistry, output: Output): void {
   for (const id of registry.ids) {
     try {
       if (!registry.loadIfRoom(id)) output.note(`${id} waits until it is asked for: --memory holds no more`);
-    } catch {
-      output.warn(`${id} is not served: the line above says why`);
+    } catch (error) {
+      output.warn(`${id} is not served: ${messageOf(error)}`);
     }
   }
   if (registry.loaded().length > 0) return;

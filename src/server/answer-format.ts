@@ -24,9 +24,13 @@ export function finishReasonOf(reason: FinishReason): 'stop' | 'length' {
   return reason === 'stop' ? 'stop' : 'length';
 }
 
-/** What an answer used: prompts once, however many choices each has. */
+/** What an answer used: prompts once, however many choices each has; of their tokens those are cached that were so for each choice. */
 export function usageOf({ choices, startedAt }: Answer) {
   const prompts = new Map(choices.map(({ prompt, stream }) => [prompt, stream.usage.promptTokens]));
+  const cached = new Map<number, number>();
+  for (const { prompt, stream } of choices) {
+    cached.set(prompt, Math.min(cached.get(prompt) ?? Number.POSITIVE_INFINITY, stream.usage.cachedTokens));
+  }
   const sum = (values: Iterable<number>) => [...values].reduce((total, value) => total + value, 0);
   const promptTokens = sum(prompts.values());
   const completionTokens = sum(choices.map(({ stream }) => stream.usage.tokens));
@@ -34,7 +38,7 @@ export function usageOf({ choices, startedAt }: Answer) {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
-    prompt_tokens_details: { cached_tokens: sum(choices.map(({ stream }) => stream.usage.cachedTokens)) },
+    prompt_tokens_details: { cached_tokens: sum(cached.values()) },
     qsparse: { seconds: (performance.now() - startedAt) / 1000, sparsity: sparsityOf(choices) },
   };
 }

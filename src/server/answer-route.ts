@@ -27,7 +27,7 @@ export async function answerRequest(
   request: SamplingFields,
   prepare: (model: ServedModel) => PreparedAnswer,
 ): Promise<Response> {
-  const lease = server.registry.acquire(request.model);
+  const lease = server.registry.acquire(request.model ?? undefined);
   const lifetime = new RequestLifetime(c.req.raw.signal, server.timeoutMs);
   let prepared: PreparedAnswer;
   try {

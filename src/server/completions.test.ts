@@ -32,7 +32,13 @@ interface Body {
       }[];
     } | null;
   }[];
-  usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number; qsparse: { seconds: number } };
+  usage: {
+    prompt_tokens: number;
+    completion_tokens: number;
+    total_tokens: number;
+    prompt_tokens_details: { cached_tokens: number };
+    qsparse: { seconds: number };
+  };
   error: { message: string; type: string; param: string | null; code: string | null };
 }
 
@@ -139,6 +145,40 @@ describe('/v1/completions', () => {
     expect(cut.choices[0]).toMatchObject({ text: whole.slice(0, whole.indexOf(stop)), finish_reason: 'stop' });
     const first = await ask('/v1/completions', { prompt: 'The', temperature: 0, max_tokens: 20, stop: whole[0] });
     expect(first.choices[0]).toMatchObject({ text: '', finish_reason: 'stop' });
+  });
+
+  it('counts of a prompt what was cached once, however many texts it has', async () => {
+    setUp();
+    const body = { prompt: 'The lazy dog sleeps', n: 4, max_tokens: 2 };
+    await ask('/v1/completions', body);
+    const { usage } = await ask('/v1/completions', body);
+    const cached = usage.prompt_tokens_details.cached_tokens;
+    expect(cached).toBeGreaterThan(0);
+    expect(cached).toBeLessThan(usage.prompt_tokens);
+  });
+
+  it('takes null for a field that is left out', async () => {
+    setUp();
+    const wanted = await ask('/v1/completions', { prompt: 'The fox', seed: 1, max_tokens: 3, sparsity: {} });
+    const nothing = { model: null, temperature: null, stop: null, logit_bias: null, qsparse: null };
+    const sparsity = { qkv: null, o: null, gateUp: null, down: null };
+    const answer = await ask('/v1/completions', { prompt: 'The fox', seed: 1, max_tokens: 3, ...nothing, sparsity });
+    expect(answer.choices).toEqual(wanted.choices);
+    const tokens = await server.post('/tokenize', { model: null, prompt: 'The fox', messages: null });
+    expect(await tokens.json()).toMatchObject({ tokens: tokenizer.encodePrompt('The fox') });
+    const schema = { type: 'json_schema', json_schema: { name: null, schema: { type: 'boolean' } } };
+    expect((await server.post('/v1/completions', { prompt: 'a', max_tokens: 2, response_format: schema })).status).toBe(
+      200,
+    );
+  });
+
+  it('refuses a schema that is nested beyond the stack', async () => {
+    setUp();
+    const depth = 50_000;
+    const schema = `${'{"items":'.repeat(depth)}{}${'}'.repeat(depth)}`;
+    const format = `{"type":"json_schema","json_schema":{"schema":${schema}}}`;
+    const answer = await server.post('/v1/completions', `{"prompt":"a","response_format":${format}}`);
+    expect([answer.status, ((await answer.json()) as Body).error.code]).toEqual([400, 'schema']);
   });
 
   it('streams what it answers whole', async () => {

@@ -21,12 +21,22 @@ class ModelGrammars {
 
   /** Throws UsageError for a schema that is not supported. */
   grammarOf(schema: unknown): JsonGrammar {
-    const text = JSON.stringify(schema);
+    const text = textOf(schema);
     const grammar = this.#grammars.get(text) ?? compileJsonSchema(schema);
     this.#grammars.delete(text);
     this.#grammars.set(text, grammar);
     if (this.#grammars.size > MOST_GRAMMARS) this.#grammars.delete(this.#grammars.keys().next().value!);
     return grammar;
+  }
+}
+
+/** Throws UsageError for what is nested deeper than the stack of this process. */
+function textOf(schema: unknown): string {
+  try {
+    return JSON.stringify(schema);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UsageError('schema', 'it is nested too deeply. Write what repeats as $defs.');
   }
 }
 

@@ -59,6 +59,13 @@ describe('guards', () => {
     const { app } = fakeServer([fakeSource('fake')], { corsOrigins: ['https://a.example'], apiKeys: ['k'] });
     const asked = await app.request('/v1/completions', { method: 'OPTIONS', ...origin });
     expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([204, 'https://a.example']);
+    // What OpenAI's client sends from a page.
+    const sent = 'authorization,content-type,x-stainless-lang,x-stainless-retry-count';
+    const headers = { ...origin.headers, 'access-control-request-headers': sent };
+    const preflight = await app.request('/v1/completions', { method: 'OPTIONS', headers });
+    expect(preflight.headers.get('access-control-allow-headers')).toBe(sent);
+    const read = await app.request('/v1/models', origin);
+    expect(read.headers.get('access-control-expose-headers')).toBe('retry-after,x-next-byte');
     const other = await app.request('/v1/models', { headers: { origin: 'https://b.example' } });
     expect(other.headers.get('access-control-allow-origin')).toBeNull();
   });

@@ -76,7 +76,8 @@ function corsFor(origins: readonly string[]) {
   return cors({
     origin: origins.includes('*') ? '*' : [...origins],
     allowMethods: ['GET', 'POST'],
-    allowHeaders: ['authorization', 'content-type'],
+    // No list of headers that may be sent, so that all are: clients tell of themselves in headers of their own, OpenAI's in a dozen of x-stainless-*.
+    exposeHeaders: ['retry-after', 'x-next-byte'],
     maxAge: 600,
   });
 }

@@ -83,6 +83,17 @@ describe('ModelRegistry', () => {
     expect(registry.list().map(({ loaded }) => loaded)).toEqual([false, true]);
   });
 
+  it('makes room for what a model takes, which may be more than was said of it', () => {
+    const [idle, wanted] = ['a', 'b'].map((id) => fakeSource(id, { bytes: 100 }));
+    const modest = { ...wanted, describe: () => ({ ...wanted.describe(), bytes: 50 }) };
+    const registry = new ModelRegistry([idle, modest], { memoryBytes: 150 });
+    registry.load('a');
+    expect(registry.loadIfRoom('b')).toBe(false);
+    expect([loadedIn(registry), registry.bytes]).toEqual([['a'], 100]);
+    registry.load('b');
+    expect([loadedIn(registry), registry.bytes]).toEqual([['b'], 100]);
+  });
+
   it('frees a model that turned out larger than it was said to be', () => {
     const source = fakeSource('a', { bytes: 300 });
     const lying = { ...source, describe: () => ({ ...source.describe(), bytes: 100 }) };

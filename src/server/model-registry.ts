@@ -36,6 +36,8 @@ export interface RegistryOptions {
   onEvent?: (line: string) => void;
 }
 
+const NO_ROOM = 'no_room_for_model';
+
 interface Entry {
   readonly source: ModelSource;
   description: ModelDescription | null;
@@ -111,9 +113,13 @@ export class ModelRegistry {
   /** As `load`, but no other model makes room for it: false where there is none. */
   loadIfRoom(id: string): boolean {
     const entry = this.#entryOf(id);
-    const bytes = this.#tryDescribe(entry)?.bytes ?? 0;
-    if (this.bytes > 0 && this.bytes + bytes > this.#memoryBytes) return false;
-    this.load(id);
+    try {
+      this.#load(entry, { evicts: false });
+    } catch (error) {
+      if (error instanceof ApiError && error.code === NO_ROOM) return false;
+      throw error;
+    }
+    entry.lastUse = ++this.#uses;
     return true;
   }
 
@@ -145,7 +151,7 @@ export class ModelRegistry {
     throw new ApiError(404, message, { param: 'model', code: 'model_not_found' });
   }
 
-  #load(entry: Entry): { model: ServedModel; description: ModelDescription } {
+  #load(entry: Entry, { evicts = true } = {}): { model: ServedModel; description: ModelDescription } {
     const { id } = entry.source;
     if (entry.unloading) {
       throw new ApiError(503, `The model "${id}" is being unloaded.`, { code: 'model_unloading', retryAfter: 1 });
@@ -153,12 +159,15 @@ export class ModelRegistry {
     try {
       const description = this.#describe(entry);
       if (entry.model) return { model: entry.model, description };
-      this.#makeRoom(entry, description.bytes);
+      this.#makeRoom(entry, description.bytes, evicts);
       const begin = performance.now();
       const model = entry.source.open();
-      if (this.bytes + model.bytes > this.#memoryBytes) {
+      try {
+        // What an engine works in comes on top of what the files tell.
+        this.#makeRoom(entry, model.bytes, evicts);
+      } catch (error) {
         model.dispose();
-        throw tooLarge(id, model.bytes, this.#memoryBytes);
+        throw error;
       }
       entry.model = model;
       const seconds = ((performance.now() - begin) / 1000).toFixed(2);
@@ -185,16 +194,16 @@ export class ModelRegistry {
     }
   }
 
-  #makeRoom(wanted: Entry, bytes: number): void {
+  #makeRoom(wanted: Entry, bytes: number, evicts: boolean): void {
     const { id } = wanted.source;
     if (bytes > this.#memoryBytes) throw tooLarge(id, bytes, this.#memoryBytes);
     const idle = [...this.#entries.values()]
-      .filter(({ model, users }) => model !== null && users === 0)
+      .filter(({ model, users }) => evicts && model !== null && users === 0)
       .sort((a, b) => a.lastUse - b.lastUse);
     const freeable = idle.reduce((sum, { model }) => sum + (model?.bytes ?? 0), 0);
     if (this.bytes - freeable + bytes > this.#memoryBytes) {
       const message = `There is no room for the model "${id}" beside those that are answering. Try again later.`;
-      throw new ApiError(503, message, { param: 'model', code: 'no_room_for_model', retryAfter: 5 });
+      throw new ApiError(503, message, { param: 'model', code: NO_ROOM, retryAfter: 5 });
     }
     for (const entry of idle) {
       if (this.bytes + bytes <= this.#memoryBytes) return;

@@ -37,7 +37,7 @@ const shareOfPoint = atMost(
   MOST_LAYERS,
   z.union([share, z.array(share)]),
   'expected a share or one for each layer',
-).optional();
+).nullish();
 
 const sparsity = z.union(
   [
@@ -59,7 +59,7 @@ const responseFormat = z.union(
     z.strictObject({
       type: z.literal('json_schema'),
       json_schema: z.strictObject({
-        name: z.string().max(64).optional(),
+        name: z.string().max(64).nullish(),
         description: z.string().nullish(),
         schema: z.unknown(),
         strict: z.boolean().nullish(),
@@ -72,7 +72,7 @@ const responseFormat = z.union(
 );
 
 export const SAMPLING_FIELDS = {
-  model: z.string().optional(),
+  model: z.string().nullish(),
   stream: flag,
   stream_options: z.strictObject({ include_usage: flag, include_obfuscation: flag }).nullish(),
   max_tokens: whole(0),
@@ -151,7 +151,8 @@ export function sparsityOf(
   { sparsity: wanted }: SamplingFields,
   { defaultSparsity }: ServedModel,
 ): SparsityOverride | undefined {
-  return (wanted ?? defaultSparsity) as SparsityOverride | undefined;
+  if (typeof wanted !== 'object' || wanted === null) return wanted ?? defaultSparsity;
+  return Object.fromEntries(Object.entries(wanted).filter(([, share]) => share !== null));
 }
 
 export function extrasOf({ stream_options, qsparse }: SamplingFields): StreamExtras {

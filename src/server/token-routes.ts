@@ -11,21 +11,21 @@ import type { ServerOptions, ServerRequest } from './server-context.ts';
 import { tokenText } from './token-text.ts';
 
 const tokenizeRequest = z.strictObject({
-  model: z.string().optional(),
-  prompt: z.string().optional(),
-  messages: messages.optional(),
+  model: z.string().nullish(),
+  prompt: z.string().nullish(),
+  messages: messages.nullish(),
   add_special_tokens: flag,
   return_token_strs: flag,
 });
 
 const detokenizeRequest = z.strictObject({
-  model: z.string().optional(),
+  model: z.string().nullish(),
   tokens: z.custom<number[]>(isIdList, { error: 'expected a list of token ids' }),
 });
 
 export async function tokenize(c: ServerRequest, { registry }: ServerOptions): Promise<Response> {
   const request = await readRequest(c.req.raw, tokenizeRequest);
-  const lease = registry.acquire(request.model);
+  const lease = registry.acquire(request.model ?? undefined);
   try {
     const tokens = idsOf(request, lease.model);
     const { tokenizer, contextTokens } = lease.model;
@@ -38,7 +38,7 @@ export async function tokenize(c: ServerRequest, { registry }: ServerOptions): P
 
 export async function detokenize(c: ServerRequest, { registry }: ServerOptions): Promise<Response> {
   const { model: id, tokens } = await readRequest(c.req.raw, detokenizeRequest);
-  const lease = registry.acquire(id);
+  const lease = registry.acquire(id ?? undefined);
   try {
     return c.json({ prompt: lease.model.tokenizer.decode(tokens) });
   } finally {
@@ -47,8 +47,8 @@ export async function detokenize(c: ServerRequest, { registry }: ServerOptions):
 }
 
 function idsOf(request: z.infer<typeof tokenizeRequest>, model: ServedModel): readonly number[] {
-  const { prompt, messages: conversation, add_special_tokens } = request;
-  if ((prompt === undefined) === (conversation === undefined)) {
+  const { prompt = null, messages: conversation = null, add_special_tokens } = request;
+  if ((prompt === null) === (conversation === null)) {
     throw new ApiError(400, 'Expected either prompt or messages.', { param: 'prompt' });
   }
   if (conversation) return chatPrompt(conversation, model);

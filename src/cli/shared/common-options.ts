@@ -40,9 +40,11 @@ export function addCommonOptions(command: Command): Command {
     .option('--seed <n>', 'seed of everything random: the same seed, the same result', parseInteger('--seed'));
 }
 
-/** A whole number from 1. */
-export function parsePositiveInteger(name: string): Parser<number> {
-  return (text) => checked(name, text, 'a whole number of at least 1', (n) => Number.isSafeInteger(n) && n >= 1);
+/** A whole number from 1 to `most`. */
+export function parsePositiveInteger(name: string, most = Number.MAX_SAFE_INTEGER): Parser<number> {
+  const range = most === Number.MAX_SAFE_INTEGER ? 'of at least 1' : `from 1 to ${most}`;
+  return (text) =>
+    checked(name, text, `a whole number ${range}`, (n) => Number.isSafeInteger(n) && n >= 1 && n <= most);
 }
 
 /** A whole number from 0. */
