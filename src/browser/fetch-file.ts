@@ -66,11 +66,15 @@ async function beginWriting(
   { onNotice }: LoadOptions,
 ): Promise<CacheWriter | null> {
   try {
-    return await cache.write(url.href, version);
+    return await cache.write(url.href, version, (error) => onNotice?.(notKept(url, error)));
   } catch (error) {
-    onNotice?.(`${url.href} is not kept for the next visit: ${messageOf(error)}.`);
+    onNotice?.(notKept(url, error));
     return null;
   }
+}
+
+function notKept(url: URL, error: unknown): string {
+  return `${url.href} is not kept for the next visit: ${messageOf(error)}.`;
 }
 
 async function receive(response: Response, url: URL, writer: CacheWriter | null, options: LoadOptions): Promise<Blob> {
@@ -80,7 +84,7 @@ async function receive(response: Response, url: URL, writer: CacheWriter | null,
     if (cached === null) return;
     chunks.push(cached.abandon());
     cached = null;
-    options.onNotice?.(`${url.href} is not kept for the next visit: ${messageOf(error)}.`);
+    options.onNotice?.(notKept(url, error));
   };
   try {
     for await (const chunk of chunksOf(response, url, options)) {
@@ -95,5 +99,10 @@ async function receive(response: Response, url: URL, writer: CacheWriter | null,
     cached?.abandon();
     throw error;
   }
-  return cached === null ? new Blob(chunks) : await cached.finish();
+  try {
+    if (cached !== null) return await cached.finish();
+  } catch (error) {
+    giveUp(error);
+  }
+  return new Blob(chunks);
 }

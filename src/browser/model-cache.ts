@@ -99,15 +99,19 @@ export class ModelCache {
     }
   }
 
-  /** Begins to write a file; what was there under this URL is gone. Rejects where another page writes it. */
-  async write(url: string, version: FileVersion): Promise<CacheWriter> {
+  /**
+   * Begins to write a file; what was there under this URL is gone. Rejects where another page writes it. `onProblem` is told why a whole file cannot be
+   * noted: it is there for this visit only.
+   */
+  async write(url: string, version: FileVersion, onProblem: (error: unknown) => void): Promise<CacheWriter> {
     const [data, name] = namesOf(await keyOf(url));
     await this.#folder.removeEntry(name).catch(() => {});
     const handle = await this.#folder.getFileHandle(data, { create: true });
     const access = await handle.createSyncAccessHandle();
     access.truncate(0);
     return new CacheWriter(access, async (bytes) => {
-      await this.#writeNote(name, { url, bytes, savedAt: Date.now(), version, isMissing: false });
+      const note = { url, bytes, savedAt: Date.now(), version, isMissing: false };
+      await this.#writeNote(name, note).catch(onProblem);
       return await handle.getFile();
     });
   }
@@ -147,7 +151,7 @@ export class CacheWriter {
     this.#bytes += chunk.length;
   }
 
-  /** The whole file, as the cache holds it from now on. */
+  /** The whole file, as the cache holds it from now on. Rejects where there is no room for its last part: it can still be abandoned. */
   async finish(): Promise<Blob> {
     this.#access.flush();
     this.#access.close();

@@ -72,6 +72,11 @@ export function sizeOfResponse({ headers }: Response): number | null {
   return length === null || headers.get('content-encoding') !== null ? null : Number(length);
 }
 
+/** A page may not see whether what comes from another origin is compressed: the size may then be that of fewer bytes than arrive. */
+function isSizeCertain({ type }: Response): boolean {
+  return type !== 'cors';
+}
+
 /** Often enough for a bar that moves, and nothing beside the network. */
 const REPORT_EVERY_MS = 100;
 
@@ -85,7 +90,11 @@ export async function* chunksOf(
   const reader = response.body?.getReader();
   let loadedBytes = 0;
   let reportedAt = 0;
-  const report = () => onProgress?.({ phase: 'fetch', file: url.href, loadedBytes, totalBytes });
+  const isCertain = isSizeCertain(response);
+  const report = () => {
+    const isRight = totalBytes !== null && loadedBytes <= totalBytes;
+    onProgress?.({ phase: 'fetch', file: url.href, loadedBytes, totalBytes: isRight ? totalBytes : null });
+  };
   try {
     for (;;) {
       const next = await reader?.read();
@@ -105,7 +114,7 @@ export async function* chunksOf(
   } finally {
     await reader?.cancel().catch(() => {});
   }
-  if (totalBytes !== null && loadedBytes !== totalBytes) {
+  if (isCertain && totalBytes !== null && loadedBytes !== totalBytes) {
     throw new FormatError(
       'load',
       `${url.href}: expected ${totalBytes} bytes, got ${loadedBytes}. Try again.`,

@@ -89,6 +89,10 @@ describe('Tokenizer.tokenBytes', () => {
     const vocab = { '<0x0A>': 0, '\u2581the': 1, '<0xZZ>': 2, é: 3 };
     const bytes = tokenBytesOf({ model: { vocab, byte_fallback: true }, decoder });
     expect(bytes.map((one) => Buffer.from(one!).toString())).toEqual(['\n', ' the', '<0xZZ>', 'é']);
+    // The decoder's steps run over tokens that were added, too.
+    const added_tokens = [{ content: '\u2581\u2581', id: 4 }];
+    const withAdded = tokenBytesOf({ model: { vocab, byte_fallback: true }, decoder, added_tokens });
+    expect(Buffer.from(withAdded[4]!).toString()).toBe('  ');
     const plain = tokenBytesOf({
       model: { vocab: [['<0x0A>', -1]] },
       decoder: { type: 'Metaspace', replacement: '\u2581' },

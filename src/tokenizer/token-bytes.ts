@@ -29,19 +29,28 @@ const encoder = new TextEncoder();
 
 /** By id; null for special tokens and ids without a token. Throws UsageError for a decoder that is none of the two kinds. */
 export function tokenBytesOf({ model, added_tokens = [], decoder }: TokenTable): (Uint8Array | null)[] {
-  const spell = speller(decoder as DecoderJson | null | undefined, model.byte_fallback ?? false);
+  const { spell, spellAdded } = speller(decoder as DecoderJson | null | undefined, model.byte_fallback ?? false);
   const bytes: (Uint8Array | null)[] = [];
   const entries = Array.isArray(model.vocab)
     ? model.vocab.map(([token], id): [string, number] => [token, id])
     : Object.entries(model.vocab);
   for (const [token, id] of entries) bytes[id] = spell(token);
-  for (const { content, id, special } of added_tokens) bytes[id] = special ? null : encoder.encode(content);
+  for (const { content, id, special } of added_tokens) bytes[id] = special ? null : spellAdded(content);
   return Array.from(bytes, (one) => one ?? null);
 }
 
-function speller(decoder: DecoderJson | null | undefined, hasByteTokens: boolean): Spell {
+/** Of the vocabulary, and of tokens that were added to it: byte-level ones are not in its alphabet, those of SentencePiece pass all steps too. */
+interface Speller {
+  readonly spell: Spell;
+  readonly spellAdded: Spell;
+}
+
+function speller(decoder: DecoderJson | null | undefined, hasByteTokens: boolean): Speller {
   const steps = decoder?.type === 'Sequence' ? (decoder.decoders ?? []) : decoder ? [decoder] : [];
-  if (steps.some(({ type }) => type === 'ByteLevel')) return (token) => byteLevelBytes(token) ?? encoder.encode(token);
+  if (steps.some(({ type }) => type === 'ByteLevel')) {
+    const spellAdded = (token: string) => encoder.encode(token);
+    return { spell: (token) => byteLevelBytes(token) ?? spellAdded(token), spellAdded };
+  }
   const unknown = steps.find((step) => !isTextStep(step));
   if (unknown !== undefined) {
     throw new UsageError(
@@ -49,10 +58,11 @@ function speller(decoder: DecoderJson | null | undefined, hasByteTokens: boolean
       `the bytes of its tokens are not known: expected a decoder of byte-level BPE or SentencePiece, got the step "${unknown.type}".`,
     );
   }
-  return (token) => {
+  const spell = (token: string) => {
     const byte = hasByteTokens ? /^<0x([0-9A-F]{2})>$/.exec(token) : null;
     return byte ? Uint8Array.of(Number.parseInt(byte[1], 16)) : encoder.encode(replaced(token, steps));
   };
+  return { spell, spellAdded: spell };
 }
 
 /** `Strip` takes the space before the first word of a whole text away and changes nothing in the middle of one. */

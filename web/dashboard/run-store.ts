@@ -36,6 +36,8 @@ interface Served {
   readonly id: string;
   text: string;
   bytes: number;
+  /** The update that is under way. */
+  updating: Promise<boolean> | null;
 }
 
 export class RunStore {
@@ -53,6 +55,15 @@ export class RunStore {
   async update(stored: StoredRun): Promise<boolean> {
     const served = this.#served.get(stored.key);
     if (served === undefined) return false;
+    // Two at once would read the same part twice.
+    served.updating ??= this.#readOn(served).finally(() => {
+      served.updating = null;
+    });
+    return await served.updating;
+  }
+
+  async #readOn(served: Served): Promise<boolean> {
+    const { stored } = served;
     let isNew = false;
     // A long file comes in several parts.
     while (await this.#readPart(served)) isNew = true;
@@ -85,7 +96,7 @@ export class RunStore {
       try {
         const name = nameOf(file);
         const run = { name, records: parseMetrics(await file.text(), file.name) };
-        const key = `file ${name}`;
+        const key = `file ${file.webkitRelativePath || name}`;
         const old = this.runs.findIndex((one) => one.key === key);
         const stored: StoredRun = { key, name, isLive: false, mayGrow: false, maxSteps: maxStepsOf(run), run };
         this.runs.splice(old < 0 ? this.runs.length : old, old < 0 ? 0 : 1, stored);
@@ -105,7 +116,7 @@ export class RunStore {
     }
     const stored: StoredRun = { key, name, isLive, mayGrow: true, maxSteps, run: { name, records: [] } };
     this.runs.push(stored);
-    this.#served.set(key, { stored, id, text: '', bytes: 0 });
+    this.#served.set(key, { stored, id, text: '', bytes: 0, updating: null });
   }
 }
 

@@ -10,7 +10,7 @@ import { bytes, count, duration, percent } from '../shared/numbers.ts';
 import { ModelChooser } from './model-chooser.ts';
 import { RunView } from './run-view.ts';
 import { DENSE, type Mode, Settings } from './settings.ts';
-import { tokenChanges } from './token-changes.ts';
+import { MOST_TOKENS, tokenChanges } from './token-changes.ts';
 
 setUpHeader();
 const settings = new Settings();
@@ -20,7 +20,7 @@ const run = byId<HTMLButtonElement>('run');
 const stop = byId<HTMLButtonElement>('stop');
 const clear = byId<HTMLButtonElement>('clear');
 const conversation = byId('conversation');
-const messages: ChatMessage[] = [];
+let messages: ChatMessage[] = [];
 
 const WARM_UP_TOKENS = 12;
 
@@ -71,7 +71,8 @@ prompt.addEventListener('keydown', (event) => {
 });
 
 function forget(): void {
-  messages.length = 0;
+  // Another list: an answer that is still written belongs to the old one.
+  messages = [];
   conversation.replaceChildren();
   update();
 }
@@ -84,10 +85,10 @@ function update(): void {
   conversation.hidden = !isChat || messages.length === 0;
 }
 
-/** What is asked of the model, and how the page shows the question. */
-function question(): { prompt: TextPrompt; shown: string | null } {
-  if (settings.mode === 'completion') return { prompt: prompt.value, shown: prompt.value };
-  return { prompt: [...messages, { role: 'user', content: prompt.value }], shown: null };
+/** What is asked of the model with this text, and how the page shows the question. */
+function question(text: string): { prompt: TextPrompt; shown: string | null } {
+  if (settings.mode === 'completion') return { prompt: text, shown: text };
+  return { prompt: [...messages, { role: 'user', content: text }], shown: null };
 }
 
 async function write(): Promise<void> {
@@ -99,18 +100,21 @@ async function write(): Promise<void> {
   byId('results').hidden = false;
   byId('verdict').textContent = '';
   update();
-  const { prompt: asked, shown } = question();
+  // What is typed or begun anew meanwhile is no part of this.
+  const text = prompt.value;
+  const talk = messages;
+  const { prompt: asked, shown } = question(text);
   const options = { ...settings.options, signal: stopping.signal };
   const { sparsity, compare, mode } = settings;
   const sparse = new RunView(`Sparse, ${settings.sparsityName}`, shown, current.info.config);
   const dense = compare ? new RunView('Dense', shown, current.info.config) : null;
   byId('runs').replaceChildren(sparse.element, ...(dense === null ? [] : [dense.element]));
-  const turn = mode === 'chat' ? addTurn('You', prompt.value) : null;
+  const turn = mode === 'chat' ? addTurn('You', text) : null;
   try {
     if (dense !== null && !isWarm) await warmUp(current, asked, options, sparsity);
     isWarm = true;
     await fill(sparse, current, asked, sparsity === undefined ? options : { ...options, sparsity });
-    if (mode === 'chat') answered(prompt.value, sparse.text);
+    if (mode === 'chat' && talk === messages) answered(text, sparse.text);
     // One after the other: side by side they would take each other's time.
     if (dense !== null && !stopping.signal.aborted) await fill(dense, current, asked, { ...options, sparsity: DENSE });
     compareRuns(sparse, dense);
@@ -156,7 +160,7 @@ async function fill(view: RunView, from: TextModel, asked: TextPrompt, options: 
 function answered(asked: string, answer: string): void {
   messages.push({ role: 'user', content: asked }, { role: 'assistant', content: answer });
   addTurn('Model', answer.trim());
-  prompt.value = '';
+  if (prompt.value === asked) prompt.value = '';
 }
 
 function addTurn(who: string, text: string): HTMLElement {
@@ -181,11 +185,10 @@ function compareRuns(sparse: RunView, dense: RunView | null): void {
     words.push(`${duration(own)} a token sparse, ${duration(other)} dense: ${(other / own).toFixed(2)} times as fast.`);
   }
   const differs = changed.filter(Boolean).length;
-  if (first < 0) words.push(`All ${sparse.ids.length} tokens are those of the dense model.`);
-  else
-    words.push(
-      `${differs} of ${sparse.ids.length} tokens changed (${percent(differs / sparse.ids.length)}), the first is number ${first + 1}.`,
-    );
+  const compared = Math.min(sparse.ids.length, MOST_TOKENS);
+  const all = compared < sparse.ids.length ? `the first ${compared} tokens` : `${compared} tokens`;
+  if (first < 0) words.push(`All ${all} are those of the dense model.`);
+  else words.push(`${differs} of ${all} changed (${percent(differs / compared)}), the first is number ${first + 1}.`);
   byId('verdict').textContent = words.join(' ');
 }
 

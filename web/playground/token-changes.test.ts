@@ -15,6 +15,12 @@ describe('tokenChanges', () => {
     expect(marks([1, 2], [])).toBe('11');
   });
 
+  it('says nothing of what is not compared', () => {
+    const long = Array.from({ length: 1500 }, (_, i) => i);
+    expect(tokenChanges(long, long)).not.toContain(true);
+    expect(tokenChanges(long, [-1]).lastIndexOf(true)).toBe(999);
+  });
+
   it('leaves as many unmarked as the longest common subsequence has, whichever way round', () => {
     const a = Array.from({ length: 40 }, (_, i) => (i * 7) % 5);
     const b = Array.from({ length: 33 }, (_, i) => (i * i) % 5);

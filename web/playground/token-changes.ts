@@ -5,10 +5,10 @@
  * compared by their first tokens only.
  */
 
-/** 1000 by 1000 numbers are 4 MB. */
-const MOST_TOKENS = 1000;
+/** So many are compared: 1000 by 1000 numbers are 2 MB. */
+export const MOST_TOKENS = 1000;
 
-/** For each id of `a` whether it has no partner in `b`. */
+/** For each id of `a` whether it has no partner in `b`; false beyond the tokens that are compared. */
 export function tokenChanges(a: readonly number[], b: readonly number[]): boolean[] {
   const [rows, cols] = [Math.min(a.length, MOST_TOKENS), Math.min(b.length, MOST_TOKENS)];
   // common[i][j]: the length for what follows i in a and j in b.
@@ -20,7 +20,7 @@ export function tokenChanges(a: readonly number[], b: readonly number[]): boolea
         a[i] === b[j] ? common[at(i + 1, j + 1)] + 1 : Math.max(common[at(i + 1, j)], common[at(i, j + 1)]);
     }
   }
-  const changed = a.map(() => true);
+  const changed = a.map((_, i) => i < MOST_TOKENS);
   for (let i = 0, j = 0; i < rows && j < cols; ) {
     if (a[i] === b[j]) {
       changed[i++] = false;

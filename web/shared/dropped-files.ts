@@ -1,4 +1,4 @@
-/** droppedFiles: the files of a drop, those inside of dropped folders too. */
+/** droppedFiles: the files of a drop, those inside of dropped folders too; each tells in `webkitRelativePath` where it lay, as those of a file input do. */
 
 /** A folder of checkpoints can hold thousands of files; no model has as many. */
 const MOST_FILES = 1000;
@@ -15,7 +15,8 @@ export async function droppedFiles({ items, files }: DataTransfer): Promise<File
 async function collect(entry: FileSystemEntry, into: File[]): Promise<void> {
   if (into.length >= MOST_FILES) return;
   if (entry.isFile) {
-    into.push(await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)));
+    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+    into.push(Object.defineProperty(file, 'webkitRelativePath', { value: entry.fullPath.replace(/^\//, '') }));
     return;
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();

@@ -1,0 +1,45 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { RunStore } from './run-store.ts';
+
+const step = (n: number) => `${JSON.stringify({ type: 'step', step: n, tokens: n, seconds: n, loss: 1 })}\n`;
+
+function metricsFile(path: string, text: string): File {
+  const file = new File([text], 'metrics.jsonl');
+  return Object.defineProperty(file, 'webkitRelativePath', { value: path });
+}
+
+afterEach(() => vi.unstubAllGlobals());
+
+describe('RunStore', () => {
+  it('keeps runs of the same folder name apart, and takes a file that comes again for the same', async () => {
+    const store = new RunStore();
+    const files = ['x/book', 'y/book', 'y/other'].map((folder, i) =>
+      metricsFile(`${folder}/metrics.jsonl`, step(i + 1)),
+    );
+    expect(await store.addFiles(files)).toEqual([]);
+    expect(store.runs.map(({ name }) => name)).toEqual(['book', 'book', 'other']);
+    await store.addFiles([files[1]]);
+    expect(store.runs).toHaveLength(3);
+  });
+
+  it('loses nothing where a run is updated twice at once', async () => {
+    const text = [1, 2, 3, 4].map(step).join('');
+    /** How much of it there is: the run goes on. */
+    let size = step(1).length;
+    vi.stubGlobal('fetch', async (path: string) => {
+      if (path === './api/runs') {
+        const run = { id: 'a', name: 'a', startedAt: null, isLive: true, step: 1, maxSteps: 4, recipe: null };
+        return new Response(JSON.stringify([run]), { headers: { 'content-type': 'application/json' } });
+      }
+      const from = Number(new URL(path, 'http://here/').searchParams.get('from'));
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      return new Response(text.slice(from, size), { headers: { 'x-next-byte': String(size) } });
+    });
+    const store = new RunStore();
+    await store.list();
+    await store.update(store.runs[0]);
+    size = text.length;
+    await Promise.all([store.update(store.runs[0]), store.update(store.runs[0])]);
+    expect(store.runs[0].run.records).toHaveLength(4);
+  });
+});
