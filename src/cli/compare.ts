@@ -20,6 +20,7 @@ import { formatPercent } from '../util/format.ts';
 import { type ComparedModel, comparedModel } from './compare/compared-model.ts';
 import { comparisonFigure } from './compare/comparison-figure.ts';
 import { type MeasuredModel, type MeasureOptions, measureModel } from './compare/measure-model.ts';
+import { modelIdentity } from './eval/model-identity.ts';
 import { addCommonOptions, type CommonOptions, parsePositiveInteger } from './shared/common-options.ts';
 import { addEvaluationOptions } from './shared/evaluation-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
@@ -104,9 +105,9 @@ async function measureOne(
   signal: AbortSignal,
 ): Promise<ComparedRow> {
   const model = openModel(await modelPath(one.model, output), backend);
-  const { path, step, config, dtypes } = model;
+  const { path, config } = model;
   try {
-    const identity = { path, step, config, dtypes, kv: options.kv, prefixToken: null };
+    const identity = modelIdentity(model, { kv: options.kv, prefixToken: null });
     // One file for each model, whatever the sparsity: records say theirs.
     const name = `${basename(path)}-${hashTexts([JSON.stringify(identity)])}.jsonl`;
     const records = new RecordsFile(join(options.out, 'records', name), identity);

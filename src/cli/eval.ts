@@ -20,7 +20,9 @@ import { Engine } from '../infer/engine.ts';
 import type { LoadedModel } from '../model/load-model.ts';
 import { messageOf, UsageError } from '../util/errors.ts';
 import { evalTokenizer } from './eval/eval-tokenizer.ts';
+import { modelIdentity } from './eval/model-identity.ts';
 import { prepareTask } from './eval/prepare-task.ts';
+import { type ProtocolOptions, protocolOf } from './eval/protocol-of.ts';
 import { type EvalResult, reportResults } from './eval/report-results.ts';
 import {
   addCommonOptions,
@@ -36,10 +38,7 @@ import { machineText } from './shared/machine.ts';
 import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 
-interface EvalOptions extends CommonOptions, EvaluationOptions {
-  stride?: number;
-  minContext: number;
-  prefix?: boolean;
+interface EvalOptions extends CommonOptions, EvaluationOptions, ProtocolOptions {
   sparsity?: number[];
   out?: string;
   batch?: number;
@@ -73,8 +72,13 @@ export function register(program: Command): void {
       'tokens from one window to the next (default: the window)',
       parsePositiveInteger('--stride'),
     )
-    .option('--min-context <n>', 'score tokens with so many before them', parsePositiveInteger('--min-context'), 1)
+    .option(
+      '--min-context <n>',
+      'score tokens with so many before them (default: 1)',
+      parsePositiveInteger('--min-context'),
+    )
     .option('--prefix', 'the token that begins a text in front of every window')
+    .option('--llama-perplexity', 'windows as llama.cpp has them (default --window: 512)')
     .option(
       '--sparsity <list>',
       'in place of the trained one: 0,0.3,0.6',
@@ -107,9 +111,11 @@ async function run(given: string, options: EvalOptions): Promise<void> {
   try {
     const model = openModel(path, backend);
     const tokenizer = evalTokenizer(model, options.prefixToken);
-    const protocol = protocolOf(model.config.seqLen, tokenizer.prefixId, options);
+    const protocol = protocolOf(model.config.seqLen, tokenizer, options);
     const prepared = await prepareAll(model.config.seqLen, tokenizer, protocol, options, output);
-    records = options.out === undefined ? null : new RecordsFile(options.out, identityOf(model, options));
+    const { kv, prefixToken = null } = options;
+    records =
+      options.out === undefined ? null : new RecordsFile(options.out, modelIdentity(model, { kv, prefixToken }));
     const engine = engineFor(model, backend, prepared, options);
     const running = { tokenizer, records: records ?? nothingKnown, signal: interrupt.signal };
     const results = await evaluateAll(engine, prepared, options.sparsity ?? [null], running, output);
@@ -134,21 +140,6 @@ async function run(given: string, options: EvalOptions): Promise<void> {
 function reportStopped(output: Output, records: RecordsFile | null): void {
   output.note(records ? `stopped; ${records.size} items are in ${records.path}, the same command goes on` : 'stopped');
   process.exitCode = INTERRUPTED_EXIT_CODE;
-}
-
-function protocolOf(
-  seqLen: number,
-  prefixId: number | null,
-  { window, stride, minContext, prefix }: EvalOptions,
-): PerplexityProtocol {
-  if (prefix && prefixId === null) {
-    throw new UsageError('--prefix', 'the tokenizer has no token that begins a text. Name one with --prefix-token.');
-  }
-  const tokens = window ?? Math.min(1024, seqLen);
-  if (tokens > seqLen) {
-    throw new UsageError('--window', `expected at most ${seqLen} tokens, the model's context, got ${tokens}.`);
-  }
-  return { window: tokens, stride: stride ?? tokens, minContext, prefixId: prefix ? prefixId : null };
 }
 
 async function prepareAll(
@@ -220,11 +211,6 @@ function defaultBatch(maxTokens: number): number {
 
 /** Without --out every item is computed. */
 const nothingKnown: RecordStore = { find: (): EvalRecord | undefined => undefined, add: () => {} };
-
-/** What saved numbers depend on besides the items themselves. */
-function identityOf({ path, step, config, dtypes }: LoadedModel, { kv, prefixToken }: EvalOptions): object {
-  return { path, step, config, dtypes, kv, prefixToken: prefixToken ?? null };
-}
 
 function readText(path: string): string {
   try {

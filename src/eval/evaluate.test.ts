@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { FakeTokenModel } from '../../test/support/fake-token-model.ts';
 import { loadTask } from './data/task-files.ts';
-import { type EvalRecord, type EvaluateOptions, evaluate, type RecordStore } from './evaluate.ts';
+import { type EvalRecord, type EvaluateOptions, evaluate, type PreparedTask, type RecordStore } from './evaluate.ts';
 import { longestOf, prepareAnswers, prepareChoices, prepareText } from './prepare.ts';
 import type { EvalTokenizer } from './score-request.ts';
 import { type ChoiceTask, type GenerateTask, parseTask } from './task.ts';
@@ -144,6 +144,51 @@ describe('multiple choice', () => {
   });
 });
 
+describe('saved records of a task that has changed since', () => {
+  const items = (task: ChoiceTask, of: readonly Fields[], limit?: number) =>
+    itemsOf(task, sources(of), { shots: 0, shotRows: [], limit });
+  const saved = async () => {
+    const records = memory();
+    await evaluate(knowing(saysAOrB), abc, options({ records }));
+    return records;
+  };
+  const anew = async (prepared: PreparedTask, records: RecordStore) => {
+    const model = knowing(saysAOrB);
+    const result = await evaluate(model, prepared, options({ records }));
+    expect(model.tokens).toBe(0);
+    return result;
+  };
+
+  it('count by the labels and groups of now, with nothing run', async () => {
+    const corrected = [rows[0], { q: 'y2', gold: 1, part: 'r' }, rows[2]];
+    const result = await anew(prepareChoices(ABC, items(ABC, corrected), tokenizer, 400), await saved());
+    expect(result).toMatchObject({ reused: 3, metrics: { acc: { value: 1 } } });
+    expect(Object.keys(result.groups ?? {})).toEqual(['p', 'r', 'q']);
+  });
+
+  it('count by the metrics of now', async () => {
+    const task: ChoiceTask = { ...ABC, group: null, metrics: ['acc_bytes', 'acc'] };
+    const result = await anew(prepareChoices(task, items(task, rows), tokenizer, 400), await saved());
+    expect(Object.keys(result.metrics)).toEqual(['acc_bytes', 'acc']);
+    expect(result.groups).toBeNull();
+  });
+
+  it('are those of the same items with another limit, also behind a group that had more', async () => {
+    const records = memory();
+    const one = prepareChoices(ABC, items(ABC, rows, 1), tokenizer, 400);
+    await evaluate(knowing(saysAOrB), one, options({ records }));
+    expect(records.records.map(({ item }) => item).sort()).toEqual([0, 2]);
+    expect(await evaluate(knowing(saysAOrB), abc, options({ records }))).toMatchObject({ items: 3, reused: 2 });
+  });
+
+  it('are refused where the log-likelihoods are missing', async () => {
+    const records = await saved();
+    const damaged = records.records.map(({ ll, ...rest }) => rest);
+    records.records.splice(0, damaged.length, ...damaged);
+    await expect(anew(abc, records)).rejects.toThrow(/the saved record of item 0 of abc is incomplete/);
+  });
+});
+
 it('perplexity: nats, bits per byte, and windows that are known', async () => {
   const alphabet = 'abcdefghijklmnopqrstuvwxyz'.repeat(4);
   const next = (text: string) => (text.endsWith('z') ? 'a'.charCodeAt(0) : text.charCodeAt(text.length - 1) + 1);
@@ -197,5 +242,11 @@ it('GSM8K: writes until the stop text, finds the answer, and goes on from what i
     reused: 3,
     tokens: 0,
     metrics: result.metrics,
+  });
+  const looser: GenerateTask = { ...task, extract: [{ name: 'any', pattern: /[0-9,]+/g, take: -1 }] };
+  const again = prepareAnswers(looser, items, tokenizer, 400);
+  expect(await evaluate(knowing(next), again, options({ records }))).toMatchObject({
+    reused: 3,
+    metrics: { any: { value: 2 / 3 } },
   });
 });

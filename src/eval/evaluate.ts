@@ -2,12 +2,14 @@
  * Evaluation of one task at one sparsity: what is not known yet is computed, every item becomes a record as soon as it is complete, and the
  * records make the result.
  *
- * A record is all that the result needs of an item, so that results come from saved records as they do from fresh ones. The identity of an item is
- * the hash of what it asks: other data, prompts or examples are other items.
+ * A record holds what the model did with an item, so that results come from saved records as they do from fresh ones. The identity of an item is
+ * the hash of what it asks: other data, prompts or examples are other items. What is made of that (group, answers, metrics) is made anew of every
+ * record, by the task as it is now: a corrected label or another metric needs no second run.
  */
 
 import type { TokenModel } from '../infer/token-model.ts';
 import { QSparseError } from '../util/errors.ts';
+import { judgeAnswer } from './extract-answer.ts';
 import { generateAnswers } from './generate-answers.ts';
 import { choiceMetric, type Mean, meanOf } from './metrics.ts';
 import { type Perplexity, perplexityOf, type WindowScore, windowScore } from './perplexity.ts';
@@ -21,8 +23,10 @@ export interface EvalRecord {
   readonly task: string;
   /** In place of the model's own; null: its own. */
   readonly sparsity: number | null;
+  /** Its number in the task, of a text that of the window. */
   readonly item: number;
   readonly sha256: string;
+  /** Group, answers and metrics: as the task had them when it was saved. */
   readonly group?: string;
   /** Of choices: log-likelihood in nats, whether the choice is what the model would have written, and the lengths in tokens. */
   readonly ll?: readonly number[];
@@ -49,7 +53,8 @@ export type PreparedTask = PreparedChoices | PreparedAnswers | PreparedText;
 
 interface Prepared {
   readonly name: string;
-  /** Of each item. */
+  /** Of each item: its number in the task, whatever the limit, and its hash. */
+  readonly numbers: readonly number[];
   readonly hashes: readonly string[];
 }
 
@@ -110,19 +115,21 @@ export async function evaluate(
   options: EvaluateOptions,
 ): Promise<TaskResult> {
   const { sparsity, records, onProgress } = options;
-  const keyOf = (item: number) => ({ task: prepared.name, sparsity, item, sha256: prepared.hashes[item] });
+  const keyOf = (place: number) => {
+    return { task: prepared.name, sparsity, item: prepared.numbers[place], sha256: prepared.hashes[place] };
+  };
   const found = new Map<number, EvalRecord>();
-  for (const item of prepared.hashes.keys()) {
-    const record = records.find(keyOf(item));
-    if (record !== undefined) found.set(item, record);
+  for (const place of prepared.hashes.keys()) {
+    const record = records.find(keyOf(place));
+    if (record !== undefined) found.set(place, judgedAnew(prepared, place, record));
   }
   const reused = found.size;
   const total = prepared.hashes.length;
-  const pending = [...prepared.hashes.keys()].filter((item) => !found.has(item));
-  const complete = (item: number, parts: Omit<EvalRecord, 'task' | 'sparsity' | 'item' | 'sha256'>): void => {
-    const record = { ...keyOf(item), ...parts };
+  const pending = [...prepared.hashes.keys()].filter((place) => !found.has(place));
+  const complete: Complete = (place, parts) => {
+    const record = { ...keyOf(place), ...parts };
     records.add(record);
-    found.set(item, record);
+    found.set(place, record);
     onProgress?.(found.size, total);
   };
   onProgress?.(reused, total);
@@ -143,7 +150,9 @@ export async function evaluate(
   };
 }
 
-type Complete = (item: number, parts: Omit<EvalRecord, 'task' | 'sparsity' | 'item' | 'sha256'>) => void;
+type RecordParts = Omit<EvalRecord, 'task' | 'sparsity' | 'item' | 'sha256'>;
+/** `place`: that of the item in the prepared task. */
+type Complete = (place: number, parts: RecordParts) => void;
 
 const RUNNERS = { 'multiple-choice': runChoices, generate: runAnswers, perplexity: runText } as const;
 
@@ -180,16 +189,43 @@ function choiceParts(
   item: ChoiceItem,
   requests: readonly ScoreRequest[],
   scored: readonly Scored[],
-): Omit<EvalRecord, 'task' | 'sparsity' | 'item' | 'sha256'> {
+): RecordParts {
   const ll = scored.map(({ logprobs }) => logprobs.reduce((a, b) => a + b, 0));
   return {
-    ...(item.group === null ? {} : { group: item.group }),
+    ...groupPart(item),
     ll,
     greedy: scored.map(({ greedy }) => (greedy ? 1 : 0)),
     contextTokens: requests.map(({ context }) => context.length),
     tokens: requests.map(({ continuation }) => continuation.length),
-    metrics: Object.fromEntries(task.metrics.map((metric) => [metric, choiceMetric(metric, item, ll)])),
+    metrics: choiceMetrics(task, item, ll),
   };
+}
+
+/** A saved record with group, answers and metrics by the task as it is now. */
+function judgedAnew(prepared: PreparedTask, place: number, record: EvalRecord): EvalRecord {
+  if (prepared.type === 'perplexity') return record;
+  const { group, answers, metrics, ...done } = record;
+  if (prepared.type === 'generate') {
+    const { text = damaged(record.task, record.item) } = done;
+    return { ...done, ...answerParts(prepared.task, prepared.items[place], text) };
+  }
+  const { ll } = done;
+  const item = prepared.items[place];
+  if (ll?.length !== item.pairs.length) return damaged(record.task, record.item);
+  return { ...done, ...groupPart(item), metrics: choiceMetrics(prepared.task, item, ll) };
+}
+
+function choiceMetrics(task: ChoiceTask, item: ChoiceItem, ll: readonly number[]): Record<string, number> {
+  return Object.fromEntries(task.metrics.map((metric) => [metric, choiceMetric(metric, item, ll)]));
+}
+
+function answerParts(task: GenerateTask, item: GenerateItem, text: string): RecordParts {
+  const { answers, isRight } = judgeAnswer(text, item.target, task);
+  return { ...groupPart(item), text, answers, metrics: isRight };
+}
+
+function groupPart({ group }: ChoiceItem | GenerateItem): Pick<EvalRecord, 'group'> {
+  return group === null ? {} : { group };
 }
 
 function runAnswers(
@@ -205,11 +241,7 @@ function runAnswers(
     task,
     {
       ...options,
-      onAnswer: (index, { text, answers, isRight }) => {
-        const { group } = items[pending[index]];
-        complete(pending[index], { ...(group === null ? {} : { group }), text, answers, metrics: isRight });
-      },
-      targetOf: (index) => items[pending[index]].target,
+      onAnswer: (index, text) => complete(pending[index], answerParts(task, items[pending[index]], text)),
     },
   );
 }

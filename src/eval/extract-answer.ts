@@ -24,3 +24,19 @@ export function isSameAnswer(answer: string, target: string, { ignore, ignoreCas
   };
   return bare(answer) === bare(target);
 }
+
+export interface JudgedAnswer {
+  /** By rule of the task: what it found. */
+  readonly answers: Readonly<Record<string, string>>;
+  /** By rule: 1 where that is right, else 0. */
+  readonly isRight: Readonly<Record<string, number>>;
+}
+
+/** What was written against the right text, by each rule of the task. */
+export function judgeAnswer(text: string, target: string, task: GenerateTask): JudgedAnswer {
+  const answers = task.extract.map((rule) => [rule.name, extractAnswer(text, rule)] as const);
+  return {
+    answers: Object.fromEntries(answers),
+    isRight: Object.fromEntries(answers.map(([name, found]) => [name, isSameAnswer(found, target, task) ? 1 : 0])),
+  };
+}

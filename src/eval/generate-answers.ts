@@ -1,6 +1,6 @@
 /**
- * generateAnswers: the model writes after each prompt, and the answer is looked for in what it wrote. Greedy, as in lm-evaluation-harness's
- * `generate_until`: until a stop text, an end token or so many tokens.
+ * generateAnswers: the model writes after each prompt. Greedy, as in lm-evaluation-harness's `generate_until`: until a stop text, an end token or
+ * so many tokens. What the answer in it is: extract-answer.ts.
  *
  * Runs on the Scheduler: many texts at once, and the examples that all prompts begin with once for each sequence.
  */
@@ -9,25 +9,16 @@ import { decodeText } from '../infer/decode-text.ts';
 import { Sampler } from '../infer/sampler.ts';
 import { Scheduler } from '../infer/scheduler.ts';
 import type { TokenModel } from '../infer/token-model.ts';
-import { extractAnswer, isSameAnswer } from './extract-answer.ts';
 import type { EvalTokenizer } from './score-request.ts';
 import type { GenerateTask } from './task.ts';
-
-export interface Answer {
-  /** All that was written. */
-  readonly text: string;
-  /** What each rule of the task found, and 1 where it is right, else 0. */
-  readonly answers: Readonly<Record<string, string>>;
-  readonly isRight: Readonly<Record<string, number>>;
-}
 
 export interface AnswerOptions {
   sparsity: number | null;
   tokenizer: EvalTokenizer;
   lanes?: number;
   signal?: AbortSignal;
-  targetOf: (index: number) => string;
-  onAnswer: (index: number, answer: Answer) => void;
+  /** Called with all that was written. */
+  onAnswer: (index: number, text: string) => void;
 }
 
 /** Returns how many tokens were run. Prompts fit the model with room for the answer. Where the signal ends it, answers are missing. */
@@ -60,7 +51,7 @@ async function answer(
   prompt: readonly number[],
   index: number,
   task: GenerateTask,
-  { sparsity, tokenizer, signal, targetOf, onAnswer }: AnswerOptions,
+  { sparsity, tokenizer, signal, onAnswer }: AnswerOptions,
 ): Promise<number> {
   const stream = scheduler.generate(prompt, {
     sampler: new Sampler({ temperature: 0 }),
@@ -77,12 +68,6 @@ async function answer(
     else if (piece.value === 'aborted') return 0;
     else break;
   }
-  const answers = task.extract.map((rule) => [rule.name, extractAnswer(text, rule)] as const);
-  const target = targetOf(index);
-  onAnswer(index, {
-    text,
-    answers: Object.fromEntries(answers),
-    isRight: Object.fromEntries(answers.map(([name, found]) => [name, isSameAnswer(found, target, task) ? 1 : 0])),
-  });
+  onAnswer(index, text);
   return stream.usage.promptTokens - stream.usage.cachedTokens + stream.usage.tokens;
 }

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { describeProtocol, type PerplexityProtocol, perplexityOf, windowScore, windowsOf } from './perplexity.ts';
+import {
+  describeProtocol,
+  llamaProtocol,
+  type PerplexityProtocol,
+  perplexityOf,
+  windowScore,
+  windowsOf,
+} from './perplexity.ts';
 import type { ScoreRequest } from './score-request.ts';
 
 const ids = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -33,7 +40,12 @@ describe('windowsOf', () => {
     expect(texts(windowsOf(ids(6), protocol({ prefixId: 99 })))).toEqual(['99 | 0 1 2 3', '99 | 4 5']);
   });
 
-  it('minContext leaves tokens out, as llama-perplexity does', () => {
+  it('minContext leaves tokens out, as llama-perplexity does, which knows whole windows only and begins each with a BOS', () => {
+    expect(texts(windowsOf(ids(11), llamaProtocol(4, null)))).toEqual(['0 1 2 | 3', '4 5 6 | 7']);
+    expect(texts(windowsOf(ids(11), llamaProtocol(4, 99)))).toEqual(['99 0 1 | 2', '99 4 5 | 6', '99 8 9 | 10']);
+    expect(texts(windowsOf(ids(10), llamaProtocol(5, 99)))).toEqual(['99 0 1 | 2 3', '99 5 6 | 7 8']);
+    expect(() => windowsOf(ids(3), llamaProtocol(4, null))).toThrow(/the text has 3 tokens, and none would be scored/);
+
     expect(texts(windowsOf(ids(8), protocol({ minContext: 3 })))).toEqual(['0 1 2 | 3', '4 5 6 | 7']);
     const chunks = windowsOf(ids(1024), protocol({ window: 512, stride: 512, minContext: 257 }));
     expect(chunks.map(({ continuation }) => [continuation[0], continuation.length])).toEqual([
@@ -70,5 +82,12 @@ it('describeProtocol', () => {
   );
   expect(describeProtocol(protocol({ stride: 2, prefixId: 1, minContext: 2 }))).toBe(
     'sliding windows with a stride of 2, 4 tokens, token 1 in front of each; scored: tokens with 2 or more before them in its window, once',
+  );
+  const scored = 'scored: tokens with 3 or more before them in its window, once';
+  expect(describeProtocol(llamaProtocol(4, 1))).toBe(
+    `whole plain windows (llama-perplexity), 4 tokens, nothing in front, token 1 as the first of each; ${scored}`,
+  );
+  expect(describeProtocol(llamaProtocol(4, null))).toBe(
+    `whole plain windows (llama-perplexity), 4 tokens, nothing in front; ${scored}`,
   );
 });

@@ -5,7 +5,10 @@
  * stride = window they do not overlap (plain), with a smaller one each token has at least window - stride tokens before it, where there are
  * so many (sliding, as in Hugging Face's guide to perplexity). A token is scored once, in the first window in which at least `minContext` tokens stand before
  * it. With a prefix the token that begins a text stands in front of every window and counts as context, so that first tokens are scored
- * too. llama-perplexity: stride = window, minContext = window / 2 + 1.
+ * too.
+ *
+ * llama-perplexity (llama.cpp, tools/perplexity) scores the second half of plain windows, minContext = window / 2 + 1, and differs in two things (`llama`): what
+ * fills no window at the end is left out, and where the tokenizer adds a BOS, that stands in front of the text and in the place of the first token of every window.
  *
  * Bits per byte: nats per token / ln 2 * tokens / bytes of the text that was evaluated.
  */
@@ -22,6 +25,13 @@ export interface PerplexityProtocol {
   readonly minContext: number;
   /** In front of each window; null for nothing. */
   readonly prefixId: number | null;
+  /** Whole windows that begin with this BOS, as llama-perplexity has them; null for no BOS. */
+  readonly llama?: { readonly bosId: number | null };
+}
+
+/** That of llama-perplexity. `bosId` is null where the tokenizer adds none. */
+export function llamaProtocol(window: number, bosId: number | null): PerplexityProtocol {
+  return { window, stride: window, minContext: Math.floor(window / 2) + 1, prefixId: null, llama: { bosId } };
 }
 
 /** Sums of one window; all that the result needs, so that it can be saved and added up later. */
@@ -41,9 +51,10 @@ export interface Perplexity {
 }
 
 /** One request a window: what is scored is its continuation. Throws UsageError for a protocol that makes no sense and where nothing would be scored. */
-export function windowsOf(ids: readonly number[], protocol: PerplexityProtocol): ScoreRequest[] {
+export function windowsOf(text: readonly number[], protocol: PerplexityProtocol): ScoreRequest[] {
   checkProtocol(protocol);
-  const { window, stride, minContext, prefixId } = protocol;
+  const { window, stride, minContext, prefixId, llama } = protocol;
+  const ids = llama === undefined ? text : wholeWindows(text, window, llama.bosId);
   const prefix = prefixId === null ? [] : [prefixId];
   const requests: ScoreRequest[] = [];
   let scored = 0;
@@ -57,10 +68,17 @@ export function windowsOf(ids: readonly number[], protocol: PerplexityProtocol):
   if (requests.length === 0) {
     throw new UsageError(
       'perplexity',
-      `the text has ${ids.length} tokens, and none would be scored. Give a longer text.`,
+      `the text has ${text.length} tokens, and none would be scored. Give a longer text.`,
     );
   }
   return requests;
+}
+
+/** The BOS in front moves all tokens on by one before it takes the place of others. */
+function wholeWindows(text: readonly number[], window: number, bosId: number | null): readonly number[] {
+  const ids = bosId === null ? text : [bosId, ...text];
+  const whole = ids.slice(0, Math.floor(ids.length / window) * window);
+  return bosId === null ? whole : whole.map((id, i) => (i % window === 0 ? bosId : id));
 }
 
 function checkProtocol({ window, stride, minContext }: PerplexityProtocol): void {
@@ -96,9 +114,11 @@ export function perplexityOf(windows: readonly WindowScore[], bytesPerToken: num
 }
 
 /** The protocol in words, to stand beside every number. */
-export function describeProtocol({ window, stride, minContext, prefixId }: PerplexityProtocol): string {
-  const kind = stride === window ? 'plain windows' : `sliding windows with a stride of ${stride}`;
-  const front = prefixId === null ? 'nothing in front' : `token ${prefixId} in front of each`;
+export function describeProtocol({ window, stride, minContext, prefixId, llama }: PerplexityProtocol): string {
+  const plain = llama === undefined ? 'plain windows' : 'whole plain windows (llama-perplexity)';
+  const kind = stride === window ? plain : `sliding windows with a stride of ${stride}`;
+  const replaced = llama === undefined || llama.bosId === null ? '' : `, token ${llama.bosId} as the first of each`;
+  const front = prefixId === null ? `nothing in front${replaced}` : `token ${prefixId} in front of each`;
   const scored =
     minContext === 1 ? 'every token with another before it' : `tokens with ${minContext} or more before them`;
   return `${kind}, ${window} tokens, ${front}; scored: ${scored} in its window, once`;

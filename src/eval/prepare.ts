@@ -27,7 +27,7 @@ export function prepareChoices(
     return pairs.map(([context, continuation]) => encodeRequest(remembering, context, continuation, maxTokens));
   });
   const hashes = items.map(({ pairs }) => hashTexts(pairs.flat()));
-  return { type: 'multiple-choice', name: task.name, task, items, requests, hashes };
+  return { type: 'multiple-choice', name: task.name, task, items, requests, numbers: numbersOf(items), hashes };
 }
 
 /** As prepareChoices; room for the answer is left in the context, at most half of it. */
@@ -45,7 +45,7 @@ export function prepareAnswers(
   });
   const rules = [...task.until, `${task.maxTokens}`];
   const hashes = items.map(({ prompt, target }) => hashTexts([prompt, target, ...rules]));
-  return { type: 'generate', name: task.name, task, items, prompts, hashes };
+  return { type: 'generate', name: task.name, task, items, prompts, numbers: numbersOf(items), hashes };
 }
 
 /** The first `mostTokens` tokens of a text in the windows of a protocol; `name` is what records call it. */
@@ -61,7 +61,14 @@ export function prepareText(
   const bytes = Buffer.byteLength(ids.length === all.length ? text : tokenizer.decode(ids));
   const words = describeProtocol(protocol);
   const hashes = requests.map(({ context, continuation }) => hashTexts([words, context.join(), continuation.join()]));
-  return { type: 'perplexity', name, requests, hashes, bytesPerToken: bytes / ids.length };
+  return {
+    type: 'perplexity',
+    name,
+    requests,
+    numbers: [...requests.keys()],
+    hashes,
+    bytesPerToken: bytes / ids.length,
+  };
 }
 
 /** The longest sequence that a prepared task needs: what the cache of the model must hold. */
@@ -72,6 +79,10 @@ export function longestOf(prepared: PreparedTask): number {
   return prepared.requests
     .flat()
     .reduce((most, { context, continuation }) => Math.max(most, context.length + continuation.length - 1), 1);
+}
+
+function numbersOf(items: readonly (ChoiceItem | GenerateItem)[]): number[] {
+  return items.map(({ index }) => index);
 }
 
 function memoized(tokenizer: EvalTokenizer): EvalTokenizer {

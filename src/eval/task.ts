@@ -15,7 +15,7 @@ export type ChoiceMetric = (typeof CHOICE_METRICS)[number];
 
 /** Where rows are, and where those for the examples of a prompt are. */
 export interface TaskFiles {
-  /** Paths inside the data folder, the last part may hold `*`; the first that matches anything is taken, all of its files. */
+  /** Paths inside the data folder, folders and file may hold `*`; the first that matches anything is taken, all of its files. */
   readonly files: readonly string[];
   /** Lines of a .txt file that make a row `{ lines }`. */
   readonly linesPerRow: number | null;

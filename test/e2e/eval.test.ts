@@ -4,6 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findCheckpoint } from '../../src/formats/checkpoint-directory.ts';
+import { MODEL_FILE } from '../../src/formats/model-files.ts';
 import { createTinyRun, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
 
 interface Report {
@@ -107,6 +109,22 @@ describe.skipIf(mainMissing !== null)(`eval${mainMissing ? ` (${mainMissing})` :
     const { results } = JSON.parse(stdout) as Report;
     expect(results).toMatchObject([{ task: 'arc_easy', sparsity: null, items: 2 }]);
     expect(results[0].zeros).toBeCloseTo(0.5, 1);
+  });
+
+  it('does not go on from the scores of other weights that lay in the same place', async () => {
+    const args = ['--text', place('text.txt'), '--window', '32', '--max-tokens', '33', '--out', place('weights.jsonl')];
+    expect((await evaluate(...args)).code).toBe(0);
+    const file = join(findCheckpoint(run.directory, 'best'), MODEL_FILE);
+    const weights = readFileSync(file);
+    const others = Buffer.from(weights);
+    others[others.length - 4] ^= 1;
+    writeFileSync(file, others);
+    const { code, stderr } = await evaluate(...args);
+    writeFileSync(file, weights);
+    expect(stderr).toMatch(
+      /belongs to another model: weights: expected "\w{16}", found "\w{16}"\. Choose another file\./,
+    );
+    expect(code).toBe(2);
   });
 
   it('says what is missing', async () => {

@@ -1,10 +1,10 @@
 /**
  * The files of a task below what the user names: a file is taken as it is; in a folder the first pattern of the task that matches is, all of its
- * files, sorted by code unit. Only the last part of a pattern may hold `*`.
+ * files, sorted by code unit. A `*` stands for any characters of one part of a path: of a folder's name or of the file's.
  */
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { UsageError } from '../../util/errors.ts';
 
 /** Throws UsageError where there is nothing, with what was looked for. */
@@ -22,15 +22,21 @@ export function findData(place: string, patterns: readonly string[], name: strin
 }
 
 function matches(folder: string, pattern: string): string[] {
-  const inside = join(folder, dirname(pattern));
-  if (!existsSync(inside) || !statSync(inside).isDirectory()) return [];
-  const parts = basename(pattern)
-    .split('*')
-    .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-  const wanted = new RegExp(`^${parts.join('.*')}$`, 's');
-  return readdirSync(inside)
-    .filter((file) => wanted.test(file))
-    .sort()
-    .map((file) => join(inside, file))
+  return pattern
+    .split('/')
+    .reduce((places, part) => places.flatMap((place) => entries(place, part)), [folder])
     .filter((path) => statSync(path).isFile());
+}
+
+/** What lies in a folder under that name, or under the names that a part with `*` stands for. */
+function entries(folder: string, part: string): string[] {
+  if (!part.includes('*')) return existsSync(join(folder, part)) ? [join(folder, part)] : [];
+  if (!statSync(folder).isDirectory()) return [];
+  const pieces = part.split('*').map((piece) => piece.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const wanted = new RegExp(`^${pieces.join('.*')}$`, 's');
+  return readdirSync(folder)
+    .filter((name) => wanted.test(name))
+    .sort()
+    .map((name) => join(folder, name))
+    .filter((path) => existsSync(path)); // a link may lead nowhere
 }

@@ -1,12 +1,13 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { FormatError } from '../../util/errors.ts';
 import { parseCsv } from '../../util/parse-csv.ts';
 import { findData } from './find-data.ts';
 import { readRows } from './read-rows.ts';
+import { loadTask } from './task-files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'qsparse-rows-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -120,5 +121,18 @@ describe('findData', () => {
       /has no data of mmlu: expected one of x\.jsonl, none\/\*\.csv\. Name its file\./,
     );
     expect(() => findData(join(folder, 'none'), [], 'mmlu')).toThrow(/none does not exist/);
+  });
+
+  it('takes the files of several folders: BLiMP as the Hub has it, a folder of Parquet for each kind', () => {
+    const data = join(folder, 'blimp');
+    const paths = ['b_kind/train-00000-of-00001.parquet', 'a_kind/train-00000-of-00001.parquet', 'a_kind/test.parquet'];
+    for (const path of [...paths, 'README.md', 'deeper/a_kind/train-0.parquet']) {
+      mkdirSync(dirname(join(data, path)), { recursive: true });
+      writeFileSync(join(data, path), '');
+    }
+    mkdirSync(join(data, 'c_kind', 'train-folder.parquet'), { recursive: true });
+    expect(findData(data, loadTask('blimp').files, 'blimp')).toEqual(
+      [paths[1], paths[0]].map((path) => join(data, path)),
+    );
   });
 });

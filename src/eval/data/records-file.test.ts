@@ -61,12 +61,18 @@ describe('RecordsFile', () => {
   it('refuses a file of another model and one that is none, and leaves it as it is', () => {
     const path = newPath();
     written(path, record(0));
-    expect(() => new RecordsFile(path, { ...MODEL, step: 8 })).toThrow(UsageError);
+    const other = () => new RecordsFile(path, { ...MODEL, step: 8, weights: 'ab' });
+    expect(other).toThrow(UsageError);
+    expect(other).toThrow(/belongs to another model: step: expected 8, found 7; weights: expected "ab", found none\. /);
     const refusals: [string, RegExp][] = [
       ['my notes', /line 1 is no JSON object/],
       ['my notes\n', /line 1 is no JSON object/],
       ['{"a":1}\n', /its first line is not that of saved evaluations/],
-      ['{"qsparse-eval":2}\n', /expected version 1, got 2/],
+      [
+        '{"qsparse-eval":1,"model":{"path":"runs/a","step":7}}\n',
+        /it is of version 1, which says nothing of the weights/,
+      ],
+      ['{"qsparse-eval":3}\n', /expected version 2, got 3/],
       [`${readFileSync(path, 'utf8')}{}\n`, /line 3 is no record/],
       [`${readFileSync(path, 'utf8')}{"task":\n{}\n`, /line 3 is no JSON object/],
     ];

@@ -12,7 +12,8 @@ import { FormatError, messageOf, UsageError } from '../../util/errors.ts';
 import type { EvalRecord, RecordStore } from '../evaluate.ts';
 
 const FORMAT = 'qsparse-eval';
-const VERSION = 1;
+/** Counts up when what an older one says of its model no longer suffices. */
+const VERSION = 2;
 
 export class RecordsFile implements RecordStore {
   readonly path: string;
@@ -76,9 +77,10 @@ export class RecordsFile implements RecordStore {
   #checkHeader(line: string, header: string): void {
     const found = this.#parse(line, 1);
     if (found[FORMAT] === undefined) this.#refuse('its first line is not that of saved evaluations');
+    if (found[FORMAT] === 1) this.#refuse('it is of version 1, which says nothing of the weights that were evaluated');
     if (found[FORMAT] !== VERSION) this.#refuse(`expected version ${VERSION}, got ${JSON.stringify(found[FORMAT])}`);
     if (line === header) return;
-    const models = `expected records of ${header}, got those of ${line}`;
+    const models = differences(found.model, this.#parse(header, 1).model);
     throw new UsageError('--out', `${this.path} belongs to another model: ${models}. Choose another file.`);
   }
 
@@ -115,6 +117,16 @@ export class RecordsFile implements RecordStore {
   #refuse(what: string): never {
     throw new FormatError('save', `${this.path} cannot be added to: ${what}. Choose another file.`, this.path);
   }
+}
+
+/** The fields in which two identities differ, with both values. */
+function differences(found: unknown, expected: unknown): string {
+  const [theirs, ours] = [found, expected].map((one) => new Map(Object.entries({ ...(one as object) })));
+  const lines = [...new Set([...ours.keys(), ...theirs.keys()])].flatMap((name) => {
+    const [wanted, got] = [ours, theirs].map((of) => JSON.stringify(of.get(name)) ?? 'none');
+    return wanted === got ? [] : `${name}: expected ${wanted}, found ${got}`;
+  });
+  return lines.join('; ');
 }
 
 function isStartOf(text: string, header: string): boolean {
