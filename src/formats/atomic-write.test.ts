@@ -6,10 +6,11 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { FormatError } from '../util/errors.ts';
 import {
@@ -28,6 +29,17 @@ beforeEach(() => {
 const diskFull = () => Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
 /** Above the largest process number of Linux. */
 const DEAD_PID = 2 ** 22 + 1;
+
+/** What stands for this host in the name of a temporary. */
+function placeHere(): string {
+  let name = '';
+  writeFileAtomically(join(directory, 'probe'), (temporary) => {
+    name = basename(temporary);
+    writeFileSync(temporary, '');
+  });
+  rmSync(join(directory, 'probe'));
+  return name.split('-')[1];
+}
 
 describe('writeFileAtomically', () => {
   it('writes and replaces, and makes the parent', () => {
@@ -66,10 +78,33 @@ describe('writeFileAtomically', () => {
   });
 
   it('removes temporaries of ended processes only', () => {
-    writeFileSync(join(directory, `.tmp-${DEAD_PID}-file`), 'left over');
-    writeFileSync(join(directory, `.tmp-${process.ppid}-file`), 'being written');
+    const place = placeHere();
+    writeFileSync(join(directory, `.tmp-${place}-${DEAD_PID}-file`), 'left over');
+    writeFileSync(join(directory, `.tmp-${place}-${process.ppid}-file`), 'being written');
     writeFileAtomically(join(directory, 'file'), 'x');
-    expect(readdirSync(directory).sort()).toEqual([`.tmp-${process.ppid}-file`, 'file']);
+    expect(readdirSync(directory).sort()).toEqual([`.tmp-${place}-${process.ppid}-file`, 'file']);
+  });
+
+  it('leaves those of other hosts and containers for a day, whose process numbers mean nothing here', () => {
+    const others = [`.tmp-01234567-${DEAD_PID}-model`, `.tmp-${DEAD_PID}-old-version`].map((name) =>
+      join(directory, name),
+    );
+    for (const other of others) {
+      mkdirSync(other);
+      writeFileSync(join(other, 'model.safetensors'), 'being written');
+    }
+    const write = () => {
+      writeFileAtomically(join(directory, 'file'), 'x');
+      return others.map((other) => existsSync(other));
+    };
+    const age = (path: string, days: number) =>
+      utimesSync(path, Date.now() / 1000 - days * 86_400, Date.now() / 1000 - days * 86_400);
+    expect(write()).toEqual([true, true]);
+    // The directory is as old as its newest file.
+    for (const other of others) age(other, 2);
+    expect(write()).toEqual([true, true]);
+    for (const other of others) age(join(other, 'model.safetensors'), 2);
+    expect(write()).toEqual([false, false]);
   });
 });
 
@@ -106,7 +141,7 @@ describe('writeDirectoryAtomically', () => {
     const path = join(directory, 'sub');
     writeDirectoryAtomically(path, fill('old'));
     renameSync(path, join(directory, '.old-sub'));
-    mkdirSync(join(directory, `.tmp-${DEAD_PID}-sub`));
+    mkdirSync(join(directory, `.tmp-${placeHere()}-${DEAD_PID}-sub`));
     expect(readFileSync(join(resolveDirectory(path)!, 'a'), 'utf8')).toBe('old');
     writeDirectoryAtomically(path, fill('new'));
     expect(resolveDirectory(path)).toBe(path);

@@ -6,6 +6,7 @@
  * old one steps aside under `.old-NAME` first: `resolveDirectory` finds it there if the process ended between the two renames.
  */
 
+import { createHash } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -13,14 +14,21 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { FormatError, messageOf } from '../util/errors.ts';
 
-const TEMPORARY = /^\.tmp-(\d+)-/;
+/** `.tmp-PLACE-PID-NAME`; without a place it is of an earlier version. */
+const TEMPORARY = /^\.tmp-(?:([0-9a-f]{8})-)?(\d+)-/;
+/** What nobody has written to for so long is of no process that runs, wherever that was. */
+const STALE_MS = 24 * 60 * 60_000;
 export const OLD_PREFIX = '.old-';
 
 /** Writes a file: its content, or a function that writes it at the temporary path it is given. Throws FormatError. */
@@ -128,7 +136,26 @@ function replaceAtomically(path: string, write: (temporary: string) => void): vo
 }
 
 function temporaryOf(path: string): string {
-  return join(dirname(path), `.tmp-${process.pid}-${basename(path)}`);
+  return join(dirname(path), `.tmp-${placeOfProcess()}-${process.pid}-${basename(path)}`);
+}
+
+/** Where process numbers mean the same: a host since it started, and on it the namespace, which each container has its own of. */
+function placeOfProcess(): string {
+  const parts = [
+    () => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8'),
+    () => readlinkSync('/proc/self/ns/pid'),
+  ];
+  const found = parts.map((read) => {
+    try {
+      return read();
+    } catch {
+      return ''; // no Linux: the host alone
+    }
+  });
+  return createHash('sha256')
+    .update(`${hostname()} ${found.join(' ')}`)
+    .digest('hex')
+    .slice(0, 8);
 }
 
 function asideOf(path: string): string {
@@ -186,13 +213,26 @@ function removeQuietly(path: string): void {
   }
 }
 
-/** Those of processes that ended before they could rename them. */
+/** Those of processes that ended before they could rename them. Of another host or container nobody can tell: theirs go when they are old. */
 function removeStaleTemporaries(directory: string): void {
+  const here = placeOfProcess();
   for (const name of readdirSync(directory)) {
-    const pid = TEMPORARY.exec(name)?.[1];
-    if (pid !== undefined && !isProcessAlive(Number(pid))) {
-      rmSync(join(directory, name), { recursive: true, force: true });
-    }
+    const [match, place, pid] = TEMPORARY.exec(name) ?? [];
+    if (match === undefined) continue;
+    const path = join(directory, name);
+    const isStale = place === here ? !isProcessAlive(Number(pid)) : Date.now() - lastWritten(path) > STALE_MS;
+    if (isStale) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** When a file, or the newest one in a directory, was written to, in ms; now, where its process renames it meanwhile. */
+function lastWritten(path: string): number {
+  try {
+    const state = statSync(path);
+    const files = state.isDirectory() ? readdirSync(path).map((name) => lastWritten(join(path, name))) : [];
+    return Math.max(state.mtimeMs, ...files);
+  } catch {
+    return Date.now();
   }
 }
 

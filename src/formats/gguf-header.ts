@@ -313,5 +313,6 @@ function numberIfExact(value: bigint): number | bigint {
 }
 
 function text(value: GgufValue): string {
+  if (typeof value === 'object') return `a list of ${value.length}`;
   return typeof value === 'bigint' ? String(value) : describe(value);
 }

@@ -2,7 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { f32Bytes, type GgufFileBytes, ggufBytes, string, u32, u64 } from '../../test/support/gguf-bytes.ts';
+import {
+  f32Bytes,
+  type GgufFileBytes,
+  ggufBytes,
+  oneElementArrays,
+  string,
+  u32,
+  u64,
+} from '../../test/support/gguf-bytes.ts';
 import { memorySource } from '../../test/support/memory-source.ts';
 import { FormatError } from '../util/errors.ts';
 import { openGguf } from './gguf.ts';
@@ -220,6 +228,14 @@ describe('a wrong file', () => {
       expect(() => parseGgufHeader(memorySource(bytes))).toThrow(message);
     });
   }
+
+  it.each(oneElementArrays())('an array of the type $type as alignment is a FormatError', ({ bytes }) => {
+    const file = ggufBytes({ keys: [['general.alignment', 9, bytes]] });
+    expect(() => parseGgufHeader(memorySource(file))).toThrow(FormatError);
+    expect(() => parseGgufHeader(memorySource(file))).toThrow(
+      /expected a power of two up to 65536, found a list of 1\./,
+    );
+  });
 
   it('is refused wherever it is cut', () => {
     const bytes = ggufBytes({ keys: [['a', 9, [8, ['x', 'yz']]]], tensors: [tensor] });

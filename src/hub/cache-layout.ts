@@ -3,7 +3,7 @@
  *
  *     CACHE/models--owner--name/refs/main                  the commit that a branch or tag was at
  *     CACHE/models--owner--name/snapshots/COMMIT/FILE      links to
- *     CACHE/models--owner--name/blobs/OID                  contents, named by their hash; `.incomplete` while they come in
+ *     CACHE/models--owner--name/blobs/OID                  contents, named by their hash; while they come in: incomplete-file.ts
  *
  * CACHE is $HF_HUB_CACHE, else $HF_HOME/hub, else $XDG_CACHE_HOME/huggingface/hub, else ~/.cache/huggingface/hub.
  */

@@ -1,18 +1,20 @@
 /**
  * One file of the Hub into the cache: begun again where it broke off, and there under its name only when its hash is right.
  *
- * What has come in lies under `.incomplete`, written at its own places, so that the next run, or the next attempt of this one, asks for the
- * rest. Two processes that fetch the same file write the same bytes. The hash is that of Git: SHA-256 of a large file (LFS), SHA-1 of a small one
+ * What has come in lies beside it (incomplete-file.ts), so that the next run, or the next attempt of this one, asks for the rest. Of two processes that fetch
+ * the same file each has its own, and the first one names it. The hash is that of Git: SHA-256 of a large file (LFS), SHA-1 of a small one
  * with its size in front. Redirects, addresses and access tokens are @huggingface/hub's part.
  */
 
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { createReadStream, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { downloadFile as openRemote } from '@huggingface/hub';
 import { FormatError, messageOf } from '../util/errors.ts';
+import { leaveIncomplete, takeIncomplete } from './incomplete-file.ts';
+import { settleFile, sizeOf } from './place-file.ts';
 
 export interface RemoteFile {
   readonly path: string;
@@ -35,8 +37,8 @@ const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 250;
 
 /**
- * Fetches a file to `blob`, unless it is there. `onBytes` is called with what has come in, those of an earlier run first. Throws FormatError where the
- * connection fails too often, the size or the hash is wrong, or the disk is full; the reason of the signal where it is aborted.
+ * Fetches a file to `blob`, unless it is there with all of its bytes. `onBytes` is called with what has come in, those of an earlier run first. Throws FormatError
+ * where the connection fails too often, the size or the hash is wrong, or the disk is full; the reason of the signal where it is aborted.
  */
 export async function downloadFile(
   file: RemoteFile,
@@ -44,13 +46,38 @@ export async function downloadFile(
   remote: Remote,
   onBytes: (count: number) => void,
 ): Promise<void> {
-  if (existsSync(blob)) {
+  if (sizeOf(blob) === file.size) {
     onBytes(file.size);
     return;
   }
-  const incomplete = `${blob}.incomplete`;
   mkdirSync(dirname(blob), { recursive: true });
-  let done = sizeOf(incomplete);
+  const incomplete = takeIncomplete(blob);
+  let counted = 0;
+  const count = (bytes: number) => {
+    counted += bytes;
+    onBytes(bytes);
+  };
+  try {
+    await fetchInto(incomplete, file, blob, remote, count);
+  } catch (error) {
+    remote.signal?.throwIfAborted();
+    // Another process that fetched the same file was first.
+    if (sizeOf(blob) !== file.size) throw error;
+    rmSync(incomplete, { force: true });
+    count(file.size - counted);
+  } finally {
+    leaveIncomplete(incomplete);
+  }
+}
+
+async function fetchInto(
+  incomplete: string,
+  file: RemoteFile,
+  blob: string,
+  remote: Remote,
+  onBytes: (count: number) => void,
+): Promise<void> {
+  let done = sizeOf(incomplete) ?? 0;
   if (done > file.size) {
     rmSync(incomplete);
     done = 0;
@@ -59,10 +86,9 @@ export async function downloadFile(
   await fetchRest(file, incomplete, done, remote, onBytes);
   await checkHash(file, incomplete, remote);
   try {
-    await rename(incomplete, blob);
+    await settleFile(incomplete, blob);
   } catch (error) {
-    // Another process that fetched the same file was first.
-    if (!existsSync(blob)) throw failure(file, remote, messageOf(error));
+    throw failure(file, remote, messageOf(error));
   }
 }
 
@@ -85,8 +111,8 @@ async function fetchRest(
     } catch (error) {
       remote.signal?.throwIfAborted();
       failures = done > before ? 0 : failures + 1;
-      if (messageOf(error) === NO_RANGES) {
-        rmSync(incomplete);
+      if (messageOf(error) === NO_RANGES || !existsSync(incomplete)) {
+        rmSync(incomplete, { force: true });
         onBytes(-done);
         done = 0;
       }
@@ -106,7 +132,8 @@ async function append(
   onBytes: (count: number) => void,
 ): Promise<void> {
   const { repository, commit, hubUrl, accessToken } = remote;
-  const handle = await open(incomplete, existsSync(incomplete) ? 'r+' : 'w');
+  // A file that is gone by now is no reason for one that begins with a hole.
+  const handle = await open(incomplete, begin === 0 ? 'w' : 'r+');
   try {
     if (begin === file.size) return;
     const content = await openRemote({
@@ -170,10 +197,6 @@ async function checkHash(file: RemoteFile, incomplete: string, remote: Remote): 
 
 function hashOf({ isLarge, size }: RemoteFile): Hash {
   return isLarge ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
-}
-
-function sizeOf(path: string): number {
-  return existsSync(path) ? statSync(path).size : 0;
 }
 
 /** Full disks and refusals do not go away by asking again; a server that is busy (429, 5xx) may. */

@@ -7,9 +7,10 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type FakeHub, startFakeHub } from '../../test/support/fake-hub.ts';
@@ -49,6 +50,10 @@ const MODEL = [
 const resolve = (id = ID, more: object = {}) =>
   resolveModelPath(id, { cacheFolder: cache, hubUrl: hub.url, offline: false, ...more });
 const inRepository = (...parts: string[]) => join(cache, FOLDER, ...parts);
+/** Named by SHA-256, as large files are. */
+const weightsBlob = () => inRepository('blobs', readdirSync(inRepository('blobs')).find((name) => name.length === 64)!);
+/** Above the largest process number of Linux. */
+const DEAD_PID = 2 ** 22 + 1;
 
 describe('resolveModelPath', () => {
   it('fetches the files of the model and no others, where Python has them too', async () => {
@@ -81,17 +86,74 @@ describe('resolveModelPath', () => {
     const ranges = hub.requests.filter((request) => /store.* bytes=[1-9]/.test(request));
     expect(ranges.length).toBeGreaterThan(0);
     rmSync(inRepository('snapshots'), { recursive: true });
-    for (const name of readdirSync(inRepository('blobs'))) {
-      if (name.length === 40) continue;
-      writeFileSync(inRepository('blobs', `${name}.incomplete`), WEIGHTS.content.subarray(0, 123_456));
-      rmSync(inRepository('blobs', name));
-    }
+    const blob = weightsBlob();
+    rmSync(blob);
+    const left = `${blob}.${hostname()}-${DEAD_PID}-0123abcd.incomplete`;
+    writeFileSync(left, WEIGHTS.content.subarray(0, 123_456));
     hub.requests.length = 0;
     const progress: DownloadProgress[] = [];
     await resolve(ID, { onProgress: (one: DownloadProgress) => progress.push(one) });
     expect(hub.requests).toContain('/store/model.safetensors bytes=123456-299999');
     expect(progress.some(({ done }) => done === MODEL[0].content.length + 123_456)).toBe(true);
     expect(readFileSync(join(path, 'model.safetensors')).equals(WEIGHTS.content)).toBe(true);
+    expect(existsSync(left)).toBe(false);
+  });
+
+  it('takes over what others left once nobody writes to it, and never what a living process writes', async () => {
+    await resolve();
+    const blob = weightsBlob();
+    const fetched = async () => {
+      rmSync(blob);
+      hub.requests.length = 0;
+      await resolve();
+      return hub.requests.find((request) => request.startsWith('/store/model') && !request.endsWith('=0-0'));
+    };
+    const own = `${blob}.${hostname()}-${process.ppid}-0123abcd.incomplete`;
+    const others = [`${blob}.incomplete`, `${blob}.other-host.example-${DEAD_PID}-0123abcd.incomplete`];
+    for (const path of [own, ...others]) writeFileSync(path, WEIGHTS.content.subarray(0, 1000));
+    expect(await fetched()).toBe('/store/model.safetensors');
+    for (const path of [own, ...others]) expect(statSync(path).size).toBe(1000);
+    const hourAgo = Date.now() / 1000 - 3600;
+    for (const path of [own, ...others]) utimesSync(path, hourAgo, hourAgo);
+    expect(await fetched()).toBe('/store/model.safetensors bytes=1000-299999');
+    expect([own, ...others].map((path) => existsSync(path))).toEqual([true, false, false]);
+  });
+
+  it('several times at once: each writes a file of its own', async () => {
+    hub.cuts = [100_000];
+    const paths = await Promise.all([resolve(), resolve(), resolve()]);
+    expect(new Set(paths)).toEqual(new Set([inRepository('snapshots', hub.commit)]));
+    expect(readFileSync(join(paths[0], WEIGHTS.path)).equals(WEIGHTS.content)).toBe(true);
+    const names = readdirSync(inRepository(), { recursive: true, encoding: 'utf8' });
+    expect(names.filter((name) => /incomplete|tmp/.test(name))).toEqual([]);
+  });
+
+  it('takes the blob of a process that was faster, and begins anew where there is none', async () => {
+    await resolve();
+    const blob = weightsBlob();
+    for (const isFaster of [true, false]) {
+      rmSync(blob);
+      hub.cuts = [2, 200_000];
+      let isTaken = false;
+      const takeAway = ({ file, done }: DownloadProgress) => {
+        if (isTaken || file !== WEIGHTS.path || done < 100_000) return;
+        isTaken = true;
+        const [mine] = readdirSync(inRepository('blobs')).filter((name) => name.endsWith('.incomplete'));
+        rmSync(inRepository('blobs', mine));
+        if (isFaster) writeFileSync(blob, WEIGHTS.content);
+      };
+      const path = await resolve(ID, { onProgress: takeAway });
+      expect(isTaken).toBe(true);
+      expect(readFileSync(join(path, WEIGHTS.path)).equals(WEIGHTS.content)).toBe(true);
+      expect(statSync(blob).size).toBe(WEIGHTS.content.length);
+    }
+  });
+
+  it('fetches a blob again that has lost bytes', async () => {
+    const path = await resolve();
+    writeFileSync(weightsBlob(), WEIGHTS.content.subarray(0, 10));
+    expect(await resolve()).toBe(path);
+    expect(readFileSync(join(path, WEIGHTS.path)).equals(WEIGHTS.content)).toBe(true);
   });
 
   it('removes what has the wrong hash, and never gives it a name', async () => {

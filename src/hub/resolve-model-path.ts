@@ -6,24 +6,15 @@
  * not even whether a branch has moved.
  */
 
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { copyFile } from 'node:fs/promises';
-import { dirname, join, relative, sep } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, sep } from 'node:path';
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { type CacheLayout, cacheLayout, defaultCacheFolder, isCommit } from './cache-layout.ts';
 import { CONFIG_FILE, checkFileName, chooseFiles, INDEX_FILE, shardsIn } from './choose-files.ts';
 import { downloadFile, type Remote, type RemoteFile } from './download-file.ts';
 import { type ModelId, parseModelId } from './model-id.ts';
+import { linkFile, writeSettled } from './place-file.ts';
 
 export interface DownloadProgress {
   /** The file that is coming in. */
@@ -112,7 +103,7 @@ async function fetchSnapshot(id: ModelId, layout: CacheLayout, options: ResolveM
   const fetchAll = async (names: readonly string[], onBytes: (file: string, count: number) => void) => {
     for (const file of names.map(find)) {
       await downloadFile(file, layout.blob(file.oid), remote, (count) => onBytes(file.path, count));
-      await link(layout.blob(file.oid), join(snapshot, file.path));
+      await linkFile(layout.blob(file.oid), join(snapshot, file.path));
     }
   };
   const names = [...chosen];
@@ -127,7 +118,7 @@ async function fetchSnapshot(id: ModelId, layout: CacheLayout, options: ResolveM
     options.onProgress?.({ file, done, total });
   });
   // Written last: a branch in the cache has all of its files.
-  if (!isCommit(id.revision)) writeRef(layout.ref(id.revision), commit);
+  if (!isCommit(id.revision)) await writeSettled(layout.ref(id.revision), commit);
   return pathIn(snapshot, chosen);
 }
 
@@ -215,26 +206,6 @@ function shardsOf(indexPath: string): string[] {
     if (error instanceof FormatError) throw error;
     throw new FormatError('hub', `${indexPath}: expected JSON, found ${messageOf(error)}.`, indexPath);
   }
-}
-
-/** A relative link, so that the cache can be moved; a copy where the system allows no links (Windows without the right to). */
-async function link(blob: string, path: string): Promise<void> {
-  if (existsSync(path)) return;
-  mkdirSync(dirname(path), { recursive: true });
-  rmSync(path, { force: true });
-  try {
-    symlinkSync(relative(dirname(path), blob), path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
-    await copyFile(blob, path);
-  }
-}
-
-function writeRef(path: string, commit: string): void {
-  mkdirSync(dirname(path), { recursive: true });
-  const temporary = `${path}.tmp-${process.pid}`;
-  writeFileSync(temporary, commit);
-  renameSync(temporary, path);
 }
 
 function nameOf({ repository, revision, file }: ModelId): string {

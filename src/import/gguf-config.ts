@@ -34,13 +34,19 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   },
 };
 
-/** Keys that change what a model computes, and that no model has which is read here. */
-const REFUSED_KEYS = [
-  ...['attention.scale', 'attention.clamp_kqv', 'attention.max_alibi_bias', 'attention.temperature_scale'],
-  ...['attn_logit_softcapping', 'final_logit_softcapping', 'logit_scale', 'residual_scale', 'embedding_scale'],
-  ...['attention.sliding_window_pattern', 'expert_shared_count', 'expert_weights_scale', 'expert_gating_func'],
-  ...['leading_dense_block_count', 'attention.kv_lora_rank', 'expert_group_count', 'nextn_predict_layers'],
-];
+/**
+ * Keys that change what a model computes, and that no model has which is read here, with the values at which they change nothing. The soft caps are looked at by
+ * architectures of others alone: 50 and 30 are what llama.cpp's saver writes where a model has none.
+ */
+const REFUSED_KEYS: Readonly<Record<string, readonly number[]>> = {
+  ...{ 'attention.scale': [0], 'attention.clamp_kqv': [0], 'attention.max_alibi_bias': [0] },
+  ...{ 'attention.temperature_scale': [0], 'attention.kv_lora_rank': [0], 'attention.sliding_window_pattern': [] },
+  ...{ attn_logit_softcapping: [0, 50], final_logit_softcapping: [0, 30] },
+  ...{ logit_scale: [0, 1], residual_scale: [0, 1], embedding_scale: [0, 1], 'rope.scaling.attn_factor': [1] },
+  // Of routers: 0 is unset, 1 the softmax.
+  ...{ expert_weights_scale: [0, 1], expert_gating_func: [0, 1], expert_shared_count: [0], expert_group_count: [0] },
+  ...{ leading_dense_block_count: [0], nextn_predict_layers: [0] },
+};
 
 /** More than any model has; keeps the list of parameters short whatever a file says. */
 const MOST_FEED_FORWARDS = 65_536;
@@ -56,15 +62,17 @@ export function configOfGguf(file: GgufFile): GgufModelConfig {
   const architecture = Object.hasOwn(ARCHITECTURES, fields.architecture)
     ? ARCHITECTURES[fields.architecture]
     : fields.failAt('general.architecture', `one of ${Object.keys(ARCHITECTURES).join(', ')}`, fields.architecture);
-  for (const key of REFUSED_KEYS) {
-    if (fields.has(key)) fields.fail(key, 'no such key, which stands for something that is not computed here', '...');
+  for (const [key, neutral] of Object.entries(REFUSED_KEYS)) {
+    if (!fields.isSet(key, ...neutral)) continue;
+    const expected = ['no such key', ...neutral].join(' or ');
+    fields.fail(key, `${expected}, since it stands for something that is not computed here`);
   }
   const input: ModelConfigInput = {
     ...shapeOf(fields, file),
     ...expertsOf(fields, architecture),
     ...{ ropeTheta: fields.number('rope.freq_base', 10000), ropeScaling: ropeScalingOf(fields, file) },
     normEps: fields.number('attention.layer_norm_rms_epsilon'),
-    slidingWindow: fields.has('attention.sliding_window') ? fields.count('attention.sliding_window') : 0,
+    slidingWindow: fields.isSet('attention.sliding_window', 0) ? fields.count('attention.sliding_window') : 0,
     tiedEmbeddings: !file.tensors.has('output.weight'),
     qkvBias: file.tensors.has('blk.0.attn_q.bias'),
     ...{ activation: 'silu', ...architecture.fields, ...selectedBy(file) },
@@ -101,7 +109,7 @@ function shapeOf(fields: GgufFields, file: GgufFile) {
 }
 
 function expertsOf(fields: GgufFields, { experts }: Architecture): Partial<ModelConfigInput> {
-  const isMixture = fields.has('expert_count') && experts !== 'none';
+  const isMixture = fields.isSet('expert_count', 0) && experts !== 'none';
   if (!isMixture && experts !== 'required') return {};
   const nExperts = fields.count('expert_count');
   const sizes = { nExperts, nExpertsPerToken: fields.count('expert_used_count') };
@@ -116,13 +124,17 @@ function checkCounts(fields: GgufFields, { nLayers, nExperts = 0 }: ModelConfigI
   }
 }
 
+/** A factor without a type scales, as in llama.cpp, whose default is linear; 0 is no factor. Beside a tensor of divisors both would count. */
 function ropeScalingOf(fields: GgufFields, file: GgufFile): RopeScaling | null {
-  const type = fields.text('rope.scaling.type') ?? (fields.has('rope.scale_linear') ? 'linear' : 'none');
-  const factors = file.tensors.get('rope_freqs.weight');
-  if (factors !== undefined) return llama3Scaling(fields, file);
-  if (type === 'none') return null;
-  if (type !== 'linear') return fields.fail('rope.scaling.type', 'none or linear, or a tensor rope_freqs.weight', type);
-  const factor = fields.number('rope.scaling.factor', fields.number('rope.scale_linear', 1));
+  const type = fields.text('rope.scaling.type') ?? 'linear';
+  const key = fields.has('rope.scaling.factor') ? 'rope.scaling.factor' : 'rope.scale_linear';
+  const hasDivisors = file.tensors.has('rope_freqs.weight');
+  if (type !== 'none' && type !== 'linear') {
+    return fields.fail('rope.scaling.type', `none or linear${hasDivisors ? '' : ', or a tensor rope_freqs.weight'}`);
+  }
+  const factor = type === 'linear' && fields.isSet(key, 0) ? fields.number(key) : 1;
+  if (hasDivisors && factor !== 1) fields.fail(key, '1 beside the tensor rope_freqs.weight, which scales already');
+  if (hasDivisors) return llama3Scaling(fields, file);
   return factor === 1 ? null : { type: 'linear', factor };
 }
 

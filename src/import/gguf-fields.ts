@@ -60,7 +60,13 @@ export class GgufFields {
     return this.#value(name) !== undefined;
   }
 
-  fail(name: string, expected: string, found: unknown): never {
+  /** Is the key there, with another value than these, which stand for nothing? llama.cpp's saver writes every key that it knows. */
+  isSet(name: string, ...nothing: readonly number[]): boolean {
+    const value = this.#value(name);
+    return value !== undefined && !nothing.includes(value as number);
+  }
+
+  fail(name: string, expected: string, found: unknown = this.#value(name)): never {
     return this.failAt(`${this.architecture}.${name}`, expected, found);
   }
 

@@ -2,7 +2,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { f32Bytes, type GgufKey, type GgufTensorBytes, ggufBytes } from '../../test/support/gguf-bytes.ts';
+import {
+  f32Bytes,
+  type GgufKey,
+  type GgufTensorBytes,
+  ggufBytes,
+  oneElementArrays,
+} from '../../test/support/gguf-bytes.ts';
 import { TINY_LLAMA, tinyGguf } from '../../test/support/tiny-gguf.ts';
 import { openByteSource } from '../formats/open-byte-source.ts';
 import { describeParameters } from '../model/parameters.ts';
@@ -134,14 +140,44 @@ describe('openGgufModel', () => {
       /rope\.scaling\.type: expected none or linear.*found "yarn"/,
     ],
     [
+      'YaRN beside divisors',
+      () => changed(scalar('llama.rope.scaling.type', 8, 'yarn'), tensor('rope_freqs.weight', [2], [1, 1])),
+      /rope\.scaling\.type: expected none or linear, found "yarn"/,
+    ],
+    [
+      'a factor beside divisors',
+      () => changed(scalar('llama.rope.scaling.factor', 6, 2), tensor('rope_freqs.weight', [2], [1, 1])),
+      /at byte \d+: llama\.rope\.scaling\.factor: expected 1 beside the tensor rope_freqs\.weight.*found 2/,
+    ],
+    [
+      'a factor below 0',
+      () => changed(scalar('llama.rope.scaling.factor', 6, -2)),
+      /rope\.scaling\.factor: expected a number above 0, found -2/,
+    ],
+    [
+      'scaled attention',
+      () => changed(scalar('llama.rope.scaling.attn_factor', 6, 1.5)),
+      /at byte \d+: llama\.rope\.scaling\.attn_factor: expected no such key or 1, .*found 1\.5/,
+    ],
+    [
       'a theta of 0',
       () => changed(scalar('llama.rope.freq_base', 6, 0)),
       /rope\.freq_base: expected a number above 0, found 0/,
     ],
     [
       'soft caps',
-      () => changed(scalar('llama.final_logit_softcapping', 6, 30)),
-      /llama\.final_logit_softcapping: expected no such key/,
+      () => changed(scalar('llama.final_logit_softcapping', 6, 20)),
+      /llama\.final_logit_softcapping: expected no such key or 0 or 30, .*found 20/,
+    ],
+    [
+      'a shared expert',
+      () => changed(scalar('llama.expert_shared_count', 4, 1)),
+      /llama\.expert_shared_count: expected no such key or 0, .*found 1/,
+    ],
+    [
+      'text in place of nothing',
+      () => changed(scalar('llama.logit_scale', 8, '1')),
+      /llama\.logit_scale: expected no such key or 0 or 1, .*found "1"/,
     ],
     [
       'a million experts',
@@ -184,6 +220,55 @@ describe('openGgufModel', () => {
       expect(() => openGgufModel(openByteSource(file, 'gguf'))).toThrow(/^\[\w+\] [^\n]*$/);
     });
   }
+
+  const keysRead = ['general.alignment', 'general.architecture', 'llama.block_count', 'llama.rope.scaling.type'];
+  const others = ['llama.rope.scaling.factor', 'llama.logit_scale', 'llama.expert_count', 'tokenizer.ggml.model'];
+  it.each([...keysRead, ...others, 'tokenizer.ggml.tokens'])(
+    'refuses an array of any type as %s, in one line',
+    (key) => {
+      for (const { type, bytes } of oneElementArrays()) {
+        const open = () => openGgufModel(openByteSource(changed(scalar(key, 9, bytes)), 'gguf'));
+        expect(open, `type ${type}`).toThrow(FormatError);
+        expect(open, `type ${type}`).toThrow(/^\[\w+\] [^\n]*$/);
+      }
+    },
+  );
+
+  const configOf = (...keys: Record<string, GgufKey>[]) => {
+    const model = openGgufModel(openByteSource(changed(Object.assign({}, ...keys)), 'gguf'));
+    model.close();
+    return model.config;
+  };
+
+  it('reads a file in which every key is set, those of no meaning to 0 or 1, as llama.cpp saves one', () => {
+    const whole = ['expert_count', 'expert_used_count', 'expert_shared_count', 'leading_dense_block_count'];
+    const zeros = ['attention.sliding_window', 'attention.kv_lora_rank', ...whole];
+    const scales = ['expert_weights_scale', 'logit_scale', 'residual_scale', 'embedding_scale', 'attention.scale'];
+    const caps = { attn_logit_softcapping: 50, final_logit_softcapping: 30, 'attention.clamp_kqv': 0 };
+    const rope = { 'rope.scaling.factor': 0, 'rope.scaling.attn_factor': 1, 'attention.max_alibi_bias': 0 };
+    const saved = [
+      ...zeros.map((name) => scalar(`llama.${name}`, 4, 0)),
+      ...scales.map((name) => scalar(`llama.${name}`, 6, 0)),
+      ...Object.entries({ ...caps, ...rope }).map(([name, value]) => scalar(`llama.${name}`, 6, value)),
+      scalar('llama.rope.scaling.type', 8, 'linear'),
+    ];
+    expect(configOf(...saved)).toEqual(configOf());
+    const neutral = scales.slice(0, 4).map((name) => scalar(`llama.${name}`, 6, 1));
+    expect(configOf(...neutral, scalar('llama.final_logit_softcapping', 6, 0))).toEqual(configOf());
+  });
+
+  it('scales RoPE as llama.cpp does: by a factor without a type too, and never with the type none', () => {
+    const factor = scalar('llama.rope.scaling.factor', 6, 4);
+    const type = (name: string) => scalar('llama.rope.scaling.type', 8, name);
+    const linear = { type: 'linear', factor: 4 };
+    expect(configOf(factor).ropeScaling).toEqual(linear);
+    expect(configOf(factor, type('linear')).ropeScaling).toEqual(linear);
+    expect(configOf(factor, type('none')).ropeScaling).toBeNull();
+    expect(configOf(scalar('llama.rope.scale_linear', 6, 4)).ropeScaling).toEqual(linear);
+    const old = scalar('llama.rope.scale_linear', 6, 2);
+    expect(configOf(factor, old).ropeScaling).toEqual(linear);
+    expect(configOf(scalar('llama.rope.scaling.factor', 6, 0), old).ropeScaling).toBeNull();
+  });
 
   it('says where a weight is NaN or infinite, when it is read', () => {
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {

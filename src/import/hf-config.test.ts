@@ -53,6 +53,24 @@ describe('readHfConfig', () => {
     expect(read({ rope_theta: 1e6, rope_scaling: null }).config).toMatchObject({ ropeTheta: 1e6, ropeScaling: null });
   });
 
+  it('reads RoPE that is said in both ways where both mean the same, and refuses it where they do not', () => {
+    const linear = { rope_type: 'linear', factor: 2 };
+    const same = { rope_theta: 5e5, rope_scaling: linear, rope_parameters: { ...linear, rope_theta: 5e5 } };
+    expect(read(same).config).toMatchObject({ ropeTheta: 5e5, ropeScaling: { type: 'linear', factor: 2 } });
+    for (const nothing of [null, {}]) {
+      expect(read({ ...same, rope_scaling: nothing }).config).toEqual(read(same).config);
+      expect(read({ ...same, rope_parameters: nothing }).config).toEqual(read(same).config);
+    }
+    const plain = { rope_type: 'default', rope_theta: 5e5 };
+    const found = 'got linear by 2 with rope_theta 500000 and no scaling with rope_theta 500000';
+    const expected = `rope_scaling must mean the same as rope_parameters where both are there, ${found}`;
+    expect(messageFor({ ...same, rope_parameters: plain })).toContain(expected);
+    // transformers 5 would take theta from beside rope_scaling, where it is not.
+    expect(messageFor({ ...same, rope_theta: undefined })).toMatch(
+      /rope_scaling must mean the same as rope_parameters/,
+    );
+  });
+
   it('has the sparsity again that an export wrote, and refuses a key that is none', () => {
     const qsparse = {
       sparsifier: 'topk',

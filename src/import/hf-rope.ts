@@ -1,5 +1,6 @@
 /**
- * RoPE in config.json of Hugging Face: `rope_parameters` (transformers 5), or `rope_theta` beside `rope_scaling` (before).
+ * RoPE in config.json of Hugging Face: `rope_parameters` (transformers 5), or `rope_theta` beside `rope_scaling` (before). Where both are there versions
+ * differ in which one they follow, so they must mean the same.
  *
  * Supported are the plain one, `linear` and `llama3`; all others (dynamic, yarn, longrope, several axes) change with the length of the text or the scale of
  * attention, and are refused.
@@ -12,9 +13,37 @@ type Json = Readonly<Record<string, unknown>>;
 
 const DEFAULT_THETA = 10000;
 
+type Rope = Pick<ModelConfig, 'ropeTheta' | 'ropeScaling'>;
+
 /** theta and scaling; what is wrong goes to `problems`. */
-export function ropeOf(json: Json, problems: Problems): Pick<ModelConfig, 'ropeTheta' | 'ropeScaling'> {
-  const at = json.rope_parameters != null ? 'rope_parameters' : 'rope_scaling';
+export function ropeOf(json: Json, problems: Problems): Rope {
+  const [at = 'rope_scaling', other] = ['rope_scaling', 'rope_parameters'].filter((name) => isGiven(json[name]));
+  const rope = ropeAt(at, json, problems);
+  if (other === undefined) return rope;
+  const second = ropeAt(other, json, problems);
+  if (isSame(rope, second)) return rope;
+  const found = `got ${text(rope)} and ${text(second)}`;
+  problems.add(at, `must mean the same as ${other} where both are there, ${found}. Remove the wrong one.`);
+  return rope;
+}
+
+/** An empty object says nothing, as in Python. */
+function isGiven(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return value != null;
+  return Array.isArray(value) || Object.keys(value).length > 0;
+}
+
+function isSame(a: Rope, b: Rope): boolean {
+  const [one, two] = [a, b].map(({ ropeTheta, ropeScaling }) => new Map(Object.entries({ ropeTheta, ...ropeScaling })));
+  return one.size === two.size && [...one].every(([name, value]) => two.get(name) === value);
+}
+
+function text({ ropeTheta, ropeScaling }: Rope): string {
+  const scaling = ropeScaling === null ? 'no scaling' : `${ropeScaling.type} by ${shown(ropeScaling.factor)}`;
+  return `${scaling} with rope_theta ${shown(ropeTheta)}`;
+}
+
+function ropeAt(at: string, json: Json, problems: Problems): Rope {
   const value = json[at] ?? {};
   if (typeof value !== 'object' || Array.isArray(value)) {
     problems.add(at, `must be an object, got ${shown(value)}.`);

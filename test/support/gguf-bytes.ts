@@ -66,6 +66,14 @@ function valueBytes(type: number, value: unknown): Buffer {
   throw new Error(`no bytes of type ${type}`);
 }
 
+/** An array of one element of each type, as the bytes of a value; where a type has such numbers, of one that no f64 holds. */
+export function oneElementArrays(): { type: number; bytes: Buffer }[] {
+  const numbers = [1, 1, 2, 2, 4, 4, 4, null, null, null, 8, 8, 8].map((size) => Buffer.alloc(size ?? 0, 0x7f));
+  const unsigned = Buffer.concat([u32(10), u64(1), u64(2n ** 64n - 1n)]);
+  const others: Record<number, Buffer> = { 7: Buffer.from([1]), 8: string('x'), 9: unsigned };
+  return numbers.map((number, type) => ({ type, bytes: Buffer.concat([u32(type), u64(1), others[type] ?? number]) }));
+}
+
 function aligned(bytes: number): number {
   return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 }
