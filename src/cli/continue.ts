@@ -3,7 +3,6 @@
  * recover.
  */
 
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -14,19 +13,21 @@ import { openTextSource } from '../train/text-source.ts';
 import type { TrainConfig } from '../train/train-config.ts';
 import { UsageError } from '../util/errors.ts';
 import { addContinueOptions, type ContinueOptions } from './continue/continue-options.ts';
-import { continueSettings, wantedOf } from './continue/continue-settings.ts';
+import { continueSettings, refuseTemperature, wantedOf } from './continue/continue-settings.ts';
 import { INTERRUPTED_EXIT_CODE } from './shared/interrupt.ts';
 import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { type OpenedSource, openSource } from './shared/open-source.ts';
 import { Output } from './shared/output.ts';
+import { DIVERGED_EXIT_CODE } from './shared/report-error.ts';
 import { checkMemory } from './train/check-memory.ts';
 import { checkVocabulary } from './train/check-vocabulary.ts';
 import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
 import { prepareTokens } from './train/prepare-tokens.ts';
 import { refuseOtherFile } from './train/profile/trace.ts';
 import { refuseOtherCommand } from './train/refuse-other-command.ts';
-import { resumeSettings } from './train/resume-settings.ts';
+import { needsSource, recipeOnResume, resumedText, resumeSettings } from './train/resume-settings.ts';
 import type { RunData } from './train/run-data.ts';
+import { DEFAULT_TEXT_FIELD } from './train/run-options.ts';
 import { type RunTokenizer, savedTokenizer, saveTokenizer, tokenizerOfSource } from './train/run-tokenizer.ts';
 import { runTraining } from './train/run-training.ts';
 
@@ -38,7 +39,7 @@ A dense model gets 40 % zeros before q, k, v, o, gate and up and 60 % before dow
 stays (SiLU), unless --activation or a ReLU (--sparsifier relu, drelu) is asked for. The learning rate warms up again.
 
 Ctrl-C finishes the step, saves, and ends with code ${INTERRUPTED_EXIT_CODE}; --resume, without MODEL, goes on to the same numbers as a run that was
-never stopped.
+never stopped. A training that diverges ends with code ${DIVERGED_EXIT_CODE}, its last checkpoint as it was.
 
 Examples:
   $ qsparse continue SmolLM2-135M-Instruct-Q4_1.gguf --text books --out runs/smollm2 --tokens 1_000_000 --recompute
@@ -83,7 +84,7 @@ async function newRun(
   recipe: Recipe,
   output: Output,
 ): Promise<ContinuedRun> {
-  const { text, textField, out } = options;
+  const { text, textField = DEFAULT_TEXT_FIELD, out } = options;
   if (given === undefined) {
     const example = `qsparse continue MODEL --text book.txt --out ${out}`;
     throw new UsageError('continue', `expected a model to begin with, got none. Name it: ${example}`);
@@ -112,7 +113,7 @@ async function newRun(
 }
 
 function resumedRun(given: string | undefined, options: ContinueOptions, recipe: Recipe): ContinuedRun {
-  const { out, text, textField, replay } = options;
+  const { out, replay } = options;
   const paths = runPaths(out);
   const saved = readRunSettings(out);
   if (saved.from === undefined || saved.conversations !== undefined) return refuseOtherCommand(saved, 'continue', out);
@@ -120,16 +121,16 @@ function resumedRun(given: string | undefined, options: ContinueOptions, recipe:
     const what = `cannot change inside a run: ${paths.settings} has ${saved.from.path}, got ${given}`;
     throw new UsageError('continue', `MODEL ${what}. Leave it out.`);
   }
-  const resumed = resumeSettings(saved, wantedOf(options, recipe), paths.settings);
+  const wanted = wantedOf(options, recipeOnResume(recipe), saved.train.replayShare);
+  const resumed = resumeSettings(saved, wanted, paths.settings);
   const settings = {
     ...resumed,
-    ...(text && { text: { paths: text, field: textField } }),
+    text: resumedText(saved.text, options),
     ...(replay && { replay: { paths: replay } }),
   };
   checkReplay(settings.train, settings.replay?.paths);
-  // Of a run with a checkpoint only the teacher still is the model that it began with.
-  const needed = settings.train.distill > 0 || !existsSync(paths.checkpoints);
-  const source = needed ? openSource(saved.from.path, 'continue') : null;
+  refuseTemperature(options, settings.train);
+  const source = needsSource(settings, out) ? openSource(saved.from.path, 'continue') : null;
   return { settings, text: savedTokenizer(out), source };
 }
 

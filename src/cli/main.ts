@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The entry of `qsparse`: parses, runs one command, ends with 0 (done), 1 (failed) or 2 (wrong usage).
+ * The entry of `qsparse`: parses, runs one command, ends with 0 (done), 1 (failed), 2 (wrong usage) or 3 (a training diverged).
  *
  * A reader that closes the pipe early (`| head`) is a Ctrl-C: a run in training saves before it ends. Commands stop what
  * they started (threads, timers); the process then ends by itself, so that no output is lost in a pipe.

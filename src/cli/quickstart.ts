@@ -135,7 +135,7 @@ async function runAll(
   const paths = unpackBooks(join(directory, 'text'));
   const { seed = 0, denseShare } = options;
   const draft = quickstartSettings(backend, paths, { steps: 100, denseShare }, seed);
-  const trainOptions = { ...options, out: join(directory, 'sparse'), resume: false, textField: 'text' };
+  const trainOptions = { ...options, out: join(directory, 'sparse'), resume: false };
   const text = await prepareText(trainOptions, draft.sparse, output);
   if (text === null) return null;
   try {
@@ -232,6 +232,7 @@ function openRun(
     machine: machineText(),
     version: packageVersion(),
     onRecord: (record) => printer.record(record),
+    onValidation: (done, total) => printer.validating(done, total),
     sample: (step, trainer) => sampler.sample(step, trainer),
   });
   return { run, printer, sampler };

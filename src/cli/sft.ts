@@ -1,6 +1,5 @@
 /** `qsparse sft`: a model that exists is fine-tuned on conversations, with loss on the answers, dense or sparse. */
 
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
 import type { SftData } from '../sft/sft-data.ts';
@@ -11,17 +10,21 @@ import { FormatError, UsageError } from '../util/errors.ts';
 import { chatText } from './sft/chat-text.ts';
 import { type PreparedConversations, prepareConversations } from './sft/prepare-conversations.ts';
 import { addSftOptions, type SftOptions } from './sft/sft-options.ts';
-import { sftSettings, stepsOf, wantedOf } from './sft/sft-settings.ts';
+import { refuseAdapterOptions, sftSettings, stepsOf, wantedOf } from './sft/sft-settings.ts';
 import { INTERRUPTED_EXIT_CODE } from './shared/interrupt.ts';
 import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { type OpenedSource, openSource } from './shared/open-source.ts';
 import { Output } from './shared/output.ts';
+import { DIVERGED_EXIT_CODE } from './shared/report-error.ts';
 import { checkMemory } from './train/check-memory.ts';
 import { checkVocabulary } from './train/check-vocabulary.ts';
+import { fitRamps } from './train/fit-ramps.ts';
 import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
+import { given as givenFields } from './train/option-kinds.ts';
 import { refuseOtherFile } from './train/profile/trace.ts';
 import { refuseOtherCommand } from './train/refuse-other-command.ts';
-import { resumeSettings } from './train/resume-settings.ts';
+import { needsSource, recipeOnResume, resumeSettings } from './train/resume-settings.ts';
+import { trainFieldsOf } from './train/run-options.ts';
 import { type RunTokenizer, savedTokenizer, saveTokenizer, tokenizerOfSource } from './train/run-tokenizer.ts';
 import { runTraining } from './train/run-training.ts';
 
@@ -34,7 +37,7 @@ Alpaca's {"instruction", "input", "output"}. Answers count in the loss, nothing 
 themselves only. What cannot be used ends the command with its file and line, unless --skip-bad is given.
 
 Ctrl-C finishes the step, saves, and ends with code ${INTERRUPTED_EXIT_CODE}; --resume, without MODEL, goes on to the same numbers as a run that was
-never stopped.
+never stopped. A training that diverges ends with code ${DIVERGED_EXIT_CODE}, its last checkpoint as it was.
 
 Examples:
   $ qsparse sft SmolLM2-135M-Instruct-Q4_1.gguf --data chats.jsonl --out runs/chats --recompute
@@ -112,11 +115,12 @@ function resumedRun(given: string | undefined, options: SftOptions, recipe: Reci
     throw new UsageError('--template', `cannot change inside a run: ${out} has its own. Leave it out.`);
   }
   const settings = {
-    ...resumeSettings(saved, wantedOf(options, recipe), paths.settings),
+    ...resumeSettings(saved, wantedOf(options, recipeOnResume(recipe)), paths.settings),
     ...(data && { text: { ...saved.text, paths: data } }),
     conversations: { ...conversations, skipBad: skipBad ?? conversations.skipBad },
   };
-  const source = existsSync(paths.checkpoints) ? null : openSource(from.path, 'sft');
+  refuseAdapterOptions(options, settings.train);
+  const source = needsSource(settings, out) ? openSource(from.path, 'sft') : null;
   return { recipe, settings, text: savedTokenizer(out), source };
 }
 
@@ -172,7 +176,8 @@ function withData(
 
 function withSteps({ model, train }: RunSettings, data: SftData, options: SftOptions, recipe: Recipe): TrainConfig {
   const { epochs, ...rest } = options;
-  const steps = stepsOf(options, recipe, data.trainRows, train);
-  if (steps === undefined) return train;
-  return options.resume ? { ...train, steps } : sftSettings(model, { ...rest, steps }, recipe).train;
+  const length = givenFields({ steps: stepsOf(options, recipe, data.trainRows, train) });
+  const timed = { ...rest, ...length };
+  if (options.resume) return fitRamps({ ...train, ...length }, trainFieldsOf(timed), train);
+  return fitRamps(sftSettings(model, timed, recipe).train, trainFieldsOf(timed));
 }

@@ -7,11 +7,14 @@ import { type RunSettings, readRunSettings, runPaths } from '../train/run-direct
 import { UsageError } from '../util/errors.ts';
 import { INTERRUPTED_EXIT_CODE } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
+import { DIVERGED_EXIT_CODE } from './shared/report-error.ts';
 import { checkMemory } from './train/check-memory.ts';
 import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
 import { prepareText } from './train/prepare-text.ts';
 import { refuseOtherFile } from './train/profile/trace.ts';
 import { refuseOtherCommand } from './train/refuse-other-command.ts';
+import { resumedText } from './train/resume-settings.ts';
+import { DEFAULT_TEXT_FIELD } from './train/run-options.ts';
 import { runTraining } from './train/run-training.ts';
 import { newSettings, resumedSettings } from './train/settings.ts';
 import { addTrainOptions, type TrainCommandOptions } from './train/train-options.ts';
@@ -23,7 +26,8 @@ Options override it. Without one: the shape "quickstart", 60 % of every projecti
 
 Ctrl-C finishes the step, saves, and ends with code ${INTERRUPTED_EXIT_CODE}; --resume goes on to the same numbers as a run that was
 never stopped. On resume the model, the text, the batch and the seed are those of the run; steps, rates, intervals,
-threads and backend may change.
+threads and backend may change, by options: how RECIPE trains counts for a new run alone. A training that diverges ends with
+code ${DIVERGED_EXIT_CODE}, its last checkpoint as it was.
 
 Examples:
   $ qsparse train --text book.txt --out runs/book
@@ -60,7 +64,7 @@ async function settingsOf(recipeName: string | undefined, options: TrainCommandO
     checkDirectory(options);
     const saved = readRunSettings(options.out);
     if (saved.from !== undefined) refuseOtherCommand(saved, 'train', options.out);
-    const text = { ...saved.text, ...(options.text && { paths: options.text, field: options.textField }) };
+    const text = resumedText(saved.text, options);
     return { ...resumedSettings(saved, options, recipe, runPaths(options.out).settings), text };
   }
   if (options.text === undefined) {
@@ -69,7 +73,8 @@ async function settingsOf(recipeName: string | undefined, options: TrainCommandO
       'no text was given. Name files or folders: qsparse train --text book.txt --out runs/book',
     );
   }
-  return { ...newSettings(options, recipe), text: { paths: options.text, field: options.textField } };
+  const { text, textField = DEFAULT_TEXT_FIELD } = options;
+  return { ...newSettings(options, recipe), text: { paths: text, field: textField } };
 }
 
 async function trainLocked(settings: RunSettings, options: TrainCommandOptions, output: Output): Promise<void> {

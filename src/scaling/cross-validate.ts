@@ -3,7 +3,7 @@
  * only describes the runs at hand shows here.
  */
 
-import { fitLaw, logErrors, startsNear } from './fit-law.ts';
+import { canFit, fitLaw, logErrors, startsNear } from './fit-law.ts';
 import type { LawForm, LawPoint } from './law-form.ts';
 import type { HuberOptions } from './law-objective.ts';
 
@@ -30,11 +30,11 @@ export function crossValidate(
   options: HuberOptions = {},
 ): CrossValidation | null {
   const sizes = [...new Set(points.map(({ size }) => size))].sort((a, b) => a - b);
-  if (sizes.length < 3) return null;
+  const without = (size: number) => points.filter((point) => point.size !== size);
+  if (sizes.length < 3 || !sizes.every((size) => canFit(form, without(size)))) return null;
   const starts = startsNear(fitLaw(form, points, options));
   const errors = sizes.map((size) => {
-    const others = points.filter((point) => point.size !== size);
-    const { constants } = fitLaw(form, others, { ...options, starts });
+    const { constants } = fitLaw(form, without(size), { ...options, starts });
     const own = points.filter((point) => point.size === size);
     return logErrors(form, constants, own);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { gridPoints, TRUTH } from '../../test/support/law-points.ts';
+import { gridPoints, SIZES, TRUTH } from '../../test/support/law-points.ts';
 import { UsageError } from '../util/errors.ts';
 import { bootstrapLaw } from './bootstrap-law.ts';
 import { crossValidate } from './cross-validate.ts';
@@ -121,6 +121,15 @@ describe('crossValidate', () => {
     const linear = crossValidate(lawForm('linear'), points);
     expect(linear?.rmsLogError).toBeGreaterThan(0.01);
     expect(linear?.leftOut.map(({ size, runs }) => [size, runs])).toEqual([0.2, 0.45, 0.9, 1.9, 4].map((s) => [s, 7]));
+  });
+
+  it('is null where the runs without one of the sizes are too few or too much alike', () => {
+    const most = gridPoints().filter(({ size, sparsity }) => size === SIZES[0] || (size <= SIZES[2] && sparsity === 0));
+    const form = lawForm('exponential');
+    expect(fitLaw(form, most).points).toHaveLength(9);
+    expect(crossValidate(form, most)).toBeNull();
+    const enough = gridPoints().filter(({ size, sparsity }) => size <= SIZES[2] || sparsity === 0);
+    expect(crossValidate(form, enough)).not.toBeNull();
   });
 
   it('needs three sizes', () => {

@@ -97,14 +97,22 @@ function product(lists: readonly (readonly number[])[]): number[][] {
   return lists.reduce<number[][]>((rows, list) => rows.flatMap((row) => list.map((value) => [...row, value])), [[]]);
 }
 
+/** Whether fitLaw takes them. */
+export function canFit(form: LawForm, points: readonly LawPoint[]): boolean {
+  return problemOf(form, points) === null;
+}
+
 function checkPoints(form: LawForm, points: readonly LawPoint[]): void {
+  const problem = problemOf(form, points);
+  if (problem !== null) throw new UsageError('law', problem);
+}
+
+/** In words, what the runs lack for a fit of that form; null where they are enough. */
+function problemOf(form: LawForm, points: readonly LawPoint[]): string | null {
   const { scales, exponents } = constantNames(form);
   const count = scales.length + exponents.length;
   if (points.length < count) {
-    throw new UsageError(
-      'law',
-      `${form.name} has ${count} constants: expected at least ${count} runs, got ${points.length}. Train more.`,
-    );
+    return `${form.name} has ${count} constants: expected at least ${count} runs, got ${points.length}. Train more.`;
   }
   const distinct = (of: (point: LawPoint) => number | undefined) => new Set(points.map(of)).size;
   const needs: [boolean, string, number][] = [
@@ -112,10 +120,10 @@ function checkPoints(form: LawForm, points: readonly LawPoint[]): void {
     [exponents.includes('beta') || scales.includes('C'), 'sparsities', distinct(({ sparsity }) => sparsity)],
     [exponents.includes('gamma'), 'numbers of tokens', distinct(({ tokens }) => tokens)],
   ];
-  for (const [needed, what, got] of needs) {
-    if (!needed || got >= 2) continue;
-    throw new UsageError('law', `${form.name} needs runs of several ${what}: expected at least 2, got ${got}.`);
-  }
+  const lacking = needs.find(([needed, , got]) => needed && got < 2);
+  if (lacking === undefined) return null;
+  const [, what, got] = lacking;
+  return `${form.name} needs runs of several ${what}: expected at least 2, got ${got}.`;
 }
 
 /**

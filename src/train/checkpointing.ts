@@ -21,9 +21,11 @@ export function saveTrainer(
   options: { tokenizer: object | string; tokenizerConfig?: object | null; best: boolean },
 ): string {
   const { progress, config, model, optimizer } = trainer;
+  // In the middle of a spike the older ones stay: if it turns out to be divergence, they are what is left to go on from.
+  const keepLast = progress.lossStreak > 0 ? Number.POSITIVE_INFINITY : config.keepLast;
   return saveCheckpoint(runDirectory, {
     step: progress.step,
-    keepLast: config.keepLast,
+    keepLast,
     best: options.best,
     files: {
       config: model.config,

@@ -12,9 +12,9 @@
  * its first checkpoint.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileAtomically } from '../formats/atomic-write.ts';
+import { OLD_PREFIX, writeFileAtomically } from '../formats/atomic-write.ts';
 import { type ModelConfig, resolveConfig } from '../model/config.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { resolveTrainConfig, type TrainConfig } from './train-config.ts';
@@ -67,6 +67,16 @@ export function runPaths(runDirectory: string) {
 export function holdsRun(directory: string): boolean {
   const { settings, metrics, checkpoints } = runPaths(directory);
   return [settings, metrics, checkpoints].some((path) => existsSync(path));
+}
+
+/**
+ * True where a run has a checkpoint, complete or damaged. Their folder alone says nothing: it is there before the first of them is written, and stays
+ * where that failed.
+ */
+export function holdsCheckpoint(runDirectory: string): boolean {
+  const { checkpoints } = runPaths(runDirectory);
+  if (!existsSync(checkpoints)) return false;
+  return readdirSync(checkpoints).some((name) => name.startsWith('step-') || name.startsWith(`${OLD_PREFIX}step-`));
 }
 
 /** Writes run.json atomically. Throws FormatError. */

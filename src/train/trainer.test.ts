@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -10,7 +10,7 @@ import { FormatError, TrainingError } from '../util/errors.ts';
 import { progressOf, restoreTrainer, saveTrainer } from './checkpointing.ts';
 import type { MetricsRecord, StepRecord } from './metrics.ts';
 import { resolveTrainConfig, type TrainConfigInput } from './train-config.ts';
-import { Trainer, type TrainerOptions, type TrainingData } from './trainer.ts';
+import { Trainer, type TrainerOptions, type TrainingData, type TrainingProgress } from './trainer.ts';
 
 const SEQ_LEN = 8;
 const VOCAB = 13;
@@ -166,16 +166,16 @@ describe('Trainer', () => {
     expect(detail.peakBytes).toBe(trainer.model.pool.peakBytes);
   });
 
-  it('validation: the mean over counted tokens, in bits per byte of the text', () => {
+  it('validation: the mean over counted tokens, in bits per byte of the text', async () => {
     const { trainer } = makeTrainer({ steps: 1 });
-    const record = trainer.validate()!;
+    const record = (await trainer.validate())!;
     // An untrained model knows nothing: about log V nats.
     expect(record.loss).toBeCloseTo(Math.log(VOCAB), 1);
     expect(record.bitsPerByte).toBeCloseTo((record.loss / Math.LN2) * 0.25, 12);
     expect(record.best).toBe(true);
-    expect(trainer.validate()!.best).toBe(false);
+    expect((await trainer.validate())!.best).toBe(false);
     const silent = makeTrainer({ steps: 1 }, { data: { ...DATA, *validationBatches() {} } });
-    expect(silent.trainer.validate()).toBeNull();
+    expect(await silent.trainer.validate()).toBeNull();
   });
 
   it('accumulating is the same as one larger batch', async () => {
@@ -332,6 +332,46 @@ describe('a checkpoint', () => {
     expect([...validations(first.records), ...validations(second.records)]).toEqual(validations(whole.records));
   });
 
+  it.each([
+    ['in the middle', 4],
+    ['at the end', 8],
+  ])('of a run that was stopped in its validation %s goes on with that validation', async (_where, stoppedAt) => {
+    folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
+    const train = { steps: 8, sampleEvery: 4 };
+    const sample = (step: number) => Promise.resolve({ type: 'sample', step, prompt: '', text: 'x' } as const);
+    const whole = makeTrainer(train, { sample });
+    await whole.trainer.run();
+
+    const controller = new AbortController();
+    const batches: number[] = [];
+    const onValidation = (done: number) => {
+      batches.push(done);
+      if (first.trainer.progress.step === stoppedAt && done > 0) setImmediate(() => controller.abort());
+    };
+    const save = (best: boolean) => saveTrainer(folder, first.trainer, { tokenizer: {}, best });
+    const first = makeTrainer(train, { sample, onValidation, save });
+    expect(await first.trainer.run({ signal: controller.signal })).toBe('interrupted');
+    expect(batches.slice(-2)).toEqual([0, 3 * SEQ_LEN]);
+    expect(first.trainer.progress).toMatchObject({ step: stoppedAt, validationDue: true });
+
+    const checkpoint = readCheckpoint(findCheckpoint(folder, 'latest'));
+    const saveAgain = vi.fn();
+    const second = makeTrainer(train, { sample, save: saveAgain, progress: progressOf(checkpoint) });
+    restoreTrainer(checkpoint, second.trainer);
+    checkpoint.close();
+    expect(await second.trainer.run({ signal: AbortSignal.abort() })).toBe('interrupted');
+    expect(saveAgain).not.toHaveBeenCalled();
+    expect(await second.trainer.run()).toBe('done');
+    expect(saveAgain.mock.calls.length).toBeGreaterThan(0);
+
+    const known = (records: MetricsRecord[]) =>
+      records.map((record) => [record.type, record.step, ...('loss' in record ? [record.loss] : [])]);
+    expect(known([...first.records, ...second.records])).toEqual(known(whole.records));
+    expect(parameterBits(second.trainer)).toEqual(parameterBits(whole.trainer));
+    expect(second.trainer.progress.bestLoss).toBe(whole.trainer.progress.bestLoss);
+    expect(second.trainer.progress.validationDue).toBe(false);
+  });
+
   it.each<[name: string, train: TrainConfigInput, read?: InitialParameters['read']]>([
     ['moments in 8 bits', { optimizerState: 'int8' }],
     ['the dense model as its teacher', { distill: 0.5, distillTemperature: 2 }, readSines],
@@ -352,6 +392,22 @@ describe('a checkpoint', () => {
     expect([...first.steps(), ...second.steps()].map(numbers)).toEqual(whole.steps().map(numbers));
     expect(parameterBits(second.trainer)).toEqual(parameterBits(whole.trainer));
     if (train.distill) expect(whole.steps()[7].divergence).toBeGreaterThan(0);
+  });
+
+  it('in the middle of a spike removes none, though the run keeps but one', async () => {
+    folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
+    const save = (progress: Partial<TrainingProgress>) => {
+      const start = { step: 0, tokens: 0, seconds: 0, bestLoss: null, lossWindow: [], lossStreak: 0 };
+      const { trainer } = makeTrainer({ steps: 9, keepLast: 1 }, { progress: { ...start, ...progress } });
+      saveTrainer(folder, trainer, { tokenizer: {}, best: false });
+      return readdirSync(join(folder, 'checkpoints'));
+    };
+    const [first, second, third, fourth] = [1, 2, 3, 4].map((step) => `step-00000${step}`);
+    save({ step: 1 });
+    expect(save({ step: 2 })).toEqual([second]);
+    save({ step: 3, lossStreak: 1 });
+    expect(save({ step: 4, lossStreak: 2 })).toEqual([second, third, fourth]);
+    expect(save({ step: 1 })).toEqual([first]);
   });
 
   it('of another form of the moments is refused', async () => {

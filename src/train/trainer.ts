@@ -7,7 +7,7 @@
  * computes the same bits as one that never stopped.
  *
  * A step is checked before its update: with a loss or gradient that is not finite, or a loss that has left the curve, the
- * run ends with TrainingError, the parameters as they were after the last good step.
+ * run ends with DivergenceError, the parameters as they were after the last good step.
  */
 
 import { type Observer, within } from '../autograd/observer.ts';
@@ -21,10 +21,11 @@ import { withoutSparsifier } from '../model/threshold-calibration.ts';
 import { type Distillation, type LossTerms, Transformer } from '../model/transformer.ts';
 import { countTargets } from '../ops/cross-entropy.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
-import { TrainingError, UsageError } from '../util/errors.ts';
+import { UsageError } from '../util/errors.ts';
 import { AdamW } from './adamw.ts';
 import { checkPrecision } from './check-precision.ts';
 import { findOrigin, firstBrokenParameter } from './diagnose.ts';
+import { DivergenceError } from './divergence-error.ts';
 import { LossWatch } from './loss-watch.ts';
 import type {
   DetailRecord,
@@ -71,6 +72,8 @@ export interface TrainingProgress {
   lossWindow: readonly number[];
   /** Spikes in a row up to this step, see LossWatch. */
   lossStreak: number;
+  /** The validation after this step was stopped and is still to come; absent in older checkpoints. */
+  validationDue?: boolean;
 }
 
 export interface TrainerHooks {
@@ -78,6 +81,8 @@ export interface TrainerHooks {
   onRecord?: (record: MetricsRecord) => void;
   /** Text from the model as it is after `step`, or null for none; called every `sampleEvery` steps. */
   sample?: (step: number) => Promise<SampleRecord | null>;
+  /** Called before each batch of a validation: its tokens so far, and about how many there will be. */
+  onValidation?: (done: number, total: number) => void;
   /** A checkpoint is due; `best`: this state has the lowest validation loss so far. */
   save?: (best: boolean) => void;
   /** Is told where each training step is and what it holds; validation and samples are none of its business. */
@@ -96,7 +101,7 @@ export interface TrainerOptions extends TrainerHooks {
 }
 
 export interface RunOptions {
-  /** Asks to stop after the step in hand (and to save it). */
+  /** Asks to stop after the step in hand, or in the validation behind it, and to save. */
   signal?: AbortSignal;
   /** Stops and saves after so many seconds of training time in this call. */
   maxSeconds?: number;
@@ -129,6 +134,8 @@ export class Trainer {
   #tokens: number;
   #seconds: number;
   #bestLoss: number | null;
+  /** What comes after the last step was stopped in its validation: it is done before the next step, or when a resumed run begins. */
+  #validationDue: boolean;
   /** The step that was saved last, so that the end of a run does not save it again. */
   #savedStep: number;
 
@@ -158,6 +165,7 @@ export class Trainer {
     this.#tokens = progress.tokens;
     this.#seconds = progress.seconds;
     this.#bestLoss = progress.bestLoss;
+    this.#validationDue = progress.validationDue ?? false;
     this.#ids = this.model.pool.take('i32', [train.batchSize * train.seqLen]);
     this.#targets = this.model.pool.take('i32', [train.batchSize * train.seqLen]);
     this.#starts = this.model.pool.take('i32', [train.batchSize * train.seqLen]);
@@ -171,6 +179,7 @@ export class Trainer {
       bestLoss: this.#bestLoss,
       lossWindow: [...this.#watch.window],
       lossStreak: this.#watch.streak,
+      validationDue: this.#validationDue,
     };
   }
 
@@ -181,28 +190,35 @@ export class Trainer {
 
   /**
    * Trains until the last step, the signal or a limit, with the validations, samples and saves that are due on the way,
-   * and saves the state in which it stops. Throws TrainingError where the training breaks down, without saving.
+   * and saves the state in which it stops. Throws DivergenceError where the training breaks down, without saving.
    */
   async run({ signal, maxSeconds = Infinity, untilStep = Infinity }: RunOptions = {}): Promise<RunOutcome> {
     const secondsBefore = this.#seconds;
     const limitReached = () => this.#step >= untilStep || this.#seconds - secondsBefore >= maxSeconds;
+    if (this.#validationDue) await this.#afterStep(signal);
     while (this.#step < this.config.steps && !signal?.aborted && !limitReached()) {
       within(this.#hooks.observer, 'step', `step ${this.#step + 1}`, () => this.#takeStep());
-      await this.#afterStep();
-      // The event loop must turn, or Ctrl-C would never arrive.
-      await new Promise((resolve) => setImmediate(resolve));
+      await this.#afterStep(signal);
+      await turnOfEventLoop();
     }
     if (this.#savedStep !== this.#step) this.#save(false);
-    if (this.#step >= this.config.steps) return 'done';
+    if (this.#step >= this.config.steps && !this.#validationDue) return 'done';
     return signal?.aborted ? 'interrupted' : 'limit';
   }
 
-  /** Mean loss on held-out text at full sparsity, at most `validationTokens` of it; null where there is none. */
-  validate(): ValidationRecord | null {
+  /**
+   * Mean loss on held-out text at full sparsity, at most `validationTokens` of it; null where there is none, and where `signal` came before the
+   * last batch.
+   */
+  async validate(signal?: AbortSignal): Promise<ValidationRecord | null> {
     const { batchSize, seqLen, validationTokens } = this.config;
+    const total = Math.min(validationTokens, this.#data.validationTokens);
     let sum = 0;
     let tokens = 0;
     for (const batch of this.#data.validationBatches(batchSize, seqLen, validationTokens)) {
+      this.#hooks.onValidation?.(tokens, total);
+      await turnOfEventLoop();
+      if (signal?.aborted) return null;
       const count = batch.ids.length;
       const ids = view(this.#ids, [count]);
       const targets = view(this.#targets, [count]);
@@ -295,7 +311,7 @@ export class Trainer {
     );
   }
 
-  /** Throws TrainingError, before the update, where the step cannot be trusted; its gradients are dropped. */
+  /** Throws DivergenceError, before the update, where the step cannot be trusted; its gradients are dropped. */
   #check(step: number, loss: number, gradNorm: number): void {
     let problem: string;
     if (Number.isFinite(loss) && Number.isFinite(gradNorm)) {
@@ -310,7 +326,7 @@ export class Trainer {
       problem = `${what}; first not finite: ${this.#originOfBreak(step)}`;
     }
     for (const { gradient } of this.model.parameters) gradient.data.fill(0);
-    throw new TrainingError(
+    throw new DivergenceError(
       'train',
       `step ${step}: ${problem}. The last checkpoint is as it was: lower --lr or --clip and go on from it with --resume.`,
     );
@@ -331,12 +347,15 @@ export class Trainer {
     return origin ?? `the gradient of ${brokenGradient ?? 'no single parameter (their sum overflows)'}`;
   }
 
-  /** Validation, sample and checkpoint, where they are due after the step just done. */
-  async #afterStep(): Promise<void> {
+  /** Validation, sample and checkpoint, where they are due after the step just done. A validation that `signal` stops leaves all of them for later. */
+  async #afterStep(signal: AbortSignal | undefined): Promise<void> {
     const isLast = this.#step >= this.config.steps;
+    const wasStopped = this.#validationDue;
     let best = false;
-    if (isLast || isDue(this.config.validateEvery, this.#step)) {
-      const record = this.validate();
+    if (isLast || wasStopped || isDue(this.config.validateEvery, this.#step)) {
+      const record = await this.validate(signal);
+      this.#validationDue = record === null && signal?.aborted === true;
+      if (this.#validationDue) return;
       if (record) this.#emit(record);
       best = record?.best ?? false;
     }
@@ -345,9 +364,9 @@ export class Trainer {
       if (record) this.#emit(record);
     }
     // A new best is saved at once: later the parameters have moved on. In the middle of a spike nothing is: if it turns
-    // out to be divergence, the checkpoint before it must still be there.
+    // out to be divergence, the checkpoint before it must still be there. One that says that its validation is still to come is replaced.
     const due = isDue(this.config.saveEvery, this.#step) && this.#watch.streak === 0;
-    if (isLast || best || due) this.#save(best);
+    if (isLast || best || due || wasStopped) this.#save(best);
   }
 
   #save(best: boolean): void {
@@ -413,6 +432,11 @@ function routerRecord(loss: number, statistics: StepStatistics): RouterRecord {
   const load = statistics.expertLoad().flat();
   const deadExperts = load.filter((share) => share === 0).length / load.length;
   return { loss, ...statistics.routerTerms(), largestShare: Math.max(...load), deadExperts };
+}
+
+/** Between pieces of work that take their time: without it Ctrl-C would never arrive. */
+function turnOfEventLoop(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** True at every multiple of `every`; 0 is never. */

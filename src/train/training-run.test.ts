@@ -1,13 +1,14 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { resolveConfig } from '../model/config.ts';
 import type { InitialParameters } from '../model/initial-parameters.ts';
-import { FormatError, TrainingError } from '../util/errors.ts';
+import { FormatError } from '../util/errors.ts';
+import { DivergenceError } from './divergence-error.ts';
 import type { MetricsRecord } from './metrics.ts';
-import { holdsRun, type RunSettings, readRunSettings, writeRunSettings } from './run-directory.ts';
+import { holdsCheckpoint, holdsRun, type RunSettings, readRunSettings, writeRunSettings } from './run-directory.ts';
 import { resolveTrainConfig } from './train-config.ts';
 import type { TrainingData } from './trainer.ts';
 import { TrainingRun } from './training-run.ts';
@@ -59,7 +60,7 @@ describe('TrainingRun', () => {
     await run.run({ untilStep: 4 });
     run.trainer.model.parameters[1].value.data[0] = Number.NaN;
     const failure = run.run();
-    await expect(failure).rejects.toThrow(TrainingError);
+    await expect(failure).rejects.toThrow(DivergenceError);
     await expect(failure).rejects.toThrow(
       /^\[train\] step 5: .*layers\.0\.attentionNorm.*Last checkpoint: .*step-000004\.$/,
     );
@@ -119,6 +120,17 @@ describe('TrainingRun', () => {
     expect(run.lastCheckpoint).toBeNull();
     expect(await run.run()).toBe('done');
     run.close();
+  });
+
+  it('resumes from the beginning where writing its first checkpoint failed', async () => {
+    open(false).close();
+    mkdirSync(join(directory, 'checkpoints', '.tmp-1-step-000002'), { recursive: true });
+    expect(holdsCheckpoint(directory)).toBe(false);
+    const run = open(true);
+    expect(run.startStep).toBe(0);
+    await run.run();
+    run.close();
+    expect(holdsCheckpoint(directory)).toBe(true);
   });
 
   it('begins with the values of another model; resumed it goes on from its own, to the bits of the whole run', async () => {

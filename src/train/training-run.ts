@@ -5,18 +5,18 @@
  * the latest checkpoint, and a resume cuts off what lies behind it. The data and the tokenizer are prepared by the caller.
  */
 
-import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Observer } from '../autograd/observer.ts';
 import type { Backend } from '../backend.ts';
 import { type Checkpoint, findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
 import type { InitialParameters } from '../model/initial-parameters.ts';
 import { countParameters } from '../model/parameters.ts';
-import { type QSparseError, TrainingError, UsageError } from '../util/errors.ts';
+import { type QSparseError, UsageError } from '../util/errors.ts';
 import { progressOf, restoreTrainer, saveTrainer } from './checkpointing.ts';
+import { DivergenceError } from './divergence-error.ts';
 import type { MetricsRecord, SampleRecord } from './metrics.ts';
 import { MetricsWriter } from './metrics-writer.ts';
-import { type RunSettings, runPaths, writeRunSettings } from './run-directory.ts';
+import { holdsCheckpoint, type RunSettings, runPaths, writeRunSettings } from './run-directory.ts';
 import { type RunOptions, type RunOutcome, Trainer, type TrainingData } from './trainer.ts';
 
 export interface TrainingRunOptions {
@@ -38,6 +38,8 @@ export interface TrainingRunOptions {
   version: string;
   /** Sees every record after it was written. */
   onRecord?: (record: MetricsRecord) => void;
+  /** See TrainerHooks. */
+  onValidation?: (done: number, total: number) => void;
   /** Text of the model after a step, see TrainerHooks. */
   sample?: (step: number, trainer: Trainer) => Promise<SampleRecord | null>;
   /** See TrainerHooks. */
@@ -80,6 +82,7 @@ export class TrainingRun {
       ...(checkpoint && { progress: progressOf(checkpoint) }),
       onRecord: (record) => this.#record(record),
       save: (best) => this.#save(best),
+      ...(options.onValidation && { onValidation: options.onValidation }),
       ...(options.sample && { sample: (step) => options.sample!(step, this.trainer) }),
     });
     if (checkpoint) restoreTrainer(checkpoint, this.trainer);
@@ -105,14 +108,14 @@ export class TrainingRun {
     return this.#lastCheckpoint;
   }
 
-  /** Trains as `Trainer.run` does. Throws TrainingError that says which checkpoint is the last good one. */
+  /** Trains as `Trainer.run` does. Throws DivergenceError that says which checkpoint is the last one. */
   async run(options: RunOptions = {}): Promise<RunOutcome> {
     try {
       return await this.trainer.run(options);
     } catch (error) {
-      if (!(error instanceof TrainingError)) throw error;
+      if (!(error instanceof DivergenceError)) throw error;
       const where = this.#lastCheckpoint ?? 'none yet';
-      throw new TrainingError(error.where, `${withoutWhere(error)} Last checkpoint: ${where}.`, { cause: error });
+      throw new DivergenceError(error.where, `${withoutWhere(error)} Last checkpoint: ${where}.`, { cause: error });
     }
   }
 
@@ -150,7 +153,7 @@ function refuseFewerSteps(steps: number, done: number): void {
 
 /** A run that ended before its first checkpoint has none; one whose checkpoints are damaged has an error. */
 function latestCheckpoint(directory: string): Checkpoint | null {
-  if (!existsSync(runPaths(directory).checkpoints)) return null;
+  if (!holdsCheckpoint(directory)) return null;
   return readCheckpoint(findCheckpoint(directory, 'latest'));
 }
 

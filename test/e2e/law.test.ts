@@ -109,6 +109,13 @@ describe.runIf(isBuilt)('qsparse law', () => {
     expect(code).toBe(1);
     expect(stderr.trim().split('\n')).toHaveLength(1);
     expect(stderr).toContain('line 2, column 3 ("loss"): expected a number above 0, got "none"');
+    const several = join(folder, 'several.csv');
+    writeFileSync(several, 'parameters,sparsity,loss,tokens\n1e6,0.5,3,1e6\n1e6,0.5,3,2e6\n');
+    const plotted = await law('plot', several, '--out', join(folder, 'several'));
+    expect([plotted.code, plotted.stderr]).toEqual([2, expect.stringContaining('2 numbers of training tokens')]);
+    expect((await law('sweep', 'plan.mjs', '--text', broken, '--out', 'new', '--seed', '1')).stderr).toContain(
+      '--seed',
+    );
     expect((await law('plan')).code).toBe(2);
     expect((await law('plan', '--activated', '1e9', '--bytes-per-token', '3')).stderr).toContain('got 2');
     expect((await law('page', '--out', broken)).stderr).toContain('nothing was written');
@@ -116,21 +123,41 @@ describe.runIf(isBuilt)('qsparse law', () => {
 });
 
 describe.runIf(isBuilt)('qsparse law sweep', () => {
-  it('trains a grid, survives kill -9 of itself, skips what is done', async () => {
-    const text = join(folder, 'text.txt');
+  let text: string;
+  beforeAll(() => {
+    text = join(folder, 'text.txt');
     const words = ['the miller', 'a wolf', 'the old king', 'saw', 'followed', 'forgot', 'the river', 'a stone'];
     const sentences = Array.from({ length: 3000 }, (_, i) => words[(i * 7 + (i >> 3)) % words.length]);
     writeFileSync(text, sentences.join(' '));
+  });
+
+  const contents = {
+    base: {
+      model: { vocabSize: 280, seqLen: 32, activation: 'silu' },
+      train: { steps: 6, batchSize: 2, validateEvery: 0, sampleEvery: 0, detailEvery: 3, saveEvery: 2 },
+    },
+    sizes: { tiny: { dim: 32, hiddenDim: 64, nLayers: 1, nHeads: 2 } },
+    sparsities: [0, 0.5],
+    rates: [1e-3, 3e-3],
+  };
+
+  it('takes a rate at which training diverges for tried and goes on', async () => {
+    const [plan, out] = [join(folder, 'high.mjs'), join(folder, 'high')];
+    const high = { ...contents, rates: [1e-5, 1e-3, 1e38] };
+    writeFileSync(plan, `export const plan = ${JSON.stringify(high)};\n`);
+    const args = ['sweep', plan, '--text', text, '--out', out, '--json'];
+    const { code, stdout, stderr } = await law(...args);
+    expect([code, stderr]).toEqual([0, expect.stringContaining('lr1e+38: diverged')]);
+    expect(JSON.parse(stdout)).toMatchObject({ runs: 2, failures: 0 });
+    const tried = readFileSync(join(out, 'rates.csv'), 'utf8').trim().split('\n').slice(1);
+    expect(tried.map((line) => line.split(',')[9] === 'diverged')).toEqual([false, false, true]);
+    expect(readFileSync(join(out, 'runs.csv'), 'utf8')).not.toContain('diverged');
+    const again = await law(...args);
+    expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('3 of them done')]);
+  }, 180_000);
+
+  it('trains a grid, survives kill -9 of itself, skips what is done', async () => {
     const plan = join(folder, 'plan.mjs');
-    const contents = {
-      base: {
-        model: { vocabSize: 280, seqLen: 32, activation: 'silu' },
-        train: { steps: 6, batchSize: 2, validateEvery: 0, sampleEvery: 0, detailEvery: 3, saveEvery: 2 },
-      },
-      sizes: { tiny: { dim: 32, hiddenDim: 64, nLayers: 1, nHeads: 2 } },
-      sparsities: [0, 0.5],
-      rates: [1e-3, 3e-3],
-    };
     writeFileSync(plan, `export const plan = ${JSON.stringify(contents)};\n`);
     const out = join(folder, 'sweep');
     const args = ['sweep', plan, '--text', text, '--validation', text, '--out', out, '--threads', '1', '--discard'];

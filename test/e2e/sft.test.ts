@@ -101,6 +101,17 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
     }
   });
 
+  it('goes on with the model that it began with as the teacher', async () => {
+    const [run, recipe] = [at('taught'), at('taught.mjs')];
+    writeFileSync(recipe, 'export const recipe = { train: { distill: 0.5, steps: 4 } };\n');
+    const data = ['--data', at('data.jsonl'), '--template', 'plain', '--recipe', recipe];
+    const begun = await runCommand(['sft', model.directory, ...data, '--out', run, '--batch-size', '2', ...COMMON]);
+    expect(begun.code).toBe(0);
+    const resumed = await runCommand(['sft', '--out', run, '--resume', '--steps', '6', ...COMMON]);
+    expect([resumed.code, resumed.stdout]).toEqual([0, expect.stringContaining('done: 6 steps')]);
+    expect(readFileSync(join(run, 'metrics.jsonl'), 'utf8').match(/"divergence":\d/g)).toHaveLength(6);
+  });
+
   it('trains adapters in the place of the weights, and merges them', async () => {
     const [run, merged] = [at('adapted'), at('merged')];
     const trained = await runCommand([

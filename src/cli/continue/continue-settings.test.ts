@@ -3,16 +3,20 @@ import { describe, expect, it } from 'vitest';
 import { type ModelConfigInput, resolveConfig } from '../../model/config.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { addContinueOptions, type ContinueOptions } from './continue-options.ts';
-import { continueSettings } from './continue-settings.ts';
+import { continueSettings, wantedOf } from './continue-settings.ts';
 
 const SHAPE = { dim: 64, hiddenDim: 96, nLayers: 2, nHeads: 4, nKvHeads: 2, vocabSize: 300, seqLen: 2048 };
 /** As models of other programs come in: dense, behind SiLU. */
 const DENSE = { ...SHAPE, activation: 'silu', ropeTheta: 100_000, tiedEmbeddings: false } as const;
 
-function settings(args: readonly string[] = [], from: ModelConfigInput = DENSE, recipe: Recipe = {}) {
+function parse(args: readonly string[]): ContinueOptions {
   const command = addContinueOptions(new Command('continue').exitOverride().configureOutput({ writeErr: () => {} }));
   command.parse(['--out', 'run', ...args], { from: 'user' });
-  return continueSettings(resolveConfig(from), command.opts<ContinueOptions>(), recipe);
+  return command.opts<ContinueOptions>();
+}
+
+function settings(args: readonly string[] = [], from: ModelConfigInput = DENSE, recipe: Recipe = {}) {
+  return continueSettings(resolveConfig(from), parse(args), recipe);
 }
 
 describe('settings of a continued model', () => {
@@ -72,6 +76,16 @@ describe('settings of a continued model', () => {
     expect(() => settings(['--seq-len', '4096'])).toThrow(/seqLen must not be above the context .* 2048, got 4096/);
   });
 
+  it('refuse options of what is not there, and a warm-up that does not end', () => {
+    expect(() => settings(['--distill-temperature', '2'])).toThrow(/^\[--distill-temperature\] is for --distill/);
+    const recipe: Recipe = { train: { distill: 0.5, warmupSteps: 40 } };
+    expect(settings(['--distill-temperature', '2', '--steps', '20'], DENSE, recipe).train).toMatchObject({
+      ...{ distillTemperature: 2, warmupSteps: 10 },
+    });
+    expect(() => settings(['--block-size', '16'])).toThrow(/^\[--block-size\] is for --sparsifier block, got topk/);
+    expect(() => settings(['--steps', '20', '--warmup', '20'])).toThrow(/^\[--warmup\] must end within the run/);
+  });
+
   it('options override the recipe, which has no shape', () => {
     const recipe: Recipe = { model: { sparsity: 0.2, rescale: 'l2' }, train: { steps: 7, lr: 1e-3 } };
     expect(settings(['--lr', '2e-3'], DENSE, recipe)).toMatchObject({
@@ -81,5 +95,18 @@ describe('settings of a continued model', () => {
     expect(settings(['--tokens', '20_480'], DENSE, recipe).train.steps).toBe(10);
     expect(() => settings([], DENSE, { model: { dim: 128 } })).toThrow(/^\[--recipe\] dim is that of the model/);
     expect(() => settings([], DENSE, { preset: 'tiny' })).toThrow(/^\[--recipe\] preset is that of the model/);
+  });
+
+  it('replay a tenth by default, where neither options nor recipe nor the run that goes on say another share', () => {
+    const share = (args: string[], recipeShare?: number, savedShare?: number) => {
+      const train = recipeShare === undefined ? {} : { replayShare: recipeShare };
+      return wantedOf(parse(args), { train }, savedShare).train.replayShare;
+    };
+    const replay = ['--replay', 'other.txt'];
+    expect(share(replay)).toBe(0.1);
+    expect(share(replay, 0.3)).toBe(0.3);
+    expect(share([...replay, '--replay-share', '0.2'], 0.3)).toBe(0.2);
+    expect(share(replay, undefined, 0.25)).toBeUndefined();
+    expect(share([])).toBeUndefined();
   });
 });

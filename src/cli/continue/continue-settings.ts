@@ -10,8 +10,10 @@ import { type ModelConfig, type ModelConfigInput, resolveConfig, type Sparsifier
 import { isSparse } from '../../model/qsparse-key.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
+import { UsageError } from '../../util/errors.ts';
 import { checkMethodRecipe } from '../train/check-method-recipe.ts';
-import { methodFieldsOf } from '../train/method-options.ts';
+import { fitRamps } from '../train/fit-ramps.ts';
+import { methodFieldsOf, refuseBlockSize } from '../train/method-options.ts';
 import { given as givenFields } from '../train/option-kinds.ts';
 import { trainFieldsOf } from '../train/run-options.ts';
 import type { ContinueOptions } from './continue-options.ts';
@@ -34,17 +36,30 @@ export function continueSettings(
   const wanted = wantedOf(options, recipe);
   const model = resolveConfig(modelInput(from, wanted.model));
   const seqLen = Math.min(DEFAULT_SEQ_LEN, model.seqLen);
-  return { model, train: resolveTrainConfig(trainInput(seqLen, wanted.train), model.seqLen) };
+  const train = resolveTrainConfig(trainInput(seqLen, wanted.train), model.seqLen);
+  refuseBlockSize(options, model);
+  refuseTemperature(options, train);
+  return { model, train: fitRamps(train, trainFieldsOf(options)) };
 }
 
-/** What recipe and options say, the options over the recipe. Throws UsageError for a recipe of a shape. */
+/** Throws UsageError for --distill-temperature where nothing is distilled. */
+export function refuseTemperature({ distillTemperature }: ContinueOptions, { distill }: TrainConfig): void {
+  if (distillTemperature === undefined || distill > 0) return;
+  throw new UsageError('--distill-temperature', 'is for --distill, which is 0. Leave it out, or give --distill.');
+}
+
+/**
+ * What recipe and options say, the options over the recipe; `savedShare` is what a run that goes on replays. Throws UsageError for a recipe of a shape.
+ */
 export function wantedOf(
   options: ContinueOptions,
   recipe: Recipe,
+  savedShare = 0,
 ): { model: Partial<ModelConfigInput>; train: TrainConfigInput } {
   checkMethodRecipe(recipe);
   const own = pick(options, ['seqLen', 'distill', 'distillTemperature', 'replayShare']);
-  const replay = options.replay && options.replayShare === undefined ? { replayShare: DEFAULT_REPLAY_SHARE } : {};
+  const hasShare = (options.replayShare ?? recipe.train?.replayShare ?? savedShare) > 0;
+  const replay = options.replay && !hasShare ? { replayShare: DEFAULT_REPLAY_SHARE } : {};
   const given = { ...trainFieldsOf(options), ...replay, ...own };
   const { steps, tokens, ...rest } = recipe.train ?? {};
   // One may say `steps` and the other `tokens`: the later one holds.

@@ -16,6 +16,7 @@ import {
 import { Output } from '../shared/output.ts';
 import { CONSTANTS_VERSION, type MeasuredRange } from './law-constants.ts';
 import { readText } from './read-text.ts';
+import { checkSameTokens } from './same-tokens.ts';
 
 export interface FitCommandOptions extends CommonOptions {
   sparsityColumn: SparsityColumn;
@@ -72,12 +73,7 @@ function fit(path: string, options: FitCommandOptions): void {
 
 function analyseFormat(format: string, runs: readonly LawRun[], options: FitCommandOptions): LawAnalysis {
   const { withTokens, draws, confidence, delta, seed } = options;
-  // Without a term for them, runs of several D would be one cloud with several floors.
-  const tokens = new Set(runs.map((run) => run.tokens)).size;
-  if (!withTokens && tokens > 1) {
-    const message = `the ${format} runs have ${tokens} numbers of training tokens. Add --with-tokens, or fit those of one.`;
-    throw new UsageError('law', message);
-  }
+  if (!withTokens) checkSameTokens(format, runs, 'Add --with-tokens, or fit those of one');
   return analyseLaw(runs, { tokens: withTokens, draws, confidence, delta, seed });
 }
 

@@ -80,6 +80,7 @@ interface PlanRow extends Record<string, unknown> {
 function plan(options: PlanOptions): void {
   const output = new Output(options);
   const laws = options.constants === undefined ? printedLaws() : readLaws(options.constants);
+  refuseIdleOptions(options, laws);
   const { budget, text, spendings, speed } = spendingsOf(options, laws);
   const rows = spendings
     .map((spending) => rowOf(spending, budget, options))
@@ -91,6 +92,24 @@ function plan(options: PlanOptions): void {
   output.table(rows.map(cellsOf));
   for (const note of notesOf(rows, laws, options, speed)) output.note(note);
   output.json({ budget: text, source: laws[0].source, rows });
+}
+
+/** Throws UsageError for options that the budget or the laws do not ask for: what they say would not count. */
+export function refuseIdleOptions(
+  { speed, msPerToken, tokens }: Pick<PlanOptions, 'speed' | 'msPerToken' | 'tokens'>,
+  laws: readonly KnownLaw[],
+): void {
+  if (speed !== undefined && msPerToken === undefined) {
+    throw new UsageError('--speed', 'is for a budget of --ms-per-token, got none. Leave it out, or give that budget.');
+  }
+  if (tokens !== undefined && !laws.some(hasTokens)) {
+    const advice = 'Leave it out, or fit one with law fit --with-tokens';
+    throw new UsageError('--tokens', `is for laws with a term for them, ${laws[0].source} has none. ${advice}.`);
+  }
+}
+
+function hasTokens({ form }: KnownLaw): boolean {
+  return form.terms.some(({ scale }) => scale === 'F');
 }
 
 function spendingsOf(
@@ -167,8 +186,9 @@ function rowOf(
 }
 
 /** Those asked for, in units of the law, else the most that it was fitted to. */
-function tokensOf({ form, measured, sizeUnit, source }: KnownLaw, asked: number | undefined): number | undefined {
-  if (!form.terms.some(({ scale }) => scale === 'F')) return undefined;
+function tokensOf(law: KnownLaw, asked: number | undefined): number | undefined {
+  if (!hasTokens(law)) return undefined;
+  const { measured, sizeUnit, source } = law;
   const tokens = asked === undefined ? measured?.tokens?.[1] : asked / sizeUnit;
   if (tokens !== undefined) return tokens;
   throw new UsageError('--tokens', `the law of ${source} has a term for training tokens. Say how many.`);

@@ -12,6 +12,7 @@ import { addJsonOption, parseChoice } from '../shared/common-options.ts';
 import { Output } from '../shared/output.ts';
 import { lawFigures } from './figures.ts';
 import { readText } from './read-text.ts';
+import { checkSameTokens } from './same-tokens.ts';
 
 interface PlotOptions {
   json: boolean;
@@ -47,6 +48,7 @@ function plot(path: string, options: PlotOptions): void {
   const runs = readLawRuns(readText(path), path, options.sparsityColumn);
   const figures = [...new Set(runs.map(({ format }) => format))].flatMap((format) => {
     const own = runs.filter((run) => run.format === format);
+    checkSameTokens(format, own, 'Plot those of one');
     const { form, constants } = fitLaw(lawForm('exponential'), own);
     return Object.entries(lawFigures({ name: format, form, constants, unit: 'M' }, own));
   });

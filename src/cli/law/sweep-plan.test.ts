@@ -62,6 +62,8 @@ describe('a plan of a sweep', () => {
     expect(() => check({ sparsities: [0.5] })).toThrow(/rates are tried on dense models/);
     expect(() => check({ sizes: { 'a/b': {} } })).toThrow(/sizes.a\/b must be an object under a name/);
     expect(() => check({ repeats: [{ ...PLAN.repeats[0], size: 'smal' }] })).toThrow(/Did you mean "small"/);
+    const endless = check({ base: { ...PLAN.base, train: { steps: 4, warmupSteps: 4 } } });
+    expect(() => runOf(endless, cellsOf(endless)[0], null)).toThrow(/warmupSteps\] must end within the run/);
     const odd = check({ base: { model: { dims: 3 } } });
     expect(() => runOf(odd, cellsOf(odd)[0], null)).toThrow(/run small-float-s0-seed0: .*dims/);
   });

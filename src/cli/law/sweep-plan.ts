@@ -27,6 +27,8 @@ import { resolveTrainConfig, type TrainConfig } from '../../train/train-config.t
 import { FormatError, messageOf, UsageError } from '../../util/errors.ts';
 import { hash32 } from '../../util/prng.ts';
 import { Problems, shown } from '../../util/problems.ts';
+import { fitRamps } from '../train/fit-ramps.ts';
+import { refuseReplay } from '../train/refuse-replay.ts';
 
 export interface SweepPlan {
   readonly base: Recipe;
@@ -169,7 +171,8 @@ export function runOf(plan: SweepPlan, cell: SweepCell, rate: number | null): Sw
   const name = nameOf(cell, rate);
   try {
     const model = resolveConfig(modelInput);
-    const train = resolveTrainConfig(trainInput, model.seqLen);
+    const train = fitRamps(resolveTrainConfig(trainInput, model.seqLen), {});
+    refuseReplay(train, 'plan');
     const settings = hash32(...new TextEncoder().encode(JSON.stringify([model, train])));
     return {
       ...{ ...cell, name, model, train },

@@ -30,6 +30,14 @@ describe('nextRate', () => {
     expect(rates).toHaveLength(6);
   });
 
+  it('takes a rate at which training diverged for tried, not for better; where all did, goes down', () => {
+    const diverged = Number.POSITIVE_INFINITY;
+    const losses = (...pairs: [lr: number, loss: number][]) => pairs.map(([lr, loss]) => ({ lr, loss }));
+    expect(nextRate(losses([2e-3, 4.1], [4e-3, 4], [8e-3, diverged]), 2)).toBeNull();
+    expect(bestRate(losses([8e-3, diverged], [4e-3, diverged]))).toBe(4e-3);
+    expect(nextRate(losses([8e-3, diverged], [4e-3, diverged]), 2)).toBe(2e-3);
+  });
+
   it('has no step to take from one rate', () => {
     expect(nextRate(bowl(1e-3, [2e-3]), 1)).toBeNull();
   });

@@ -2,16 +2,20 @@
 
 export interface TriedRate {
   readonly lr: number;
-  /** Nats per token. */
+  /** Nats per token; Infinity where training diverged. */
   readonly loss: number;
 }
 
 /** So many rates are tried beyond those of a plan, for each size and format, before the end is taken as the best. */
 const MOST_BEYOND = 4;
 
-/** The rate of the lowest loss. `tried` has at least one. */
+/** The rate of the lowest loss, of equal ones the lowest: where all diverged the way leads down. `tried` has at least one. */
 export function bestRate(tried: readonly TriedRate[]): number {
-  return tried.reduce((best, one) => (one.loss < best.loss ? one : best)).lr;
+  return tried.reduce((best, one) => (isBetter(one, best) ? one : best)).lr;
+}
+
+function isBetter(one: TriedRate, other: TriedRate): boolean {
+  return one.loss === other.loss ? one.lr < other.lr : one.loss < other.loss;
 }
 
 /**

@@ -6,14 +6,18 @@
  */
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findCheckpoint } from '../../formats/checkpoint-directory.ts';
 import { lockRunDirectory } from '../../formats/run-lock.ts';
 import { readRun } from '../../report/read-metrics.ts';
+import { DivergenceError } from '../../train/divergence-error.ts';
 import type { MetricsRecord } from '../../train/metrics.ts';
-import { runPaths } from '../../train/run-directory.ts';
-import { TrainingError } from '../../util/errors.ts';
+import { readRunSettings, runPaths } from '../../train/run-directory.ts';
+import { FormatError, TrainingError } from '../../util/errors.ts';
+import { DIVERGED_EXIT_CODE } from '../shared/report-error.ts';
 import type { SweepRun } from './sweep-plan.ts';
 import type { SweepRow } from './sweep-table.ts';
 
@@ -31,22 +35,37 @@ const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const TAIL_STEPS = 20;
 const LOCK_POLL_MS = 2000;
 
-/** The row of the run, or null where `signal` stopped it. Throws TrainingError where the child fails. */
-export async function trainRun(run: SweepRun, files: SweepFiles, signal: AbortSignal): Promise<SweepRow | null> {
-  const directory = join(files.out, 'runs', run.name);
-  if (!(await untilFree(directory, signal))) return null;
+/**
+ * The row of the run, or null where `signal` stopped it; `notice` is told what it waits for. Throws DivergenceError where the training diverged,
+ * TrainingError where the child fails, FormatError where the run was begun with other settings than those of the plan.
+ */
+export async function trainRun(
+  run: SweepRun,
+  files: SweepFiles,
+  signal: AbortSignal,
+  notice: (line: string) => void,
+): Promise<SweepRow | null> {
+  const directory = directoryOf(run, files);
+  if (!(await untilFree(directory, signal, notice))) return null;
   const log = `${directory}.log`;
   const code = await child(trainArguments(run, directory, files), log, signal);
   if (signal.aborted) return null;
+  if (code === DIVERGED_EXIT_CODE) {
+    throw new DivergenceError('sweep', `${run.name} diverged. See ${log}; a lower learning rate may not.`);
+  }
   if (code !== 0)
     throw new TrainingError('sweep', `${run.name} ended with code ${code}. See ${log}; then the same command goes on.`);
   return rowOf(run, directory, files, signal);
 }
 
 /** Removes the tokens and checkpoints of a run whose row is written; settings and metrics stay. */
-export function discardRun({ name }: SweepRun, { out }: SweepFiles): void {
-  const { tokens, checkpoints } = runPaths(join(out, 'runs', name));
+export function discardRun(run: SweepRun, files: SweepFiles): void {
+  const { tokens, checkpoints } = runPaths(directoryOf(run, files));
   for (const path of [tokens, checkpoints]) rmSync(path, { recursive: true, force: true });
+}
+
+function directoryOf({ name }: SweepRun, { out }: SweepFiles): string {
+  return join(out, 'runs', name);
 }
 
 /** Where the tokenizer lies that all runs share. */
@@ -57,7 +76,10 @@ export function sharedTokenizer(out: string): string {
 function trainArguments(run: SweepRun, directory: string, files: SweepFiles): string[] {
   const common = ['--out', directory, '--threads', String(files.threads)];
   if (files.backend !== null) common.push('--backend', files.backend);
-  if (existsSync(runPaths(directory).settings)) return ['train', '--resume', ...common];
+  if (existsSync(runPaths(directory).settings)) {
+    refuseOtherSettings(run, directory);
+    return ['train', '--resume', ...common];
+  }
   mkdirSync(join(files.out, 'runs'), { recursive: true });
   const recipe = `${directory}.mjs`;
   writeFileSync(recipe, `export const recipe = ${JSON.stringify(run.recipe, null, 2)};\n`);
@@ -66,10 +88,33 @@ function trainArguments(run: SweepRun, directory: string, files: SweepFiles): st
   return ['train', recipe, '--text', ...files.text.map((path) => resolve(path)), ...given, ...common];
 }
 
+/** A begun run goes on with its own settings, and the row would have those of the plan. The vocabulary is that of the tokenizer. */
+function refuseOtherSettings({ name, model, train }: SweepRun, directory: string): void {
+  const saved = readRunSettings(directory);
+  const other =
+    otherField(model, { ...saved.model, vocabSize: model.vocabSize }) ?? otherField({ ...train }, { ...saved.train });
+  if (other === undefined) return;
+  const { settings: path } = runPaths(directory);
+  const message = `${name} was begun with ${other.field} ${other.found}, the plan says ${other.expected}.`;
+  throw new FormatError('sweep', `${path}: ${message} Use another --out, or the old plan.`, path);
+}
+
+function otherField<T extends object>(
+  wanted: T,
+  saved: T,
+): { field: string; expected: string; found: string } | undefined {
+  for (const field of Object.keys(wanted) as (keyof T & string)[]) {
+    const [expected, found] = [wanted[field], saved[field]].map((value) => JSON.stringify(value));
+    if (expected !== found) return { field, expected, found };
+  }
+  return undefined;
+}
+
 /** Runs the command line itself, its output appended to `log`; ends it as Ctrl-C would where `signal` says so. */
 function child(args: readonly string[], log: string, signal: AbortSignal): Promise<number | null> {
   const out = openSync(log, 'a');
   const trainer = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', out, out], detached: true });
+  closeSync(out);
   const stop = () => trainer.kill('SIGINT');
   signal.addEventListener('abort', stop);
   return new Promise((done, failed) => {
@@ -81,18 +126,38 @@ function child(args: readonly string[], log: string, signal: AbortSignal): Promi
   });
 }
 
-/** false where `signal` came first. */
-async function untilFree(directory: string, signal: AbortSignal): Promise<boolean> {
+/** false where `signal` came first. Throws TrainingError where another machine holds the directory: nobody here sees whether that ends. */
+async function untilFree(directory: string, signal: AbortSignal, notice: (line: string) => void): Promise<boolean> {
+  let isSaid = false;
   while (!signal.aborted) {
     try {
       lockRunDirectory(directory).release();
       return true;
     } catch (error) {
-      if (!(error instanceof TrainingError)) throw error;
+      if (!(error instanceof TrainingError) || isHeldElsewhere(directory)) throw error;
+      if (!isSaid) notice(`waiting for the process that trains in ${directory} already`);
+      isSaid = true;
       await new Promise((tick) => setTimeout(tick, LOCK_POLL_MS));
     }
   }
   return false;
+}
+
+function isHeldElsewhere(directory: string): boolean {
+  try {
+    const { host } = JSON.parse(readFileSync(join(directory, 'run.lock'), 'utf8'));
+    return host !== hostname();
+  } catch {
+    // Released meanwhile.
+    return false;
+  }
+}
+
+/** The row of a run that diverged: what it was, and losses that no other is worse than. */
+export async function divergedRow(run: SweepRun, files: SweepFiles): Promise<SweepRow> {
+  const { records } = await readRun(directoryOf(run, files));
+  const worst = Number.POSITIVE_INFINITY;
+  return { ...describeRun(run, records), loss: worst, bitsPerByte: worst, trainingLoss: worst };
 }
 
 async function rowOf(
@@ -104,37 +169,60 @@ async function rowOf(
   const { records } = await readRun(directory);
   const steps = of(records, 'step');
   const validation = of(records, 'validation').at(-1);
-  const step = steps.at(-1);
-  if (step === undefined || validation === undefined) {
+  if (steps.length === 0 || validation === undefined) {
     throw new TrainingError('sweep', `${run.name} ended without a step and a validation. See ${directory}.log.`);
   }
   const measured = files.validation === null ? validation : await validate(directory, files, signal);
   if (measured === null) return null;
-  const tail = steps.slice(-TAIL_STEPS);
+  return {
+    ...describeRun(run, records),
+    loss: rounded(measured.loss),
+    bitsPerByte: rounded(measured.bitsPerByte),
+    trainingLoss: rounded(mean(steps.slice(-TAIL_STEPS).map(({ loss }) => loss))),
+  };
+}
+
+/** What a row says besides its losses; zeros where there was no step. */
+function describeRun(
+  run: SweepRun,
+  records: readonly MetricsRecord[],
+): Omit<SweepRow, 'loss' | 'bitsPerByte' | 'trainingLoss'> {
+  const tail = of(records, 'step').slice(-TAIL_STEPS);
+  const last = tail.at(-1);
   return {
     ...{ run: run.name, size: run.size, format: run.format, sparsity: run.sparsity, seed: run.seed },
     lr: run.train.lr,
     parameters: run.parameters,
-    zeros: rounded(mean(tail.map(({ modelSparsity }) => modelSparsity))),
-    tokens: step.tokens,
-    loss: rounded(measured.loss),
-    bitsPerByte: rounded(measured.bitsPerByte),
-    trainingLoss: rounded(mean(tail.map(({ loss }) => loss))),
-    seconds: rounded(step.seconds),
+    zeros: last === undefined ? 0 : rounded(mean(tail.map(({ modelSparsity }) => modelSparsity))),
+    tokens: last?.tokens ?? 0,
+    seconds: rounded(last?.seconds ?? 0),
     peakBytes: Math.max(0, ...of(records, 'detail').map(({ peakBytes }) => peakBytes ?? 0)),
     backend: of(records, 'run').at(-1)?.backend ?? '',
     settings: run.settings,
   };
 }
 
-/** Loss of the last checkpoint on the validation text, by `qsparse eval`. */
+/** Of `qsparse eval` on the validation text: the latest checkpoint, which all other columns are of, not the best. */
+export function evaluationArguments(directory: string, { validation, threads, backend }: SweepFiles): string[] {
+  const args = [
+    'eval',
+    findCheckpoint(directory, 'latest'),
+    '--text',
+    validation!,
+    '--json',
+    '--threads',
+    String(threads),
+  ];
+  return backend === null ? args : [...args, '--backend', backend];
+}
+
+/** Loss of the run on the validation text. */
 async function validate(
   directory: string,
-  { validation, threads, backend }: SweepFiles,
+  files: SweepFiles,
   signal: AbortSignal,
 ): Promise<{ loss: number; bitsPerByte: number } | null> {
-  const args = ['eval', directory, '--text', validation!, '--json', '--threads', String(threads)];
-  if (backend !== null) args.push('--backend', backend);
+  const args = evaluationArguments(directory, files);
   const evaluation = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const stop = () => evaluation.kill('SIGINT');
   signal.addEventListener('abort', stop);

@@ -26,7 +26,7 @@ export interface SweepRow {
   /** S as it was measured over the last steps. */
   readonly zeros: number;
   readonly tokens: number;
-  /** Nats per token of the validation text, or of the documents that training held out. */
+  /** Nats per token of the validation text, or of the documents that training held out; Infinity, as the next two, where training diverged. */
   readonly loss: number;
   readonly bitsPerByte: number;
   /** Mean of the last steps. */
@@ -43,6 +43,13 @@ const COLUMNS: readonly (keyof SweepRow)[] = [
   ...(['bitsPerByte', 'trainingLoss', 'seconds', 'peakBytes', 'backend', 'settings'] as const),
 ];
 const TEXTS: readonly string[] = ['run', 'size', 'format', 'backend', 'settings'];
+/** Of a run that diverged `diverged` stands in their place: no number, so that no fit takes it for one. */
+const LOSSES: readonly string[] = ['loss', 'bitsPerByte', 'trainingLoss'];
+const DIVERGED = 'diverged';
+
+export function hasDiverged({ loss }: SweepRow): boolean {
+  return loss === Number.POSITIVE_INFINITY;
+}
 
 export class SweepTable {
   readonly path: string;
@@ -68,9 +75,13 @@ export class SweepTable {
 
   add(row: SweepRow): void {
     this.#rows.set(row.run, row);
-    const lines = this.rows.map((one) => COLUMNS.map((name) => csvField(one[name])).join(','));
+    const lines = this.rows.map((one) => COLUMNS.map((name) => csvField(cellOf(one, name))).join(','));
     writeFileAtomically(this.path, `${COLUMNS.join(',')}\n${lines.map((line) => `${line}\n`).join('')}`);
   }
+}
+
+function cellOf(row: SweepRow, name: keyof SweepRow): string | number {
+  return LOSSES.includes(name) && hasDiverged(row) ? DIVERGED : row[name];
 }
 
 function readRows(path: string): SweepRow[] {
@@ -83,6 +94,7 @@ function readRows(path: string): SweepRow[] {
         throw new FormatError('sweep', message, path);
       }
       if (TEXTS.includes(name)) return [name, text] as const;
+      if (LOSSES.includes(name) && text === DIVERGED) return [name, Number.POSITIVE_INFINITY] as const;
       const value = text.trim() === '' ? Number.NaN : Number(text);
       if (Number.isFinite(value)) return [name, value] as const;
       throw new FormatError('sweep', `${path}: line ${line}, "${name}": expected a number, got ${shown(text)}.`, path);

@@ -6,7 +6,7 @@
  *     OUT/runs/NAME       the run directories, with NAME.log beside them
  *     OUT/tokenizer.json  of the first run, shared by all
  *
- * First the rates, and those beyond while the best is at an end; then the grid, whose dense run at the best rate is not trained again. What is in the tables is skipped, what is begun is
+ * First the rates, and those beyond while the best is at an end; one at which training diverges is tried and not better. Then the grid, whose dense run at the best rate is not trained again. What is in the tables is skipped, what is begun is
  * resumed, so the same command goes on after a kill at any point.
  */
 
@@ -15,9 +15,10 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { writeFileAtomically } from '../../formats/atomic-write.ts';
 import { lockRunDirectory } from '../../formats/run-lock.ts';
-import { messageOf, UsageError } from '../../util/errors.ts';
+import { DivergenceError } from '../../train/divergence-error.ts';
+import { messageOf, TrainingError, UsageError } from '../../util/errors.ts';
 import { formatBytes, formatCount, formatDuration } from '../../util/format.ts';
-import { addCommonOptions, type CommonOptions, parsePositiveInteger } from '../shared/common-options.ts';
+import { addBackendOption, addJsonOption, type CommonOptions, parsePositiveInteger } from '../shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from '../shared/interrupt.ts';
 import { describeMachine } from '../shared/machine.ts';
 import { Output } from '../shared/output.ts';
@@ -32,10 +33,11 @@ import {
 } from './sweep-plan.ts';
 import { bestRate, nextRate } from './sweep-rates.ts';
 import { trainingBytes, workOf } from './sweep-resources.ts';
-import { discardRun, type SweepFiles, sharedTokenizer, trainRun } from './sweep-run.ts';
-import { type SweepRow, SweepTable } from './sweep-table.ts';
+import { discardRun, divergedRow, type SweepFiles, sharedTokenizer, trainRun } from './sweep-run.ts';
+import { hasDiverged, type SweepRow, SweepTable } from './sweep-table.ts';
 
-interface SweepOptions extends CommonOptions {
+/** Seeds are those of the plan. */
+interface SweepOptions extends Omit<CommonOptions, 'seed'> {
   text: string[];
   validation?: string[];
   out: string;
@@ -69,7 +71,8 @@ export function registerSweep(law: Command): void {
     .option('--discard', 'remove tokens and checkpoints of finished runs', false)
     .option('--dry-run', 'say what would be trained, and train nothing', false)
     .addHelpText('after', HELP);
-  addCommonOptions(command).action(sweep);
+  addJsonOption(command).option('--threads <n>', 'threads of each run (default: 1)', parsePositiveInteger('--threads'));
+  addBackendOption(command).action(sweep);
 }
 
 /** Operations a second of one core with AVX2 in small models, for a first idea of the time; a sweep that runs measures its own. */
@@ -241,9 +244,14 @@ class Sweep {
     return rows.filter((row) => tried.find(runOf(plan, dense, row.lr)) === row);
   }
 
-  /** null where the plan has no rates. */
+  /** null where the plan has no rates. Throws TrainingError where training diverged at all of them. */
   #rateOf(cell: SweepCell): number | null {
-    return this.#parts.plan.rates === null ? null : bestRate(this.#triedOf(cell));
+    if (this.#parts.plan.rates === null) return null;
+    const tried = this.#triedOf(cell);
+    const best = bestRate(tried);
+    if (!tried.every(hasDiverged)) return best;
+    const what = `${cell.size} ${cell.format} diverged at every learning rate down to ${best}`;
+    throw new TrainingError('sweep', `${what}: expected one at which it trains. Add lower rates to the plan.`);
   }
 
   /** A dense run at the chosen rate was trained while rates were tried. */
@@ -299,7 +307,7 @@ class Sweep {
     const { files, output, options } = this.#parts;
     const begun = performance.now();
     try {
-      const row = await trainRun(run, files, signal);
+      const row = await this.#rowOf(run, table, signal);
       if (row === null) return false;
       table.add(row);
       if (options.discard) discardRun(run, files);
@@ -312,12 +320,24 @@ class Sweep {
     }
   }
 
+  /** Of the rates that are tried one may be too high: that is a result, everywhere else it is a failure. */
+  async #rowOf(run: SweepRun, table: SweepTable, signal: AbortSignal): Promise<SweepRow | null> {
+    const { files, tried, output } = this.#parts;
+    try {
+      return await trainRun(run, files, signal, (line) => output.note(line));
+    } catch (error) {
+      if (!(error instanceof DivergenceError) || table !== tried) throw error;
+      return divergedRow(run, files);
+    }
+  }
+
   #report(run: SweepRun, row: SweepRow, seconds: number, waiting: readonly SweepRun[]): void {
     this.#secondsDone += seconds;
     this.#workDone += workOf(run.model, run.train);
     const left = waiting.reduce((sum, other) => sum + workOf(other.model, other.train), 0);
     const time = ((this.#secondsDone / this.#workDone) * left) / this.#parts.options.jobs;
     const wait = waiting.length === 0 ? '' : `; ${waiting.length} wait, about ${formatDuration(time)}`;
-    this.#parts.output.line(`${run.name}: ${row.loss.toFixed(4)} nats, ${formatDuration(seconds)}${wait}`);
+    const result = hasDiverged(row) ? 'diverged' : `${row.loss.toFixed(4)} nats`;
+    this.#parts.output.line(`${run.name}: ${result}, ${formatDuration(seconds)}${wait}`);
   }
 }

@@ -29,6 +29,19 @@ describe('sftSettings', () => {
     expect(sftSettings(dense, options(), adapted).train).toMatchObject({ loraRank: 8, lr: 2e-4 });
   });
 
+  it('refuses a share of replayed data', () => {
+    expect(() => sftSettings(dense, options(), { train: { replayShare: 0.1 } })).toThrow(
+      /^\[sft\] replayShare must be 0 outside of qsparse continue, got 0\.1\./,
+    );
+  });
+
+  it('refuses options of adapters and blocks where there are none', () => {
+    expect(() => sftSettings(dense, options({ loraAlpha: 4 }), {})).toThrow(/^\[--lora-alpha\] is for adapters/);
+    expect(() => sftSettings(dense, options({ loraPoints: 'qkv' }), {})).toThrow(/^\[--lora-points\] is for adapters/);
+    expect(sftSettings(dense, options({ loraAlpha: 4 }), adapted).train.loraAlpha).toBe(4);
+    expect(() => sftSettings(dense, options({ blockSize: 16 }), sparse)).toThrow(/^\[--block-size\] is for/);
+  });
+
   it('refuses a recipe of another shape', () => {
     expect(() => sftSettings(dense, options(), { model: { dim: 64 } })).toThrow(/dim is that of the model/);
   });

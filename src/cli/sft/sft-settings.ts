@@ -5,8 +5,9 @@ import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
 import { checkMethodRecipe } from '../train/check-method-recipe.ts';
-import { methodFieldsOf } from '../train/method-options.ts';
+import { methodFieldsOf, refuseBlockSize } from '../train/method-options.ts';
 import { given } from '../train/option-kinds.ts';
+import { refuseReplay } from '../train/refuse-replay.ts';
 import { trainFieldsOf } from '../train/run-options.ts';
 import type { SftOptions } from './sft-options.ts';
 
@@ -15,7 +16,7 @@ const DEFAULT_SEQ_LEN = 1024;
 const LORA_LR = 2e-4;
 const TRAIN_DEFAULTS = { lr: 2e-5, weightDecay: 0, batchSize: 4, validationShare: 0.05 } as const;
 
-/** Of a model with the configuration `from`; the number of steps is not that of the data yet. Throws UsageError. */
+/** Of a model with the configuration `from`; the number of steps is not that of the data yet, nor do ramps fit it (fitRamps). Throws UsageError. */
 export function sftSettings(
   from: ModelConfig,
   options: SftOptions,
@@ -24,13 +25,14 @@ export function sftSettings(
   const { model: method, train } = wantedOf(options, recipe);
   const model = resolveConfig(modelInput(from, method));
   const seqLen = Math.min(DEFAULT_SEQ_LEN, model.seqLen);
-  return {
-    model,
-    train: resolveTrainConfig(
-      { ...TRAIN_DEFAULTS, ...(train.loraRank && { lr: LORA_LR }), seqLen, ...train },
-      model.seqLen,
-    ),
-  };
+  const resolved = resolveTrainConfig(
+    { ...TRAIN_DEFAULTS, ...(train.loraRank && { lr: LORA_LR }), seqLen, ...train },
+    model.seqLen,
+  );
+  refuseBlockSize(options, model);
+  refuseReplay(resolved, 'sft');
+  refuseAdapterOptions(options, resolved);
+  return { model, train: resolved };
 }
 
 /** What recipe and options say, the options over the recipe. Throws UsageError where they say twice how long the run is, and for a recipe of a shape. */
@@ -49,6 +51,13 @@ export function wantedOf(
     model: { ...recipe.model, ...methodFieldsOf(options) },
     train: { ...ofRecipe, ...trainFieldsOf(options), ...given({ seqLen, loraRank, loraAlpha, loraPoints }) },
   };
+}
+
+/** Throws UsageError for options of adapters where all weights are trained. */
+export function refuseAdapterOptions({ loraAlpha, loraPoints }: SftOptions, { loraRank }: TrainConfig): void {
+  if (loraRank > 0 || (loraAlpha === undefined && loraPoints === undefined)) return;
+  const option = loraAlpha === undefined ? '--lora-points' : '--lora-alpha';
+  throw new UsageError(option, 'is for adapters, and all weights are trained. Leave it out, or give --lora.');
 }
 
 /** Steps that see every one of `rows` so many times; undefined where recipe or options give the length. */

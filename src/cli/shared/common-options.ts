@@ -34,10 +34,21 @@ export function addJsonOption(command: Command): Command {
 
 /** Adds --json, --threads, --backend and --seed; their values have the type CommonOptions. */
 export function addCommonOptions(command: Command): Command {
-  return addJsonOption(command)
-    .option('--threads <n>', 'threads of the kernels (default: all physical cores)', parsePositiveInteger('--threads'))
-    .option('--backend <name>', `${BACKENDS.join(', ')} (default: the fastest that works)`, parseBackend)
-    .option('--seed <n>', 'seed of everything random: the same seed, the same result', parseInteger('--seed'));
+  addJsonOption(command).option(
+    '--threads <n>',
+    'threads of the kernels (default: all physical cores)',
+    parsePositiveInteger('--threads'),
+  );
+  return addBackendOption(command).option(
+    '--seed <n>',
+    'seed of everything random: the same seed, the same result',
+    parseInteger('--seed'),
+  );
+}
+
+/** Adds --backend alone. */
+export function addBackendOption(command: Command): Command {
+  return command.option('--backend <name>', `${BACKENDS.join(', ')} (default: the fastest that works)`, parseBackend);
 }
 
 /** A whole number from 1 to `most`. */

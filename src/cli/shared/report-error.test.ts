@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { captureStream } from '../../../test/support/capture-stream.ts';
+import { DivergenceError } from '../../train/divergence-error.ts';
 import { FormatError, UsageError } from '../../util/errors.ts';
 import { createProgram } from '../program.ts';
 import { reportError } from './report-error.ts';
@@ -64,6 +65,7 @@ describe('reportError', () => {
     expect(reportError(new FormatError('checkpoint', 'broken.\n  Make it anew.'), undefined, stderr)).toBe(1);
     expect(stderr.text()).toBe('error: [checkpoint] broken. Make it anew.\n');
     expect(reportError(new UsageError('preset', 'unknown'), undefined, captureStream())).toBe(2);
+    expect(reportError(new DivergenceError('train', 'step 3'), undefined, captureStream())).toBe(3);
   });
 
   it('takes help for wrong usage where a command of a command is missing', async () => {

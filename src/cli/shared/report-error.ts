@@ -1,18 +1,23 @@
 /**
- * What a failed command prints and with which code it ends: 0 is for help and version, 1 for failed, 2 for wrong usage.
+ * What a failed command prints and with which code it ends: 0 is for help and version, 1 for failed, 2 for wrong usage, 3 for a training that
+ * diverged, so that a program can tell a rate that is too high from a full disk.
  *
  * One line on stderr. A QSparseError is the user's to mend and says how; anything else is a defect of this program, which
  * the line says too. QSPARSE_DEBUG=1 adds the stack.
  */
 
 import { type Command, CommanderError } from 'commander';
+import { DivergenceError } from '../../train/divergence-error.ts';
 import { messageOf, nearestName, QSparseError } from '../../util/errors.ts';
 import { paint, type TextStream } from './terminal.ts';
 
 const HELP_CODES: readonly string[] = ['commander.help', 'commander.helpDisplayed', 'commander.version'];
 
+/** What `train`, `continue` and `sft` end with where the training breaks down. */
+export const DIVERGED_EXIT_CODE = 3;
+
 /** Prints `error`, thrown while `program` was made, parsed or run, and returns the exit code. */
-export function reportError(error: unknown, program?: Command, stderr: TextStream = process.stderr): 0 | 1 | 2 {
+export function reportError(error: unknown, program?: Command, stderr: TextStream = process.stderr): 0 | 1 | 2 | 3 {
   if (error instanceof CommanderError) {
     // Help that was not asked for (`bench` alone) is printed by commander with a code of its own.
     if (HELP_CODES.includes(error.code)) return error.exitCode === 0 ? 0 : 2;
@@ -26,6 +31,7 @@ export function reportError(error: unknown, program?: Command, stderr: TextStrea
     print(`unexpected: ${kind}${messageOf(error)}. Please report it with the output of QSPARSE_DEBUG=1.`, stderr);
   }
   if (process.env.QSPARSE_DEBUG === '1' && error instanceof Error) printStack(error, stderr);
+  if (error instanceof DivergenceError) return DIVERGED_EXIT_CODE;
   return error instanceof QSparseError ? error.exitCode : 1;
 }
 

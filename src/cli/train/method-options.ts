@@ -100,6 +100,12 @@ function sparsifierFieldsOf({ sparsifier, sparsity, blockSize }: MethodOptions):
   return given({ ...fields, sparsifier: 'block' as const, blockSize: sparsity.blockSize });
 }
 
+/** Throws UsageError for --block-size where the model is not sparse in blocks. */
+export function refuseBlockSize({ blockSize }: MethodOptions, { sparsifier }: ModelConfig): void {
+  if (blockSize === undefined || sparsifier === 'block') return;
+  throw new UsageError('--block-size', `is for --sparsifier block, got ${sparsifier}. Leave it out, or choose block.`);
+}
+
 /** The fields of the model that options give. */
 export function methodFieldsOf(options: MethodOptions): Partial<ModelConfigInput> {
   return given({

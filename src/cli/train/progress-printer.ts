@@ -11,6 +11,8 @@ import type { Output } from '../shared/output.ts';
 
 /** Time left from the last so many step records: follows a machine that other work slows down. */
 const RECENT_RECORDS = 20;
+/** A validation that is over sooner is not shown on its way: in a log that would be two more lines for each. */
+const SHORT_VALIDATION_MS = 1000;
 
 export class ProgressPrinter {
   readonly #output: Output;
@@ -20,6 +22,8 @@ export class ProgressPrinter {
   #lastStep: StepRecord | null = null;
   #lastValidation: ValidationRecord | null = null;
   #bestValidation: ValidationRecord | null = null;
+  /** When the validation in hand began, performance.now(). */
+  #validatingSince = 0;
 
   /** `name` stands before every line, where several runs share one output. */
   constructor(output: Output, config: TrainConfig, name = '') {
@@ -46,6 +50,14 @@ export class ProgressPrinter {
     if (record.type === 'step') this.#step(record);
     else if (record.type === 'validation') this.#validation(record);
     else if (record.type === 'sample') this.#sample(record);
+  }
+
+  /** A validation is so many tokens on its way. */
+  validating(done: number, total: number): void {
+    const now = performance.now();
+    if (done === 0) this.#validatingSince = now;
+    if (now - this.#validatingSince < SHORT_VALIDATION_MS) return;
+    this.#output.progress().update({ label: `${this.#name}validation`, done, total, unit: 'tokens' });
   }
 
   #step(record: StepRecord): void {

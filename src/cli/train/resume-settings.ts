@@ -7,7 +7,8 @@ import {
   resolveConfig,
   THRESHOLD_PLACES,
 } from '../../model/config.ts';
-import type { RunSettings } from '../../train/run-directory.ts';
+import type { Recipe } from '../../train/recipes.ts';
+import { holdsCheckpoint, type RunSettings } from '../../train/run-directory.ts';
 import {
   FIXED_ON_RESUME,
   resolveTrainConfig,
@@ -15,9 +16,11 @@ import {
   type TrainConfigInput,
 } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
+import { fitRamps } from './fit-ramps.ts';
+import type { TextOptions } from './run-options.ts';
 
 /**
- * The model and what decides the order of the data cannot change; `steps`, rates, intervals and the like can. `path` is that of the saved settings,
+ * `train` is what options give. The model and what decides the order of the data cannot change; `steps`, rates, intervals and the like can. `path` is that of the saved settings,
  * for messages. Throws UsageError that names the field.
  */
 export function resumeSettings(
@@ -37,7 +40,24 @@ export function resumeSettings(
   for (const field of FIXED_ON_RESUME) {
     if (train[field] !== saved.train[field]) refuse(path, field, saved.train[field], train[field]);
   }
-  return { ...saved, train };
+  return { ...saved, train: fitRamps(train, fields, saved.train) };
+}
+
+/** What a recipe says of a run that goes on: its model must be that of the run; how it trains the run says itself, and options change it. */
+export function recipeOnResume({ train: _train, ...recipe }: Recipe): Recipe {
+  return recipe;
+}
+
+/** The text of a run that goes on: files that are named anew are read like those before. Throws UsageError for a field of no files. */
+export function resumedText(saved: RunSettings['text'], { text, textField }: TextOptions): RunSettings['text'] {
+  if (text !== undefined) return { paths: text, field: textField ?? saved.field };
+  if (textField === undefined) return saved;
+  throw new UsageError('--text-field', 'is of the files of --text, got none. Leave it out, or give --text.');
+}
+
+/** Whether a resumed run reads the model that it began with: before its first checkpoint, and later as the teacher alone. */
+export function needsSource({ train }: RunSettings, directory: string): boolean {
+  return train.distill > 0 || !holdsCheckpoint(directory);
 }
 
 /** Fields that are compared place by place. */

@@ -53,18 +53,24 @@ export interface RunOptions extends CommonOptions {
 /** A run on text. */
 export interface TextOptions {
   text?: string[];
-  textField: string;
+  textField?: string;
 }
 
 const PRECISIONS: readonly Precision[] = ['f32', 'bf16'];
 const OPTIMIZER_STATES: readonly OptimizerState[] = ['f32', 'int8'];
 const SCHEDULES: readonly LearningRateSchedule[] = ['cosine', 'wsd', 'two-stage'];
 
+/** The field of a JSONL line that holds the text, where no other is named. */
+export const DEFAULT_TEXT_FIELD = 'text';
+
 /** Declares the options of TextOptions. */
 export function addTextOptions(command: Command): void {
   command
     .option('--text <path...>', 'text files, folders, .jsonl; left out on resume: those of the run')
-    .option('--text-field <name>', 'field of a JSONL line that holds the text', 'text');
+    .option(
+      '--text-field <name>',
+      'field of a JSONL line that holds the text (default: text; on resume that of the run)',
+    );
 }
 
 /** Declares `--out` and `--resume`. */
@@ -84,7 +90,7 @@ export function addRunOptions(command: Command): void {
 
 function addOptimizerOptions(command: Command): void {
   command.optionsGroup('Training:');
-  whole(command, '--steps <n>', 'updates', 1);
+  whole(command, '--steps <n>', 'updates; warm-up and ramps of a recipe take at most half of them', 1);
   whole(command, '--tokens <n>', 'training tokens, instead of --steps', 1);
   whole(command, '--batch-size <n>', 'sequences of one pass', 1);
   whole(command, '--accumulate <n>', 'passes of one update', 1);
@@ -97,7 +103,7 @@ function addOptimizerOptions(command: Command): void {
     .option('--no-recompute', 'the opposite, on resume');
   real(command, '--lr <x>', 'peak learning rate');
   real(command, '--min-lr <x>', 'rate of the last step (default: lr / 10; two-stage: 0)');
-  whole(command, '--warmup <n>', 'steps of warm-up', 0);
+  whole(command, '--warmup <n>', 'steps of warm-up, fewer than the run has (default: a tenth of it, 200 at most)', 0);
   command.addOption(choice('--schedule <name>', 'learning rate', SCHEDULES));
   real(command, '--weight-decay <x>', 'decay of the matrices');
   real(command, '--stage-two-lr <x>', 'two-stage: peak rate of the second half (default: lr * 2 / 3)');

@@ -56,6 +56,7 @@ export async function runTraining(job: TrainingJob, output: Output): Promise<voi
       machine: machineText(),
       version: packageVersion(),
       onRecord: (record) => printer.record(record),
+      onValidation: (done, total) => printer.validating(done, total),
       sample: (step, trainer) => sampler.sample(step, trainer),
     });
     try {

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { keptCount, resolveConfig } from '../../model/config.ts';
-import type { Recipe } from '../../train/recipes.ts';
+import { loadRecipe, type Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
 import { resolveTrainConfig } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
@@ -110,6 +110,24 @@ describe('settings of a new run', () => {
     expect(() => parse('--weight-format', 'binary')).toThrow(/--weight-format/);
   });
 
+  it('replay nothing: a share of a recipe is refused', () => {
+    expect(() => settings([], { train: { replayShare: 0.1 } })).toThrow(
+      /^\[train\] replayShare must be 0 outside of qsparse continue, got 0\.1\./,
+    );
+  });
+
+  it('warm-up and ramps end within the run', async () => {
+    const recipe = await loadRecipe('d512-l8');
+    expect(settings(['--steps', '100'], recipe).train.warmupSteps).toBe(50);
+    expect(() => settings(['--steps', '100', '--warmup', '100'], recipe)).toThrow(/\[--warmup\].* 100 steps, got 100/);
+  });
+
+  it('--block-size is for blocks alone', () => {
+    expect(() => settings(['--block-size', '16'])).toThrow(/^\[--block-size\] is for --sparsifier block, got topk/);
+    const recipe: Recipe = { model: { sparsifier: 'block' } };
+    expect(settings(['--block-size', '16'], recipe).model.blockSize).toBe(16);
+  });
+
   it('wrong values are refused with the name', () => {
     expect(() => settings(['--preset', 'tinny'])).toThrow(/Did you mean "tiny"/);
     expect(() => settings(['--heads', '3'])).toThrow(UsageError);
@@ -208,6 +226,11 @@ describe('settings of a resumed run', () => {
     expect(resume([])).toEqual(saved);
   });
 
+  it('made shorter, the run has a shorter warm-up', () => {
+    expect(resume(['--steps', '16']).train).toEqual({ ...train, steps: 16, warmupSteps: 8 });
+    expect(() => resume(['--warmup', '100'])).toThrow(/\[--warmup\] must end within the run/);
+  });
+
   it('steps, rates and intervals may change; the rest stays', () => {
     expect(resume(['--steps', '200', '--clip', '0.5', '--log-every', '5']).train).toEqual({
       ...train,
@@ -246,6 +269,27 @@ describe('settings of a resumed run', () => {
   ])('refuses %j', (args, message) => {
     expect(() => resume(args)).toThrow(UsageError);
     expect(() => resume(args)).toThrow(message);
+  });
+
+  it.each<[name: string, args: string]>([
+    ['moe', '--experts 0 --hidden-dim 704'],
+    ['quickstart', '--dim 128'],
+    ['quickstart', '--tokens 20_480'],
+    ['d512-l8', '--preset tiny --heads 8 --lr 3e-3'],
+    ['ablations/topk50', '--sparsity 0.25 --batch-size 2'],
+  ])('the command that began a run goes on with it: %s %s', async (name, args) => {
+    const recipe = await loadRecipe(name);
+    const options = parse(...args.split(' '));
+    const begun = newSettings(options, recipe);
+    // The text had fewer tokens than the recipe asks for.
+    const run = { ...saved, ...begun, model: { ...begun.model, vocabSize: 256 } };
+    expect(resumedSettings(run, options, recipe, 'run/run.json')).toEqual(run);
+  });
+
+  it('win over the recipe, options over them', () => {
+    const recipe: Recipe = { train: { lr: 1e-3, steps: 50, batchSize: 4 } };
+    expect(resume([], recipe).train).toEqual(train);
+    expect(resume(['--lr', '1e-3', '--steps', '200'], recipe).train).toEqual({ ...train, lr: 1e-3, steps: 200 });
   });
 
   it('a recipe with another model is refused like an option', () => {

@@ -1,6 +1,6 @@
 /**
  * What a run of `qsparse train` is made of: options over recipe over preset over defaults; on resume, options over the
- * settings of the run.
+ * settings of the run. Of preset and recipe a resumed run must have the model; how it trains it says itself.
  *
  * Defaults of this command beyond those of the configurations: the shape `quickstart`, 60 % of every dense projection
  * input set to zero (by top-K or blocks), and a small L1 term that keeps the gates of the feed-forward closed. `--sparsity 0` drops both
@@ -11,7 +11,11 @@ import { type ModelConfig, type ModelConfigInput, resolveConfig, type Sparsity }
 import { preset } from '../../model/presets.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
-import { resolveTrainConfig, type TrainConfig } from '../../train/train-config.ts';
+import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
+import { fitRamps } from './fit-ramps.ts';
+import { refuseBlockSize } from './method-options.ts';
+import { given } from './option-kinds.ts';
+import { refuseReplay } from './refuse-replay.ts';
 import { resumeSettings } from './resume-settings.ts';
 import { trainFieldsOf } from './run-options.ts';
 import { modelFieldsOf, type TrainCommandOptions } from './train-options.ts';
@@ -23,9 +27,13 @@ const DEFAULT_HIDDEN_L1 = 3e-4;
 
 /** The settings of a new run but for its text; the size of the vocabulary is that of the tokenizer later on. */
 export function newSettings(options: TrainCommandOptions, recipe: Recipe): { model: ModelConfig; train: TrainConfig } {
-  const model = resolveConfig(withSparseDefaults(mergedModel(options, recipe)));
-  const train = resolveTrainConfig(mergedTrain(recipe.train ?? {}, trainFieldsOf(options)), model.seqLen);
-  return { model, train };
+  const shape = presetOf(options, { preset: recipe.preset ?? DEFAULT_PRESET });
+  const model = resolveConfig(withSparseDefaults(mergedModel(options, recipe, shape) as ModelConfigInput));
+  refuseBlockSize(options, model);
+  const fields = trainFieldsOf(options);
+  const train = resolveTrainConfig(mergedTrain(recipe.train ?? {}, fields), model.seqLen);
+  refuseReplay(train, 'train');
+  return { model, train: fitRamps(train, fields) };
 }
 
 /** The settings of a run to go on with, see resumeSettings. */
@@ -35,23 +43,29 @@ export function resumedSettings(
   recipe: Recipe,
   path: string,
 ): RunSettings {
-  const model = { ...presetOf(options, recipe), ...recipe.model, ...modelFieldsOf(options) };
-  return resumeSettings(saved, { model, train: { ...recipe.train, ...trainFieldsOf(options) } }, path);
+  // Preset and recipe say how large a vocabulary is to be trained; that of the run is what its tokenizer has.
+  const { vocabSize: _wanted, ...shape } = mergedModel(options, recipe, presetOf(options, recipe));
+  const model = { ...shape, ...given({ vocabSize: options.vocabSize }) };
+  return resumeSettings(saved, { model, train: trainFieldsOf(options) }, path);
 }
 
-function mergedModel(options: TrainCommandOptions, recipe: Recipe): ModelConfigInput {
-  const given = modelFieldsOf(options);
-  const base: Partial<ModelConfigInput> = preset(options.preset ?? recipe.preset ?? DEFAULT_PRESET);
+/** The options over recipe and preset, `base`. */
+function mergedModel(
+  options: TrainCommandOptions,
+  recipe: Recipe,
+  base: Partial<ModelConfigInput>,
+): Partial<ModelConfigInput> {
+  const fields = modelFieldsOf(options);
   // A preset that is asked for on the command line replaces the shape of the recipe.
   const shape = options.preset === undefined ? { ...base, ...recipe.model } : { ...recipe.model, ...base };
   // Another width or other heads: what follows from them is derived again instead of kept from the preset.
-  if (given.dim !== undefined) delete shape.hiddenDim;
-  if (given.dim !== undefined || given.nHeads !== undefined) delete shape.headDim;
-  if (given.nHeads !== undefined) delete shape.nKvHeads;
-  if (given.nExperts === 0) {
+  if (fields.dim !== undefined) delete shape.hiddenDim;
+  if (fields.dim !== undefined || fields.nHeads !== undefined) delete shape.headDim;
+  if (fields.nHeads !== undefined) delete shape.nKvHeads;
+  if (fields.nExperts === 0) {
     for (const field of ['nExpertsPerToken', 'routerLoadBalance', 'routerZLoss'] as const) delete shape[field];
   }
-  return { ...shape, ...given } as ModelConfigInput;
+  return { ...shape, ...fields };
 }
 
 function withSparseDefaults(model: ModelConfigInput): ModelConfigInput {
@@ -69,14 +83,10 @@ function isDense(sparsity: NonNullable<ModelConfigInput['sparsity']>): boolean {
 }
 
 /** One may say `steps` and the other `tokens`: the later one holds. */
-function mergedTrain(recipe: NonNullable<Recipe['train']>, given: NonNullable<Recipe['train']>) {
+function mergedTrain(recipe: TrainConfigInput, options: TrainConfigInput): TrainConfigInput {
   const { steps, tokens, ...rest } = recipe;
-  const length = given.steps !== undefined || given.tokens !== undefined ? {} : defined({ steps, tokens });
-  return { ...rest, ...length, ...given };
-}
-
-function defined<T extends object>(fields: T): Partial<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
+  const length = options.steps !== undefined || options.tokens !== undefined ? {} : given({ steps, tokens });
+  return { ...rest, ...length, ...options };
 }
 
 function presetOf(options: TrainCommandOptions, recipe: Recipe): Partial<ModelConfigInput> {
