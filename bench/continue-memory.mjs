@@ -7,7 +7,7 @@
  * Writes bench/results/continue/memory.json. Runs go to a temporary folder, which is removed.
  */
 
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -49,7 +49,7 @@ try {
     cases.push({ optimizerState, distill, command, peakProcessBytes, peakTensorBytes, tokensPerSecond, loss });
     writeJson(given.out, {
       model: path.basename(given.model),
-      modelBytes: statSync(given.model).size,
+      modelBytes: bytesOf(given.model),
       machine: { cpu: cpus()[0].model, memoryBytes: totalmem(), node: process.version },
       cases,
     });
@@ -59,4 +59,10 @@ try {
   }
 } finally {
   rmSync(folder, { recursive: true });
+}
+
+/** Of a file, or of all that a directory holds. */
+function bytesOf(file) {
+  if (!statSync(file).isDirectory()) return statSync(file).size;
+  return readdirSync(file).reduce((sum, name) => sum + bytesOf(path.join(file, name)), 0);
 }

@@ -1,7 +1,7 @@
 /**
  * Draws the figure of the README from a quickstart whose dense twin was trained to the end:
  *
- *   npx qsparse quickstart --minutes 8 --dense-share 1 --out runs/figure
+ *   npx qsparse quickstart --minutes 3 --dense-share 1 --out runs/figure
  *   node bench/quickstart-figure.mjs runs/figure
  *
  * Writes the points to bench/results/quickstart.json, with machine and results, and draws docs/figures/quickstart.svg from them.

@@ -10,8 +10,14 @@ import { executeOrFail, inRoot } from './project.mjs';
 
 export async function ensureInstalled() {
   if (isInstalled()) return 'node_modules is current';
-  await executeOrFail('npm', ['ci', '--no-audit', '--no-fund']);
+  const [command, before] = npmCommand();
+  await executeOrFail(command, [...before, 'ci', '--no-audit', '--no-fund']);
   return 'npm ci';
+}
+
+/** npm as the program of Node that it is, where it tells which: on Windows the command is a script, which no process can be made of. */
+function npmCommand({ npm_execpath: program } = process.env) {
+  return program?.endsWith('npm-cli.js') ? [process.execPath, [program]] : ['npm', []];
 }
 
 function isInstalled() {

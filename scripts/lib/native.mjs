@@ -129,6 +129,8 @@ export async function buildNative() {
   const units = listUnits(compiler, newer);
   const hash = hashOf([], ...units.map((unit) => unit.object), process.platform);
   if (isCurrent(STAMP, hash, ADDON)) return 'current';
+  // An addon that is linked and does not load must not pass for the last good one.
+  rmSync(inRoot(STAMP), { force: true });
   mkdirSync(inRoot(OBJECTS), { recursive: true });
   await compileAll(compiler.command, units);
   await link(compiler.command, units);

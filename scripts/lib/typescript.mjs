@@ -11,6 +11,8 @@ export async function buildTypeScript() {
   const sources = filesUnder('src', (file) => file.endsWith('.ts') && !file.endsWith('.test.ts'));
   const hash = hashOf([...sources, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']);
   if (isCurrent(STAMP, hash, MAIN)) return 'current';
+  // Where compiling fails or is stopped, what it left must not pass for that of the last good state.
+  rmSync(inRoot(STAMP), { force: true });
   // What a deleted source left behind would still be importable.
   rmSync(inRoot('dist'), { recursive: true, force: true });
   await executeOrFail(process.execPath, [TSC, '-p', 'tsconfig.build.json']);

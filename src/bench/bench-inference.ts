@@ -153,7 +153,7 @@ export async function benchInference(
         selectShare:
           sparsity === 0 ? 0 : median(values[v].map((value, round) => selectShare(value, values[base][round]))),
         joulesPerToken: joules.includes(null) ? null : median(joules as number[]),
-        peakBytes: model.bytes + sparse.bytes,
+        peakBytes: sparsity === 0 ? model.bytes.dense + dense.bytes : model.bytes.sparse + sparse.bytes,
         spread: spread(ms[v]),
       };
     });
@@ -221,11 +221,12 @@ function overrideOf(sparsity: number | null, { closedGates, trained }: BenchWeig
   return { qkv: sparsity, o: sparsity, gateUp: sparsity, down: sparsity };
 }
 
-/** The dense twin selects nothing, whatever the model was trained with. */
+/** The dense twin selects and re-scales nothing, whatever the model was trained with: re-scaling goes by lists, and behind gates would skip their zeros. */
 function denseConfig(config: ModelConfig, dense: boolean): ModelConfig {
   if (!dense) return config;
   const none = Object.fromEntries(POINTS.map((point) => [point, 0])) as Record<Point, number>;
-  return { ...config, sparsifier: 'topk', sparsity: none, thresholds: { ...none, gate: 0 } };
+  const rescale = Object.fromEntries(POINTS.map((point) => [point, 'none'])) as ModelConfig['rescale'];
+  return { ...config, sparsifier: 'topk', sparsity: none, thresholds: { ...none, gate: 0 }, rescale };
 }
 
 /** Weights and cache that a token decoded alone reads. */

@@ -25,7 +25,8 @@ export interface BenchWeights {
   readonly trained: boolean;
   /** Measured; null where nothing was asked for. */
   readonly closedGates: number | null;
-  readonly bytes: number;
+  /** Of the dense twin and of the model with its zeros. */
+  readonly bytes: { readonly dense: number; readonly sparse: number };
   /** Of the blocks' matrices, scales left out. */
   readonly blockBytes: number;
   dispose(): void;
@@ -43,10 +44,13 @@ export function randomBenchWeights(
   const arena = new Arena(backend);
   try {
     const dense = packWeights(config, { seed }, { dtype }, arena);
+    const denseBytes = arena.bytes;
     let sparse = dense;
+    let sparseBytes = denseBytes;
     let measured: number | null = null;
     if (closedGates !== null) {
       sparse = packWeights(config, { seed }, { dtype, layout: 'channels' }, arena);
+      sparseBytes = arena.bytes - denseBytes;
       measured = gateCloser(config, [dense, sparse], backend)(closedGates);
     }
     return {
@@ -57,7 +61,7 @@ export function randomBenchWeights(
       sparse,
       trained: false,
       closedGates: measured,
-      bytes: arena.bytes,
+      bytes: { dense: denseBytes, sparse: sparseBytes },
       blockBytes: blockBytes(config, dense),
       dispose: () => arena.free(),
     };

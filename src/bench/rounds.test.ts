@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { StatusLine } from '../cli/shared/status-line.ts';
 import { QSparseError } from '../util/errors.ts';
 import { median } from '../util/median.ts';
-import { measureRounds, speedup, spread } from './rounds.ts';
+import { measureRounds, rowsOfEach, speedup, spread } from './rounds.ts';
 
 const options = (repeat: number, signal = new AbortController().signal) => ({
   label: 'measuring',
@@ -34,6 +34,26 @@ describe('measureRounds', () => {
     };
     expect(await stopAfter(5)).toEqual([[3], [4]]);
     await expect(stopAfter(3)).rejects.toThrow(QSparseError);
+  });
+});
+
+describe('rowsOfEach', () => {
+  it('keeps what is complete when it is stopped, and fails where that is nothing or nobody stopped it', async () => {
+    const stoppedAt = async (last: string) => {
+      const abort = new AbortController();
+      const measure = async (item: string) => {
+        if (item !== last) return [item];
+        abort.abort();
+        throw new QSparseError('bench', 'stopped before the first round was complete.');
+      };
+      return await rowsOfEach(['f32', 'bf16', 'int8'], abort.signal, measure);
+    };
+    expect(await stoppedAt('bf16')).toEqual(['f32']);
+    await expect(stoppedAt('f32')).rejects.toThrow(QSparseError);
+    const broken = rowsOfEach(['a'], new AbortController().signal, async () => {
+      throw new QSparseError('bench', 'broken');
+    });
+    await expect(broken).rejects.toThrow('broken');
   });
 });
 

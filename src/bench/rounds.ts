@@ -49,6 +49,24 @@ export async function measureRounds<V, T>(
   return variants.map((_, v) => rounds.map((values) => values[v]));
 }
 
+/** The rows of one after the other; where it is stopped those of all that are complete. Throws what `measure` throws, stopped before the first too. */
+export async function rowsOfEach<T, R>(
+  items: Iterable<T>,
+  signal: AbortSignal,
+  measure: (item: T) => Promise<readonly R[]>,
+): Promise<R[]> {
+  const rows: R[] = [];
+  for (const item of items) {
+    if (signal.aborted) break;
+    try {
+      rows.push(...(await measure(item)));
+    } catch (error) {
+      if (!signal.aborted || rows.length === 0) throw error;
+    }
+  }
+  return rows;
+}
+
 /** (largest - smallest) / median: how far a measurement can be trusted. */
 export function spread(values: readonly number[]): number {
   return (Math.max(...values) - Math.min(...values)) / median(values);

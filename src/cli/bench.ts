@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { Backend, Precision } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import type { InferenceBench } from '../bench/bench-inference.ts';
-import type { RoundsOptions } from '../bench/rounds.ts';
+import { type RoundsOptions, rowsOfEach } from '../bench/rounds.ts';
 import { openModel } from '../import/open-model.ts';
 import { loadParameters } from '../model/load-model.ts';
 import { hasNaturalZeros } from '../ops/gated-hidden.ts';
@@ -13,12 +13,12 @@ import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';
 import { checkPrecision } from '../train/check-precision.ts';
 import { UsageError } from '../util/errors.ts';
 import { checkChoice, denseFirst, shapeConfig } from './bench/bench-choice.ts';
-import { benchLayout, LAYOUT_COLUMNS, type LayoutRow } from './bench/bench-layout.ts';
-import { benchProduct, PRODUCT_COLUMNS, PRODUCT_SHAPES, type ProductRow } from './bench/bench-product.ts';
+import { benchLayout, LAYOUT_COLUMNS } from './bench/bench-layout.ts';
+import { benchProduct, PRODUCT_COLUMNS, PRODUCT_SHAPES } from './bench/bench-product.ts';
 import { checkResultPath, reportRows } from './bench/bench-report.ts';
 import { benchSelect, SELECT_COLUMNS, selectDims } from './bench/bench-select.ts';
 import { BENCH_SPARSIFIERS, type BenchSparsifier } from './bench/bench-sparsifiers.ts';
-import { benchStoredProduct, STORED_PRODUCT_COLUMNS, type StoredProductRow } from './bench/bench-stored-product.ts';
+import { benchStoredProduct, STORED_PRODUCT_COLUMNS } from './bench/bench-stored-product.ts';
 import { benchTrain, trainColumns } from './bench/bench-train.ts';
 import { INFERENCE_COLUMNS } from './bench/inference-columns.ts';
 import {
@@ -168,14 +168,10 @@ async function runProduct(model: string | undefined, options: ProductBenchOption
       if (options.sparsifier !== undefined) {
         throw new UsageError('--sparsifier', 'products with --dtype select by top-K. Leave one of them out.');
       }
-      const rows: StoredProductRow[] = [];
       const sparsities = denseFirst(options.sparsity ?? [0.6]);
-      for (const dtype of options.dtype) {
-        if (rounds.signal.aborted) break;
-        rows.push(
-          ...(await benchStoredProduct(backend, dtype, options.tokens ?? TOKEN_COUNTS, sparsities, seed, rounds)),
-        );
-      }
+      const rows = await rowsOfEach(options.dtype, rounds.signal, (dtype) =>
+        benchStoredProduct(backend, dtype, options.tokens ?? TOKEN_COUNTS, sparsities, seed, rounds),
+      );
       reportRows('product', rows, { output, columns: STORED_PRODUCT_COLUMNS, backend, out: options.out });
       return;
     }
@@ -185,10 +181,9 @@ async function runProduct(model: string | undefined, options: ProductBenchOption
       { sparsifier: sparsifiers[0], sparsity: dense },
       ...sparsities.flatMap((sparsity) => sparsifiers.map((sparsifier) => ({ sparsifier, sparsity }))),
     ];
-    const rows: ProductRow[] = [];
-    for (const shape of PRODUCT_SHAPES) {
-      if (!rounds.signal.aborted) rows.push(...(await benchProduct(backend, shape, variants, seed, rounds)));
-    }
+    const rows = await rowsOfEach(PRODUCT_SHAPES, rounds.signal, (shape) =>
+      benchProduct(backend, shape, variants, seed, rounds),
+    );
     reportRows('product', rows, { output, columns: PRODUCT_COLUMNS, backend, out: options.out });
   });
 }
@@ -202,11 +197,9 @@ async function runLayout(model: string | undefined, options: LayoutBenchOptions)
   if (model !== undefined) throw new UsageError('bench', 'layout closes gates of random weights: leave MODEL out.');
   const { shape = 'd512-l8', sparsity = [0.6], openGates = OPEN_SHARES, seed = 0 } = options;
   await withBackend(options, async (backend, output, rounds) => {
-    const rows: LayoutRow[] = [];
-    for (const dtype of options.dtype ?? ['int8']) {
-      if (rounds.signal.aborted) break;
-      rows.push(...(await benchLayout(backend, shape, dtype, sparsity, openGates, { ...rounds, seed })));
-    }
+    const rows = await rowsOfEach(options.dtype ?? (['int8'] as const), rounds.signal, (dtype) =>
+      benchLayout(backend, shape, dtype, sparsity, openGates, { ...rounds, seed }),
+    );
     reportRows('layout', rows, { output, columns: LAYOUT_COLUMNS, backend, out: options.out });
   });
 }

@@ -69,7 +69,7 @@ export interface ModelConfig {
   qkvBias: boolean;
   /** RMSNorms over the features of each head of q and k, in front of RoPE (Qwen3). */
   qkNorm: boolean;
-  /** Tokens that a token attends to, itself included; 0: all before it. Inference only: training refuses it. */
+  /** Tokens that a token attends to, itself included; 0: all before it. */
   slidingWindow: number;
   normEps: number;
   /** The output head is the embedding table. */

@@ -136,7 +136,10 @@ ${LAW_IN_PAGE}
       'of-activated': count(activated),
       'of-dense-size': lossAt(law, size, 0).toFixed(4),
       'of-dense-activated': dense.toFixed(4),
-      'of-optimum': percent(best) + ', loss ' + atEqual(best).toFixed(4) + ', N ' + count(activated / (1 - best)),
+      'of-optimum':
+        best > MOST_SPARSITY
+          ? 'above ' + percent(MOST_SPARSITY)
+          : percent(best) + ', loss ' + atEqual(best).toFixed(4) + ', N ' + count(activated / (1 - best)),
       'of-saved': saved.toFixed(2) + ' times',
     };
     for (const [id, text] of Object.entries(words)) element(id).textContent = text;
@@ -167,7 +170,7 @@ ${LAW_IN_PAGE}
       x: sparsityAxis,
       curves: [{ style: 'sparse', points: shares.map((share) => [share, atEqual(share)]) }],
       marks: [{ style: 'sparse', x: sparsity, y: loss }],
-      line: best,
+      ...(best <= MOST_SPARSITY && { line: best }),
     });
   }
 

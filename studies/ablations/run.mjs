@@ -54,10 +54,15 @@ process.on('SIGINT', () => {
 if (waiting.length > 0 && !existsSync(tokenizer)) {
   const [first] = waiting;
   await train(waiting.shift());
-  copyFileSync(path.join(runDirectory(given.runs, first), 'tokenizer.json'), tokenizer);
+  const trained = path.join(runDirectory(given.runs, first), 'tokenizer.json');
+  if (existsSync(trained)) copyFileSync(trained, tokenizer);
+  // Without it the others would each train their own.
+  else waiting.length = 0;
 }
 await Promise.all(Array.from({ length: Number(given.jobs) }, worker));
-console.log(stopped ? 'stopped; the same command goes on' : 'all runs are on file');
+if (stopped) console.log('stopped; the same command goes on');
+else if (runs.every(isOnFile)) console.log('all runs are on file');
+else console.log('some runs failed; the same command tries them again');
 
 async function worker() {
   while (waiting.length > 0 && !stopped) await train(waiting.shift());

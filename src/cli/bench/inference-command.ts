@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { Backend } from '../../backend.ts';
 import { benchInference, type InferenceBench, type InferenceRow } from '../../bench/bench-inference.ts';
 import { type BenchWeights, randomBenchWeights } from '../../bench/bench-weights.ts';
-import type { RoundsOptions } from '../../bench/rounds.ts';
+import { type RoundsOptions, rowsOfEach } from '../../bench/rounds.ts';
 import type { KvType } from '../../tensor/kv-slots.ts';
 import { WEIGHT_TYPES, type WeightType } from '../../tensor/weight-matrix.ts';
 import { UsageError } from '../../util/errors.ts';
@@ -61,21 +61,22 @@ export async function runInferenceBench(
   const batches = bench === 'batch' ? (options.batch ?? DEFAULT_BATCHES) : [1];
   const { tokens, seed = 0, kv: kvType } = options;
   const energy = options.energy ? openEnergyMeter() : null;
-  const rows: InferenceRow[] = [];
-  for (const open of modelsOf({ model, shape: options.shape }, options, backend, seed)) {
-    if (rounds.signal.aborted) break;
-    const weights = open();
-    try {
-      const usual = weights.trained ? [0, null] : [0, 0.4, 0.6];
-      const sparsities = options.sparsity ? denseFirst(options.sparsity) : usual;
-      const label = weights.trained ? rounds.label : `${rounds.label} ${weights.dtype}`;
-      const measured = { ...rounds, label, tokens, seed, kvType, energy };
-      rows.push(...(await benchInference(bench, backend, weights, sparsities, batches, measured)));
-    } finally {
-      weights.dispose();
-    }
-  }
-  return rows;
+  return await rowsOfEach(
+    modelsOf({ model, shape: options.shape }, options, backend, seed),
+    rounds.signal,
+    async (open) => {
+      const weights = open();
+      try {
+        const usual = weights.trained ? [0, null] : [0, 0.4, 0.6];
+        const sparsities = options.sparsity ? denseFirst(options.sparsity) : usual;
+        const label = weights.trained ? rounds.label : `${rounds.label} ${weights.dtype}`;
+        const measured = { ...rounds, label, tokens, seed, kvType, energy };
+        return await benchInference(bench, backend, weights, sparsities, batches, measured);
+      } finally {
+        weights.dispose();
+      }
+    },
+  );
 }
 
 /** Each is opened when the one before it is gone: a model may fill the memory. */

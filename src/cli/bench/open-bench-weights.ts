@@ -16,7 +16,7 @@ export function openBenchWeights(path: string, backend: Backend): BenchWeights {
     sparse: weights,
     trained: true,
     closedGates: null,
-    bytes,
+    bytes: { dense: bytes, sparse: bytes },
     blockBytes: blockBytes(config, weights),
     dispose,
   };

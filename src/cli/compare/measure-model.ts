@@ -146,7 +146,8 @@ async function measureDecoding(
   const { config, weights, bytes, path } = model;
   const benched = {
     ...{ name: path, config, dtype: 'mixed' as const, dense: weights, sparse: weights, trained: true },
-    ...{ closedGates: null, bytes, blockBytes: blockBytes(config, weights), dispose: () => {} },
+    ...{ closedGates: null, bytes: { dense: bytes, sparse: bytes } },
+    ...{ blockBytes: blockBytes(config, weights), dispose: () => {} },
   };
   const rows = await benchInference('decode', backend, benched, sparsity === 0 ? [0] : [0, sparsity], [1], {
     ...{ label: 'decoding', repeat, progress, signal, tokens: decodeTokens, seed: 0, kvType: kv, energy: null },
