@@ -122,7 +122,7 @@ function trainOnce(run, { dim, layers, hiddenDim, heads }, options) {
   }
   const shape = ['--preset', 'd512-l8', '--dim', dim, '--hidden-dim', hiddenDim, '--layers', layers, '--heads', heads];
   // The rate falls with the width, as it must: too large a one would close gates for good and flatter the speed.
-  const rate = ['--lr', 1e-3 * Math.min(1, 512 / dim), '--warmup', Math.ceil(steps / 5)];
+  const rate = ['--lr', 1e-3 * Math.min(1, 512 / dim), '--warmup', Math.floor(steps / 5)];
   const batch = ['--batch-size', batchSize, '--accumulate', 1];
   const method = ['--sparsity', sparsity, '--hidden-l1', hiddenL1, ...batch, ...rate];
   const quiet = ['--validate-every', 0, '--sample-every', 0, '--detail-every', 10, '--save-every', 50, '--keep', 1];

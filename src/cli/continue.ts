@@ -21,6 +21,7 @@ import { Output } from './shared/output.ts';
 import { DIVERGED_EXIT_CODE } from './shared/report-error.ts';
 import { checkMemory } from './train/check-memory.ts';
 import { checkVocabulary } from './train/check-vocabulary.ts';
+import { fitRamps } from './train/fit-ramps.ts';
 import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
 import { prepareTokens } from './train/prepare-tokens.ts';
 import { refuseOtherFile } from './train/profile/trace.ts';
@@ -125,6 +126,7 @@ function resumedRun(given: string | undefined, options: ContinueOptions, recipe:
   const resumed = resumeSettings(saved, wanted, paths.settings);
   const settings = {
     ...resumed,
+    train: fitRamps(resumed.train, wanted.train, saved.train),
     text: resumedText(saved.text, options),
     ...(replay && { replay: { paths: replay } }),
   };

@@ -73,6 +73,8 @@ async function sft(given: string | undefined, options: SftOptions): Promise<void
 interface SftRun {
   recipe: Recipe;
   settings: RunSettings & { conversations: ConversationSettings };
+  /** How a run that goes on was trained until now. */
+  savedTrain?: TrainConfig;
   text: RunTokenizer;
   /** Open; null where the run goes on from a checkpoint of its own. */
   source: OpenedSource | null;
@@ -121,11 +123,11 @@ function resumedRun(given: string | undefined, options: SftOptions, recipe: Reci
   };
   refuseAdapterOptions(options, settings.train);
   const source = needsSource(settings, out) ? openSource(from.path, 'sft') : null;
-  return { recipe, settings, text: savedTokenizer(out), source };
+  return { recipe, settings, savedTrain: saved.train, text: savedTokenizer(out), source };
 }
 
 async function trainLocked(
-  { recipe, settings, text, source }: SftRun,
+  { recipe, settings, savedTrain, text, source }: SftRun,
   options: SftOptions,
   output: Output,
 ): Promise<void> {
@@ -142,7 +144,7 @@ async function trainLocked(
       output,
     );
     const { data, description, firstPrompt: samplePrompt } = prepared;
-    const complete = withData(settings, prepared, options, recipe);
+    const complete = withData(settings, savedTrain, prepared, options, recipe);
     if (!resume) saveTokenizer(out, text);
     const initial = source ?? undefined;
     const described = Object.assign(data, { description });
@@ -158,6 +160,7 @@ async function trainLocked(
 /** The settings with what only the data says: how many steps they are, and by what they are known again. */
 function withData(
   settings: SftRun['settings'],
+  savedTrain: TrainConfig | undefined,
   { data, sha256 }: PreparedConversations,
   options: SftOptions,
   recipe: Recipe,
@@ -169,15 +172,21 @@ function withData(
   }
   return {
     ...settings,
-    train: withSteps(settings, data, options, recipe),
+    train: withSteps(settings, savedTrain, data, options, recipe),
     conversations: { ...conversations, sha256 },
   };
 }
 
-function withSteps({ model, train }: RunSettings, data: SftData, options: SftOptions, recipe: Recipe): TrainConfig {
+function withSteps(
+  { model, train }: RunSettings,
+  savedTrain: TrainConfig | undefined,
+  data: SftData,
+  options: SftOptions,
+  recipe: Recipe,
+): TrainConfig {
   const { epochs, ...rest } = options;
   const length = givenFields({ steps: stepsOf(options, recipe, data.trainRows, train) });
   const timed = { ...rest, ...length };
-  if (options.resume) return fitRamps({ ...train, ...length }, trainFieldsOf(timed), train);
+  if (savedTrain) return fitRamps({ ...train, ...length }, trainFieldsOf(timed), savedTrain);
   return fitRamps(sftSettings(model, timed, recipe).train, trainFieldsOf(timed));
 }

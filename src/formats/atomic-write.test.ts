@@ -81,12 +81,14 @@ describe('writeFileAtomically', () => {
     const place = placeHere();
     writeFileSync(join(directory, `.tmp-${place}-${DEAD_PID}-file`), 'left over');
     writeFileSync(join(directory, `.tmp-${place}-${process.ppid}-file`), 'being written');
+    // Of the same host before it was started again, when this number was another process.
+    writeFileSync(join(directory, `.tmp-${place.slice(0, 8)}01234567-${process.ppid}-file`), 'left over');
     writeFileAtomically(join(directory, 'file'), 'x');
     expect(readdirSync(directory).sort()).toEqual([`.tmp-${place}-${process.ppid}-file`, 'file']);
   });
 
   it('leaves those of other hosts and containers for a day, whose process numbers mean nothing here', () => {
-    const others = [`.tmp-01234567-${DEAD_PID}-model`, `.tmp-${DEAD_PID}-old-version`].map((name) =>
+    const others = [`.tmp-0123456789abcdef-${DEAD_PID}-model`, `.tmp-${DEAD_PID}-old-version`].map((name) =>
       join(directory, name),
     );
     for (const other of others) {

@@ -26,7 +26,9 @@ import { basename, dirname, join } from 'node:path';
 import { FormatError, messageOf } from '../util/errors.ts';
 
 /** `.tmp-PLACE-PID-NAME`; without a place it is of an earlier version. */
-const TEMPORARY = /^\.tmp-(?:([0-9a-f]{8})-)?(\d+)-/;
+const TEMPORARY = /^\.tmp-(?:([0-9a-f]{16})-)?(\d+)-/;
+/** Of each half of a place. */
+const PLACE_DIGITS = 8;
 /** What nobody has written to for so long is of no process that runs, wherever that was. */
 const STALE_MS = 24 * 60 * 60_000;
 export const OLD_PREFIX = '.old-';
@@ -139,23 +141,21 @@ function temporaryOf(path: string): string {
   return join(dirname(path), `.tmp-${placeOfProcess()}-${process.pid}-${basename(path)}`);
 }
 
-/** Where process numbers mean the same: a host since it started, and on it the namespace, which each container has its own of. */
+/** Where process numbers mean the same: a host and on it the namespace, which each container has its own of; and in the second half since when: its start. */
 function placeOfProcess(): string {
-  const parts = [
-    () => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8'),
-    () => readlinkSync('/proc/self/ns/pid'),
-  ];
-  const found = parts.map((read) => {
-    try {
-      return read();
-    } catch {
-      return ''; // no Linux: the host alone
-    }
-  });
-  return createHash('sha256')
-    .update(`${hostname()} ${found.join(' ')}`)
-    .digest('hex')
-    .slice(0, 8);
+  const host = `${hostname()} ${orNothing(() => readlinkSync('/proc/self/ns/pid'))}`;
+  const start = orNothing(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8'));
+  const digits = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, PLACE_DIGITS);
+  return digits(host) + digits(start);
+}
+
+/** What only Linux tells. */
+function orNothing(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return '';
+  }
 }
 
 function asideOf(path: string): string {
@@ -215,14 +215,20 @@ function removeQuietly(path: string): void {
 
 /** Those of processes that ended before they could rename them. Of another host or container nobody can tell: theirs go when they are old. */
 function removeStaleTemporaries(directory: string): void {
-  const here = placeOfProcess();
   for (const name of readdirSync(directory)) {
     const [match, place, pid] = TEMPORARY.exec(name) ?? [];
     if (match === undefined) continue;
     const path = join(directory, name);
-    const isStale = place === here ? !isProcessAlive(Number(pid)) : Date.now() - lastWritten(path) > STALE_MS;
-    if (isStale) rmSync(path, { recursive: true, force: true });
+    if (isStale(path, place, Number(pid))) rmSync(path, { recursive: true, force: true });
   }
+}
+
+function isStale(path: string, place: string | undefined, pid: number): boolean {
+  const here = placeOfProcess();
+  if (place === here) return !isProcessAlive(pid);
+  // Of this host before it started anew: no process of then is left.
+  if (place?.slice(0, PLACE_DIGITS) === here.slice(0, PLACE_DIGITS)) return true;
+  return Date.now() - lastWritten(path) > STALE_MS;
 }
 
 /** When a file, or the newest one in a directory, was written to, in ms; now, where its process renames it meanwhile. */

@@ -3,8 +3,8 @@
  * one another's.
  *
  * What an ended process left behind is taken over by the next one, by a rename that one of several wins. Whether a process has ended can be said on its own
- * machine only; what others left (another host or container, or Python's huggingface_hub, whose file is BLOB.incomplete) is taken over once
- * nobody has written to it for a while.
+ * machine only, and a number may belong to another process by now; all else (of another host or container, or of Python's huggingface_hub, whose file is
+ * BLOB.incomplete) is taken over once nobody has written to it for a while.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -16,8 +16,9 @@ import { basename, dirname, join } from 'node:path';
 const IDLE_MS = 10 * 60_000;
 const OWNER = /^\.(.+)-(\d+)-[0-9a-f]{8}\.incomplete$/;
 
-/** Of downloads of this process that are under way. */
+/** Of this process: downloads under way, and those that were given up. */
 const inUse = new Set<string>();
+const left = new Set<string>();
 
 /** The path to write to, with what an ended download left there, if one did. Its folder must exist; `leaveIncomplete` when it is not written to any more. */
 export function takeIncomplete(blob: string): string {
@@ -36,6 +37,7 @@ export function takeIncomplete(blob: string): string {
 /** What lies there may be taken over. */
 export function leaveIncomplete(path: string): void {
   inUse.delete(path);
+  left.add(path);
 }
 
 /** The largest first. */
@@ -52,9 +54,11 @@ function abandonedOf(blob: string): string[] {
 }
 
 function isAbandoned(path: string, suffix: string, writtenMs: number): boolean {
+  if (inUse.has(path)) return false;
+  // Also under the number of a living process: another one may have it by now.
+  if (left.has(path) || Date.now() - writtenMs > IDLE_MS) return true;
   const [, host, pid] = OWNER.exec(suffix) ?? [];
-  if (host !== hostname()) return Date.now() - writtenMs > IDLE_MS;
-  return Number(pid) === process.pid ? !inUse.has(path) : !isAlive(Number(pid));
+  return host === hostname() && !isAlive(Number(pid));
 }
 
 function isAlive(pid: number): boolean {

@@ -1,5 +1,6 @@
 /** What the study keeps of a model: perplexities, activated parameters, scores with their standard errors; and of a run its curve. */
 
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { curveOf, readRecords } from '../../bench/lib/run-curves.mjs';
 
 const ACTIVATED_TOKENS = 2048;
@@ -29,7 +30,14 @@ async function perplexityOf(model, common, { texts, maxTokens, window }, { items
   const measured = {};
   for (const { name, file } of texts.perplexity) {
     const protocol = ['--text', file, '--max-tokens', String(maxTokens), '--window', String(window)];
-    const { results } = await qsparse(['eval', model, ...protocol, '--out', `${items}-${name}.jsonl`, ...common]);
+    const { results } = await qsparse([
+      'eval',
+      model,
+      ...protocol,
+      '--out',
+      recordsAt(`${items}-${name}.jsonl`),
+      ...common,
+    ]);
     measured[name] = { ...results[0].perplexity, zeros: results[0].zeros };
   }
   return { texts: measured };
@@ -50,7 +58,16 @@ async function activatedOf(model, common, { texts }, qsparse) {
 
 async function tasksOf(model, common, { tasks, data, limit }, { items, qsparse }) {
   const run = async (names, most) => {
-    const args = ['--tasks', names.join(','), '--data', data, '--limit', String(most), '--out', `${items}-tasks.jsonl`];
+    const args = [
+      '--tasks',
+      names.join(','),
+      '--data',
+      data,
+      '--limit',
+      String(most),
+      '--out',
+      recordsAt(`${items}-tasks.jsonl`),
+    ];
     return (await qsparse(['eval', model, ...args, ...common])).results;
   };
   const plain = tasks.filter((name) => name !== 'mmlu');
@@ -59,6 +76,12 @@ async function tasksOf(model, common, { tasks, data, limit }, { items, qsparse }
     ...(tasks.includes('mmlu') ? await run(['mmlu'], Math.ceil(limit / SUBJECTS)) : []),
   ];
   return { scores: results.map(({ task, items: count, metrics }) => ({ task, items: count, metrics })) };
+}
+
+/** Records of version 1 do not know their weights, so that `qsparse eval` refuses them: they are made anew. */
+function recordsAt(file) {
+  if (existsSync(file) && readFileSync(file, 'utf8').startsWith('{"qsparse-eval":1,')) rmSync(file);
+  return file;
 }
 
 /** Loss over tokens, the loss of held-out text, and the zeros of the last step. */

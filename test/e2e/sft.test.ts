@@ -110,6 +110,9 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
     const resumed = await runCommand(['sft', '--out', run, '--resume', '--steps', '6', ...COMMON]);
     expect([resumed.code, resumed.stdout]).toEqual([0, expect.stringContaining('done: 6 steps')]);
     expect(readFileSync(join(run, 'metrics.jsonl'), 'utf8').match(/"divergence":\d/g)).toHaveLength(6);
+    // A warm-up is held against the length that the data makes of the epochs, not against that of before.
+    const length = ['--epochs', '10', '--warmup', '8'];
+    expect((await runCommand(['sft', '--out', run, '--resume', ...length, ...COMMON])).code).toBe(0);
   });
 
   it('trains adapters in the place of the weights, and merges them', async () => {

@@ -16,12 +16,11 @@ import {
   type TrainConfigInput,
 } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
-import { fitRamps } from './fit-ramps.ts';
 import type { TextOptions } from './run-options.ts';
 
 /**
  * `train` is what options give. The model and what decides the order of the data cannot change; `steps`, rates, intervals and the like can. `path` is that of the saved settings,
- * for messages. Throws UsageError that names the field.
+ * for messages. Ramps are not held against the length (fitRamps), which may be still to come. Throws UsageError that names the field.
  */
 export function resumeSettings(
   saved: RunSettings,
@@ -40,7 +39,7 @@ export function resumeSettings(
   for (const field of FIXED_ON_RESUME) {
     if (train[field] !== saved.train[field]) refuse(path, field, saved.train[field], train[field]);
   }
-  return { ...saved, train: fitRamps(train, fields, saved.train) };
+  return { ...saved, train };
 }
 
 /** What a recipe says of a run that goes on: its model must be that of the run; how it trains the run says itself, and options change it. */

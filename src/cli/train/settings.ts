@@ -46,7 +46,9 @@ export function resumedSettings(
   // Preset and recipe say how large a vocabulary is to be trained; that of the run is what its tokenizer has.
   const { vocabSize: _wanted, ...shape } = mergedModel(options, recipe, presetOf(options, recipe));
   const model = { ...shape, ...given({ vocabSize: options.vocabSize }) };
-  return resumeSettings(saved, { model, train: trainFieldsOf(options) }, path);
+  const fields = trainFieldsOf(options);
+  const settings = resumeSettings(saved, { model, train: fields }, path);
+  return { ...settings, train: fitRamps(settings.train, fields, saved.train) };
 }
 
 /** The options over recipe and preset, `base`. */
