@@ -16,7 +16,10 @@ export function figuresOf(results) {
   return Object.fromEntries(drawn.filter(([, svg]) => svg !== null));
 }
 
-/** Nats of the first text against activated parameters, and against ms a token where decoding is measured. */
+/**
+ * Nats of the first text against activated parameters, and where decoding is measured against time a token: in times that of the model run dense, because
+ * the two are measured in turns, and models one after the other on a machine whose speed moves.
+ */
 function qualityFigure(results, { title, entries }) {
   const [text] = Object.keys(results.models.dense?.perplexity?.texts ?? {});
   const isPoint = (name) => results.nats(name, text) !== null && results.activated(name) !== null;
@@ -42,7 +45,12 @@ function qualityFigure(results, { title, entries }) {
     panel('activated parameters, millions', (name) => millions(results.activated(name)?.activatedParameters)),
   ];
   if (names.some((name) => results.speed(name)))
-    panels.push(panel('ms a token, int8', (name) => results.speed(name)?.msPerToken));
+    panels.push(
+      panel('time a token in int8, of its dense self', (name) => {
+        const speed = results.speed(name);
+        return speed ? 1 / speed.overDense : undefined;
+      }),
+    );
   return scatterFigure(`Loss of what ${title} was made into, against activated parameters and time a token`, panels);
 }
 
