@@ -5,6 +5,8 @@ import { mkdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'nod
 import { copyFile, open, rename, rm } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
 
+type Link = (target: string, path: string) => void;
+
 /** Renames a finished file. */
 export async function settleFile(temporary: string, path: string): Promise<void> {
   await flush(temporary, 'r+');
@@ -13,13 +15,13 @@ export async function settleFile(temporary: string, path: string): Promise<void>
   if (process.platform !== 'win32') await flush(dirname(path), 'r');
 }
 
-/** A relative link, so that the cache can be moved; a copy where the system allows no links (Windows without the right to). What is there already and as long stays. */
-export async function linkFile(blob: string, path: string): Promise<void> {
+/** A relative link, so that the cache can be moved; a copy where the system allows no links (Windows without the right to). What is there already and as long stays. `link` is what the system has for links. */
+export async function linkFile(blob: string, path: string, link: Link = symlinkSync): Promise<void> {
   if (sizeOf(path) === sizeOf(blob)) return;
   mkdirSync(dirname(path), { recursive: true });
   const temporary = temporaryOf(path);
   try {
-    if (isLinked(relative(dirname(path), blob), temporary)) {
+    if (isLinked(relative(dirname(path), blob), temporary, link)) {
       renameSync(temporary, path);
       return;
     }
@@ -49,9 +51,9 @@ function temporaryOf(path: string): string {
   return `${path}.tmp-${randomBytes(4).toString('hex')}`;
 }
 
-function isLinked(target: string, path: string): boolean {
+function isLinked(target: string, path: string, link: Link): boolean {
   try {
-    symlinkSync(target, path);
+    link(target, path);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
