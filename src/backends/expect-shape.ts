@@ -78,6 +78,11 @@ export function expectRange(op: string, { first, count }: ColumnRange, width: nu
   if (!inside) mismatch(op, 'columns', `a range of 0 .. ${width}`, `${first} .. ${first + count}`);
 }
 
+/** The extent that a product sums over. Without one the blocked kernels have no block to write the zeros with. */
+export function expectInner(op: string, extent: number): void {
+  if (!(extent >= 1)) mismatch(op, 'inner extent', '1 or more', extent);
+}
+
 /** Row starts are 32-bit integers, like everything that a list holds. */
 const MOST_LISTED = 2 ** 31 - 1;
 

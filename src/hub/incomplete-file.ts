@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { isProcessAlive } from '../formats/atomic-write.ts';
 
 /** Longer than a connection may be silent before it is given up. */
 const IDLE_MS = 10 * 60_000;
@@ -58,14 +59,5 @@ function isAbandoned(path: string, suffix: string, writtenMs: number): boolean {
   // Also under the number of a living process: another one may have it by now.
   if (left.has(path) || Date.now() - writtenMs > IDLE_MS) return true;
   const [, host, pid] = OWNER.exec(suffix) ?? [];
-  return host === hostname() && !isAlive(Number(pid));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  return host === hostname() && !isProcessAlive(Number(pid));
 }

@@ -1,7 +1,7 @@
 /** Files get their names in the cache when they are whole and on the disk: neither a kill nor a loss of power leaves a name with less behind it. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, statSync, symlinkSync } from 'node:fs';
 import { copyFile, open, rename, rm } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
 
@@ -31,14 +31,6 @@ export async function linkFile(blob: string, path: string, link: Link = symlinkS
     await rm(temporary, { force: true });
     throw error;
   }
-}
-
-/** Writes a small file. */
-export async function writeSettled(path: string, content: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
-  const temporary = temporaryOf(path);
-  writeFileSync(temporary, content);
-  await settleFile(temporary, path);
 }
 
 /** Bytes of the file, behind links; null where there is none. */

@@ -9,12 +9,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { listFiles, modelInfo } from '@huggingface/hub';
+import { writeFileAtomically } from '../formats/atomic-write.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { type CacheLayout, cacheLayout, defaultCacheFolder, isCommit } from './cache-layout.ts';
 import { CONFIG_FILE, checkFileName, chooseFiles, INDEX_FILE, shardsIn } from './choose-files.ts';
 import { downloadFile, type Remote, type RemoteFile } from './download-file.ts';
 import { type ModelId, parseModelId } from './model-id.ts';
-import { linkFile, writeSettled } from './place-file.ts';
+import { linkFile } from './place-file.ts';
 
 export interface DownloadProgress {
   /** The file that is coming in. */
@@ -118,7 +119,7 @@ async function fetchSnapshot(id: ModelId, layout: CacheLayout, options: ResolveM
     options.onProgress?.({ file, done, total });
   });
   // Written last: a branch in the cache has all of its files.
-  if (!isCommit(id.revision)) await writeSettled(layout.ref(id.revision), commit);
+  if (!isCommit(id.revision)) writeFileAtomically(layout.ref(id.revision), commit);
   return pathIn(snapshot, chosen);
 }
 
