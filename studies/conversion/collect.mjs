@@ -2,6 +2,8 @@
 
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { curveOf, readRecords } from '../../bench/lib/run-curves.mjs';
+import { finalCheckpoint } from './runs.mjs';
+import { shownMetric } from './shown-metric.mjs';
 
 const ACTIVATED_TOKENS = 2048;
 const CURVE_POINTS = 60;
@@ -11,18 +13,18 @@ const SUBJECTS = 57;
 /**
  * One part of an entry, of the model that `making` (plan.mjs) names; `qsparse(args)` gives what a command of the package prints.
  */
-export async function measure(part, { evaluated, sparsity, items }, settings, qsparse) {
+export async function measure(part, { run, evaluated, sparsity, items }, settings, qsparse) {
+  if (part === 'training') return trainingOf(await readRecords(run));
+  const model = run === undefined ? evaluated : finalCheckpoint(run);
   const shares = sparsity === undefined ? [] : ['--sparsity', String(sparsity)];
   const common = ['--threads', settings.threads, ...shares];
   switch (part) {
     case 'perplexity':
-      return perplexityOf(evaluated, common, settings, { items, qsparse });
+      return perplexityOf(model, common, settings, { items, qsparse });
     case 'activated':
-      return activatedOf(evaluated, common, settings, qsparse);
+      return activatedOf(model, common, settings, qsparse);
     case 'tasks':
-      return tasksOf(evaluated, common, settings, { items, qsparse });
-    case 'training':
-      return trainingOf(await readRecords(evaluated));
+      return tasksOf(model, common, settings, { items, qsparse });
   }
 }
 
@@ -56,18 +58,11 @@ async function activatedOf(model, common, { texts }, qsparse) {
   };
 }
 
+/** `values`: what the metric that the tables show is for each item, in their order, with commas between them: two models have answered the same ones. */
 async function tasksOf(model, common, { tasks, data, limit }, { items, qsparse }) {
+  const records = recordsAt(`${items}-tasks.jsonl`);
   const run = async (names, most) => {
-    const args = [
-      '--tasks',
-      names.join(','),
-      '--data',
-      data,
-      '--limit',
-      String(most),
-      '--out',
-      recordsAt(`${items}-tasks.jsonl`),
-    ];
+    const args = ['--tasks', names.join(','), '--data', data, '--limit', String(most), '--out', records];
     return (await qsparse(['eval', model, ...args, ...common])).results;
   };
   const plain = tasks.filter((name) => name !== 'mmlu');
@@ -75,7 +70,20 @@ async function tasksOf(model, common, { tasks, data, limit }, { items, qsparse }
     ...(plain.length > 0 ? await run(plain, limit) : []),
     ...(tasks.includes('mmlu') ? await run(['mmlu'], Math.ceil(limit / SUBJECTS)) : []),
   ];
-  return { scores: results.map(({ task, items: count, metrics }) => ({ task, items: count, metrics })) };
+  const saved = readFileSync(records, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+  return { scores: results.map(({ task, items: count, metrics }) => scoreOf({ task, count, metrics }, saved)) };
+}
+
+export function scoreOf({ task, count, metrics }, saved) {
+  const shown = shownMetric(metrics);
+  const own = saved.filter((record) => record.task === task).toSorted((a, b) => a.item - b.item);
+  const values = own.map((record) => Number(record.metrics[shown].toFixed(4)));
+  if (values.length !== count)
+    throw new Error(`${task}: ${count} items were scored, the records have ${values.length}.`);
+  return { task, items: count, metrics, values: values.join() };
 }
 
 /** Records of version 1 do not know their weights, so that `qsparse eval` refuses them: they are made anew. */

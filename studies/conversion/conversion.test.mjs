@@ -1,22 +1,31 @@
 /** The plan of the conversion study, what it takes, its texts; and docs/conversion.md against results made by hand and the committed ones. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../../bench/lib/processes.mjs';
 import { recipes as conversions } from '../../recipes/conversions.mjs';
 import { recipes as fineTuning } from '../../recipes/fine-tuning.mjs';
-import { trainingOf } from './collect.mjs';
+import { scoreOf, trainingOf } from './collect.mjs';
 import { generate, RESULTS } from './document.mjs';
 import { ratesOf, secondsOf, timeText, workOf } from './estimate.mjs';
 import { making, planned, STUDIES, sharesText, unitsOf } from './plan.mjs';
 import { isMeasured, protocolOf } from './protocol.mjs';
 import { Results } from './results.mjs';
+import { finalCheckpoint, isFinished } from './runs.mjs';
+import { isTimed } from './speed.mjs';
 import { blocksOf } from './tables.mjs';
 import { interleaved, middleOf, unwrapped } from './texts.mjs';
 
 const { entries } = STUDIES.smollm2;
 const entry = (name) => entries.find((one) => one.name === name);
+let folder;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'qsparse-conversion-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
 const SETTINGS = {
   ...{ runs: 'runs', model: 'm.gguf', data: 'eval', tasks: STUDIES.smollm2.tasks, parameters: 135e6 },
   ...{ tokens: 1000, limit: 100, maxTokens: 8192, window: 512, seqLen: 512, trainingOptions: [], threads: '1' },
@@ -107,20 +116,76 @@ describe('how a model is made', () => {
     expect(made('cats-50').steps[1].args.join(' ')).toContain('--sparsity gate=0.5 --max-tokens');
   });
 
-  it('by training, a second stage on the run of the first, with half of the tokens', () => {
-    expect(made('qsparse').steps[1]).toEqual({
-      run: 'runs/tokens-1000/qsparse',
-      args: 'continue runs/base --recipe conversions/qsparse --text books --out runs/tokens-1000/qsparse --seq-len 512 --tokens 1000'.split(
-        ' ',
-      ),
-    });
-    expect(made('relufication-2').steps[1].args.join(' ')).toMatch(
-      /^continue runs\/tokens-1000\/relufication-1 .*--tokens 500$/,
+  it('by training, a second stage on the last checkpoint of the first, with half of the tokens', () => {
+    const command = (one) => one.steps[1].args().join(' ');
+    const qsparse = made('qsparse');
+    expect(qsparse).toMatchObject({ run: 'runs/tokens-1000/qsparse', items: 'runs/tokens-1000/items/qsparse-final' });
+    expect(command(qsparse)).toBe(
+      'continue runs/base --recipe conversions/qsparse --text books --out runs/tokens-1000/qsparse --seq-len 512 --tokens 1000',
     );
-    expect(made('start-dense').steps[1].args.join(' ')).toMatch(/--recipe conversions\/dense .*--steps 1 --lr 1e-12/);
-    expect(made('sft-sparse').steps[1].args.join(' ')).toMatch(
-      /^sft runs\/base --recipe fine-tuning\/sparse --data chats/,
-    );
+    expect(command(made('start-dense'))).toMatch(/--recipe conversions\/dense .*--steps 1 --lr 1e-12/);
+    expect(command(made('sft-sparse'))).toMatch(/^sft runs\/base --recipe fine-tuning\/sparse --data chats/);
+    const first = path.join(folder, 'tokens-1000/relufication-1');
+    saveRun(first, 244);
+    const second = command(making(entry('relufication-2'), { ...SETTINGS, runs: folder }));
+    expect(second.startsWith(`continue ${path.join(first, 'checkpoints/step-000244')} `)).toBe(true);
+    expect(second.endsWith('--tokens 500')).toBe(true);
+  });
+
+  it('is done when the last checkpoint is there, and the validation behind it', () => {
+    const run = path.join(folder, 'run');
+    expect(isFinished(run)).toBe(false);
+    saveRun(run, 40, { steps: 50 });
+    expect(isFinished(run)).toBe(false);
+    saveRun(run, 50, { steps: 50, progress: { validationDue: true } });
+    expect(isFinished(run)).toBe(false);
+    saveRun(run, 50, { steps: 50 });
+    expect(isFinished(run)).toBe(true);
+    expect(finalCheckpoint(run)).toBe(path.join(run, 'checkpoints', 'step-000050'));
+  });
+});
+
+/** Of a run directory what says how far it is: a run of so many `steps`, and a checkpoint of one of them. */
+function saveRun(run, step, { steps = step, progress = {} } = {}) {
+  const checkpoint = path.join(run, 'checkpoints', `step-${String(step).padStart(6, '0')}`);
+  mkdirSync(checkpoint, { recursive: true });
+  writeFileSync(path.join(run, 'run.json'), JSON.stringify({ train: { steps } }));
+  writeFileSync(path.join(checkpoint, 'state.json'), JSON.stringify({ state: { progress: { step, ...progress } } }));
+}
+
+describe('speed', () => {
+  it('is measured once of a model, and again of one that was trained longer', () => {
+    const from = 'tokens-1000/qsparse/checkpoints/step-000002';
+    const speeds = { qsparse: { from } };
+    expect(isTimed(undefined, entry('qsparse'), from)).toBe(false);
+    expect(isTimed(speeds, entry('qsparse'), from)).toBe(true);
+    expect(isTimed(speeds, entry('qsparse'), 'tokens-2000/qsparse/checkpoints/step-000004')).toBe(false);
+    expect(isTimed(speeds, entry('qsparse-50'), from)).toBe(false);
+  });
+});
+
+describe('scores', () => {
+  it('keep what was answered, in the order of the items', () => {
+    const record = (item, acc, acc_norm) => ({ task: 'arc_easy', item, metrics: { acc, acc_norm } });
+    const saved = [
+      record(2, 1, 0.25),
+      record(0, 0, 1),
+      { task: 'mmlu', item: 1, metrics: { acc: 1 } },
+      record(1, 0, 0),
+    ];
+    const score = { task: 'arc_easy', count: 3, metrics: { acc: {}, acc_norm: {} } };
+    expect(scoreOf(score, saved).values).toBe('1,0,0.25');
+    expect(() => scoreOf({ ...score, count: 4 }, saved)).toThrow('4 items were scored, the records have 3');
+  });
+
+  it('differ by what both models answered: an item that is as hard for both adds nothing to the error', () => {
+    const scores = (values) => ({ tasks: { scores: [{ task: 't', items: 10, metrics: {}, values }] } });
+    const models = { a: scores('1,1,1,1,1,0,0,0,0,0'), b: scores('1,1,1,1,0,0,0,0,0,0'), c: {} };
+    const results = new Results({ smollm2: { models } }, {}).of('smollm2');
+    // One of ten differs: mean 0.1, variance (0.9^2 + 9 * 0.1^2) / 9 = 0.1.
+    const found = { value: expect.closeTo(0.1), error: expect.closeTo(0.1) };
+    expect(results.scoreOver('a', 'b', ['t'])).toEqual(found);
+    expect(results.scoreOver('a', 'c', ['t'])).toBeNull();
   });
 });
 
@@ -193,11 +258,12 @@ describe('the curve of a run', () => {
 /** A model whose mean loss is `nats` on every text, with every score at `score`. */
 function model(nats, score, zeros = 0, validation = []) {
   const text = { perplexity: Math.exp(nats), natsStderr: 0.01, zeros };
+  const values = Array.from({ length: 100 }, (_, i) => (i % 2 === 0 ? score - 0.1 : score + 0.1)).join();
   const metrics = { acc: { value: score - 0.1, stderr: 0.05 }, acc_norm: { value: score, stderr: 0.04 } };
   return {
     perplexity: { texts: { wikitext2: text, novels: text, stories: text }, protocol: { maxTokens: 8192, window: 512 } },
     activated: { modelSparsity: zeros, activatedParameters: 1e8 * (1 - zeros) },
-    tasks: { scores: STUDIES.smollm2.tasks.map((task) => ({ task, items: 100, metrics })), protocol: {} },
+    tasks: { scores: STUDIES.smollm2.tasks.map((task) => ({ task, items: 100, metrics, values })), protocol: {} },
     training: { backend: 'native avx2, 1 thread', validation: validation.map(([tokens, loss]) => ({ tokens, loss })) },
   };
 }
@@ -228,7 +294,7 @@ describe('the page', () => {
       '| `topk-50` | 2.0 % | 98.0 M | 20.49 ± 0.20 | +0.020 | 20.49 ± 0.20 | +0.020 |',
     );
     expect(lineWith(block, '`dense`')).toMatch(/20\.09 ± 0\.20 \| - \|/);
-    expect(lineWith(blocksOf(FULL)['training-free-tasks'], '`dense`')).toContain('| 50.0 ± 1.8 | 50.0 ± 4.0 |');
+    expect(lineWith(blocksOf(FULL)['training-free-tasks'], '`dense`')).toContain('| 50.0 ± 1.8 | - | 50.0 ± 4.0 |');
   });
 
   it('has the share of the damage that is repaired', () => {
@@ -247,7 +313,7 @@ describe('the page', () => {
   it('has the numbers of the paper, and ours as differences to dense', () => {
     const line = lineWith(blocksOf(FULL)['paper-continued'], 'Q-Sparse, 40');
     expect(line).toContain('| 3.8 | 45.7 % | 63.7 | -0.9 | `qsparse` |');
-    expect(line).toMatch(/-1\.\d ± 2\.5/);
+    expect(line).toMatch(/-1\.\d ± 0\.0/);
     expect(lineWith(blocksOf(FULL)['paper-fine-tuned'], 'Block Q-Sparse | Mistral')).toContain('| 65.0 | -1.8 |');
   });
 

@@ -9,6 +9,7 @@
  */
 
 import path from 'node:path';
+import { finalCheckpoint } from './runs.mjs';
 
 /** Those of recipes/conversions.mjs and fine-tuning.mjs. */
 const MODERATE = { qkv: 0.4, o: 0.4, gateUp: 0.4, down: 0.6 };
@@ -86,7 +87,10 @@ const MEASURED = {
   train: ['training', 'perplexity', 'activated', 'tasks'],
   sft: ['training', 'perplexity', 'activated', 'tasks'],
 };
-const isTrained = ({ kind }) => kind === 'train' || kind === 'sft';
+/** Has the model of an entry been trained, further than the one step of a start? */
+export function isTrained({ kind }) {
+  return kind === 'train' || kind === 'sft';
+}
 
 /** `{ entry, part }` in order: what needs no training, text by text and then tasks; then each training with all that is measured of it. */
 export function unitsOf(study, wanted) {
@@ -131,16 +135,18 @@ export function sharesText(sparsity) {
 }
 
 /**
- * How the model of an entry is made: `steps`, each with what is there when it is done (`made`, a directory that appears whole, or `run`, one that goes on), and the model to
- * evaluate with its `sparsity`; evaluations are saved in files whose names begin with `items`. What was trained on another number of tokens lies elsewhere. `settings`: runs, model, texts (texts.mjs), tokens, seqLen, trainingOptions.
+ * How the model of an entry is made: `steps`, each with what is there when it is done (`made`, a directory that appears whole, or `run`, one that goes on); `run`, whose last checkpoint is
+ * the model to evaluate, or else `evaluated`, the model, with its `sparsity`; evaluations are saved in files whose names begin with `items`. What was trained on another number of
+ * tokens lies elsewhere. The arguments of a run are a function, called when what it begins with is there. `settings`: runs, model, texts (texts.mjs), tokens, seqLen, trainingOptions.
  */
 export function making(entry, settings) {
   const { runs, model, texts, tokens, seqLen, trainingOptions } = settings;
   const base = path.join(runs, 'base');
   const folder = isOfLength(entry) ? path.join(runs, `tokens-${tokens}`) : runs;
   const out = path.join(folder, entry.name);
-  const from = entry.after ? path.join(folder, entry.after) : base;
+  const from = () => (entry.after ? finalCheckpoint(path.join(folder, entry.after)) : base);
   const items = path.join(folder, 'items', entry.name);
+  const trained = (args) => ({ steps: [first, { run: out, args }], run: out, items: `${items}-final` });
   const first = { made: base, args: ['convert', model, base, '--to', 'checkpoint'] };
   const onText = ['--text', ...texts.trained, '--out', out, '--seq-len', String(seqLen)];
   switch (entry.kind) {
@@ -161,24 +167,19 @@ export function making(entry, settings) {
     }
     case 'start': {
       const still = ['--steps', '1', '--lr', '1e-12', '--warmup', '0', '--save-every', '0'];
-      const args = ['continue', base, '--recipe', entry.recipe, ...onText, ...trainingOptions, ...still];
-      return { steps: [first, { run: out, args }], evaluated: out, items };
+      return trained(() => ['continue', base, '--recipe', entry.recipe, ...onText, ...trainingOptions, ...still]);
     }
     case 'train': {
       // The two stages of ReLUfication share the tokens of the others.
       const share = entry.name.startsWith('relufication') ? 0.5 : 1;
       const length = ['--tokens', String(Math.round(share * tokens))];
-      const args = ['continue', from, '--recipe', entry.recipe, ...onText, ...trainingOptions, ...length];
-      return { steps: [first, { run: out, args }], evaluated: out, items };
+      return trained(() => ['continue', from(), '--recipe', entry.recipe, ...onText, ...trainingOptions, ...length]);
     }
     case 'sft': {
       const rows = ['--seq-len', String(seqLen), '--validate-every', '50', '--save-every', '50', '--keep', '1'];
-      const args = ['sft', from, '--recipe', entry.recipe, '--data', ...texts.conversations, '--out', out, ...rows];
-      return {
-        steps: [first, { run: out, args: [...args, '--detail-every', '0', '--sample-every', '0'] }],
-        evaluated: out,
-        items,
-      };
+      const quiet = ['--detail-every', '0', '--sample-every', '0'];
+      const onConversations = ['--data', ...texts.conversations, '--out', out, ...rows, ...quiet];
+      return trained(() => ['sft', from(), '--recipe', entry.recipe, ...onConversations]);
     }
   }
 }

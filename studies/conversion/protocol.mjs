@@ -1,10 +1,14 @@
 /** How a part of an entry is measured: it stands beside each result, and a result of another protocol is measured again. */
 
-import { isOfLength } from './plan.mjs';
+import { isOfLength, isTrained } from './plan.mjs';
 
 export function protocolOf({ entry, part }, settings) {
   const { tokens } = settings;
-  return { ...ownProtocol(part, settings), ...(isOfLength(entry) && { trainedTokens: tokens }) };
+  return {
+    ...ownProtocol(part, settings),
+    ...(isOfLength(entry) && { trainedTokens: tokens }),
+    ...(isTrained(entry) && part !== 'training' && { checkpoint: 'last' }),
+  };
 }
 
 function ownProtocol(part, { texts, tasks, limit, maxTokens, window }) {

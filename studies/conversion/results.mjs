@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import { readJson } from '../../bench/lib/processes.mjs';
+import { shownMetric } from './shown-metric.mjs';
 
 export class Results {
   /** `studies`: by name what run.mjs wrote, `speeds`: what speed.mjs did. */
@@ -40,10 +41,13 @@ export class StudyResults {
     return found ? Math.log(found.perplexity) : null;
   }
 
-  /** The metric that is named first, for tasks with several the normalised accuracy: what the paper's tables show. */
+  #score(name, task) {
+    return this.models[name]?.tasks?.scores.find((score) => score.task === task);
+  }
+
   score(name, task) {
-    const metrics = this.models[name]?.tasks?.scores.find((score) => score.task === task)?.metrics;
-    const found = metrics?.acc_norm ?? Object.values(metrics ?? {})[0];
+    const metrics = this.#score(name, task)?.metrics;
+    const found = metrics?.[shownMetric(metrics)];
     return found ? { value: found.value, error: found.stderr ?? 0 } : null;
   }
 
@@ -53,6 +57,21 @@ export class StudyResults {
     if (scores.some((score) => score === null)) return null;
     const value = scores.reduce((sum, score) => sum + score.value, 0) / scores.length;
     const error = Math.sqrt(scores.reduce((sum, score) => sum + score.error ** 2, 0)) / scores.length;
+    return { value, error };
+  }
+
+  /**
+   * The mean of the scores over that of another model, null where one is missing. Both answered the same items: the error is that of the differences item by item, which is smaller than that of
+   * two means, since an item that is hard for one is hard for the other.
+   */
+  scoreOver(name, reference, tasks) {
+    const differences = tasks.map((task) => {
+      const [own, other] = [name, reference].map((one) => this.#score(one, task)?.values.split(',').map(Number));
+      return own && other ? meanOf(own.map((value, i) => value - other[i])) : null;
+    });
+    if (differences.some((difference) => difference === null)) return null;
+    const value = differences.reduce((sum, one) => sum + one.value, 0) / tasks.length;
+    const error = Math.sqrt(differences.reduce((sum, one) => sum + one.error ** 2, 0)) / tasks.length;
     return { value, error };
   }
 
@@ -78,4 +97,11 @@ export class StudyResults {
     const damage = sparse[0].loss - dense[0].loss;
     return [[0, 0], ...run.map(({ tokens, loss }) => [tokens, (sparse[0].loss - loss) / damage])];
   }
+}
+
+/** With the standard error of the mean, s / sqrt(n). */
+function meanOf(values) {
+  const value = values.reduce((sum, one) => sum + one, 0) / values.length;
+  const squares = values.reduce((sum, one) => sum + (one - value) ** 2, 0);
+  return { value, error: Math.sqrt(squares / (values.length - 1) / values.length) };
 }

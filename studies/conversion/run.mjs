@@ -21,6 +21,7 @@ import { derive } from './derive.mjs';
 import { ratesOf, secondsOf, timeText, workOf } from './estimate.mjs';
 import { making, STUDIES, unitsOf } from './plan.mjs';
 import { isMeasured, protocolOf } from './protocol.mjs';
+import { isFinished } from './runs.mjs';
 import { textsOf } from './texts.mjs';
 
 const text = { type: 'string' };
@@ -147,16 +148,11 @@ async function make({ made, run, args, derive: derived }) {
   else await qsparse([...args, ...common]);
 }
 
-async function makeRun(run, args) {
+async function makeRun(run, argsOf) {
+  if (isFinished(run)) return;
+  const args = argsOf();
   const isBegun = existsSync(path.join(run, 'run.json'));
-  if (isBegun && isFinished(run)) return;
-  const [command] = args;
-  await qsparse(isBegun ? [command, '--out', run, '--resume', ...common] : [...args, ...common]);
-}
-
-function isFinished(run) {
-  const { train: settings } = readJson(path.join(run, 'run.json'));
-  return existsSync(path.join(run, 'checkpoints', `step-${String(settings.steps).padStart(6, '0')}`));
+  await qsparse(isBegun ? [args[0], '--out', run, '--resume', ...common] : [...args, ...common]);
 }
 
 /** The object that a command prints. Throws with its last messages where it fails or is stopped. */

@@ -94,6 +94,7 @@ function qualityTable(results, names, texts) {
 function taskTable(results, names) {
   return modelTable(results, 'tasks', names, [
     { title: 'mean', of: (name) => scoreText(results.meanScore(name, TASKS)) },
+    { title: 'over dense', of: (name) => (name === 'dense' ? null : pointsOver(results, name, 'dense')) },
     ...TASKS.map((task) => ({ title: TASK_TITLES[task], of: (name) => scoreText(results.score(name, task)) })),
   ]);
 }
@@ -218,9 +219,8 @@ function protocolLine(study, onFile) {
 
 /** The mean of the tasks in percentage points over that of another model, with the error of the difference. */
 function pointsOver(results, name, reference) {
-  const [own, other] = [name, reference].map((one) => results.meanScore(one, TASKS));
-  if (own === null || other === null) return null;
-  return `${signed(100 * (own.value - other.value), 1)} ± ${(100 * Math.hypot(own.error, other.error)).toFixed(1)}`;
+  const found = results.scoreOver(name, reference, TASKS);
+  return found && `${signed(100 * found.value, 1)} ± ${(100 * found.error).toFixed(1)}`;
 }
 
 const percentOrNothing = (share) => (Number.isFinite(share) ? percent(share, 1) : undefined);
