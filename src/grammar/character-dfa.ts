@@ -24,22 +24,30 @@ const MOST_NFA_STATES = 10_000;
 /** Looked-at transitions while subsets are built: some tens of milliseconds. */
 const MOST_STEPS = 1_000_000;
 
+/** Is told of steps as they are done, and may throw where there were too many before. */
+export type CountSteps = (steps: number) => void;
+
+const countNothing: CountSteps = () => {};
+
 /** Throws PatternProblem where it would be too large. Null where no text matches. */
-export function dfaOfPattern(pattern: Pattern): CharacterDfa | null {
-  return trimmed(new SubsetConstruction(new Nfa(pattern)).build());
+export function dfaOfPattern(pattern: Pattern, count = countNothing): CharacterDfa | null {
+  const nfa = new Nfa(pattern);
+  count(nfa.sets.length);
+  return trimmed(new SubsetConstruction(nfa, count).build());
 }
 
 /** What both take, or null. */
-export function bothOf(a: CharacterDfa, b: CharacterDfa): CharacterDfa | null {
-  return explore([0, 0], ([atA, atB]) => ({
+export function bothOf(a: CharacterDfa, b: CharacterDfa, count = countNothing): CharacterDfa | null {
+  const describe = ([atA, atB]: [number, number]): PairState => ({
     accepts: a.accepts[atA] && b.accepts[atB],
     transitions: overlaps(a.transitions[atA], b.transitions[atB]),
-  }));
+  });
+  return explore(describe, count);
 }
 
 /** What `dfa` takes of `min` to `max` characters, or null. */
-export function ofLength(dfa: CharacterDfa, min: number, max: number): CharacterDfa | null {
-  return explore([0, 0], ([at, length]) => ({
+export function ofLength(dfa: CharacterDfa, min: number, max: number, count = countNothing): CharacterDfa | null {
+  const describe = ([at, length]: [number, number]): PairState => ({
     accepts: dfa.accepts[at] && length >= min,
     transitions:
       length === max
@@ -50,7 +58,8 @@ export function ofLength(dfa: CharacterDfa, min: number, max: number): Character
             // Without a largest length all from the least on are the same.
             to: [to, max === Infinity ? Math.min(length + 1, min) : length + 1],
           })),
-  }));
+  });
+  return explore(describe, count);
 }
 
 /** Every text that is none of `words`. Halves of surrogate pairs are no characters, so that no text is a word with one. */
@@ -153,10 +162,12 @@ class Nfa {
 
 class SubsetConstruction {
   readonly #nfa: Nfa;
+  readonly #countAll: CountSteps;
   #steps = 0;
 
-  constructor(nfa: Nfa) {
+  constructor(nfa: Nfa, countAll: CountSteps) {
     this.#nfa = nfa;
+    this.#countAll = countAll;
   }
 
   build(): CharacterDfa {
@@ -217,6 +228,7 @@ class SubsetConstruction {
   #count(steps: number): void {
     this.#steps += steps;
     if (this.#steps > MOST_STEPS) throw tooLarge();
+    this.#countAll(steps);
   }
 }
 
@@ -225,8 +237,8 @@ interface PairState {
   transitions: readonly (CharacterRange & { to: [number, number] })[];
 }
 
-/** The automaton whose states are pairs, as far as they can be reached. */
-function explore(start: [number, number], describe: (state: [number, number]) => PairState): CharacterDfa | null {
+/** The automaton whose states are pairs, as far as they can be reached from that of two first states. */
+function explore(describe: (state: [number, number]) => PairState, count: CountSteps): CharacterDfa | null {
   const idOf = new Map<string, number>();
   const states: [number, number][] = [];
   const idOfPair = (pair: [number, number]): number => {
@@ -239,11 +251,12 @@ function explore(start: [number, number], describe: (state: [number, number]) =>
     }
     return id;
   };
-  idOfPair(start);
+  idOfPair([0, 0]);
   const transitions: Transition[][] = [];
   const accepts: boolean[] = [];
   for (let at = 0; at < states.length; at++) {
     const state = describe(states[at]);
+    count(1 + state.transitions.length);
     accepts.push(state.accepts);
     transitions.push(state.transitions.map(({ first, last, to }) => ({ first, last, to: idOfPair(to) })));
   }

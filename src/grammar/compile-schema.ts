@@ -6,8 +6,8 @@
  */
 
 import { anythingBut } from './character-dfa.ts';
-import { refuseOverlaps } from './exclusive-shapes.ts';
-import { type Conjunction, type PlainPart, SchemaExpander, type Shape } from './expand-schema.ts';
+import { ExclusiveShapes } from './exclusive-shapes.ts';
+import { type Conjunction, keyOf, SchemaExpander, type Shape } from './expand-schema.ts';
 import type { GrammarBuilder, GrammarNode, Rule } from './grammar-node.ts';
 import { JsonText } from './json-text.ts';
 import { integersBetween, numbersBetween, RangeProblem } from './number-range.ts';
@@ -15,12 +15,16 @@ import { refusal } from './schema-error.ts';
 import { JSON_TYPES, type JsonType, KEYWORDS_OF_TYPE } from './schema-keywords.ts';
 import { arrayOf, boundsOf, countsOf, type ObjectShape, objectOf, textsOf } from './shape-keywords.ts';
 import { spellString } from './spell-characters.ts';
+import { StepBudget } from './step-budget.ts';
 
+const ANY_TYPES: ReadonlySet<JsonType> = new Set(JSON_TYPES.filter((type) => type !== 'integer'));
 const ANY_SHAPE: Shape = {
   pointer: '#',
-  types: new Set(JSON_TYPES.filter((type) => type !== 'integer')),
+  types: ANY_TYPES,
+  validTypes: ANY_TYPES,
   values: null,
   parts: [],
+  branches: new Map(),
 };
 
 interface MadeRule extends Rule {
@@ -40,15 +44,17 @@ const MOST_RULES = 20_000;
 export class SchemaCompiler {
   readonly #builder: GrammarBuilder;
   readonly #json: JsonText;
+  readonly #budget = new StepBudget();
   readonly #expander: SchemaExpander;
+  readonly #exclusive: ExclusiveShapes;
   readonly #rules = new Map<string, MadeRule>();
   readonly #waiting: MadeRule[] = [];
-  readonly #checkedChoices = new Set<string>();
 
   constructor(builder: GrammarBuilder, schema: unknown) {
     this.#builder = builder;
     this.#json = new JsonText(builder);
-    this.#expander = new SchemaExpander(schema);
+    this.#expander = new SchemaExpander(schema, this.#budget);
+    this.#exclusive = new ExclusiveShapes(this.#expander, this.#budget);
   }
 
   /** Throws UsageError with the JSON pointer of what is not supported, or of what no value can satisfy. */
@@ -61,7 +67,7 @@ export class SchemaCompiler {
 
   #ruleOf(conjunction: Conjunction): MadeRule {
     const canonical = this.#expander.canonical(conjunction);
-    const key = JSON.stringify(canonical.map(({ pointer }) => pointer));
+    const key = keyOf(canonical);
     let rule = this.#rules.get(key);
     if (rule === undefined) {
       if (this.#rules.size === MOST_RULES) {
@@ -77,11 +83,11 @@ export class SchemaCompiler {
   #build(rule: MadeRule): void {
     const { conjunction } = rule;
     const shapes = conjunction.length === 0 ? [ANY_SHAPE] : this.#expander.shapesOf(conjunction);
-    for (const { parts } of shapes) for (const part of parts) this.#checkOneOf(part);
+    this.#exclusive.refuseOverlaps(shapes);
     const ways = shapes.flatMap((shape) =>
       shape.values === null
         ? [...shape.types].flatMap((type) => this.#ofType(type, shape) ?? [])
-        : [{ node: this.#literals(shape, shape.values), needs: [] }],
+        : [{ node: this.#literals(shape, [...shape.values.values()]), needs: [] }],
     );
     if (ways.length === 0) {
       throw refusal(
@@ -91,13 +97,6 @@ export class SchemaCompiler {
     }
     rule.start = this.#builder.choice(ways.map(({ node }) => node));
     rule.needs.push(...ways.map(({ needs }) => needs));
-  }
-
-  /** Branches of a oneOf that both hold would make a value wrong, and no grammar can say so. */
-  #checkOneOf(part: PlainPart): void {
-    if (part.schema.oneOf === undefined || this.#checkedChoices.has(part.pointer)) return;
-    this.#checkedChoices.add(part.pointer);
-    refuseOverlaps(this.#expander, part);
   }
 
   /** Null where no value of this type will do. */
@@ -138,7 +137,7 @@ export class SchemaCompiler {
   #string(shape: Shape): GrammarNode | null {
     const builder = this.#builder;
     const { min, max } = countsOf(shape, 'Length');
-    const texts = textsOf(shape);
+    const texts = textsOf(shape, this.#budget);
     if (texts === 'none' || min > max) return null;
     if (texts !== null) return spellString(builder, texts, builder.end);
     if (min === 0 && max === Infinity) return builder.call(this.#json.string, builder.end);
@@ -161,7 +160,7 @@ export class SchemaCompiler {
 
   #array(shape: Shape): Way | null {
     const builder = this.#builder;
-    const { prefix, rest, min, max } = arrayOf(shape);
+    const { prefix, rest, min, max } = arrayOf(shape, this.#budget);
     if (min > max) return null;
     const rules = prefix.map((conjunction) => this.#ruleOf(conjunction));
     const needs = rules.slice(0, min);
@@ -183,7 +182,7 @@ export class SchemaCompiler {
 
   #object(shape: Shape): Way | null {
     const builder = this.#builder;
-    const object = objectOf(shape);
+    const object = objectOf(shape, this.#budget);
     if (object === null) return null;
     const properties = object.properties.map(({ name, isRequired, value }) => {
       const rule = this.#ruleOf(value);

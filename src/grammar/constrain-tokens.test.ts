@@ -5,7 +5,7 @@ import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { QSparseError, UsageError } from '../util/errors.ts';
 import { constrainTokens } from './constrain-tokens.ts';
 import { GrammarVocabulary } from './grammar-vocabulary.ts';
-import { compileJsonSchema } from './json-grammar.ts';
+import { compileJsonSchema, type JsonGrammar } from './json-grammar.ts';
 
 const encoder = new TextEncoder();
 const anyObject = compileJsonSchema({ type: 'object' });
@@ -86,6 +86,81 @@ describe('constrainTokens', () => {
     ids.push(idOf(long));
     for (const one of [allowed, other]) expect(idsOf(one(ids), vocabulary.size)).toEqual([quote]);
     for (const one of [allowed, other]) expect(idsOf(one([...ids, quote]), vocabulary.size)).toEqual([end]);
+  });
+
+  describe('hostile grammars', () => {
+    const letters = [...'abcdefghijklmnopqrstuvwxyz'];
+    const words = letters.flatMap((a) => letters.flatMap((b) => letters.map((c) => a + b + c)));
+    /** For each position and letter a text that has another letter there: each beginning is a state of its own. */
+    const differing = (positions: number, but: readonly string[]) => ({
+      type: 'string',
+      anyOf: Array.from({ length: positions }, (_, k) =>
+        but.map((x) => ({ pattern: `^[a-z]{${k}}[${letters.join('').replace(x, '')}][a-z]*$` })),
+      ).flat(),
+    });
+    /** The most that is remembered at a time, from here on. */
+    function watched({ automaton }: JsonGrammar): () => number {
+      const advance = automaton.advance.bind(automaton);
+      let most = 0;
+      automaton.advance = (state, byte) => {
+        const next = advance(state, byte);
+        most = Math.max(most, automaton.remembered);
+        return next;
+      };
+      return () => most;
+    }
+
+    it('forgets states in the middle of a pass', () => {
+      const { vocabulary, end, idOf } = vocabularyOf(...words);
+      const grammar = compileJsonSchema(differing(3, letters.slice(0, 16)));
+      const most = watched(grammar);
+      const allowed = idsOf(constrainTokens(grammar, vocabulary, [end])([idOf('"')]), vocabulary.size);
+      expect(allowed).toEqual([...letters, ...words].map(idOf));
+      expect(grammar.automaton.life).toBeGreaterThan(0);
+      expect(most()).toBeLessThan(110_000);
+    });
+
+    it('refuses what would take too long', () => {
+      const { vocabulary, end, idOf } = vocabularyOf(...words);
+      const grammar = compileJsonSchema(differing(8, letters));
+      const most = watched(grammar);
+      const allowed = constrainTokens(grammar, vocabulary, [end]);
+      expect(() => allowed([idOf('"')])).toThrow(/leaves too much open at once/);
+      expect(most()).toBeLessThan(110_000);
+      // Where fewer ways are left it goes on.
+      const after = constrainTokens(grammar, vocabularyOf().vocabulary, [256]);
+      expect(idsOf(after([idOf('"'), idOf('a')]), 257)).toEqual([34, ...letters.map(idOf)]);
+    });
+
+    it('refuses alternatives that multiply', () => {
+      const lists = (of: readonly unknown[]) => of.map((items, i) => ({ type: 'array', items, minItems: i }));
+      const leaves = { anyOf: Array.from({ length: 500 }, (_, i) => ({ pattern: `^${i}` })) };
+      const schema = {
+        anyOf: lists(Array.from({ length: 500 }, () => ({ $ref: '#/$defs/leaves' }))),
+        $defs: { leaves },
+      };
+      const grammar = compileJsonSchema(schema);
+      expect(() => grammar.accepts('["0"]')).toThrow(UsageError);
+      expect(() => grammar.accepts('["0"]')).toThrow(/leaves too much open at once/);
+    });
+
+    it('refuses stacks that grow without an end', () => {
+      const $defs = Object.fromEntries(
+        letters.map((x) => [x, { type: 'array', items: { $ref: `#/$defs/${x}` }, maxItems: 9 }]),
+      );
+      const grammar = compileJsonSchema({ anyOf: letters.map((x) => ({ $ref: `#/$defs/${x}` })), $defs });
+      const { vocabulary, end } = vocabularyOf();
+      const allowed = constrainTokens(grammar, vocabulary, [end]);
+      const ids: number[] = [];
+      const write = () => {
+        while (ids.length < 30_000) {
+          for (let i = 0; i < 500; i++) ids.push('['.charCodeAt(0));
+          allowed(ids);
+        }
+      };
+      expect(write).toThrow(/nested too deep/);
+      expect(ids.length).toBeGreaterThan(2000);
+    });
   });
 
   it('refuses ids that were not allowed, vocabularies that cannot spell, and a document without an end', () => {

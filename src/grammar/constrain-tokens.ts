@@ -19,7 +19,7 @@ const MOST_KEPT_SETS = 1000;
 /**
  * For one text. `endIds` are allowed exactly where the document is complete, and nowhere else although they may have bytes; where nothing can
  * follow, only they are. Throws UsageError where there are none; what it returns throws QSparseError for ids that it did not allow,
- * and where the vocabulary cannot spell what must follow.
+ * and where the vocabulary cannot spell what must follow, and UsageError where the schema leaves too much open at once.
  */
 export function constrainTokens(
   grammar: JsonGrammar,

@@ -19,6 +19,7 @@ import {
   type SchemaObject,
   sayingKeywords,
 } from './schema-keywords.ts';
+import type { StepBudget } from './step-budget.ts';
 
 /** A schema in its place. */
 export interface Part {
@@ -32,11 +33,15 @@ export type Conjunction = readonly Part[];
 /** One alternative: values of these types that all of these keyword lists allow. */
 export interface Shape {
   readonly pointer: string;
-  /** 'number' includes 'integer', which then is not listed. Never empty. */
+  /** Of the values that are written. 'number' includes 'integer', which then is not listed. Never empty. */
   readonly types: ReadonlySet<JsonType>;
-  /** Of enum and const; null where any value will do. */
-  readonly values: readonly unknown[] | null;
+  /** Of the values that a validator lets pass: where no part names a type, keywords bind only values of which they speak. */
+  readonly validTypes: ReadonlySet<JsonType>;
+  /** Of enum and const, by their stable texts; null where any value will do. */
+  readonly values: ReadonlyMap<string, unknown> | null;
   readonly parts: readonly PlainPart[];
+  /** The number of the branch that was taken of each oneOf, by its place. */
+  readonly branches: ReadonlyMap<string, number>;
 }
 
 /** A schema with its own keywords checked, and nothing to follow. */
@@ -51,7 +56,11 @@ interface Step {
 }
 
 /** One of these is to be chosen. */
-type Choice = readonly Step[];
+interface Choice {
+  /** The place of the oneOf; null for branches of which several may hold. */
+  readonly oneOf: string | null;
+  readonly steps: readonly Step[];
+}
 
 /** Alternatives that are tried, in one place and in the whole schema. */
 const MOST_ALTERNATIVES = 1000;
@@ -59,15 +68,26 @@ const MOST_IN_ALL = 10_000;
 /** Choices that hold at once. */
 const MOST_CHOICES = 100;
 const DEEPEST = 100;
+/** In the steps of a StepBudget, what a reference costs, a part that is gathered, and a value of an enum. */
+const COST_OF_REFERENCE = 100;
+const COST_OF_PART = 20;
+const COST_OF_VALUE = 10;
 
 export class SchemaExpander {
   readonly #root: unknown;
+  readonly #budget: StepBudget;
+  readonly #shapes = new Map<string, Shape[]>();
+  /** The places whose own keywords were checked. */
+  readonly #checked = new Set<string>();
+  /** What enum and const allow together; null for schemas with neither. */
+  readonly #values = new Map<string, ReadonlyMap<string, unknown> | null>();
   #alternatives = 0;
   /** Of those, how many in other places. */
   #before = 0;
 
-  constructor(root: unknown) {
+  constructor(root: unknown, budget: StepBudget) {
     this.#root = root;
+    this.#budget = budget;
   }
 
   get root(): Part {
@@ -90,9 +110,16 @@ export class SchemaExpander {
 
   /** Its alternatives; none where no value can be all of this. Throws UsageError for what is not supported. */
   shapesOf(conjunction: Conjunction): Shape[] {
-    const steps = conjunction.map((part) => ({ part, path: [] }));
-    this.#before = this.#alternatives;
-    return this.#expand(steps, { gathered: new Map(), open: [], taken: 0 }, conjunction[0].pointer);
+    const key = keyOf(conjunction);
+    let shapes = this.#shapes.get(key);
+    if (shapes === undefined) {
+      const steps = conjunction.map((part) => ({ part, path: [] }));
+      this.#before = this.#alternatives;
+      const nothing: Progress = { gathered: new Map(), open: [], branches: new Map(), taken: 0 };
+      shapes = this.#expand(steps, nothing, conjunction[0].pointer);
+      this.#shapes.set(key, shapes);
+    }
+    return shapes;
   }
 
   #expand(steps: readonly Step[], before: Progress, pointer: string): Shape[] {
@@ -101,31 +128,86 @@ export class SchemaExpander {
       const most = `at most ${MOST_ALTERNATIVES} in one place, ${MOST_IN_ALL} in all and ${MOST_CHOICES} choices at once`;
       throw refusal(pointer, `too many alternatives: expected ${most}. Use fewer branches.`);
     }
+    this.#spend(COST_OF_PART * before.gathered.size, pointer);
     const gathered = new Map(before.gathered);
     const open = [...before.open];
     const waiting = [...steps];
     for (let step = waiting.pop(); step !== undefined; step = waiting.pop()) {
       const { part, path } = step;
+      this.#spend(COST_OF_PART + path.length, part.pointer);
       if (part.schema === false) return [];
       if (path.includes(part.pointer)) {
         throw refusal(part.pointer, 'it refers to itself without a value between: expected a schema of a value.');
       }
       if (part.schema === true || gathered.has(part.pointer)) continue;
-      const plain = checkedPart(part);
+      const plain = this.#checkedPart(part);
       gathered.set(part.pointer, plain);
       const stepTo = (next: Part): Step => ({ part: next, path: [...path, part.pointer] });
       const { $ref, allOf, anyOf, oneOf } = plain.schema;
       if ($ref !== undefined) waiting.push(stepTo(this.#resolve($ref as string, part)));
       waiting.push(...branchesOf(plain, 'allOf', allOf).map(stepTo));
-      if (anyOf !== undefined) open.push(branchesOf(plain, 'anyOf', anyOf).map(stepTo));
-      if (oneOf !== undefined) open.push(branchesOf(plain, 'oneOf', oneOf).map(stepTo));
+      if (anyOf !== undefined) open.push({ oneOf: null, steps: branchesOf(plain, 'anyOf', anyOf).map(stepTo) });
+      if (oneOf !== undefined) {
+        open.push({ oneOf: `${part.pointer}/oneOf`, steps: branchesOf(plain, 'oneOf', oneOf).map(stepTo) });
+      }
     }
     const choice = open.shift();
     if (choice !== undefined) {
-      return choice.flatMap((step) => this.#expand([step], { gathered, open, taken: before.taken + 1 }, pointer));
+      return choice.steps.flatMap((step, i) => {
+        const branches = choice.oneOf === null ? before.branches : new Map(before.branches).set(choice.oneOf, i);
+        return this.#expand([step], { gathered, open, branches, taken: before.taken + 1 }, pointer);
+      });
     }
-    const shape = shapeOf([...gathered.values()], pointer);
+    const shape = this.#shapeOf([...gathered.values()], before.branches, pointer);
     return shape === null ? [] : [shape];
+  }
+
+  #checkedPart(part: Part): PlainPart {
+    const { schema, pointer } = part;
+    if (!isObject(schema)) {
+      throw refusal(pointer, `expected a schema (an object, true or false), got ${shown(schema)}.`);
+    }
+    if (!this.#checked.has(pointer)) checkKeywords(schema, pointer);
+    this.#checked.add(pointer);
+    return { ...part, schema };
+  }
+
+  #shapeOf(parts: readonly PlainPart[], branches: ReadonlyMap<string, number>, pointer: string): Shape | null {
+    const named = namedTypes(parts);
+    const values = this.#allowedValues(parts, named, pointer);
+    if (values !== null) {
+      const types = new Set([...values.values()].map(typeOf));
+      return types.size === 0 ? null : { pointer, types, validTypes: types, values, parts, branches };
+    }
+    const types = named ?? spokenOfTypes(parts);
+    const validTypes = named ?? new Set(JSON_TYPES);
+    return types.size === 0 ? null : { pointer, types, validTypes, values, parts, branches };
+  }
+
+  /** Values of every enum and const whose type every `type` allows; null without enum and const. */
+  #allowedValues(
+    parts: readonly PlainPart[],
+    types: ReadonlySet<JsonType> | null,
+    pointer: string,
+  ): ReadonlyMap<string, unknown> | null {
+    let values = null as ReadonlyMap<string, unknown> | null;
+    for (const part of parts) {
+      const own = this.#valuesOf(part);
+      if (own === null) continue;
+      this.#spend(COST_OF_VALUE * own.size, pointer);
+      values = values === null ? own : new Map([...values].filter(([text]) => own.has(text)));
+    }
+    if (values === null || types === null) return values;
+    return new Map([...values].filter(([, value]) => hasType(value, types)));
+  }
+
+  #valuesOf({ schema, pointer }: PlainPart): ReadonlyMap<string, unknown> | null {
+    let values = this.#values.get(pointer);
+    if (values === undefined) {
+      values = valuesOf(schema);
+      this.#values.set(pointer, values);
+    }
+    return values;
   }
 
   /** Through schemas that are nothing but a reference. */
@@ -144,6 +226,7 @@ export class SchemaExpander {
     if (reference !== '#' && !reference.startsWith('#/')) {
       throw refusal(pointer, `$ref: expected a place in this schema such as "#/$defs/name", got ${shown(reference)}.`);
     }
+    this.#spend(COST_OF_REFERENCE, pointer);
     let schema = this.#root;
     for (const name of reference.split('/').slice(1).map(unescaped)) {
       const isThere = typeof schema === 'object' && schema !== null && Object.hasOwn(schema, name);
@@ -156,15 +239,27 @@ export class SchemaExpander {
         );
       }
       schema = (schema as SchemaObject)[name];
+      // Inside of it references would mean other places.
+      if (isObject(schema) && typeof schema.$id === 'string') {
+        throw refusal(
+          pointer,
+          `$ref ${shown(reference)}: expected a place of this document, got one in a schema with an $id of its own. Leave that $id out.`,
+        );
+      }
     }
     // One place has one name, however it was spelled.
     return { schema, pointer: pointerOf(reference), depth };
+  }
+
+  #spend(steps: number, pointer: string): void {
+    this.#budget.spend(steps, pointer, 'Use fewer references, alternatives and values.');
   }
 }
 
 interface Progress {
   readonly gathered: ReadonlyMap<string, PlainPart>;
   readonly open: readonly Choice[];
+  readonly branches: ReadonlyMap<string, number>;
   /** How many choices were made. */
   readonly taken: number;
 }
@@ -179,43 +274,26 @@ export function childPart(parent: Part, path: readonly (string | number)[], sche
 }
 
 /** The branches of allOf, anyOf and oneOf. */
-export function branchesOf(parent: Part, keyword: string, schemas: unknown): Part[] {
+function branchesOf(parent: Part, keyword: string, schemas: unknown): Part[] {
   return ((schemas as unknown[] | undefined) ?? []).map((schema, i) => childPart(parent, [keyword, i], schema));
 }
 
-function checkedPart(part: Part): PlainPart {
-  const { schema, pointer } = part;
-  if (!isObject(schema)) throw refusal(pointer, `expected a schema (an object, true or false), got ${shown(schema)}.`);
-  checkKeywords(schema, pointer);
-  return { ...part, schema };
+/** Equal for lists of the same places. */
+export function keyOf(conjunction: Conjunction): string {
+  return JSON.stringify(conjunction.map(({ pointer }) => pointer));
 }
 
-function shapeOf(parts: readonly PlainPart[], pointer: string): Shape | null {
-  const values = allowedValues(parts);
-  const types = allowedTypes(parts, values);
-  if (types.size === 0 || values?.length === 0) return null;
-  return { pointer, types, values, parts };
-}
-
-/** Values of every enum and const whose type every `type` allows; null without enum and const. */
-function allowedValues(parts: readonly PlainPart[]): unknown[] | null {
-  let values: unknown[] | null = null;
-  for (const { schema } of parts) {
-    for (const list of [
-      schema.enum as unknown[] | undefined,
-      Object.hasOwn(schema, 'const') ? [schema.const] : undefined,
-    ]) {
-      if (list === undefined) continue;
-      const texts = new Set(list.map(stableText));
-      values = values === null ? uniqueValues(list) : values.filter((value) => texts.has(stableText(value)));
-    }
-  }
-  const types = explicitTypes(parts);
-  return values?.filter((value) => types === null || hasType(value, types)) ?? null;
+/** What enum and const of one schema allow together. */
+function valuesOf(schema: SchemaObject): ReadonlyMap<string, unknown> | null {
+  const byText = (list: readonly unknown[]) => new Map(list.map((value) => [stableText(value), value]));
+  const listed = schema.enum === undefined ? null : byText(schema.enum as unknown[]);
+  if (!Object.hasOwn(schema, 'const')) return listed;
+  const constant = byText([schema.const]);
+  return listed === null ? constant : new Map([...constant].filter(([text]) => listed.has(text)));
 }
 
 /** What `type` says in all parts together; null where it says nothing. */
-function explicitTypes(parts: readonly PlainPart[]): Set<JsonType> | null {
+function namedTypes(parts: readonly PlainPart[]): ReadonlySet<JsonType> | null {
   let types: Set<JsonType> | null = null;
   for (const { schema, pointer } of parts) {
     if (schema.type === undefined) {
@@ -227,19 +305,18 @@ function explicitTypes(parts: readonly PlainPart[]): Set<JsonType> | null {
     if (schema.nullable === true) own.add('null');
     types = types === null ? own : intersection(types, own);
   }
-  return types;
+  return types === null ? null : withoutSubtypes(types);
 }
 
-/** Without `type`, those that some keyword speaks of; where none does, all. */
-function allowedTypes(parts: readonly PlainPart[], values: readonly unknown[] | null): Set<JsonType> {
-  if (values !== null) return new Set(values.map(typeOf));
-  let types = explicitTypes(parts);
-  if (types === null) {
-    const named = [...KEYWORDS_OF_TYPE].flatMap(([type, keywords]) =>
-      parts.some(({ schema }) => keywords.some((keyword) => Object.hasOwn(schema, keyword))) ? [type] : [],
-    );
-    types = new Set(named.length > 0 ? named : JSON_TYPES);
-  }
+/** Those that some keyword speaks of; where none does, all. */
+function spokenOfTypes(parts: readonly PlainPart[]): ReadonlySet<JsonType> {
+  const spokenOf = [...KEYWORDS_OF_TYPE].flatMap(([type, keywords]) =>
+    parts.some(({ schema }) => keywords.some((keyword) => Object.hasOwn(schema, keyword))) ? [type] : [],
+  );
+  return withoutSubtypes(new Set(spokenOf.length > 0 ? spokenOf : JSON_TYPES));
+}
+
+function withoutSubtypes(types: Set<JsonType>): Set<JsonType> {
   if (types.has('number')) types.delete('integer');
   return types;
 }
@@ -262,12 +339,8 @@ function hasType(value: unknown, types: ReadonlySet<JsonType>): boolean {
   return types.has(type) || (type === 'integer' && types.has('number'));
 }
 
-function uniqueValues(values: readonly unknown[]): unknown[] {
-  return [...new Map(values.map((value) => [stableText(value), value])).values()];
-}
-
 /** Equal for equal values, whatever the order of their keys. */
-export function stableText(value: unknown): string {
+function stableText(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) =>
     isObject(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
   );

@@ -5,7 +5,10 @@
  * of a depth-first walk, so that the walk is one loop over arrays: the next node, or the one behind the subtree. Made once for a model.
  */
 
-import type { StackAutomaton, Stacks } from './stack-automaton.ts';
+import { type StackAutomaton, type Stacks, tooMuchWork } from './stack-automaton.ts';
+
+/** For all tokens that may follow, as the automaton counts it: about half a second. Real schemas need a hundredth. */
+const MOST_WORK = 10_000_000;
 
 export class GrammarVocabulary {
   /** Number of ids. */
@@ -19,7 +22,6 @@ export class GrammarVocabulary {
   /** The tokens that end at node n are `#tokens[#firstToken[n]]` up to those of node n + 1. */
   readonly #firstToken: Uint32Array;
   readonly #tokens: Uint32Array;
-  readonly #path: Stacks[] = [];
 
   /** The bytes of each token by its id; null (or no bytes) for special tokens, which never stand in a text. */
   constructor(tokenBytes: readonly (Uint8Array | null)[]) {
@@ -35,19 +37,25 @@ export class GrammarVocabulary {
     this.#behind = endsOfSubtrees(this.#depths);
   }
 
-  /** The tokens whose bytes can all follow in this state: bit `id % 32` of word `floor(id / 32)`. */
+  /**
+   * The tokens whose bytes can all follow in this state: bit `id % 32` of word `floor(id / 32)`. Throws UsageError where it takes too
+   * much work to tell.
+   */
   tokensAfter(automaton: StackAutomaton, state: Stacks): Uint32Array {
     const words = new Uint32Array(Math.ceil(this.size / 32));
     const { classOf } = automaton;
-    const path = this.#path;
-    path[0] = state;
+    const path = [state];
+    const mostWork = automaton.work + MOST_WORK;
     const nodes = this.#bytes.length;
     for (let node = 1; node < nodes; ) {
       const depth = this.#depths[node];
       const from = path[depth - 1];
       const byte = this.#bytes[node];
-      const known = from.next[classOf[byte]];
-      const to = known === undefined ? automaton.advance(from, byte) : known;
+      let to = from.next[classOf[byte]];
+      if (to === undefined) {
+        to = automaton.advance(from, byte);
+        if (automaton.work > mostWork) throw tooMuchWork();
+      }
       if (to === null) {
         node = this.#behind[node];
         continue;
@@ -57,8 +65,6 @@ export class GrammarVocabulary {
       for (let i = this.#firstToken[node]; i < last; i++) words[this.#tokens[i] >>> 5] |= 1 << (this.#tokens[i] & 31);
       node++;
     }
-    path.length = 0;
-    automaton.tidy();
     return words;
   }
 }

@@ -15,12 +15,10 @@ export class JsonGrammar {
     this.automaton = automaton;
   }
 
-  /** Is this text a whole document? */
+  /** Is this text a whole document? Throws UsageError where the schema leaves too much open to tell. */
   accepts(text: string): boolean {
     const { automaton } = this;
-    const state = automaton.advanceAll(automaton.start, new TextEncoder().encode(text));
-    automaton.tidy();
-    return state?.isComplete ?? false;
+    return automaton.advanceAll(automaton.start, new TextEncoder().encode(text))?.isComplete ?? false;
   }
 }
 

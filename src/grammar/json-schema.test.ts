@@ -343,6 +343,15 @@ describe('what is refused', () => {
     [{ properties: { a: { $ref: '#' } }, required: ['a'] }, /no value of it would ever end/],
     [{ type: 'array', minItems: 1, items: { $ref: '#' } }, /no value of it would ever end/],
     [{ $ref: 'https://example.org/schema' }, /\$ref: expected a place in this schema/],
+    [{ properties: { a: { $id: 'a', type: 'null' } } }, /at "#\/properties\/a": \$id is not supported/],
+    [
+      { properties: { a: { $id: 'a', $ref: '#/$defs/b' } }, $defs: { b: { type: 'null' } } },
+      /at "#\/properties\/a": \$id is not supported/,
+    ],
+    [
+      { $ref: '#/$defs/b/properties/c', $defs: { b: { $id: 'b', properties: { c: { type: 'null' } } } } },
+      /at "#": \$ref "#\/\$defs\/b\/properties\/c": .* \$id/,
+    ],
     [{ $ref: '#/$defs/nam', $defs: { name: {} } }, /expected "nam" to be there, found nothing. Did you mean "name"\?/],
     [{ nullable: true, minimum: 1 }, /nullable: expected a type beside it/],
   ];
@@ -366,6 +375,9 @@ describe('what is refused', () => {
       deprecated: true,
     };
     expectTexts({ ...notes, type: 'null' }, ['null'], ['1']);
+    expectTexts({ ...notes, $ref: '#/$defs/a', $defs: { a: { type: 'null' } } }, ['null'], ['1']);
+    expectTexts({ $id: 'y' }, ['1'], []);
+    expectTexts(closed({ $id: { type: 'null' } }), ['{"$id":null}'], ['{}']);
   });
 });
 
@@ -376,6 +388,13 @@ describe('hostile schemas', () => {
     return schema;
   };
   const many = (count: number) => Array.from({ length: count }, (_, i) => i);
+  const chained = (count: number) => ({
+    $ref: '#/$defs/s0',
+    $defs: {
+      ...Object.fromEntries(many(count).map((i) => [`s${i}`, { $ref: `#/$defs/s${i + 1}`, minLength: 1 }])),
+      [`s${count}`]: {},
+    },
+  });
 
   it('are refused in a moment', () => {
     const schemas: unknown[] = [
@@ -390,6 +409,9 @@ describe('hostile schemas', () => {
       { type: 'string', pattern: '^(a?){2000}$', maxLength: 4000 },
       { type: 'string', pattern: '^[^"]*$', minLength: 100_000 },
       { oneOf: many(300).map((i) => ({ const: i })) },
+      { type: 'string', anyOf: many(900).map((i) => ({ pattern: `a.{9}${i}[]` })) },
+      { anyOf: many(900).map((i) => ({ minLength: i })), allOf: [{ enum: many(10_000) }] },
+      chained(9000),
       { properties: Object.fromEntries(many(25_000).map((i) => [`p${i}`, { type: 'null', title: `${i}` }])) },
     ];
     for (const [i, schema] of schemas.entries()) {

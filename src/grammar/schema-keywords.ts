@@ -26,7 +26,7 @@ export const KEYWORDS_OF_TYPE: ReadonlyMap<JsonType, readonly string[]> = new Ma
 const COMBINING = ['$ref', 'allOf', 'anyOf', 'oneOf', 'enum', 'const', 'type', 'nullable'];
 
 const NOTES = new Set(
-  '$schema $id $comment $defs definitions title description default example examples deprecated readOnly writeOnly discriminator contentEncoding contentMediaType'.split(
+  '$schema $comment $defs definitions title description default example examples deprecated readOnly writeOnly discriminator contentEncoding contentMediaType'.split(
     ' ',
   ),
 );
@@ -54,6 +54,7 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
   ['additionalItems', 'use prefixItems and items'],
   ['$dynamicRef', 'use $ref'],
   ['$recursiveRef', 'use $ref'],
+  ['$id', 'leave it out below the root'],
   ['$anchor', 'refer by "#/..."'],
   ['$dynamicAnchor', 'refer by "#/..."'],
 ]);
@@ -137,7 +138,8 @@ function isNote(keyword: string): boolean {
 /** Throws UsageError for the first keyword of this schema that is unknown, not supported, or has a wrong value. */
 export function checkKeywords(schema: SchemaObject, pointer: string): void {
   for (const [keyword, value] of Object.entries(schema)) {
-    if (isNote(keyword)) continue;
+    // Anywhere else it would change what references mean.
+    if (isNote(keyword) || (keyword === '$id' && pointer === '#')) continue;
     const check = Object.hasOwn(CHECKS, keyword) ? CHECKS[keyword] : undefined;
     if (check === undefined) throw unknownKeyword(keyword, value, pointer);
     const expected = check(value);

@@ -12,10 +12,14 @@ import type { Bound } from './number-range.ts';
 import { PatternProblem, parsePattern } from './parse-pattern.ts';
 import { refusal } from './schema-error.ts';
 import type { SchemaObject } from './schema-keywords.ts';
+import type { StepBudget } from './step-budget.ts';
 import { STRING_FORMATS } from './string-formats.ts';
 
 /** Texts cannot be longer than what a model writes; a shorter text would never do. */
 const MOST_OF_LEAST = 1_000_000;
+
+/** What each part costs for each property or first item, in the steps of a StepBudget. */
+const COST_OF_CHILD = 20;
 
 const ANY_TEXT: CharacterDfa = { transitions: [ALL_CHARACTERS.map((range) => ({ ...range, to: 0 }))], accepts: [true] };
 
@@ -48,24 +52,27 @@ export function boundsOf(shape: Shape): { min: Bound | null; max: Bound | null }
 
 /**
  * The texts that every pattern and format takes, of the lengths asked for: null where no pattern or format is given, 'none' where no text does.
- * Throws UsageError for a pattern or format that is not supported.
+ * Throws UsageError for a pattern or format that is not supported, and where all those of the schema are too large together.
  */
-export function textsOf(shape: Shape): CharacterDfa | null | 'none' {
+export function textsOf(shape: Shape, budget: StepBudget): CharacterDfa | null | 'none' {
+  const countAt = (place: string) => (steps: number) => budget.spend(steps, place, 'Use fewer or simpler patterns.');
   let texts: CharacterDfa | null = null;
   for (const { schema, pointer } of shape.parts) {
     for (const [keyword, source] of patternsOf(schema, pointer)) {
       const place = `${pointer}/${keyword}`;
-      const own = orRefuse(place, () => dfaOfPattern(parsePattern(source)));
+      const count = countAt(place);
+      count(source.length);
+      const own = orRefuse(place, () => dfaOfPattern(parsePattern(source), count));
       if (own === null) return 'none';
       const before: CharacterDfa = texts ?? ANY_TEXT;
-      texts = orRefuse(place, () => bothOf(before, own));
+      texts = orRefuse(place, () => bothOf(before, own, count));
       if (texts === null) return 'none';
     }
   }
   const { min, max } = countsOf(shape, 'Length');
   if (texts === null || (min === 0 && max === Infinity)) return texts;
   const all = texts;
-  return orRefuse(shape.pointer, () => ofLength(all, min, max)) ?? 'none';
+  return orRefuse(shape.pointer, () => ofLength(all, min, max, countAt(shape.pointer))) ?? 'none';
 }
 
 function patternsOf({ pattern, format }: SchemaObject, pointer: string): [keyword: string, source: string][] {
@@ -96,7 +103,9 @@ export interface ArrayShape extends Counts {
 }
 
 /** Where prefixItems stand and no part says what follows, nothing does. */
-export function arrayOf(shape: Shape): ArrayShape {
+export function arrayOf(shape: Shape, budget: StepBudget): ArrayShape {
+  const counts = shape.parts.map(({ schema }) => (schema.prefixItems as unknown[] | undefined)?.length ?? 0);
+  spendForChildren(shape, counts, budget);
   const own = shape.parts.map((part) => ({
     prefix: ((part.schema.prefixItems as unknown[] | undefined) ?? []).map((schema, i) =>
       childPart(part, ['prefixItems', i], schema),
@@ -128,7 +137,11 @@ export interface ObjectShape {
  * Properties come as they stand in `properties`, those that are only required behind them. Where properties are named and no part says what
  * others must be, there are no others. Null where a required property cannot be.
  */
-export function objectOf(shape: Shape): ObjectShape | null {
+export function objectOf(shape: Shape, budget: StepBudget): ObjectShape | null {
+  const counts = shape.parts.map(({ schema: { properties, required } }) => {
+    return Object.keys(properties ?? {}).length + ((required as string[] | undefined)?.length ?? 0);
+  });
+  spendForChildren(shape, counts, budget);
   const own = shape.parts.map((part) => ({
     properties: new Map(
       Object.entries((part.schema.properties as SchemaObject | undefined) ?? {}).map(([name, schema]) => [
@@ -150,6 +163,13 @@ export function objectOf(shape: Shape): ObjectShape | null {
   const possible = properties.filter(({ value }) => !isImpossible(value));
   if (properties.some(({ isRequired, value }) => isRequired && isImpossible(value))) return null;
   return { properties: possible, rest: isClosed ? null : rest, names };
+}
+
+/** Every part is asked about the children of all. Throws UsageError. */
+function spendForChildren({ parts, pointer }: Shape, counts: readonly number[], budget: StepBudget): void {
+  const children = counts.reduce((sum, count) => sum + count, 0);
+  const advice = 'Use fewer properties, first items and branches.';
+  budget.spend(COST_OF_CHILD * parts.length * children, pointer, advice);
 }
 
 function restOf(part: PlainPart): Part | null {

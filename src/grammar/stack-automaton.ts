@@ -5,11 +5,13 @@
  * the entries on top, each with the set of stacks that lie below it. Entries for the same node share one set below, so that n ways to come to a
  * node are one entry and not n stacks, however deep (Lang 1974; the graph-structured stack of Tomita). Sets are interned: equal states are one object,
  * which remembers its transitions, so that a state that comes again costs one look into a table, as in a lazily built DFA. What
- * is remembered is bounded: when it is too much, all of it is forgotten, and states in use begin anew.
+ * is remembered is bounded: when it is too much, all of it is forgotten, and states in use begin anew. Bounded too is the work
+ * for one byte, and what the stacks of one text hold: a schema whose alternatives multiply ends the text that it constrains, and not the process.
  *
  * Bytes that no edge of the grammar tells apart form a class, and transitions are kept by class.
  */
 
+import { UsageError } from '../util/errors.ts';
 import type { GrammarNode, Rule } from './grammar-node.ts';
 
 /** The node on top of stacks; for a repetition with the number of its items before this place. */
@@ -33,8 +35,17 @@ export interface Stacks {
   readonly life: number;
 }
 
-/** Entries of all sets together, some 200 bytes each; a set has two or three. */
+/** All sets and their entries together, some 250 bytes each with what leads from them. */
 const MOST_REMEMBERED = 100_000;
+
+/** Entries in the stacks of one text. Schemas that are not hostile have a few for each bracket that is open. */
+const MOST_HELD = 100_000;
+
+/** Work is counted in edges that are looked at; to meet an entry takes as long as this many. */
+const WORK_OF_ENTRY = 16;
+
+/** For one byte, a tenth of a second. An object of five thousand optional properties takes half of it. */
+const MOST_WORK = 2_000_000;
 
 export class StackAutomaton {
   /** The class of each byte. */
@@ -45,14 +56,19 @@ export class StackAutomaton {
   #size = 0;
   #life = 0;
   #made = 0;
+  #work = 0;
+  #mostWork = MOST_WORK;
 
-  /** `finish` is the node behind `rule`; node ids are below `nodeCount`. All nodes that can be reached have been built. */
+  /**
+   * `finish` is the node behind `rule`; node ids are below `nodeCount`. All nodes that can be reached have been built. Throws UsageError where too
+   * many ways lead to the first byte.
+   */
   constructor(rule: Rule, finish: GrammarNode, nodeCount: number) {
     this.#nodeCount = nodeCount;
     this.classOf = byteClasses(rule);
     const bottom = this.#intern([]);
     const root = this.#intern([{ node: finish, count: 0, below: bottom }]);
-    const closure = new Closure(this.#nodeCount, this.#intern);
+    const closure = new Closure(this.#meet, this.#intern);
     closure.add(rule.start!, 0, root);
     this.#start = this.#intern(this.#entriesOf(closure.tops()));
   }
@@ -62,41 +78,64 @@ export class StackAutomaton {
     return this.#life;
   }
 
+  /** How many sets and entries are remembered. */
+  get remembered(): number {
+    return this.#size;
+  }
+
+  /** What was done so far, in edges that were looked at. */
+  get work(): number {
+    return this.#work;
+  }
+
   get start(): Stacks {
     return this.renewed(this.#start);
   }
 
-  /** The same state in this life of the memory: it would hold on to all of an earlier one. */
+  /** The same state in this life of the memory, in which its transitions are remembered. */
   renewed(state: Stacks): Stacks {
     return state.life === this.#life ? state : this.#intern(state.entries);
   }
 
-  /** The state after `byte`, null where it cannot follow. */
+  /** The state after `byte`, null where it cannot follow. Throws UsageError where too many ways lead there, or its stacks grew too large. */
   advance(state: Stacks, byte: number): Stacks | null {
-    const next = state.next[this.classOf[byte]];
-    return next === undefined ? this.#step(state, byte) : next;
+    const known = state.next[this.classOf[byte]];
+    if (known !== undefined) return known;
+    if (this.#size >= MOST_REMEMBERED) {
+      this.#forget();
+      // Stacks that grow come here again and again.
+      if (holdsMoreThan(MOST_HELD, state)) throw tooDeep();
+    }
+    const current = this.renewed(state);
+    const next = current.next[this.classOf[byte]];
+    return next === undefined ? this.#step(current, byte) : next;
   }
 
-  /** The state after some bytes, null where they cannot follow. */
+  /** The state after some bytes, null where they cannot follow. Throws UsageError as `advance` does. */
   advanceAll(state: Stacks, bytes: Uint8Array): Stacks | null {
     let at: Stacks | null = state;
     for (let i = 0; i < bytes.length && at !== null; i++) at = this.advance(at, bytes[i]);
     return at;
   }
 
-  /** Forgets states where there are too many. What callers hold stays valid, and is best `renewed`. */
-  tidy(): void {
-    if (this.#size < MOST_REMEMBERED) return;
+  /** All states. What callers hold stays valid, and holds on to nothing but its own stacks. */
+  #forget(): void {
+    for (const state of this.#remembered.values()) {
+      state.next.length = 0;
+      state.behind = null;
+    }
     this.#remembered = new Map();
     this.#size = 0;
     this.#life++;
   }
 
   #step(state: Stacks, byte: number): Stacks | null {
+    this.#mostWork = this.#work + MOST_WORK;
     const taken: { to: GrammarNode; below: Stacks }[] = [];
     let key = '';
     for (const [i, { node, below }] of state.entries.entries()) {
       if (node.kind !== 'read') continue;
+      this.#count(node.edges.length);
       for (const { first, last, to } of node.edges) {
         if (byte < first || byte > last) continue;
         taken.push({ to, below });
@@ -114,7 +153,7 @@ export class StackAutomaton {
   }
 
   #after(taken: readonly { to: GrammarNode; below: Stacks }[]): Stacks {
-    const closure = new Closure(this.#nodeCount, this.#intern);
+    const closure = new Closure(this.#meet, this.#intern);
     for (const { to, below } of taken) closure.add(to, 0, below);
     return this.#intern(this.#entriesOf(closure.tops()));
   }
@@ -127,7 +166,7 @@ export class StackAutomaton {
     if (stacks === undefined) {
       const isComplete = entries.some(({ node }) => node.kind === 'finish');
       stacks = { id: this.#made++, entries, isComplete, next: [], behind: null, life: this.#life };
-      this.#size += entries.length;
+      this.#size += 1 + entries.length;
       this.#remembered.set(key, stacks);
     }
     return stacks;
@@ -137,7 +176,7 @@ export class StackAutomaton {
   readonly #union = (all: readonly Stacks[]): Stacks => {
     if (all.length === 1) return all[0];
     const merged = new Map<number, Met>();
-    for (const { entries } of all) for (const entry of entries) meet(merged, this.#nodeCount, entry);
+    for (const { entries } of all) for (const entry of entries) this.#meet(merged, entry);
     return this.#intern(this.#entriesOf(merged));
   };
 
@@ -149,6 +188,49 @@ export class StackAutomaton {
       return { node, count, below: this.#union([...below]) };
     });
   };
+
+  /** Whether this is news. */
+  readonly #meet = (met: Map<number, Met>, { node, count, below }: Entry): boolean => {
+    this.#count(WORK_OF_ENTRY);
+    // Exact: ids are below 2^18 and counts below 2^32.
+    const key = count * this.#nodeCount + node.id;
+    const known = met.get(key);
+    if (known === undefined) met.set(key, { node, count, below: new Set([below]) });
+    else if (known.below.has(below)) return false;
+    else known.below.add(below);
+    return true;
+  };
+
+  #count(work: number): void {
+    this.#work += work;
+    if (this.#work > this.#mostWork) throw tooMuchWork();
+  }
+}
+
+/** Of a schema whose alternatives, patterns or optional properties are open all at once. */
+export function tooMuchWork(): UsageError {
+  const what = 'the schema leaves too much open at once: expected fewer ways in which a text may go on';
+  return new UsageError('grammar', `${what}, got too many to follow. Use fewer or simpler alternatives.`);
+}
+
+function tooDeep(): UsageError {
+  const most = `at most ${MOST_HELD} entries on its stacks`;
+  return new UsageError(
+    'grammar',
+    `the text is nested too deep for its schema: expected ${most}, got more. Bound the depth.`,
+  );
+}
+
+/** Are there more than `most` entries in these stacks? */
+function holdsMoreThan(most: number, state: Stacks): boolean {
+  const seen = new Set([state]);
+  let held = 0;
+  for (const { entries } of seen) {
+    held += entries.length;
+    if (held > most) return true;
+    for (const { below } of entries) seen.add(below);
+  }
+  return false;
 }
 
 /** An entry that was come to in several ways, with what lies below it in each. */
@@ -158,32 +240,21 @@ interface Met {
   readonly below: Set<Stacks>;
 }
 
-/** Whether this is news. */
-function meet(met: Map<number, Met>, nodeCount: number, { node, count, below }: Entry): boolean {
-  // Exact: ids are below 2^18 and counts below 2^32.
-  const key = count * nodeCount + node.id;
-  const known = met.get(key);
-  if (known === undefined) met.set(key, { node, count, below: new Set([below]) });
-  else if (known.below.has(below)) return false;
-  else known.below.add(below);
-  return true;
-}
-
 /** Follows what reads nothing, until every entry on top reads a byte or is the end of the document. */
 class Closure {
   readonly #met = new Map<number, Met>();
   readonly #waiting: Entry[] = [];
-  readonly #nodeCount: number;
+  readonly #meet: (met: Map<number, Met>, entry: Entry) => boolean;
   readonly #intern: (entries: readonly Entry[]) => Stacks;
 
-  constructor(nodeCount: number, intern: (entries: readonly Entry[]) => Stacks) {
-    this.#nodeCount = nodeCount;
+  constructor(meet: (met: Map<number, Met>, entry: Entry) => boolean, intern: (entries: readonly Entry[]) => Stacks) {
+    this.#meet = meet;
     this.#intern = intern;
   }
 
   add(node: GrammarNode, count: number, below: Stacks): void {
     const entry = { node, count, below };
-    if (meet(this.#met, this.#nodeCount, entry)) this.#waiting.push(entry);
+    if (this.#meet(this.#met, entry)) this.#waiting.push(entry);
   }
 
   tops(): ReadonlyMap<number, Met> {

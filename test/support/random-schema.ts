@@ -61,7 +61,7 @@ const { schema } = fc.letrec<{ schema: SchemaObject; object: SchemaObject; array
     tie('object'),
     tie('array'),
     fc.array(tie('schema'), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
-    fc.constantFrom({ $ref: '#/$defs/tree' }, { $ref: '#/$defs/list' }, { $ref: '#/$defs/kinds' }),
+    fc.constantFrom('tree', 'list', 'kinds', 'either', 'tagged').map((def) => ({ $ref: `#/$defs/${def}` })),
   ),
   object: fc
     .record({
@@ -109,6 +109,17 @@ const DEFS = {
       additionalProperties: false,
     })),
   },
+  either: { type: 'object', oneOf: [{ required: ['a'] }, { required: ['b'] }] },
+  tagged: {
+    type: 'object',
+    properties: { kind: { enum: ['plain', 'sized'] }, size: { type: 'integer' } },
+    required: ['kind'],
+    additionalProperties: false,
+    oneOf: [
+      { properties: { kind: { const: 'plain' } } },
+      { properties: { kind: { const: 'sized' } }, required: ['size'] },
+    ],
+  },
 };
 
 /** Documents end: what refers to itself has a way out. */
@@ -117,6 +128,17 @@ export const randomSchema: fc.Arbitrary<SchemaObject> = schema.map((one) => ({ .
 /** A document of a schema of `randomSchema`. */
 export function randomDocument(root: SchemaObject, seed: number): unknown {
   return new Writer(root, new Prng(seed)).value(root, 0);
+}
+
+/** A schema with one of its branches, of which it says the same or more. */
+function both({ anyOf, oneOf, ...beside }: SchemaObject, branch: SchemaObject): SchemaObject {
+  const lists = [beside.required, branch.required] as (string[] | undefined)[];
+  return {
+    ...beside,
+    ...branch,
+    properties: { ...(beside.properties as SchemaObject), ...(branch.properties as SchemaObject) },
+    required: lists.flatMap((list) => list ?? []),
+  };
 }
 
 class Writer {
@@ -133,9 +155,9 @@ class Writer {
     const one = given as SchemaObject;
     if (typeof one.$ref === 'string')
       return this.value((this.#root.$defs as SchemaObject)[one.$ref.slice(8)], depth + 1);
-    const branches = (one.anyOf ?? one.oneOf) as unknown[] | undefined;
+    const branches = (one.anyOf ?? one.oneOf) as SchemaObject[] | undefined;
     // Deep down the first branch, which ends.
-    if (branches !== undefined) return this.value(depth > 6 ? branches[0] : this.#pick(branches), depth + 1);
+    if (branches !== undefined) return this.value(both(one, depth > 6 ? branches[0] : this.#pick(branches)), depth + 1);
     if (one.enum !== undefined) return this.#pick(one.enum as unknown[]);
     if (Object.hasOwn(one, 'const')) return one.const;
     if (one.type === undefined) return this.#any();
@@ -148,8 +170,10 @@ class Writer {
   }
 
   #object(one: SchemaObject, depth: number): unknown {
-    const properties = Object.entries((one.properties ?? {}) as SchemaObject);
     const required = (one.required ?? []) as string[];
+    const named = (one.properties ?? {}) as SchemaObject;
+    const others = required.filter((key) => !Object.hasOwn(named, key)).map((key): [string, unknown] => [key, true]);
+    const properties = [...Object.entries(named), ...others];
     const share = depth > 3 ? 0 : 0.6;
     const entries = properties
       .filter(([key]) => required.includes(key) || this.#chance(share))
