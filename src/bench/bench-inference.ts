@@ -45,9 +45,10 @@ export interface InferenceRow extends Record<string, unknown> {
   /** (1 - zeros) of the blocks' bytes, and all the rest. */
   bytesExpected: number | null;
   gbPerSecond: number | null;
-  speedupOverDense: number;
+  /** null, as the next, where dense was not measured. */
+  speedupOverDense: number | null;
   /** Share of the time that selecting and listing take: what the inputs of products take beyond those of the dense model. */
-  selectShare: number;
+  selectShare: number | null;
   joulesPerToken: number | null;
   /** Weights, cache and workspace. */
   peakBytes: number;
@@ -96,7 +97,10 @@ interface Measurement {
   readonly joulesPerToken: number | null;
 }
 
-/** The rows of one model; the first of `sparsities` is 0. Throws UsageError where the context is too short. */
+/**
+ * The rows of one model. Where it has weights for its dense twin the first of `sparsities` is 0, and is that; else nothing is compared, and a 0 selects nothing. Throws UsageError where
+ * the context is too short.
+ */
 export async function benchInference(
   bench: InferenceBench,
   backend: Backend,
@@ -115,13 +119,14 @@ export async function benchInference(
       kvType: options.kvType,
       skipNaturalZeros: !dense,
     });
-  const dense = engineOf(model.dense, true);
+  const dense = model.dense && engineOf(model.dense, true);
   const sparse = engineOf(model.sparse, false);
   const variants = batches.flatMap((batch) => sparsities.map((sparsity): Variant => ({ sparsity, batch })));
   const zeros = variants.map(() => 0);
   const bytes = variants.map(() => 0);
+  const isDense = ({ sparsity }: Variant) => sparsity === 0 && dense !== null;
   const measure = (index: number): Measurement => {
-    const engine = variants[index].sparsity === 0 ? dense : sparse;
+    const engine = isDense(variants[index]) ? dense! : sparse;
     const measured = measureVariant(bench, engine, timer, variants[index], model, options);
     zeros[index] = engine.statistics.modelSparsity();
     bytes[index] = bytesRead(engine, bench === 'prefill' ? 0 : CONTEXT_TOKENS + options.tokens / 2);
@@ -130,8 +135,9 @@ export async function benchInference(
   try {
     const values = await measureRounds([...variants.keys()], measure, options);
     const ms = values.map((round) => round.map(({ msPerToken }) => msPerToken));
-    return variants.map(({ sparsity, batch }, v): InferenceRow => {
-      const base = variants.findIndex((other) => other.batch === batch && other.sparsity === 0);
+    return variants.map((variant, v): InferenceRow => {
+      const { sparsity, batch } = variant;
+      const base = dense && variants.findIndex((other) => other.batch === batch && isDense(other));
       const msPerToken = median(ms[v]);
       const alone = bench === 'decode';
       const joules = values[v].map(({ joulesPerToken }) => joulesPerToken);
@@ -140,25 +146,26 @@ export async function benchInference(
         dtype: model.dtype,
         sparsity,
         closedGates: model.closedGates,
-        zeros: sparsity === 0 ? 0 : zeros[v],
+        zeros: isDense(variant) ? 0 : zeros[v],
         batch,
         tokens: options.tokens,
         msPerToken,
         tokensPerSecond: 1000 / msPerToken,
         bytesPerToken: alone ? bytes[v] : null,
-        bytesDense: alone ? bytes[base] : null,
-        bytesExpected: alone ? bytes[base] - (sparsity === 0 ? 0 : zeros[v]) * model.blockBytes : null,
+        bytesDense: alone && base !== null ? bytes[base] : null,
+        bytesExpected:
+          alone && base !== null ? bytes[base] - (isDense(variant) ? 0 : zeros[v]) * model.blockBytes : null,
         gbPerSecond: alone ? bytes[v] / msPerToken / 1e6 : null,
-        speedupOverDense: speedup(ms[base], ms[v]),
+        speedupOverDense: base === null ? null : speedup(ms[base], ms[v]),
         selectShare:
-          sparsity === 0 ? 0 : median(values[v].map((value, round) => selectShare(value, values[base][round]))),
+          base === null ? null : median(values[v].map((value, round) => selectShare(value, values[base][round]))),
         joulesPerToken: joules.includes(null) ? null : median(joules as number[]),
-        peakBytes: sparsity === 0 ? model.bytes.dense + dense.bytes : model.bytes.sparse + sparse.bytes,
+        peakBytes: isDense(variant) ? model.bytes.dense + dense!.bytes : model.bytes.sparse + sparse.bytes,
         spread: spread(ms[v]),
       };
     });
   } finally {
-    dense.dispose();
+    dense?.dispose();
     sparse.dispose();
   }
 }

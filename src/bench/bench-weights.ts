@@ -18,14 +18,14 @@ export interface BenchWeights {
   readonly name: string;
   readonly config: ModelConfig;
   readonly dtype: WeightType | 'mixed';
-  /** The same model for the dense twin and for skipping; one and the same unless the layouts differ. */
-  readonly dense: ModelWeights;
+  /** The same model for the dense twin and for skipping; one and the same unless the layouts differ. null: nothing to measure dense on. */
+  readonly dense: ModelWeights | null;
   readonly sparse: ModelWeights;
   /** false: random weights. */
   readonly trained: boolean;
   /** Measured; null where nothing was asked for. */
   readonly closedGates: number | null;
-  /** Of the dense twin and of the model with its zeros. */
+  /** Of the dense twin, where there is one, and of the model with its zeros. */
   readonly bytes: { readonly dense: number; readonly sparse: number };
   /** Of the blocks' matrices, scales left out. */
   readonly blockBytes: number;

@@ -5,7 +5,7 @@ import type { Backend, Precision } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
 import type { InferenceBench } from '../bench/bench-inference.ts';
 import { type RoundsOptions, rowsOfEach } from '../bench/rounds.ts';
-import { openModel } from '../import/open-model.ts';
+import { readConfig } from '../import/open-model.ts';
 import { loadParameters } from '../model/load-model.ts';
 import { hasNaturalZeros } from '../ops/gated-hidden.ts';
 import { WEIGHT_TYPES, type WeightType } from '../tensor/weight-matrix.ts';
@@ -122,7 +122,7 @@ function addBenchOptions(command: Command, description: string): Command {
   command
     .description(description)
     .argument('[model]', `${MODEL_ARGUMENT}; instead of --shape`)
-    .option('--shape <name>', 'a preset with random weights (default: d512-l8)')
+    .option('--shape <name>', 'a preset of qsparse train with random weights (default: d512-l8)')
     .option('--sparsity <list>', 'shares to measure, 0,0.4,0.6; 0 (dense) always comes first', sparsity)
     .option('--repeat <n>', 'rounds', parsePositiveInteger('--repeat'), 5)
     .option('--out <file>', 'write machine, commit and rows as JSON');
@@ -132,7 +132,7 @@ function addBenchOptions(command: Command, description: string): Command {
 async function runSelect(model: string | undefined, options: SelectBenchOptions): Promise<void> {
   checkChoice({ model, shape: options.shape });
   await withBackend(options, async (backend, output, rounds) => {
-    const config = model === undefined ? options.shape && shapeConfig(options.shape) : configOf(model, backend);
+    const config = model === undefined ? options.shape && shapeConfig(options.shape) : readConfig(model);
     const { sparsity: sparsities = [0.4, 0.6, 0.8], sparsifier = ['topk'], seed = 0 } = options;
     const dims = selectDims(config || undefined);
     const rows = await benchSelect(backend, dims, sparsities, sparsifier, seed, rounds);
@@ -247,12 +247,6 @@ function trainModel(path: string | undefined, options: TrainBenchCommandOptions,
 const TEXT_CHARACTERS = 2 ** 20;
 
 /** Only the shape of a checkpoint: `select` needs no weights of it. */
-function configOf(path: string, backend: Backend) {
-  const model = openModel(path, backend);
-  model.dispose();
-  return model.config;
-}
-
 async function withBackend(
   options: BenchOptions,
   run: (backend: Backend, output: Output, rounds: RoundsOptions) => Promise<void>,

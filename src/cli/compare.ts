@@ -14,9 +14,10 @@ import { hashTexts } from '../eval/data/hash-texts.ts';
 import { RecordsFile } from '../eval/data/records-file.ts';
 import type { TaskResult } from '../eval/evaluate.ts';
 import { writeFileAtomically } from '../formats/atomic-write.ts';
-import { openModel } from '../import/open-model.ts';
+import { openModel, readConfig } from '../import/open-model.ts';
+import { selectionRules } from '../model/sparsity-override.ts';
 import { messageOf, UsageError } from '../util/errors.ts';
-import { formatPercent } from '../util/format.ts';
+import { formatInteger, formatPercent } from '../util/format.ts';
 import { type ComparedModel, comparedModel } from './compare/compared-model.ts';
 import { comparisonFigure } from './compare/comparison-figure.ts';
 import { type MeasuredModel, type MeasureOptions, measureModel } from './compare/measure-model.ts';
@@ -30,8 +31,9 @@ import { Output } from './shared/output.ts';
 import { textOrSample } from './shared/sample-text.ts';
 import type { TableRow } from './shared/table.ts';
 
-interface CompareOptions extends CommonOptions, Omit<MeasureOptions, 'tasks'> {
+interface CompareOptions extends CommonOptions, Omit<MeasureOptions, 'tasks' | 'window'> {
   tasks?: string[];
+  window?: number;
   out: string;
 }
 
@@ -75,18 +77,20 @@ async function compare(given: string[], options: CompareOptions): Promise<void> 
   if (twice !== undefined) throw new UsageError('compare', `${twice} is given twice. Name each model once.`);
   const output = new Output(options);
   const text = options.text === undefined ? undefined : readText(options.text);
-  const measured = { ...options, text, tasks: options.tasks ?? [] };
+  const located: LocatedModel[] = [];
+  for (const one of compared) located.push({ ...one, path: await modelPath(one.model, output) });
+  const measured = { ...options, text, tasks: options.tasks ?? [], window: commonWindow(located, options.window) };
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   const interrupt = onInterrupt(() => output.note('stopping after this batch'));
   try {
     mkdirSync(join(options.out, 'records'), { recursive: true });
     const rows: ComparedRow[] = [];
-    for (const one of compared) {
+    for (const one of located) {
       if (interrupt.signal.aborted) break;
       output.note(one.given);
       rows.push(await measureOne(one, backend, measured, output, interrupt.signal));
     }
-    report(output, rows, options, backend);
+    report(output, rows, measured, options.text, backend);
     if (interrupt.signal.aborted) {
       output.note(`stopped; what was evaluated is in ${options.out}, the same command goes on`);
       process.exitCode = INTERRUPTED_EXIT_CODE;
@@ -97,14 +101,40 @@ async function compare(given: string[], options: CompareOptions): Promise<void> 
   }
 }
 
+interface LocatedModel extends ComparedModel {
+  readonly path: string;
+}
+
+/**
+ * The window of all perplexities: what is given, else the largest that fits every model, for more context makes any text more probable. Looks at the models before anything is measured: throws
+ * UsageError for a context that is too short and for a share where a model takes none, FormatError for what is no model.
+ */
+function commonWindow(models: readonly LocatedModel[], given: number | undefined): number {
+  let window = given ?? WINDOW;
+  for (const { model, path, sparsity } of models) {
+    const config = readConfig(path);
+    try {
+      selectionRules(config, sparsity ?? undefined);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      throw new UsageError(`${model}@${sparsity}`, error.message.replace(/^\[\w+\] /, ''), { cause: error });
+    }
+    if (given !== undefined && given > config.seqLen) {
+      throw new UsageError('--window', `${model} has a context of ${config.seqLen} tokens, got ${given}. Give fewer.`);
+    }
+    window = Math.min(window, config.seqLen);
+  }
+  return window;
+}
+
 async function measureOne(
-  one: ComparedModel,
+  { path: place, ...one }: LocatedModel,
   backend: Backend,
   options: MeasureOptions & Pick<CompareOptions, 'out'>,
   output: Output,
   signal: AbortSignal,
 ): Promise<ComparedRow> {
-  const model = openModel(await modelPath(one.model, output), backend);
+  const model = openModel(place, backend);
   const { path, config } = model;
   try {
     const identity = modelIdentity(model, { kv: options.kv, prefixToken: null });
@@ -129,15 +159,24 @@ async function measureOne(
   }
 }
 
+/** Of a perplexity, unless another is given. */
+const WINDOW = 1024;
 /** In the cache before the clock of `bench decode` starts. */
 const CONTEXT_TOKENS = 16;
 
-function report(output: Output, rows: readonly ComparedRow[], options: CompareOptions, backend: Backend): void {
-  const { out, text } = options;
-  const frame = { machine: machineText(), backend: backend.description, text: text ?? null, models: rows };
+function report(
+  output: Output,
+  rows: readonly ComparedRow[],
+  { out, window, maxTokens }: MeasureOptions & Pick<CompareOptions, 'out'>,
+  file: string | undefined,
+  backend: Backend,
+): void {
+  const text = file === undefined ? { text: null } : { text: file, window, maxTokens: maxTokens ?? null };
+  const frame = { machine: machineText(), backend: backend.description, ...text, models: rows };
   const figure = join(out, 'compare.svg');
   writeFileAtomically(join(out, 'compare.json'), `${JSON.stringify(frame, null, 1)}\n`);
   writeFileAtomically(figure, comparisonFigure(rows));
+  if (file !== undefined) output.line(`${file}: windows of ${formatInteger(window)} tokens side by side`);
   output.line(`on ${frame.machine}; ${frame.backend}`);
   output.line();
   output.table(rows.map(tableRow));

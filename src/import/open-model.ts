@@ -10,7 +10,14 @@ import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { Arena } from '../arena.ts';
 import type { Backend } from '../backend.ts';
 import { openByteSource } from '../formats/open-byte-source.ts';
-import { type LoadedModel, type LoadModelOptions, loadModel, weightTypesOf } from '../model/load-model.ts';
+import type { ModelConfig } from '../model/config.ts';
+import {
+  type LoadedModel,
+  type LoadModelOptions,
+  loadModel,
+  readModelConfig,
+  weightTypesOf,
+} from '../model/load-model.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import type { ForeignFormat, ForeignModel } from './foreign-model.ts';
 import { foreignWeights } from './foreign-weights.ts';
@@ -43,6 +50,17 @@ export function openModel(path: string, backend: Backend, options: LoadModelOpti
   const foreign = openForeign(path);
   try {
     return loadForeign(foreign, backend);
+  } finally {
+    foreign.close();
+  }
+}
+
+/** The configuration of any model, without its weights. Throws FormatError as openModel does. */
+export function readConfig(path: string): ModelConfig {
+  if (!isForeign(path)) return readModelConfig(path);
+  const foreign = openForeign(path);
+  try {
+    return foreign.config;
   } finally {
     foreign.close();
   }

@@ -16,7 +16,13 @@ import { type ModelConfig, POINTS, type Point } from '../model/config.ts';
 import { ropeTables } from '../model/rope-tables.ts';
 import { ALL, gateThreshold, isSameRule } from '../model/selection-rule.ts';
 import { selectionRules } from '../model/sparsity-override.ts';
-import { checkWeights, type FfnWeights, ffnsOf, type MixtureWeights, type ModelWeights } from '../model/weights.ts';
+import {
+  checkWeights,
+  type FfnWeights,
+  isByChannel,
+  type MixtureWeights,
+  type ModelWeights,
+} from '../model/weights.ts';
 import type { KvType } from '../tensor/kv-slots.ts';
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import { type Tensor, view } from '../tensor/tensor.ts';
@@ -372,14 +378,9 @@ function checkCount(name: string, count: number, limit: number, limitName = ''):
   throw new UsageError('engine', `${name} must be a whole number ${range}, got ${count}.`);
 }
 
-function isByChannel({ layers }: ModelWeights): boolean {
-  return layers.some(({ feedForward }) => ffnsOf(feedForward).some(({ layout }) => layout === 'channels'));
-}
-
 /** Dense is measured against the layout that is best for it. */
-function checkFused({ layers }: ModelWeights): void {
-  const ffns = layers.flatMap(({ feedForward }) => ffnsOf(feedForward));
-  if (ffns.every(({ layout }) => layout === 'fused')) return;
+function checkFused(weights: ModelWeights): void {
+  if (!isByChannel(weights)) return;
   throw new UsageError(
     'engine',
     'weights by channel are stored for skipping closed gates: with skipNaturalZeros false, give gate and up fused.',

@@ -85,6 +85,17 @@ export function loadModel(path: string, backend: Backend, options: LoadModelOpti
   return { ...loaded, weights, dtypes: weightTypesOf(weights), packed: false };
 }
 
+/** The configuration of what `loadModel` would load, without its weights. Throws FormatError where there is none, or none of ours. */
+export function readModelConfig(path: string, { which = 'best' }: Pick<LoadModelOptions, 'which'> = {}): ModelConfig {
+  const directory = findCheckpoint(path, which);
+  const opened = holdsPackedModel(directory) ? readPackedDirectory(directory) : readCheckpoint(directory);
+  try {
+    return configOf(opened);
+  } finally {
+    opened.close();
+  }
+}
+
 /**
  * The f32 parameters of a checkpoint of training, for going on with it. Throws FormatError as loadModel does, and for a packed model:
  * what rounding took away cannot be trained on.

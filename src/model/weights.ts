@@ -49,6 +49,11 @@ export function ffnsOf(feedForward: FeedForwardWeights): readonly FfnWeights[] {
   return feedForward.layout === 'mixture' ? feedForward.experts : [feedForward];
 }
 
+/** Is a feed-forward stored by channel, to be read through its open gates? */
+export function isByChannel({ layers }: ModelWeights): boolean {
+  return layers.some(({ feedForward }) => ffnsOf(feedForward).some(({ layout }) => layout === 'channels'));
+}
+
 export interface LayerWeights {
   /** [D] */
   readonly attentionNorm: Tensor<'f32'>;

@@ -2,7 +2,7 @@
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createTinyRun, mainMissing, runCommand } from '../support/tiny-checkpoint.ts';
 
@@ -81,6 +81,29 @@ describe.skipIf(mainMissing !== null)(`bench${mainMissing ? ` (${mainMissing})` 
     expect(rows.map(({ sparsity }) => sparsity)).toEqual([0, null]);
     expect(rows[0].zeros).toBe(0);
     expect(rows[1].zeros).toBeGreaterThan(0.4);
+  });
+
+  it('decode: a model packed by channel, beside the same with gate and up fused', async () => {
+    const run = createTinyRun({ seqLen: 40 });
+    const [channels, fused] = ['channels', 'fused'].map((layout) => join(run.directory, layout));
+    for (const place of [channels, fused]) {
+      const how = ['--dtype', 'int8', '--layout', basename(place)];
+      expect((await runCommand(['convert', run.directory, place, ...how])).code).toBe(0);
+    }
+    const { rows } = await bench('decode', channels, '--dense-twin', fused, '--tokens', '4');
+    const decode = (...args: string[]) => runCommand(['bench', 'decode', ...args, '--tokens', '4', '--repeat', '1']);
+    const alone = await decode(channels);
+    const needless = await decode(fused, '--dense-twin', channels);
+    const other = await decode(channels, '--dense-twin', channels);
+    const shape = await decode('--shape', 'tiny', '--dense-twin', fused);
+    run.remove();
+    expect(rows.map(({ sparsity }) => sparsity)).toEqual([0, null]);
+    expect(rows[1].speedupOverDense).toBeGreaterThan(0);
+    expect([alone, needless, other, shape].map(({ code }) => code)).toEqual([2, 2, 2, 2]);
+    expect(alone.stderr).toMatch(/is packed by channel.*pack the model with --layout fused too.*--dense-twin/);
+    expect(needless.stderr).toMatch(/has gate and up fused: dense is measured on itself/);
+    expect(other.stderr).toMatch(/is not the model of .* with gate and up fused/);
+    expect(shape.stderr).toMatch(/is for a MODEL that is packed by channel/);
   });
 
   const TINY_STEP = ['--shape', 'tiny', '--batch-size', '1', '--seq-len', '8'];

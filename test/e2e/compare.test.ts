@@ -18,11 +18,12 @@ interface Report {
       task: string;
       items: number;
       reused: number;
+      isComplete: boolean;
       perplexity: { perplexity: number } | null;
       metrics: Record<string, { value: number; stderr: number }>;
     }[];
     decode: { msPerToken: number };
-    dense: { msPerToken: number };
+    dense?: { msPerToken: number };
   }[];
 }
 
@@ -105,6 +106,36 @@ describe.skipIf(mainMissing !== null)(`compare${mainMissing ? ` (${mainMissing})
     expect(stdout).toMatch(/compare\.svg: quality against activated parameters and against ms a token/);
   });
 
+  it('gives all models one window, and measures weights by channel as they are', async () => {
+    const [long, out] = [createTinyRun({ seqLen: 128 }), place('windows')];
+    const packed = join(long.directory, 'packed');
+    const how = ['--dtype', 'int8', '--layout', 'channels'];
+    expect((await runCommand(['convert', long.directory, packed, ...how])).code).toBe(0);
+    const args = [packed, run.directory, '--text', place('text.txt'), '--out', out, '--json'];
+    const { code, stdout, stderr } = await compare(...args);
+    const tooLong = await compare(...args, '--window', '100');
+    long.remove();
+    expect(code, stderr).toBe(0);
+    const report = JSON.parse(stdout) as Report & { window: number };
+    expect(report.window).toBe(64);
+    const [first, second] = report.models;
+    expect(first.quality[0].items).toBe(second.quality[0].items);
+    expect(first.decode.msPerToken).toBeGreaterThan(0);
+    expect([first.dense, second.dense?.msPerToken]).toEqual([undefined, expect.any(Number)]);
+    expect(tooLong.code).toBe(2);
+    expect(tooLong.stderr).toMatch(/\[--window\] .* has a context of 64 tokens, got 100/);
+  });
+
+  it('refuses a share that a model does not take before anything is measured', async () => {
+    const [relu, out] = [createTinyRun({ activation: 'relu', sparsifier: 'drelu', sparsity: 0 }), place('shares')];
+    const args = ['--text', place('text.txt'), '--out', out];
+    const { code, stderr } = await compare(run.directory, `${relu.directory}@0.5`, ...args);
+    relu.remove();
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/@0\.5\] a model with sparsifier drelu has the zeros that its drelu makes/);
+    expect(existsSync(out)).toBe(false);
+  });
+
   it('refuses in one line what cannot be compared', async () => {
     const text = ['--text', place('text.txt')];
     const out = ['--out', place('never')];
@@ -132,7 +163,12 @@ describe.skipIf(mainMissing !== null)(`compare${mainMissing ? ` (${mainMissing})
     expect(result.stderr).toMatch(/stopped; what was evaluated is in .*stopped, the same command goes on/);
     const [file] = readdirSync(join(out, 'records'));
     expect(readFileSync(join(out, 'records', file), 'utf8').split('\n').length).toBeGreaterThan(2);
-    expect(existsSync(join(out, 'compare.svg'))).toBe(true);
+    // What was stopped in its midst is in the table, said to be so, and no point of the figure.
+    const circles = readFileSync(join(out, 'compare.svg'), 'utf8').match(/<circle /g) ?? [];
+    const { models: stopped } = JSON.parse(readFileSync(join(out, 'compare.json'), 'utf8')) as Report;
+    const complete = stopped.filter(({ quality, activated }) => quality[0]?.isComplete && activated !== undefined);
+    const timed = stopped.filter(({ quality, decode }) => quality[0]?.isComplete && decode !== undefined);
+    expect(circles).toHaveLength(complete.length + timed.length);
   });
 });
 

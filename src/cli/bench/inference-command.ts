@@ -21,6 +21,7 @@ export interface InferenceCommandOptions {
   batch?: number[];
   tokens: number;
   closedGates?: number;
+  denseTwin?: string;
   kv: KvType;
   energy?: boolean;
   seed?: number;
@@ -43,6 +44,7 @@ export function addInferenceOptions(command: Command, tokensMeaning: string, tok
       'random weights with this share of the gates closed (default type: int8)',
       parseShare('--closed-gates'),
     )
+    .option('--dense-twin <dir>', 'of a MODEL packed by channel: the same with --layout fused, to measure dense on')
     .addOption(kvOption())
     .option('--energy', 'joules per token, where the machine shows a counter');
 }
@@ -82,11 +84,14 @@ export async function runInferenceBench(
 /** Each is opened when the one before it is gone: a model may fill the memory. */
 function modelsOf(
   { model, shape = DEFAULT_SHAPE }: ModelChoice,
-  { dtype, closedGates }: InferenceCommandOptions,
+  { dtype, closedGates, denseTwin }: InferenceCommandOptions,
   backend: Backend,
   seed: number,
 ): (() => BenchWeights)[] {
   if (model === undefined) {
+    if (denseTwin !== undefined) {
+      throw new UsageError('--dense-twin', 'is for a MODEL that is packed by channel. Leave it out, or name one.');
+    }
     const dtypes = dtype ?? [closedGates === undefined ? ('f32' as const) : ('int8' as const)];
     return dtypes.map((type) => () => randomBenchWeights(shape, type, closedGates ?? null, backend, seed));
   }
@@ -96,5 +101,5 @@ function modelsOf(
       `${model} has its weight types: expected --shape with --dtype or --closed-gates. Leave them out, or convert the model.`,
     );
   }
-  return [() => openBenchWeights(model, backend)];
+  return [() => openBenchWeights(model, denseTwin, backend)];
 }

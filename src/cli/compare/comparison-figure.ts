@@ -30,7 +30,9 @@ function qualitiesOf(rows: readonly Row[]): Quality[] {
   const isOneVocabulary = new Set(rows.map(({ vocabSize }) => vocabSize)).size <= 1;
   const tasks = [...new Set(rows.flatMap(({ quality }) => quality.map(({ task }) => task)))];
   return tasks.map((task): Quality => {
-    const resultOf = ({ quality }: Row): TaskResult | undefined => quality.find((result) => result.task === task);
+    // What was stopped in its midst is of other items.
+    const resultOf = ({ quality }: Row): TaskResult | undefined =>
+      quality.find((result) => result.task === task && result.isComplete);
     if (rows.some((row) => resultOf(row)?.perplexity)) {
       const title = isOneVocabulary ? 'perplexity (less is better)' : 'bits per byte (less is better)';
       return { title, of: (row) => textQuality(resultOf(row), isOneVocabulary) };

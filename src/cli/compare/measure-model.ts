@@ -12,6 +12,7 @@ import { Engine } from '../../infer/engine.ts';
 import { unroutedParameters } from '../../model/flops.ts';
 import type { LoadedModel } from '../../model/load-model.ts';
 import { countParameters } from '../../model/parameters.ts';
+import { isByChannel } from '../../model/weights.ts';
 import type { KvType } from '../../tensor/kv-slots.ts';
 import { evalTokenizer } from '../eval/eval-tokenizer.ts';
 import { type DataPlaces, prepareTask } from '../eval/prepare-task.ts';
@@ -23,7 +24,8 @@ export interface MeasureOptions extends DataPlaces {
   /** Contents of the text whose perplexity is measured. */
   text: string | undefined;
   maxTokens: number | undefined;
-  window: number | undefined;
+  /** Tokens of a window, at most the context of the model. */
+  window: number;
   tasks: readonly string[];
   kv: KvType;
   /** Tokens of one measurement of decoding, and rounds of them. */
@@ -48,7 +50,7 @@ export interface MeasuredModel {
   readonly activated?: number;
   readonly zeros?: number;
   readonly decode?: InferenceRow;
-  /** The same weights, nothing skipped. */
+  /** The same weights, nothing skipped; absent for weights by channel, which are read through open gates only. */
   readonly dense?: InferenceRow;
 }
 
@@ -57,7 +59,6 @@ const COUNTED_TOKENS = 1024;
 /** Of the sequences of an evaluation together, and most of them. */
 const CACHED_TOKENS = 8192;
 const MOST_SEQUENCES = 32;
-const WINDOW = 1024;
 
 export async function measureModel(
   model: LoadedModel,
@@ -89,7 +90,7 @@ async function measureQuality(
   const tokenizer = evalTokenizer(model, undefined);
   const prepared: PreparedTask[] = [];
   if (options.text !== undefined) {
-    const window = Math.min(options.window ?? WINDOW, config.seqLen);
+    const { window } = options;
     const protocol = { window, stride: window, minContext: 1, prefixId: null };
     prepared.push(
       prepareText(options.text, tokenizer, protocol, { name: 'perplexity', mostTokens: options.maxTokens }),
@@ -136,21 +137,24 @@ async function countActivated(
   }
 }
 
-/** Dense first, then as asked for, which may be dense too: then both are one. */
+/** Dense first, then as asked for, which may be dense too: then both are one. Weights by channel as asked for alone. */
 async function measureDecoding(
   model: LoadedModel,
   backend: Backend,
   { decodeTokens, repeat, kv }: MeasureOptions,
   { sparsity, progress, signal }: Measuring,
-): Promise<{ decode: InferenceRow; dense: InferenceRow }> {
+): Promise<{ decode: InferenceRow; dense?: InferenceRow }> {
   const { config, weights, bytes, path } = model;
   const benched = {
-    ...{ name: path, config, dtype: 'mixed' as const, dense: weights, sparse: weights, trained: true },
+    ...{ name: path, config, dtype: 'mixed' as const, dense: isByChannel(weights) ? null : weights },
+    ...{ sparse: weights, trained: true },
     ...{ closedGates: null, bytes: { dense: bytes, sparse: bytes } },
     ...{ blockBytes: blockBytes(config, weights), dispose: () => {} },
   };
-  const rows = await benchInference('decode', backend, benched, sparsity === 0 ? [0] : [0, sparsity], [1], {
+  const sparsities = benched.dense === null || sparsity === 0 ? [sparsity] : [0, sparsity];
+  const rows = await benchInference('decode', backend, benched, sparsities, [1], {
     ...{ label: 'decoding', repeat, progress, signal, tokens: decodeTokens, seed: 0, kvType: kv, energy: null },
   });
-  return { dense: rows[0], decode: rows[rows.length - 1] };
+  const decode = rows[rows.length - 1];
+  return benched.dense === null ? { decode } : { dense: rows[0], decode };
 }
