@@ -80,5 +80,7 @@ describe('ChatTemplate', () => {
       `${now.getFullYear()}-${String(now.getMonth() + 1).padStart(2, '0')}-${String(now.getDate()).padStart(2, '0')} %%x`,
     );
     expect(new ChatTemplate("{{ strftime_now('%d %b') }}", TOKENS, 'a').render([])).toMatch(/^\d\d [A-Z][a-z]{2}$/);
+    const then = new Date(2025, 2, 9);
+    expect(new ChatTemplate("{{ strftime_now('%d %b %Y') }}", TOKENS, 'a', then).render([])).toBe('09 Mar 2025');
   });
 });

@@ -31,10 +31,12 @@ export class ChatTemplate {
   readonly #template: Template;
   readonly #tokens: Pick<TokenizerConfig, 'bos_token' | 'eos_token'>;
   readonly #path: string;
+  readonly #now: Date | undefined;
 
-  /** `source` in Jinja, from the file `path`. Throws FormatError where it cannot be read. */
-  constructor(source: string, tokens: Pick<TokenizerConfig, 'bos_token' | 'eos_token'>, path: string) {
+  /** `source` in Jinja, from the file `path`; `now` in place of the clock, for what is to be written again as it was. Throws FormatError where it cannot be read. */
+  constructor(source: string, tokens: Pick<TokenizerConfig, 'bos_token' | 'eos_token'>, path: string, now?: Date) {
     this.#tokens = tokens;
+    this.#now = now;
     this.#path = path;
     try {
       this.#template = new Template(source);
@@ -52,6 +54,7 @@ export class ChatTemplate {
     const { bos_token, eos_token } = this.#tokens;
     const values = {
       ...GLOBALS,
+      strftime_now: (format: unknown) => formatDate(this.#now ?? new Date(), String(format)),
       messages: messages.map(({ role, content }) => ({ role, content })),
       add_generation_prompt: addGenerationPrompt,
       bos_token: bos_token ?? '',
@@ -82,7 +85,6 @@ const GLOBALS = {
     throw new Refusal(String(message));
   },
   range: boundedRange,
-  strftime_now: (format: unknown) => formatDate(new Date(), String(format)),
 };
 
 /** Jinja's range(stop), range(start, stop) and range(start, stop, step). */

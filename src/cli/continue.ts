@@ -29,6 +29,7 @@ import { refuseOtherCommand } from './train/refuse-other-command.ts';
 import { needsSource, recipeOnResume, resumedText, resumeSettings } from './train/resume-settings.ts';
 import type { RunData } from './train/run-data.ts';
 import { DEFAULT_TEXT_FIELD } from './train/run-options.ts';
+import { openOrigin, originOf, refuseOtherModel } from './train/run-origin.ts';
 import { type RunTokenizer, savedTokenizer, saveTokenizer, tokenizerOfSource } from './train/run-tokenizer.ts';
 import { runTraining } from './train/run-training.ts';
 
@@ -96,15 +97,14 @@ async function newRun(
   }
   const source = openSource(await modelPath(given, output), 'continue');
   try {
-    const { path, format, step, config } = source;
     const { replay } = options;
-    const { model, train } = continueSettings(config, options, recipe);
+    const { model, train } = continueSettings(source.config, options, recipe);
     checkReplay(train, replay);
     const settings = {
       ...{ model, train },
       ...(replay && { replay: { paths: replay } }),
       text: { paths: text, field: textField },
-      from: { path, format, step },
+      from: originOf(given, source),
     };
     return { settings, text: tokenizerOfSource(source), source };
   } catch (error) {
@@ -118,10 +118,7 @@ function resumedRun(given: string | undefined, options: ContinueOptions, recipe:
   const paths = runPaths(out);
   const saved = readRunSettings(out);
   if (saved.from === undefined || saved.conversations !== undefined) return refuseOtherCommand(saved, 'continue', out);
-  if (given !== undefined && given !== saved.from.path) {
-    const what = `cannot change inside a run: ${paths.settings} has ${saved.from.path}, got ${given}`;
-    throw new UsageError('continue', `MODEL ${what}. Leave it out.`);
-  }
+  refuseOtherModel(given, saved.from, paths.settings);
   const wanted = wantedOf(options, recipeOnResume(recipe), saved.train.replayShare);
   const resumed = resumeSettings(saved, wanted, paths.settings);
   const settings = {
@@ -132,7 +129,7 @@ function resumedRun(given: string | undefined, options: ContinueOptions, recipe:
   };
   checkReplay(settings.train, settings.replay?.paths);
   refuseTemperature(options, settings.train);
-  const source = needsSource(settings, out) ? openSource(saved.from.path, 'continue') : null;
+  const source = needsSource(settings, out) ? openOrigin(saved.from, 'continue') : null;
   return { settings, text: savedTokenizer(out), source };
 }
 

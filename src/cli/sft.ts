@@ -25,6 +25,7 @@ import { refuseOtherFile } from './train/profile/trace.ts';
 import { refuseOtherCommand } from './train/refuse-other-command.ts';
 import { needsSource, recipeOnResume, resumeSettings } from './train/resume-settings.ts';
 import { trainFieldsOf } from './train/run-options.ts';
+import { openOrigin, originOf, refuseOtherModel } from './train/run-origin.ts';
 import { type RunTokenizer, savedTokenizer, saveTokenizer, tokenizerOfSource } from './train/run-tokenizer.ts';
 import { runTraining } from './train/run-training.ts';
 
@@ -89,12 +90,11 @@ async function newRun(given: string | undefined, options: SftOptions, recipe: Re
   }
   const source = openSource(await modelPath(given, output), 'sft');
   try {
-    const { path, format, step, config } = source;
     const settings = {
-      ...sftSettings(config, options, recipe),
+      ...sftSettings(source.config, options, recipe),
       text: { paths: data, field: 'messages' },
-      from: { path, format, step },
-      conversations: { skipBad, sha256: '' },
+      from: originOf(given, source),
+      conversations: { skipBad, date: new Date().toISOString(), sha256: '' },
     };
     return { recipe, settings, text: tokenizerOfSource(chatText(source, template)), source };
   } catch (error) {
@@ -109,10 +109,7 @@ function resumedRun(given: string | undefined, options: SftOptions, recipe: Reci
   const saved = readRunSettings(out);
   const { from, conversations } = saved;
   if (conversations === undefined || from === undefined) return refuseOtherCommand(saved, 'sft', out);
-  if (given !== undefined && given !== from.path) {
-    const what = `cannot change inside a run: ${paths.settings} has ${from.path}, got ${given}`;
-    throw new UsageError('sft', `MODEL ${what}. Leave it out.`);
-  }
+  refuseOtherModel(given, from, paths.settings);
   if (template !== undefined) {
     throw new UsageError('--template', `cannot change inside a run: ${out} has its own. Leave it out.`);
   }
@@ -122,7 +119,7 @@ function resumedRun(given: string | undefined, options: SftOptions, recipe: Reci
     conversations: { ...conversations, skipBad: skipBad ?? conversations.skipBad },
   };
   refuseAdapterOptions(options, settings.train);
-  const source = needsSource(settings, out) ? openSource(from.path, 'sft') : null;
+  const source = needsSource(settings, out) ? openOrigin(from, 'sft') : null;
   return { recipe, settings, savedTrain: saved.train, text: savedTokenizer(out), source };
 }
 
@@ -139,6 +136,7 @@ async function trainLocked(
     const prepared = prepareConversations(
       {
         ...{ paths: settings.text.paths, skipBad: settings.conversations.skipBad },
+        date: settings.conversations.date,
         ...{ text, model: settings.model, train: settings.train, modelPath: settings.from?.path ?? out },
       },
       output,

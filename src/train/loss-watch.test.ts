@@ -30,6 +30,14 @@ describe('LossWatch', () => {
     expect(new LossWatch({ nats: 1, steps: 1 }).observe(1000)).toBeNull();
   });
 
+  it('forgets what was usual', () => {
+    const watch = settled(1);
+    watch.clear();
+    expect([watch.window, watch.streak]).toEqual([[], 0]);
+    for (let i = 0; i < 100; i++) expect(watch.observe(9)).toBeNull();
+    expect(watch.observe(11)).toBe(9);
+  });
+
   it('0 steps never ends a run', () => {
     const watch = settled(0);
     for (let i = 0; i < 200; i++) expect(watch.observe(50)).toBeNull();

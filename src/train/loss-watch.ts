@@ -37,6 +37,12 @@ export class LossWatch {
     return this.#window;
   }
 
+  /** Forgets all losses: what comes next is not to be measured by them. */
+  clear(): void {
+    this.#window.length = 0;
+    this.#streak = 0;
+  }
+
   /** Takes in the loss of a step; returns the median that it broke with where the run has diverged, else null. */
   observe(loss: number): number | null {
     const usual = this.#window.length < LEAST ? Number.POSITIVE_INFINITY : median(this.#window);

@@ -34,17 +34,23 @@ export interface RunSettings {
 export interface ConversationSettings {
   /** Lines that cannot be used are passed over. */
   skipBad: boolean;
+  /** The time that chat templates which write the date have been told, ISO 8601: on another day it would be other text. Runs of before have none. */
+  date?: string;
   /** Of ids, masks and borders of all examples: a resumed run has to find the same. */
   sha256: string;
 }
 
 /** A model that a training begins with. */
 export interface RunOrigin {
-  /** As it was given, and what it was. */
+  /** As it was named: a run, or an id of the Hub, whose checkpoint or file is `path`. Runs of before have none, nor `weights`. */
+  given?: string;
   path: string;
+  /** What it was. */
   format: string;
   /** Training steps that it had behind it, as far as this project's files say. */
   step: number;
+  /** A hash that knows them again. */
+  weights?: string;
 }
 
 /** Raised when a reader of the older form would misread the newer. */
@@ -111,7 +117,9 @@ function arePaths(paths: unknown): boolean {
 }
 
 function areConversations(conversations: Partial<ConversationSettings> | null): boolean {
-  return typeof conversations?.skipBad === 'boolean' && typeof conversations.sha256 === 'string';
+  const { skipBad, sha256, date } = conversations ?? {};
+  const isDate = date === undefined || Number.isFinite(Date.parse(date));
+  return typeof skipBad === 'boolean' && typeof sha256 === 'string' && isDate;
 }
 
 /** A file may have been edited by hand: the field that is wrong is better named here than where it hurts. */
@@ -128,7 +136,7 @@ function checked(settings: RunSettings, path: string): RunSettings {
     throw new FormatError('run', `${path}: replay: expected { paths: [string] }. Restore it.`, path);
   }
   if (conversations !== undefined && !areConversations(conversations)) {
-    const expected = 'expected { skipBad: boolean, sha256: string }';
+    const expected = 'expected { skipBad: boolean, date: string, sha256: string }';
     throw new FormatError('run', `${path}: conversations: ${expected}. Restore it.`, path);
   }
   try {

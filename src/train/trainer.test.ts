@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { findCheckpoint, readCheckpoint } from '../formats/checkpoint-directory.ts';
-import { resolveConfig } from '../model/config.ts';
+import { type ModelConfig, resolveConfig } from '../model/config.ts';
 import type { InitialParameters } from '../model/initial-parameters.ts';
 import { FormatError, TrainingError } from '../util/errors.ts';
 import { progressOf, restoreTrainer, saveTrainer } from './checkpointing.ts';
@@ -47,6 +47,8 @@ const MODEL = resolveConfig({
   sparsity: 0.5,
   hiddenL1: 1e-3,
 });
+
+const NO_SHARES = { qkv: 0, o: 0, gateUp: 0, down: 0 };
 
 const TRAIN: TrainConfigInput = {
   batchSize: 3,
@@ -110,7 +112,7 @@ describe('a mixture of experts', () => {
 
 describe('a teacher', () => {
   it('is the model of the beginning, dense; a model that is that itself does not diverge from it', async () => {
-    const dense = { ...MODEL, sparsity: { qkv: 0, o: 0, gateUp: 0, down: 0 } };
+    const dense = { ...MODEL, sparsity: NO_SHARES };
     const initial = { config: MODEL, read: readSines };
     const train = { steps: 1, distill: 0.5, lr: 1e-9 };
     const same = makeTrainer(train, { model: dense, initial });
@@ -120,6 +122,17 @@ describe('a teacher', () => {
     await sparse.trainer.run();
     expect(sparse.steps()[0].divergence).toBeGreaterThan(1e-3);
     expect(sparse.trainer.teacher!.parameters.every(({ gradient }) => gradient.data.length === 0)).toBe(true);
+  });
+
+  it('keeps the ReLUs of a model that was trained with them', async () => {
+    const method = { activation: 'relu', sparsifier: 'drelu', sparsity: NO_SHARES, gradient: 'masked' } as const;
+    const model = resolveConfig({ ...MODEL, ...method });
+    const { trainer, steps } = makeTrainer(
+      { steps: 1, distill: 0.5, lr: 1e-9 },
+      { model, initial: { config: model, read: readSines } },
+    );
+    await trainer.run();
+    expect(steps()[0].divergence).toBeLessThan(1e-9);
   });
 
   it('is missing where a run began with fresh weights', () => {
@@ -299,6 +312,37 @@ describe('a run that breaks down', () => {
     await expect(trainer.run()).rejects.toThrow(/step 43: the loss has left its curve/);
     expect(save).not.toHaveBeenCalled();
   });
+
+  it('takes no growth of the loss for a spike while the sparsity grows, and sees one after it', async () => {
+    let from = 40;
+    const data: TrainingData = {
+      ...DATA,
+      batch(index, batchSize, seqLen, ids, targets) {
+        DATA.batch(index, batchSize, seqLen, ids, targets);
+        if (index >= from) for (let i = 0; i < targets.length; i++) targets[i] = (ids[i] + 5 + (index % 7)) % VOCAB;
+      },
+    };
+    const train = { steps: 90, validateEvery: 0, spikeNats: 1, spikeSteps: 3, accumulate: 1, sparsityRampSteps: 50 };
+    const { trainer } = makeTrainer(train, { data });
+    await trainer.run({ untilStep: 44 });
+    expect(trainer.progress).toMatchObject({ step: 44, lossWindow: [], lossStreak: 0 });
+    from = Number.POSITIVE_INFINITY;
+    await trainer.run({ untilStep: 80 });
+    from = 80;
+    await expect(trainer.run()).rejects.toThrow(/step 83: the loss has left its curve/);
+  });
+
+  it('grows the L1 term along its ramp', async () => {
+    const l1 = async (ramp: number) => {
+      const { trainer, steps } = makeTrainer({ steps: 3, lr: 1e-9, hiddenL1RampSteps: ramp });
+      await trainer.run();
+      return steps().map((record) => record.l1);
+    };
+    const [whole, ramped] = [await l1(0), await l1(2)];
+    // Half a wave: a half of the coefficient at half of the ramp.
+    expect(ramped[0] / whole[0]).toBeCloseTo(0.5, 5);
+    expect(ramped[2]).toBeCloseTo(whole[2], 5);
+  });
 });
 
 describe('a checkpoint', () => {
@@ -372,12 +416,20 @@ describe('a checkpoint', () => {
     expect(second.trainer.progress.validationDue).toBe(false);
   });
 
-  it.each<[name: string, train: TrainConfigInput, read?: InitialParameters['read']]>([
+  it.each<
+    [name: string, train: TrainConfigInput, read?: InitialParameters['read'] | null, method?: Partial<ModelConfig>]
+  >([
     ['moments in 8 bits', { optimizerState: 'int8' }],
     ['the dense model as its teacher', { distill: 0.5, distillTemperature: 2 }, readSines],
-  ])('goes on to the same bits with %s', async (_name, train, read) => {
+    ['ramps that have not ended', { sparsityRampSteps: 7, hiddenL1RampSteps: 6 }],
+    ['adapters, and their moments in 8 bits', { loraRank: 2, optimizerState: 'int8' }, readSines],
+    ['blocks', {}, null, { sparsifier: 'block', blockSize: 8 }],
+    ['ReLUs', {}, null, { sparsifier: 'relu', sparsity: NO_SHARES, gradient: 'masked', activation: 'relu' }],
+    ['dReLU', {}, null, { sparsifier: 'drelu', sparsity: NO_SHARES, gradient: 'masked', activation: 'relu' }],
+  ])('goes on to the same bits with %s', async (_name, train, read, method) => {
     folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
-    const options = { initial: read && { config: MODEL, read } };
+    const model = resolveConfig({ ...MODEL, ...method });
+    const options = { model, ...(read && { initial: { config: model, read } }) };
     const whole = makeTrainer({ ...train, steps: 8 }, options);
     await whole.trainer.run();
     const first = makeTrainer({ ...train, steps: 8 }, options);

@@ -315,6 +315,11 @@ export class Trainer {
   #check(step: number, loss: number, gradNorm: number): void {
     let problem: string;
     if (Number.isFinite(loss) && Number.isFinite(gradNorm)) {
+      // Growing sparsity makes the loss grow: nothing is usual yet.
+      if (sparsityScaleAt(this.config.sparsityRampSteps, step) < 1) {
+        this.#watch.clear();
+        return;
+      }
       const median = this.#watch.observe(loss);
       if (median === null) return;
       const { spikeSteps, spikeNats } = this.config;

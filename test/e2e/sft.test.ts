@@ -93,7 +93,8 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
     );
     expect(stopped.code).toBe(130);
     expect(losses(run).length).toBeLessThan(STEPS);
-    const resumed = await runCommand(['sft', '--out', run, '--resume', ...COMMON]);
+    // The model may be named once more, as it was before.
+    const resumed = await runCommand(['sft', model.directory, '--out', run, '--resume', ...COMMON]);
     expect(resumed.code).toBe(0);
     expect(losses(run)).toEqual(losses(whole));
     for (const file of ['model.safetensors', 'optimizer.safetensors']) {

@@ -15,6 +15,7 @@ import { checkMethodRecipe } from '../train/check-method-recipe.ts';
 import { fitRamps } from '../train/fit-ramps.ts';
 import { methodFieldsOf, refuseBlockSize } from '../train/method-options.ts';
 import { given as givenFields } from '../train/option-kinds.ts';
+import { refuseIdleRamps } from '../train/refuse-idle-ramps.ts';
 import { trainFieldsOf } from '../train/run-options.ts';
 import type { ContinueOptions } from './continue-options.ts';
 
@@ -38,6 +39,7 @@ export function continueSettings(
   const seqLen = Math.min(DEFAULT_SEQ_LEN, model.seqLen);
   const train = resolveTrainConfig(trainInput(seqLen, wanted.train), model.seqLen);
   refuseBlockSize(options, model);
+  refuseIdleRamps(options, model);
   refuseTemperature(options, train);
   return { model, train: fitRamps(train, trainFieldsOf(options)) };
 }

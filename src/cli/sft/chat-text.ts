@@ -21,7 +21,8 @@ export function chatText(model: ModelText, template: string | undefined): ModelT
         '"Assistant:" before the lines.',
     );
   }
-  const own = config ?? { ...NO_CONFIG, eos_token: endOfText === null ? null : END_OF_TEXT };
+  const known = config ?? NO_CONFIG;
+  const own = { ...known, eos_token: known.eos_token ?? (endOfText === null ? null : END_OF_TEXT) };
   return { ...model, tokenizerConfig: { ...model.tokenizerConfig, ...own, chat_template: sourceOf(template, own) } };
 }
 

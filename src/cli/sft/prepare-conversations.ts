@@ -18,6 +18,8 @@ export interface ConversationSource {
   text: RunTokenizer;
   model: ModelConfig;
   train: TrainConfig;
+  /** What a template that writes the date is told. */
+  date: string | undefined;
   /** For messages of the template. */
   modelPath: string;
 }
@@ -35,7 +37,7 @@ const MOST_SHOWN = 3;
 
 /** Throws FormatError that names file and line, UsageError where nothing is left. */
 export function prepareConversations(source: ConversationSource, output: Output): PreparedConversations {
-  const { paths, skipBad, text, model, train, modelPath } = source;
+  const { paths, skipBad, text, model, train, date, modelPath } = source;
   const { tokenizer } = text;
   const { seqLen, seed, validationShare } = train;
   const total = paths.reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0);
@@ -45,7 +47,8 @@ export function prepareConversations(source: ConversationSource, output: Output)
     output.progress().update({ label: 'reading conversations', done, total, unit: 'bytes' });
     if (problem !== null && shown++ < MOST_SHOWN) output.warn(`skipped: ${problem}`);
   };
-  const form = chatForm(undefined, tokenizer.config, modelPath);
+  const now = date === undefined ? undefined : new Date(date);
+  const form = chatForm(undefined, tokenizer.config, modelPath, now);
   const prepared = prepareExamples({ paths, form, tokenizer, seqLen, skipBad, onLine });
   output.progress().done();
   const { examples, firstPrompt } = prepared;

@@ -7,6 +7,7 @@ import { UsageError } from '../../util/errors.ts';
 import { checkMethodRecipe } from '../train/check-method-recipe.ts';
 import { methodFieldsOf, refuseBlockSize } from '../train/method-options.ts';
 import { given } from '../train/option-kinds.ts';
+import { refuseIdleRamps } from '../train/refuse-idle-ramps.ts';
 import { refuseReplay } from '../train/refuse-replay.ts';
 import { trainFieldsOf } from '../train/run-options.ts';
 import type { SftOptions } from './sft-options.ts';
@@ -30,6 +31,7 @@ export function sftSettings(
     model.seqLen,
   );
   refuseBlockSize(options, model);
+  refuseIdleRamps(options, model);
   refuseReplay(resolved, 'sft');
   refuseAdapterOptions(options, resolved);
   return { model, train: resolved };

@@ -11,9 +11,14 @@ const NO_TOKENS = { bos_token: null, eos_token: null };
 
 /**
  * `template` is the option: "plain", a file, or undefined for the model's own. Throws UsageError where the model has none, because a form that it
- * was not trained on is no answer to a question that nobody asked.
+ * was not trained on is no answer to a question that nobody asked. `now` is the time for templates that write it, that of the clock unless it is given.
  */
-export function chatForm(template: string | undefined, config: TokenizerConfig | null, modelPath: string): ChatForm {
+export function chatForm(
+  template: string | undefined,
+  config: TokenizerConfig | null,
+  modelPath: string,
+  now?: Date,
+): ChatForm {
   const tokens = config ?? NO_TOKENS;
   if (template === 'plain') {
     const plain = new ChatTemplate(PLAIN_TEMPLATE, NO_TOKENS, '--template plain');
@@ -23,7 +28,8 @@ export function chatForm(template: string | undefined, config: TokenizerConfig |
     if (!existsSync(template)) {
       throw new UsageError('chat', `--template: expected plain or a file with a Jinja template, got "${template}".`);
     }
-    return { template: new ChatTemplate(readFileSync(template, 'utf8'), tokens, template), stop: [], writesBos: true };
+    const ofFile = new ChatTemplate(readFileSync(template, 'utf8'), tokens, template, now);
+    return { template: ofFile, stop: [], writesBos: true };
   }
   const source = config?.chat_template ?? null;
   if (source === null) {
@@ -33,5 +39,5 @@ export function chatForm(template: string | undefined, config: TokenizerConfig |
         '--template FILE, or try --template plain, which writes "User:" and "Assistant:" before the lines.',
     );
   }
-  return { template: new ChatTemplate(source, tokens, modelPath), stop: [], writesBos: true };
+  return { template: new ChatTemplate(source, tokens, modelPath, now), stop: [], writesBos: true };
 }

@@ -15,6 +15,7 @@ import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../
 import { fitRamps } from './fit-ramps.ts';
 import { refuseBlockSize } from './method-options.ts';
 import { given } from './option-kinds.ts';
+import { refuseIdleRamps } from './refuse-idle-ramps.ts';
 import { refuseReplay } from './refuse-replay.ts';
 import { resumeSettings } from './resume-settings.ts';
 import { trainFieldsOf } from './run-options.ts';
@@ -30,6 +31,7 @@ export function newSettings(options: TrainCommandOptions, recipe: Recipe): { mod
   const shape = presetOf(options, { preset: recipe.preset ?? DEFAULT_PRESET });
   const model = resolveConfig(withSparseDefaults(mergedModel(options, recipe, shape) as ModelConfigInput));
   refuseBlockSize(options, model);
+  refuseIdleRamps(options, model);
   const fields = trainFieldsOf(options);
   const train = resolveTrainConfig(mergedTrain(recipe.train ?? {}, fields), model.seqLen);
   refuseReplay(train, 'train');

@@ -7,6 +7,7 @@
 
 import type { Command } from 'commander';
 import type { ModelConfig, ModelConfigInput } from '../../model/config.ts';
+import { PRESETS } from '../../model/presets.ts';
 import { addMethodOptions, type MethodOptions, methodFieldsOf } from './method-options.ts';
 import { choice, given, real, whole } from './option-kinds.ts';
 import {
@@ -36,6 +37,7 @@ export interface TrainCommandOptions extends RunOptions, TextOptions, MethodOpti
   subNorms?: boolean;
 }
 
+const PRESET_NAMES = Object.keys(PRESETS).join(', ');
 const WEIGHT_FORMATS: readonly ModelConfig['weightFormat'][] = ['float', 'ternary'];
 
 /** Declares every option of TrainCommandOptions. */
@@ -50,7 +52,7 @@ export function addTrainOptions(command: Command): Command {
 
 function addModelOptions(command: Command): void {
   const count = (flags: string, text: string) => whole(command, flags, text, 1);
-  command.optionsGroup('Model:').option('--preset <name>', 'a named shape (default: quickstart)');
+  command.optionsGroup('Model:').option('--preset <name>', `a named shape: ${PRESET_NAMES} (default: quickstart)`);
   count('--dim <n>', 'width of the residual stream');
   count('--hidden-dim <n>', 'width of the feed-forward (default: 2.75 dim)');
   count('--layers <n>', 'blocks');
