@@ -13,6 +13,7 @@ import {
 import { holdsPackedModel } from '../formats/packed-directory.ts';
 import { configOf } from '../model/checkpoint-parameters.ts';
 import {
+  isRelu,
   type ModelConfig,
   POINTS,
   type Point,
@@ -120,6 +121,10 @@ async function calibrate(path: string, options: CalibrateOptions): Promise<void>
   try {
     await allOrNothing(output, async (signal) => {
       const config = configOf(checkpoint);
+      if (isRelu(config.sparsifier)) {
+        const what = `has zeros that its ${config.sparsifier} makes, which are part of its function`;
+        throw new UsageError('calibrate', `${directory} ${what}: expected a model that selects, or a dense one.`);
+      }
       const ids = tokenizerOfModel(checkpoint).encode(text).slice(0, options.maxTokens);
       if (ids.length === 0) {
         throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');

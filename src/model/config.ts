@@ -417,8 +417,8 @@ export function hasGateThresholds({ sparsifier, thresholds }: ModelConfig): bool
   return sparsifier === 'threshold' && isAboveZero(thresholds.gate);
 }
 
-/** Is it the true derivative of this sparsifier to mask the gradient? */
-function isRelu(sparsifier: Sparsifier): boolean {
+/** Are the zeros those of ReLUs, which are part of the function that the model computes? To mask the gradient is then its true derivative. */
+export function isRelu(sparsifier: Sparsifier): boolean {
   return sparsifier === 'relu' || sparsifier === 'drelu';
 }
 

@@ -13,7 +13,7 @@ import type { Value } from '../autograd/value.ts';
 import type { Activation } from '../backend.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
 import { UsageError } from '../util/errors.ts';
-import { type ModelConfig, type Point, THRESHOLD_PLACES, type ThresholdPlace } from './config.ts';
+import { isRelu, type ModelConfig, type Point, THRESHOLD_PLACES, type ThresholdPlace } from './config.ts';
 import { StepStatistics } from './statistics.ts';
 
 /** 16 of the 31 bits of a magnitude: its exponent and 8 bits behind. */
@@ -60,8 +60,9 @@ export class ThresholdCalibration extends StepStatistics {
   }
 }
 
-/** The same model with every input kept: the one to calibrate on. */
+/** The same model with every input kept: the one to calibrate on, and a teacher. ReLUs in front of projections stay: without them it would be another function. */
 export function withoutSparsifier(config: ModelConfig): ModelConfig {
+  if (isRelu(config.sparsifier)) return config;
   const none = { qkv: 0, o: 0, gateUp: 0, down: 0 };
   return { ...config, sparsifier: 'none', sparsity: none, thresholds: { ...none, gate: 0 } };
 }

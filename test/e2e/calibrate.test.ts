@@ -126,6 +126,15 @@ describe.skipIf(mainMissing !== null)(`calibrate${mainMissing ? ` (${mainMissing
     const none = await calibrate(join(directory, 'none'), '--sparsity', '0');
     expect(none.code).toBe(2);
     expect(none.stderr).toMatch(/thresholds must be above 0 somewhere/);
+    const relu = createTinyRun({ activation: 'relu', sparsifier: 'drelu', sparsity: 0 });
+    const refused = await runCommand([
+      ...['calibrate', relu.directory, '--out', join(directory, 'none')],
+      '--sparsity',
+      '0.5',
+    ]);
+    relu.remove();
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/has zeros that its drelu makes, which are part of its function/);
     const lost = await runCommand(['calibrate', join(directory, 'nowhere'), '--out', 'x', '--sparsity', '0.5']);
     expect(lost.stderr).toMatch(/nowhere.* does not exist/);
     expect(readdirSync(directory).filter((name) => /none|^x$|tmp/.test(name))).toEqual([]);
