@@ -78,10 +78,14 @@ export class ModelCache {
     this.#folder = folder;
   }
 
-  /** Rejects where the browser has no such file system, or not for this page. */
+  /**
+   * Frees the room of files that were not fetched to their end: a Worker that is ended has no chance to. Rejects where the browser has no such file system, or not for this
+   * page.
+   */
   static async open(): Promise<ModelCache> {
     const folder = await openFolder(true);
     if (folder === null) throw new Error('this browser has no private file system, or not for this page');
+    await removeUnfinished(folder);
     return new ModelCache(folder);
   }
 
@@ -131,6 +135,16 @@ export class ModelCache {
     } finally {
       access.close();
     }
+  }
+}
+
+/** Bytes without a note. What another page is writing is locked, and stays. */
+async function removeUnfinished(folder: DirectoryHandle): Promise<void> {
+  const names = new Set<string>();
+  for await (const { name } of folder.values()) names.add(name);
+  for (const name of names) {
+    if (name.endsWith(NOTE_SUFFIX) || names.has(`${name}${NOTE_SUFFIX}`)) continue;
+    await folder.removeEntry(name).catch(() => {});
   }
 }
 

@@ -56,6 +56,18 @@ describe('PrefixCache', () => {
     expect(cache.take([...upTo(25), 500], {}, false)?.length).toBe(25); // as much saved as forgotten
   });
 
+  it('gives the least recently used one for a place, not that of a conversation which has just ended', () => {
+    const { cache, keep } = setUp();
+    const [old, recent] = [keep([0, ...upTo(40, 100)]), keep([0, ...upTo(40, 200)])];
+    expect(cache.take([0, ...upTo(40, 300)], {}, true)).toBe(old);
+    expect(cache.take([0, ...upTo(41, 200)], {}, true)).toBe(recent);
+    // The oldest is of another sparsity: it makes room, and nothing is taken.
+    keep([0, 1], 2, { sparsity: 0.5 });
+    keep([0, ...upTo(40, 400)]);
+    expect(cache.take([0, ...upTo(40, 300)], {}, true)).toBeNull();
+    expect(cache.size).toBe(2);
+  });
+
   it('gives what was generated behind a prompt for the same prompt again', () => {
     const { cache, keep } = setUp();
     keep(upTo(60), 10);

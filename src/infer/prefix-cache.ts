@@ -3,9 +3,9 @@
  *
  * A conversation comes back with all that was said, and many requests share their instructions. A kept sequence can be taken by one
  * request, which truncates it to what the two have in common: it is taken where that saves at least as many tokens as are
- * forgotten of its prompt (else a few tokens that all prompts begin with would cost a long conversation), or where its
- * place would be needed anyway. What the model generated behind the prompt is not counted: it may never come back. The least recently
- * used one makes room.
+ * forgotten of its prompt, else a few tokens that all prompts begin with would cost a long conversation. What the model
+ * generated behind the prompt is not counted: it may never come back. Where a place is needed the least recently used one makes
+ * room, and what the prompt has in common with it is taken along.
  */
 
 import { UsageError } from '../util/errors.ts';
@@ -34,21 +34,27 @@ export class PrefixCache {
 
   /**
    * A sequence made with equal options that holds a beginning of `promptIds`, never all of it, because the logits behind the
-   * last one are wanted; the longest there is, of equals the one used last. null where none is worth it; `needsPlace` says
-   * that a place must be freed otherwise. The caller owns what it gets.
+   * last one are wanted; the longest that is worth it, of equals the one used last. `needsPlace` says that a place must be freed otherwise: then it may be
+   * the one that would have to go. null for none. The caller owns what it gets.
    */
   take(promptIds: readonly number[], options: SequenceOptions, needsPlace: boolean): TokenSequence | null {
     const key = keyOf(options);
+    const commonWith = ({ key: ofKept, ids }: Kept) =>
+      ofKept === key ? Math.min(commonLength(ids, promptIds), promptIds.length - 1) : 0;
     let best: Kept | null = null;
     let bestCommon = 0;
     for (const kept of this.#kept) {
-      if (kept.key !== key) continue;
-      const common = Math.min(commonLength(kept.ids, promptIds), promptIds.length - 1);
+      const common = commonWith(kept);
       const forgotten = Math.min(kept.promptTokens, kept.ids.length) - common;
-      if (common > 0 && common >= bestCommon && (needsPlace || common >= forgotten)) {
+      if (common > 0 && common >= bestCommon && common >= forgotten) {
         best = kept;
         bestCommon = common;
       }
+    }
+    const [oldest] = this.#kept;
+    if (best === null && needsPlace && oldest && commonWith(oldest) > 0) {
+      best = oldest;
+      bestCommon = commonWith(oldest);
     }
     if (best === null) return null;
     this.#kept.splice(this.#kept.indexOf(best), 1);

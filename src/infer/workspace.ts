@@ -184,6 +184,7 @@ export class Workspace {
     if (count > this.#logitsRows) {
       this.#logitsArena.free();
       this.#logits = [];
+      this.#logitsRows = 0; // until there is memory: the next one asks again
       this.#logits[count] = this.#logitsArena.tensor('f32', [count, this.#vocabSize]);
       this.#logitsRows = count;
     }

@@ -92,8 +92,17 @@ export class Answer {
   /** What happens, in the order in which it does; throws ApiError where the request was ended, and what a choice throws. */
   async *events(): AsyncGenerator<AnswerEvent, void> {
     const arrivals = new Arrivals<{ choice: number; result: IteratorResult<TextChunk, FinishReason> }>();
-    const expect = (choice: number) =>
-      arrivals.expect(this.choices[choice].chunks.next().then((result) => ({ choice, result })));
+    // Text is looked at as it is made, not as it is read: a stop string ends it whether the reader is slow or not.
+    const expect = (choice: number) => {
+      const next = this.choices[choice].chunks.next().then((result) => ({ choice, result }));
+      arrivals.expect(next);
+      next.then(
+        ({ result }) => {
+          if (!result.done) expect(choice);
+        },
+        () => {},
+      );
+    };
     for (const choice of this.choices.keys()) expect(choice);
     for (let running = this.choices.length; running > 0; ) {
       const { choice, result } = await arrivals.next();
@@ -103,8 +112,6 @@ export class Answer {
         yield { choice, finishReason: result.value };
       } else {
         yield { choice, chunk: result.value };
-        // Behind those that wait: to a slow reader the choices come in turn.
-        expect(choice);
       }
     }
     this.#isWhole = true;

@@ -147,6 +147,16 @@ describe('/v1/completions', () => {
     expect(first.choices[0]).toMatchObject({ text: '', finish_reason: 'stop' });
   });
 
+  it('ends at a stop string whether anybody reads or not', async () => {
+    setUp();
+    const whole = (await ask('/v1/completions', { prompt: 'The', temperature: 0, max_tokens: 20 })).choices[0].text;
+    const body = { prompt: 'The', temperature: 0, max_tokens: 50, stop: whole.slice(3, 6), stream: true };
+    const response = await server.post('/v1/completions', { ...body, stream_options: { include_usage: true } });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const { usage } = JSON.parse((await eventsOf(response)).at(-2)!) as Body;
+    expect(usage.completion_tokens).toBeLessThan(20);
+  });
+
   it('counts of a prompt what was cached once, however many texts it has', async () => {
     setUp();
     const body = { prompt: 'The lazy dog sleeps', n: 4, max_tokens: 2 };
@@ -331,6 +341,7 @@ describe('requests that are wrong', () => {
     ['too many texts', { prompt: ['a', 'b'], n: 33 }, { param: 'n' }],
     ['a sparsity of 1', { prompt: 'a', sparsity: 1 }, { param: 'sparsity' }],
     ['a point that there is not', { prompt: 'a', sparsity: { up: 0.5 } }, { param: 'sparsity.up' }],
+    ['shares of more layers than there are', { prompt: 'a', sparsity: { qkv: [0, 0, 0] } }, { param: 'sparsity' }],
     ['an empty stop', { prompt: 'a', stop: '' }, { param: 'stop' }],
     ['what is not supported', { prompt: 'a', best_of: 2 }, { param: 'best_of' }],
     [

@@ -1,7 +1,7 @@
 /**
  * eventStream: events as the body of a response, server-sent events with JSON data, at the pace of the reader.
  *
- * The next event is asked for when the reader has taken the last one, so that a slow reader holds one event here and its tokens in their queue,
+ * The next event is asked for when the reader has taken the last one, so that a slow reader holds one event here and its pieces of text in their queue (answer.ts),
  * and nobody waits for it. One that takes nothing for long while there is something is cut off.
  */
 

@@ -8,7 +8,8 @@ import { z } from 'zod';
 import type { AllowedTokens } from '../infer/sampler.ts';
 import { Sampler } from '../infer/sampler.ts';
 import { POINTS } from '../model/config.ts';
-import type { SparsityOverride } from '../model/sparsity-override.ts';
+import { type SparsityOverride, selectionRules } from '../model/sparsity-override.ts';
+import { UsageError } from '../util/errors.ts';
 import type { StreamExtras } from './answer-format.ts';
 import { ApiError } from './api-error.ts';
 import { MOST_BIASES, MOST_CHOICES, MOST_LAYERS, MOST_STOP_CHARACTERS, MOST_STOPS } from './limits.ts';
@@ -147,12 +148,23 @@ export function stopsOf({ stop }: SamplingFields): readonly string[] {
   return typeof stop === 'string' ? [stop] : (stop ?? []);
 }
 
+/** Throws ApiError for one that the model does not take: now, and not when its turn comes. */
 export function sparsityOf(
   { sparsity: wanted }: SamplingFields,
-  { defaultSparsity }: ServedModel,
+  { config, defaultSparsity }: ServedModel,
 ): SparsityOverride | undefined {
-  if (typeof wanted !== 'object' || wanted === null) return wanted ?? defaultSparsity;
-  return Object.fromEntries(Object.entries(wanted).filter(([, share]) => share !== null));
+  if (wanted === undefined || wanted === null) return defaultSparsity;
+  const given =
+    typeof wanted === 'object'
+      ? Object.fromEntries(Object.entries(wanted).filter(([, share]) => share !== null))
+      : wanted;
+  try {
+    selectionRules(config, given);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new ApiError(400, `sparsity: ${error.message.replace(/^\[\w+\] /, '')}`, { param: 'sparsity' });
+  }
+  return given;
 }
 
 export function extrasOf({ stream_options, qsparse }: SamplingFields): StreamExtras {

@@ -39,6 +39,7 @@ export type ServedTokenizer = Pick<
 >;
 
 export interface ServedModel {
+  readonly config: ModelConfig;
   readonly vocabSize: number;
   /** Longest sequence, prompt included. */
   readonly contextTokens: number;

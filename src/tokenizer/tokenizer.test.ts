@@ -152,6 +152,16 @@ describe('Tokenizer', () => {
     60_000,
   );
 
+  it('has U+FFFD for ids outside of the vocabulary, where the library decodes too', () => {
+    const word = { type: 'BPE', vocab: { '\u2581a': 0, '\u2581b': 1 }, merges: [], unk_token: null };
+    const decoder = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'always' };
+    const none = { normalizer: null, post_processor: null, added_tokens: [] };
+    const other = Tokenizer.fromJson({ ...none, model: word, decoder, pre_tokenizer: decoder });
+    expect(other.decode([0, 1])).toBe('a b');
+    expect(other.decode([0, 99, 99, 1])).toBe('a\ufffd\ufffdb');
+    expect(tokenizer.decode([99_999])).toBe('\ufffd');
+  });
+
   it('refuses what is no tokenizer.json', () => {
     for (const value of [null, 3, {}, { model: {} }, { model: { vocab: 'x' } }, { model: { type: '?', vocab: {} } }]) {
       expect(() => Tokenizer.fromJson(value)).toThrow(FormatError);

@@ -36,6 +36,7 @@ export class Tokenizer {
   readonly endIds: readonly number[];
   /** Of a model of another program; null for a tokenizer that was trained here. */
   readonly config: TokenizerConfig | null;
+  readonly #ids: ReadonlySet<number>;
   readonly #fast: ByteLevelBpe | null;
   readonly #library: () => LibraryTokenizer;
   readonly #tokenBytes: () => readonly (Uint8Array | null)[];
@@ -47,6 +48,7 @@ export class Tokenizer {
     for (const { content, id } of json.added_tokens ?? []) idOf.set(content, id);
     let highest = -1;
     for (const id of idOf.values()) highest = Math.max(highest, id);
+    this.#ids = new Set(idOf.values());
     this.vocabSize = highest + 1;
     this.config = config;
     this.endOfText = idOf.get(END_OF_TEXT) ?? null;
@@ -118,9 +120,25 @@ export class Tokenizer {
     return this.#tokenBytes()[id] ?? null;
   }
 
+  /** What the library makes of an id that it does not know depends on the decoder, as far as errors: it gets none. */
   #decodeByLibrary(ids: number[]): string {
-    if (ids.length === 0) return '';
-    return this.#library().decode(ids, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+    let text = '';
+    let known: number[] = [];
+    const flush = () => {
+      const options = { skip_special_tokens: true, clean_up_tokenization_spaces: false };
+      if (known.length > 0) text += this.#library().decode(known, options);
+      known = [];
+    };
+    for (const id of ids) {
+      if (this.#ids.has(id)) {
+        known.push(id);
+        continue;
+      }
+      flush();
+      text += REPLACEMENT;
+    }
+    flush();
+    return text;
   }
 }
 

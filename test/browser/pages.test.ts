@@ -140,6 +140,14 @@ describe.skipIf(missing !== null)(`the pages${missing ? ` (${missing})` : ''}`, 
       const { messages } = fake.requests.at(-1) as { messages: { role: string; content: string }[] };
       expect(messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'user']);
       expect(messages[2].content).toBe('And then?');
+      // Stopped before its first word: no answer, and the question can be asked again.
+      await page.route('**/chat/completions', () => {});
+      await page.fill('#prompt', 'Then?');
+      await page.click('#run');
+      await page.click('#stop');
+      await page.waitForSelector('#run:not([disabled])');
+      expect(await page.locator('.turn').count()).toBe(4);
+      expect(await page.inputValue('#prompt')).toBe('Then?');
       await close();
     });
 
@@ -218,6 +226,28 @@ describe.skipIf(missing !== null)(`the pages${missing ? ` (${missing})` : ''}`, 
       const origin = new URL(site.url).origin;
       expect(requests.filter((url) => !url.startsWith(origin) && !url.startsWith('blob:'))).toEqual([]);
       expect(errors.filter((error) => !/404|ERR_FAILED/.test(error))).toEqual([]);
+      await close();
+    });
+
+    it('frees the room of what was never fetched to its end', async () => {
+      const { page, close } = await openPage(browser);
+      await page.goto(`${site.url}some/folder/index.html`);
+      const folder = "(await navigator.storage.getDirectory()).getDirectoryHandle('qsparse', { create: true })";
+      await page.evaluate(`(async () => {
+        const file = await (await ${folder}).getFileHandle('unfinished', { create: true });
+        const stream = await file.createWritable();
+        await stream.write('half of a model');
+        await stream.close();
+      })()`);
+      await page.goto(withModel());
+      await page.waitForSelector('#run:not([disabled])');
+      const names = (await page.evaluate(`(async () => {
+        const names = [];
+        for await (const name of (await ${folder}).keys()) names.push(name);
+        return names;
+      })()`)) as string[];
+      expect(names).not.toContain('unfinished');
+      expect(names.filter((name) => name.endsWith('.json')).length).toBeGreaterThan(2);
       await close();
     });
 

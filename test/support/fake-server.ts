@@ -49,11 +49,13 @@ export function fakeSource(id: string, options: FakeServedOptions = {}): FakeSou
   const models: FakeTokenModel[] = [];
   const fake = { vocabSize: VOCAB_SIZE, maxTokens: 64, maxSequences: 4, maxBatchTokens: 16, ...options.fake };
   const bytes = options.bytes ?? 1000;
+  const config = resolveConfig({ dim: 32, hiddenDim: 64, nLayers: 2, nHeads: 2, vocabSize: VOCAB_SIZE, seqLen: 64 });
   const open = () => {
     const model = new FakeTokenModel(fake);
     models.push(model);
     const scheduler = new Scheduler(model, options.scheduler);
     return {
+      config,
       vocabSize: model.vocabSize,
       contextTokens: model.maxTokens,
       tokenizer,
@@ -65,7 +67,6 @@ export function fakeSource(id: string, options: FakeServedOptions = {}): FakeSou
       dispose: () => scheduler.dispose(),
     };
   };
-  const config = resolveConfig({ dim: 32, hiddenDim: 64, nLayers: 2, nHeads: 2, vocabSize: VOCAB_SIZE, seqLen: 64 });
   return {
     id,
     models,

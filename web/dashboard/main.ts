@@ -124,11 +124,15 @@ async function readOn(): Promise<void> {
   if (!isChosen) for (const { key } of runs.slice(0, SHOWN_AT_FIRST)) shown.add(key);
   const listing = runs.map(({ key, isLive }) => `${key} ${isLive}`).join();
   const growing = runs.filter(({ key, mayGrow }) => shown.has(key) && mayGrow);
-  const changed = await Promise.all(growing.map((stored) => store.update(stored)));
-  if (changed.includes(true) || listing !== lastListing) show();
+  const updates = await Promise.allSettled(growing.map((stored) => store.update(stored)));
+  const isNew = updates.some((update) => update.status === 'fulfilled' && update.value);
+  if (isNew || listing !== lastListing) show();
   lastListing = listing;
   const live = runs.filter(({ isLive }) => isLive).length;
   byId('live').textContent = live === 0 ? '' : `${live} running, read every ${POLL_MS / 1000} s`;
+  // One that cannot be read keeps none of the others from being shown.
+  const failed = updates.find((update) => update.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 function whenVisible(): Promise<void> {

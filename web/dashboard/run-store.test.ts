@@ -22,6 +22,31 @@ describe('RunStore', () => {
     expect(store.runs).toHaveLength(3);
   });
 
+  it('ends a run that is gone from the server, and keeps what was read of it', async () => {
+    let ids = ['a', 'b'];
+    vi.stubGlobal('fetch', async (path: string) => {
+      if (path !== './api/runs') return new Response(step(1), { headers: { 'x-next-byte': String(step(1).length) } });
+      const runs = ids.map((id) => ({
+        id,
+        name: id,
+        startedAt: null,
+        isLive: true,
+        step: 1,
+        maxSteps: 4,
+        recipe: null,
+      }));
+      return new Response(JSON.stringify(runs), { headers: { 'content-type': 'application/json' } });
+    });
+    const store = new RunStore();
+    await store.list();
+    ids = ['b'];
+    await store.list();
+    expect(store.runs.map(({ name, isLive, mayGrow }) => [name, isLive, mayGrow])).toEqual([
+      ['a', false, false],
+      ['b', true, true],
+    ]);
+  });
+
   it('loses nothing where a run is updated twice at once', async () => {
     const text = [1, 2, 3, 4].map(step).join('');
     /** How much of it there is: the run goes on. */

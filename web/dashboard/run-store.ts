@@ -44,11 +44,18 @@ export class RunStore {
   readonly runs: StoredRun[] = [];
   readonly #served = new Map<string, Served>();
 
-  /** Lists the server's runs anew; resolves to false where none answers: this is a static site. Throws an Error in words. */
+  /**
+   * Lists the server's runs anew; resolves to false where none answers: this is a static site. A run that is gone from there stays as it was read. Throws an Error in words.
+   */
   async list(): Promise<boolean> {
     const entries = await serverList<ServedRun>('./api/runs');
-    for (const entry of entries ?? []) this.#take(entry);
-    return entries !== null;
+    if (entries === null) return false;
+    for (const entry of entries) this.#take(entry);
+    const there = new Set(entries.map(({ id }) => id));
+    for (const { id, stored } of this.#served.values()) {
+      if (!there.has(id)) Object.assign(stored, { isLive: false, mayGrow: false });
+    }
+    return true;
   }
 
   /** Reads what is new of a run of the server; resolves to whether there was something. Throws an Error in words. */

@@ -114,7 +114,9 @@ async function write(): Promise<void> {
     if (dense !== null && !isWarm) await warmUp(current, asked, options, sparsity);
     isWarm = true;
     await fill(sparse, current, asked, sparsity === undefined ? options : { ...options, sparsity });
-    if (mode === 'chat' && talk === messages) answered(text, sparse.text);
+    // What was stopped before its first word is no answer: the question can be asked again.
+    if (sparse.text === '') turn?.remove();
+    else if (mode === 'chat' && talk === messages) answered(text, sparse.text);
     // One after the other: side by side they would take each other's time.
     if (dense !== null && !stopping.signal.aborted) await fill(dense, current, asked, { ...options, sparsity: DENSE });
     compareRuns(sparse, dense);

@@ -117,7 +117,7 @@ export class ModelChooser {
     byId('loading-text').textContent = 'Loading';
     if (progress === null) return;
     const { phase, file, loadedBytes, totalBytes } = progress;
-    const name = decodeURIComponent(file.slice(file.lastIndexOf('/') + 1));
+    const name = decodedName(file.slice(file.lastIndexOf('/') + 1));
     const verb = phase === 'fetch' ? 'Fetching' : 'Reading';
     byId('loading-text').textContent =
       `${verb} ${name}: ${bytes(loadedBytes)}${totalBytes === null ? '' : ` of ${bytes(totalBytes)}`}`;
@@ -197,5 +197,14 @@ export class ModelChooser {
       over(false);
       if (event.dataTransfer !== null) void droppedFiles(event.dataTransfer).then((files) => this.load(files));
     });
+  }
+}
+
+/** A file from the disk may have a bare % in its name. */
+function decodedName(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
   }
 }

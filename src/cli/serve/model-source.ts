@@ -49,6 +49,7 @@ function served(id: string, model: LoadedModel, backend: Backend, options: Serve
   const engine = new Engine(config, weights, clock.backend, { maxTokens, maxSequences, kvType });
   const scheduler = new Scheduler(engine, { maxQueued });
   return {
+    config,
     vocabSize: config.vocabSize,
     contextTokens: maxTokens,
     tokenizer,
