@@ -177,7 +177,8 @@ static void rescale_rows(const double *args, work w) {
 }
 
 /* y = f m, f = sqrt(cols) / (n + eps), n = ||m||: dm = f g - y (y . g) (n + eps) / (n cols) * f ... with m = y / f:
- * dm = f (g - y (y . g) / (n f sqrt(cols))), and 0 along m where n is 0. */
+ * dm = f (g - y (y . g) / (n f sqrt(cols))), and 0 along m where n is 0. A row of nothing has no direction: its gradient is 0,
+ * and not g times sqrt(cols) / eps. */
 static void rescale_rows_backward(const double *args, work w) {
   const int32_t *start = PI(0), *index = PI(1);
   const float *value = PF(2), *norm = PF(3);
@@ -187,7 +188,7 @@ static void rescale_rows_backward(const double *args, work w) {
   share(INT(5), 1, w, &first, &last);
   for (int64_t r = first; r < last; r++) {
     float *g = PF(4) + r * cols;
-    const float factor = root / (norm[r] + RESCALE_EPS);
+    const float factor = start[r] == start[r + 1] ? 0 : root / (norm[r] + RESCALE_EPS);
     double along = 0;
     for (int64_t i = start[r]; i < start[r + 1]; i++) along += (double)value[i] * g[index[i]];
     const float back = norm[r] > 0 ? (float)(along / ((double)norm[r] * factor * root)) : 0;

@@ -190,7 +190,7 @@ export interface Kernels {
   ternarize(w: FloatTensor, columns: ColumnRange, scale: TernaryScale, out: FloatTensor): void;
   /**
    * The true derivative of rescaleRows: gradient [rows, cols] of the re-scaled rows becomes, in place, that of the
-   * masked rows. a holds the re-scaled values, norm what rescaleRows wrote. Columns without an element: only the factor.
+   * masked rows. a holds the re-scaled values, norm what rescaleRows wrote. Columns without an element: only the factor; rows without one: 0.
    */
   rescaleRowsBackward(a: SparseRows, norm: FloatTensor, gradient: FloatTensor): void;
 

@@ -132,6 +132,15 @@ export class Tape {
     return result;
   }
 
+  /** Runs `body`, a part of an op, and gives back at once what it takes: its result holds no buffer. */
+  scratch<Result>(body: () => Result): Result {
+    const outer = this.#scope;
+    this.#scope = new Set();
+    const result = body();
+    this.#endScope(outer);
+    return result;
+  }
+
   /** Runs all recorded ops backward, newest first, and gives their buffers back as it goes. */
   backward(): void {
     this.#recording = false;

@@ -98,5 +98,7 @@ describe('winaSource', () => {
     const source = sourceOf({ nExperts: 2, nExpertsPerToken: 1 });
     expect(() => winaSource(source)).toThrow(UsageError);
     expect(() => winaSource(sourceOf({ rescale: 'l2' }))).toThrow(/got a model that re-scales its inputs/);
+    const calibrated = sourceOf({ sparsifier: 'threshold', thresholds: { qkv: 0.5 } });
+    expect(() => winaSource(calibrated)).toThrow(/got thresholds for inputs as they are/);
   });
 });

@@ -11,7 +11,7 @@
  */
 
 import { UsageError } from '../util/errors.ts';
-import { type ModelConfig, type Point, rescales } from './config.ts';
+import { type ModelConfig, POINTS, type Point, rescales } from './config.ts';
 import type { ParameterSource } from './parameter-source.ts';
 import { describeParameters, type ParameterInfo, type ProjectionName } from './parameters.ts';
 
@@ -48,9 +48,12 @@ export function winaSource(source: ParameterSource): ParameterSource {
 }
 
 function checkScalable(config: ModelConfig): void {
-  const { nExperts, activationFormat, weightFormat } = config;
+  const { nExperts, activationFormat, weightFormat, sparsifier, thresholds } = config;
+  const isCalibrated =
+    sparsifier === 'threshold' && POINTS.flatMap((point) => thresholds[point]).some((one) => one > 0);
   const reasons = [
     ...(nExperts > 0 ? ['a mixture of experts, whose router reads the same input'] : []),
+    ...(isCalibrated ? ['thresholds for inputs as they are (calibrate what --wina makes)'] : []),
     ...(rescales(config) ? ['a model that re-scales its inputs'] : []),
     ...(activationFormat !== 'float' ? ['a model with 8-bit activations'] : []),
     ...(weightFormat !== 'float' ? ['a model with ternary weights'] : []),

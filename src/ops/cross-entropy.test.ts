@@ -34,6 +34,20 @@ function run(lossOf: Loss, targets: number[], gradientScale: number, teacher: Te
   return { loss, divergence, dHidden, dHead: Array.from(weight.gradient.data), flops, live: pool.liveBytes };
 }
 
+it('keeps nothing of the logits until the backward pass', () => {
+  const pool = new TensorPool(backend);
+  const tape = new Tape(backend.kernels, pool, { dtype: 'f64', recording: true });
+  const weight = { value: head, gradient: floatTensor(backend, 'f64', [vocabSize, dim], []) };
+  const value = new Value([nTokens, dim], { dense: hidden });
+  const targets = intTensor(backend, new Array(nTokens).fill(1));
+  tape.apply(crossEntropy, { hidden: value, head: weight, targets, gradientScale: 1 });
+  const kept = pool.liveBytes;
+  const gradient = pool.take('f64', [nTokens, dim]);
+  expect(kept).toBe(pool.liveBytes - kept);
+  pool.release(gradient);
+  tape.dispose();
+});
+
 /** The same, token by token from the formula. */
 function expected(targets: number[], gradientScale: number) {
   const nTargets = targets.filter((target) => target !== -1).length;

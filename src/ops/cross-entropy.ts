@@ -58,6 +58,13 @@ interface Saved {
   dHidden: FloatTensor | null;
 }
 
+interface ChunkedInput extends Pick<CrossEntropyInput, 'hidden' | 'head' | 'targets'> {
+  teacher: Teacher | null;
+  /** Of the gradient of each target; null, as the next, without gradients. */
+  scale: number | null;
+  dHidden: FloatTensor | null;
+}
+
 export const crossEntropy: Op<CrossEntropyInput, Saved, TokenLoss> = {
   name: 'crossEntropy',
 
@@ -66,39 +73,8 @@ export const crossEntropy: Op<CrossEntropyInput, Saved, TokenLoss> = {
     const dHidden = tape.recording ? tape.take(hidden.shape) : null;
     const nTargets = countTargets(targets);
     const scale = tape.recording ? gradientScale / Math.max(nTargets, 1) : null;
-    const buffers = chunkBuffers(tape, Math.min(CHUNK_TOKENS, nTokens), head.value.shape[0], teacher);
-    const { precision } = tape;
-    const sums = { loss: 0, divergence: 0 };
-    tape.enter('point', 'head');
-    for (let first = 0; first < nTokens; first += CHUNK_TOKENS) {
-      const count = Math.min(CHUNK_TOKENS, nTokens - first);
-      const h = view(hidden.dense!, [count, dim], first * dim);
-      const logits = view(buffers.logits, [count, head.value.shape[0]]);
-      const losses = view(buffers.losses, [count]);
-      tape.enter('product', 'Y');
-      tape.kernels.matmul(h, head.value, logits, { transposeB: true, precision });
-      tape.exit();
-      const chunkTargets = view(targets, [count], first);
-      const taught = teacher && buffers.taught && view(buffers.taught, logits.shape);
-      if (taught) {
-        sums.divergence += divergenceOf(tape, logits, taught, { teacher, first, targets: chunkTargets, losses, scale });
-      }
-      const ownScale = scale === null ? null : scale * (1 - (teacher?.weight ?? 0));
-      tape.kernels.softmaxCrossEntropy(logits, chunkTargets, losses, ownScale);
-      sums.loss += sumOf(losses);
-      if (taught && scale !== null) tape.kernels.add(logits, taught, logits);
-      if (dHidden) {
-        tape.enter('product', 'dX');
-        tape.kernels.matmul(logits, head.value, view(dHidden, [count, dim], first * dim), { precision });
-        tape.exit();
-      }
-      if (dHidden && head.gradient) {
-        tape.enter('product', 'dW');
-        tape.kernels.matmul(logits, h, head.gradient, { transposeA: true, accumulate: true, precision });
-        tape.exit();
-      }
-    }
-    tape.exit();
+    // The logits of a chunk may be larger than all that a block keeps: they go before the backward pass begins.
+    const sums = tape.scratch(() => chunkSums(tape, { hidden, head, targets, teacher, scale, dHidden }));
     const products = !dHidden ? 1 : head.gradient ? 3 : 2;
     tape.flops += 2 * products * nTokens * dim * head.value.shape[0];
     const output = { loss: sums.loss / Math.max(nTargets, 1), divergence: sums.divergence / Math.max(nTargets, 1) };
@@ -109,6 +85,46 @@ export const crossEntropy: Op<CrossEntropyInput, Saved, TokenLoss> = {
     tape.addGradient(hidden, { dense: dHidden!, rows: null });
   },
 };
+
+/** Loss and divergence, summed over the targets chunk by chunk; with their gradients in `dHidden` and in that of the head. */
+function chunkSums(tape: Tape, input: ChunkedInput): { loss: number; divergence: number } {
+  const { hidden, head, targets, teacher, scale, dHidden } = input;
+  const [nTokens, dim] = hidden.shape;
+  const buffers = chunkBuffers(tape, Math.min(CHUNK_TOKENS, nTokens), head.value.shape[0], teacher);
+  const { precision } = tape;
+  const sums = { loss: 0, divergence: 0 };
+  tape.enter('point', 'head');
+  for (let first = 0; first < nTokens; first += CHUNK_TOKENS) {
+    const count = Math.min(CHUNK_TOKENS, nTokens - first);
+    const h = view(hidden.dense!, [count, dim], first * dim);
+    const logits = view(buffers.logits, [count, head.value.shape[0]]);
+    const losses = view(buffers.losses, [count]);
+    tape.enter('product', 'Y');
+    tape.kernels.matmul(h, head.value, logits, { transposeB: true, precision });
+    tape.exit();
+    const chunkTargets = view(targets, [count], first);
+    const taught = teacher && buffers.taught && view(buffers.taught, logits.shape);
+    if (taught) {
+      sums.divergence += divergenceOf(tape, logits, taught, { teacher, first, targets: chunkTargets, losses, scale });
+    }
+    const ownScale = scale === null ? null : scale * (1 - (teacher?.weight ?? 0));
+    tape.kernels.softmaxCrossEntropy(logits, chunkTargets, losses, ownScale);
+    sums.loss += sumOf(losses);
+    if (taught && scale !== null) tape.kernels.add(logits, taught, logits);
+    if (dHidden) {
+      tape.enter('product', 'dX');
+      tape.kernels.matmul(logits, head.value, view(dHidden, [count, dim], first * dim), { precision });
+      tape.exit();
+    }
+    if (dHidden && head.gradient) {
+      tape.enter('product', 'dW');
+      tape.kernels.matmul(logits, h, head.gradient, { transposeA: true, accumulate: true, precision });
+      tape.exit();
+    }
+  }
+  tape.exit();
+  return sums;
+}
 
 /** Makes the teacher's logits of a chunk in `taught`, which become their share of the gradient; the sum of the divergences. */
 function divergenceOf(

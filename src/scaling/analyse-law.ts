@@ -9,6 +9,7 @@ import { fitLaw, type LawFit } from './fit-law.ts';
 import { chiSquaredLimit, LawDeviance } from './law-deviance.ts';
 import { type FormName, type LawConstants, type LawPoint, lawForm } from './law-form.ts';
 import { HUBER_DELTA } from './law-objective.ts';
+import type { LawRun } from './law-runs.ts';
 import { lossOverDense, optimalSparsity, parametersSaved } from './optimal-sparsity.ts';
 import { type OptimumProfile, profileOptimum } from './profile-optimum.ts';
 
@@ -68,10 +69,12 @@ export interface AnalyseOptions extends BootstrapOptions {
   readonly tokens?: boolean | undefined;
 }
 
+type AnalysedPoint = LawPoint & Pick<LawRun, 'asked'>;
+
 const COMPARED: readonly FormName[] = ['exponential', 'exponential-without-b', 'power', 'linear'];
 
-/** Throws UsageError where the runs are too few or too much alike, see fitLaw. */
-export function analyseLaw(points: readonly LawPoint[], options: AnalyseOptions = {}): LawAnalysis {
+/** Runs of one point are known by the share that was asked for, where `points` have one. Throws UsageError where the runs are too few or too much alike, see fitLaw. */
+export function analyseLaw(points: readonly AnalysedPoint[], options: AnalyseOptions = {}): LawAnalysis {
   const { tokens = false, delta = HUBER_DELTA, confidence = 0.95 } = options;
   const form = (name: FormName) => lawForm(name, { tokens });
   const fit = fitLaw(form('exponential'), points, { delta });
@@ -124,8 +127,8 @@ function compare(
   };
 }
 
-function noiseOf(points: readonly LawPoint[]): Noise | null {
-  const groups = groupBy(points, ({ size, sparsity, tokens }) => `${size} ${sparsity} ${tokens}`);
+function noiseOf(points: readonly AnalysedPoint[]): Noise | null {
+  const groups = groupBy(points, ({ size, sparsity, asked = sparsity, tokens }) => `${size} ${asked} ${tokens}`);
   const repeated = [...groups.values()].filter((group) => group.length > 1);
   if (repeated.length === 0) return null;
   const logs = repeated.map((group) => group.map(({ loss }) => Math.log(loss)));

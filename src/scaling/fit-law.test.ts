@@ -3,7 +3,7 @@ import { gridPoints, SIZES, TRUTH } from '../../test/support/law-points.ts';
 import { UsageError } from '../util/errors.ts';
 import { bootstrapLaw } from './bootstrap-law.ts';
 import { crossValidate } from './cross-validate.ts';
-import { fitLaw } from './fit-law.ts';
+import { fitLaw, startsNear } from './fit-law.ts';
 import { type LawConstants, lawForm, lawLoss, PRINTED_CONSTANTS } from './law-form.ts';
 import { optimalSparsity } from './optimal-sparsity.ts';
 
@@ -84,6 +84,17 @@ describe('fitLaw', () => {
     );
     expect(refused(points.filter(({ size }) => size === 0.2))).toThrow(/several sizes: expected at least 2, got 1/);
     expect(refused(points.filter(({ sparsity }) => sparsity === 0))).toThrow(/several sparsities|at least 5/);
+  });
+});
+
+describe('startsNear', () => {
+  it('leads back from where the floor has vanished, which no gradient does', () => {
+    const points = gridPoints();
+    const gone = { ...TRUTH, E: 1e-13, C: 3, alpha: 0.1 };
+    const from = (starts: LawConstants[]) => fitLaw(exponential, points, { starts });
+    expect(from([gone]).constants.E).toBeLessThan(1e-3);
+    const fit = { ...fitLaw(exponential, points), constants: gone };
+    expectConstants(from(startsNear(fit)).constants, TRUTH, 1e-3);
   });
 });
 

@@ -37,6 +37,8 @@ const EXPONENTS: Readonly<Record<string, readonly number[]>> = {
   gamma: [0.1, 0.4],
   drift: [0],
 };
+/** Of the loss: a smaller floor is none. */
+const VANISHED_SHARE = 1e-4;
 const FIRST_ITERATIONS = 25;
 const FOLLOWED = 4;
 
@@ -127,12 +129,21 @@ function problemOf(form: LawForm, points: readonly LawPoint[]): string | null {
 }
 
 /**
- * Starts for fits of data that differ little: the constants, and the same with a larger B, which a fit that ended at B = 0 would never find
- * again (there its gradient vanishes).
+ * Starts for fits of data that differ little: the constants, and the same with more of what a fit that ended without it would never find again, because there its gradient vanishes: a larger
+ * B, and E where it is gone.
  */
-export function startsNear({ form, constants }: LawFit): LawConstants[] {
-  if (constants.B === undefined || constants.beta === undefined) return [constants];
-  return [constants, { ...constants, B: 0.3 * sizeTerms(form, constants, 0), C: 0.7 * constants.C }];
+export function startsNear({ form, constants, points }: LawFit): LawConstants[] {
+  const starts = [constants];
+  if (constants.B !== undefined && constants.beta !== undefined) {
+    starts.push({ ...constants, B: 0.3 * sizeTerms(form, constants, 0), C: 0.7 * constants.C });
+  }
+  const least = Math.min(...points.map(({ loss }) => loss));
+  if (constants.E < VANISHED_SHARE * least) {
+    const { scales } = constantNames(form);
+    const less = Object.fromEntries(scales.map((name) => [name, 0.7 * constants[name]]));
+    starts.push({ ...constants, ...less, E: 0.3 * least });
+  }
+  return starts;
 }
 
 /** log L_predicted - log L_measured of runs that the fit may not have seen. */

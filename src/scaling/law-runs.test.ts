@@ -26,7 +26,7 @@ describe('readLawRuns', () => {
     expect(readLawRuns(text, 'runs.csv')).toEqual([
       { size: 2, sparsity: 0.5, loss: 3.5, format: 'ternary', tokens: 1 },
     ]);
-    expect(readLawRuns(text, 'runs.csv', 'zeros')[0].sparsity).toBe(0.52);
+    expect(readLawRuns(text, 'runs.csv', 'zeros')[0]).toMatchObject({ sparsity: 0.52, asked: 0.5 });
     expect(readLawRuns('parameters,sparsity,loss\n5e5,0,4\n', 'runs.csv')).toEqual([
       { size: 0.5, sparsity: 0, loss: 4, format: 'float' },
     ]);

@@ -13,6 +13,8 @@ import type { LawPoint } from './law-form.ts';
 export interface LawRun extends LawPoint {
   /** Of the weights in training; `float` where the table does not say. */
   readonly format: string;
+  /** The share that was asked for, where `sparsity` is the measured one: by it repeated runs are known. */
+  readonly asked?: number;
 }
 
 /** Constants are of N and D in millions: numbers that can be read. */
@@ -49,6 +51,7 @@ export function readLawRuns(text: string, path: string, sparsityColumn: Sparsity
   };
   const [size, sparsity, loss] = [needed('parameters'), needed(sparsityColumn), needed('loss')];
   const [format, tokens] = [column('format'), column('tokens')];
+  const asked = sparsityColumn === 'sparsity' ? -1 : column('sparsity');
   const number = (row: CsvFields, at: number, range: Range) => numberAt(row, at, range, names, path);
   if (rows.length === 0) throw problem(path, 'expected a line for each run, got none.');
   return rows.map((row) => ({
@@ -57,6 +60,7 @@ export function readLawRuns(text: string, path: string, sparsityColumn: Sparsity
     loss: number(row, loss, POSITIVE),
     format: format < 0 ? 'float' : formatAt(row, format, path),
     ...(tokens >= 0 && { tokens: number(row, tokens, POSITIVE) / SIZE_UNIT }),
+    ...(asked >= 0 && { asked: number(row, asked, SHARE) }),
   }));
 }
 

@@ -69,6 +69,15 @@ describe('analyseLaw', () => {
     expect(analysis.noise!.logDeviation).toBeLessThan(0.004);
   });
 
+  it('knows repeated runs by the share that was asked for, where the measured one differs', () => {
+    const measured = points.map((point, i) => ({
+      ...point,
+      sparsity: point.sparsity + i * 1e-5,
+      asked: point.sparsity,
+    }));
+    expect(analyseLaw(measured, { draws: 2 }).noise).toMatchObject({ points: 10, runs: 20 });
+  });
+
   it('finds the form of the truth to predict best of those that differ, and no drift of alpha', () => {
     const errorOf = (name: string) => analysis.forms.find(({ form }) => form === name)!.crossValidation!.rmsLogError;
     expect(errorOf('exponential')).toBeLessThan(errorOf('linear'));

@@ -205,6 +205,16 @@ describe('selection and lists by hand', () => {
     );
     expect(gradient.data[2]).toBeCloseTo(untouched, 12);
   });
+
+  it('rescaleRowsBackward gives nothing to a row of nothing, which has no direction', () => {
+    const [rows, gradient] = [
+      { ...sparse(2, 2, [0, 0, 1], [1], [3]), value: f64([1], [Math.SQRT2]) },
+      f64([2, 2], [1, 2, 1, 2]),
+    ];
+    kernels.rescaleRowsBackward(rows, f64([2], [0, 3]), gradient);
+    expect([...gradient.data.subarray(0, 2)]).toEqual([0, 0]);
+    expect(gradient.data[2]).toBeCloseTo(Math.SQRT2 / 3, 5);
+  });
 });
 
 describe('normalisation and positions by hand', () => {

@@ -127,12 +127,14 @@ export function gatherRows(a: SparseRows, ids: IntTensor, out: SparseRows): void
 
 /**
  * With y = x f, f = sqrt(cols) / (|x| + eps): dx = f dy - x (f / (|x| + eps)) (dy . x) / |x|, and, put in terms of y,
- * dx = f dy - y (dy . y) / (sqrt(cols) |x|). A row of zeros has y = 0: only the factor remains.
+ * dx = f dy - y (dy . y) / (sqrt(cols) |x|). A row of zeros has y = 0: only the factor remains. A row
+ * of nothing has no direction: its gradient is 0, and not dy times sqrt(cols) / eps.
  */
 export function rescaleRowsBackward(a: SparseRows, norm: FloatTensor, gradient: FloatTensor): void {
   const root = Math.sqrt(a.cols);
   for (let r = 0; r < a.rows; r++) {
     const length = norm.data[r];
+    const factor = a.start.data[r] === a.start.data[r + 1] ? 0 : root / (length + RESCALE_EPS);
     const row = gradient.data.subarray(r * a.cols, (r + 1) * a.cols);
     let product = 0;
     for (let e = a.start.data[r]; e < a.start.data[r + 1]; e++) product += row[a.index.data[e]] * a.value.data[e];
@@ -140,6 +142,6 @@ export function rescaleRowsBackward(a: SparseRows, norm: FloatTensor, gradient: 
     for (let e = a.start.data[r]; e < a.start.data[r + 1]; e++) {
       along.set(a.index.data[e], length === 0 ? 0 : (a.value.data[e] * product) / (root * length));
     }
-    for (let c = 0; c < a.cols; c++) row[c] = (row[c] * root) / (length + RESCALE_EPS) - (along.get(c) ?? 0);
+    for (let c = 0; c < a.cols; c++) row[c] = row[c] * factor - (along.get(c) ?? 0);
   }
 }
