@@ -87,7 +87,7 @@ Examples:
   $ qsparse convert SmolLM2-135M-Instruct-Q4_1.gguf smollm2-f32 --to checkpoint
   $ qsparse convert --verify book-int8
   $ qsparse convert runs/book book-hf --to hf --dtype bf16
-  $ qsparse convert runs/book book.gguf --to gguf --dtype q8_0`;
+  $ qsparse convert runs/silu silu.gguf --to gguf --dtype q8_0     # trained with --activation silu or relu`;
 
 export function register(program: Command): void {
   const parseType = (name: string) => parseChoice(name, WEIGHT_TYPES);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { measureBackend } from './doctor/measure.ts';
-import { findCompiler, listMissing } from './doctor/probe.ts';
+import { findCompiler, isNodeSupported, listMissing } from './doctor/probe.ts';
 import { describeMachine, machineText } from './shared/machine.ts';
 
 describe('measureBackend', () => {
@@ -21,6 +21,18 @@ describe('measureBackend', () => {
     const sizes = { stream: 8, product: 8, minSeconds: 0 };
     await expect(measureBackend(createReferenceBackend(), stop, sizes)).rejects.toThrow('stopped');
   });
+});
+
+describe('isNodeSupported', () => {
+  it.each([
+    ['18.20.4', false],
+    ['20.11.0', false],
+    ['20.19.0', true],
+    ['21.7.0', false],
+    ['22.11.0', false],
+    ['22.12.0', true],
+    ['24.0.1', true],
+  ])('%s: %s', (version, supported) => expect(isNodeSupported(version)).toBe(supported));
 });
 
 describe('listMissing', () => {

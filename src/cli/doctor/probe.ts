@@ -19,8 +19,8 @@ export interface BackendProbe {
   text: string;
 }
 
-/** The oldest Node.js that package.json allows. */
-const OLDEST_NODE = 20;
+/** What package.json allows: Vite builds the pages with no other. */
+const NODE_RANGE = '20.19, 22.12 or newer';
 const COMPILER_TIMEOUT_MS = 10_000;
 
 /** The C compiler that a build would use: $CC, else the first of cc, gcc and clang that runs; null for none. */
@@ -75,11 +75,17 @@ async function probe(options: Parameters<typeof loadBackend>[0]): Promise<Omit<B
 /** One line for each thing that is missing, with how to get it; a backend's own error says that best. */
 export function listMissing(compiler: Compiler | null, backends: readonly BackendProbe[]): string[] {
   const missing = backends.filter(({ works }) => !works).map(({ text }) => text.replace(/^\[\w+\] /, ''));
-  if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
-    missing.unshift(`Node.js ${OLDEST_NODE} or newer: this is ${process.version}. Install it from nodejs.org.`);
+  if (!isNodeSupported(process.versions.node)) {
+    missing.unshift(`Node.js ${NODE_RANGE}: this is ${process.version}. Install it from nodejs.org.`);
   }
   if (compiler === null) missing.push(`no C compiler, to build the native backend with: ${compilerAdvice()}.`);
   return missing;
+}
+
+/** `version` as 20.19.1. */
+export function isNodeSupported(version: string): boolean {
+  const [major, minor] = version.split('.').map(Number);
+  return (major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22;
 }
 
 function compilerAdvice(): string {
