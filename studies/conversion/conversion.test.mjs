@@ -305,9 +305,13 @@ describe('the page', () => {
     ]);
     // At a quarter: half of the way to the first validation.
     expect(lineWith(blocksOf(FULL).repaired, '`qsparse`')).toBe(
-      '| `qsparse` | 1.0 M | 14.0 % | 35.0 % | 70.0 % | 85.0 % |',
+      '| `qsparse` | 1.0 M | 14.0 % | 35.0 % | 70.0 % | 85.0 % | 100.0 % |',
     );
     expect(EMPTY.of('smollm2').repaired('qsparse', 'start-qsparse')).toBeNull();
+    const validation = (loss) => ({ training: { validation: [{ tokens: 1, loss }] } });
+    const trained = { 'start-qsparse': validation(4), qsparse: validation(3.4), 'dense-trained': validation(3.2) };
+    const beside = new Results({ smollm2: { models: trained } }, {}).of('smollm2');
+    expect(beside.repairedBeside('qsparse', 'start-qsparse')).toBeCloseTo(0.75);
   });
 
   it('has the numbers of the paper, and ours as differences to dense', () => {

@@ -97,6 +97,13 @@ export class StudyResults {
     const damage = sparse[0].loss - dense[0].loss;
     return [[0, 0], ...run.map(({ tokens, loss }) => [tokens, (sparse[0].loss - loss) / damage])];
   }
+
+  /** The same at the end, where 1 is the dense model after the same training: what the text teaches is on both sides. Null where one is missing. */
+  repairedBeside(name, begin, reference = 'dense-trained') {
+    const [sparse, run, dense] = [begin, name, reference].map((one) => this.training(one)?.validation);
+    if (!sparse?.length || !run?.length || !dense?.length) return null;
+    return (sparse[0].loss - run.at(-1).loss) / (sparse[0].loss - dense.at(-1).loss);
+  }
 }
 
 /** With the standard error of the mean, s / sqrt(n). */

@@ -115,6 +115,10 @@ function repairedTable(results) {
       title: share === 1 ? 'at the end' : `at ${percent(share)}`,
       of: (row) => percentOrNothing(at(row, share)),
     })),
+    {
+      title: 'beside `dense-trained`',
+      of: (row) => percentOrNothing(results.repairedBeside(...row)) ?? MISSING,
+    },
   ]);
 }
 
