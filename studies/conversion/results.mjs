@@ -98,11 +98,12 @@ export class StudyResults {
     return [[0, 0], ...run.map(({ tokens, loss }) => [tokens, (sparse[0].loss - loss) / damage])];
   }
 
-  /** The same at the end, where 1 is the dense model after the same training: what the text teaches is on both sides. Null where one is missing. */
+  /** How much smaller the distance to the dense model is at the end, where both were trained, than before, where neither was: what the text teaches is on both sides. Null where one is missing. */
   repairedBeside(name, begin, reference = 'dense-trained') {
-    const [sparse, run, dense] = [begin, name, reference].map((one) => this.training(one)?.validation);
-    if (!sparse?.length || !run?.length || !dense?.length) return null;
-    return (sparse[0].loss - run.at(-1).loss) / (sparse[0].loss - dense.at(-1).loss);
+    const of = (one) => this.training(one)?.validation;
+    const [dense, sparse, run, trained] = ['start-dense', begin, name, reference].map(of);
+    if (![dense, sparse, run, trained].every((curve) => curve?.length)) return null;
+    return 1 - (run.at(-1).loss - trained.at(-1).loss) / (sparse[0].loss - dense[0].loss);
   }
 }
 

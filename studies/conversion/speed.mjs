@@ -34,7 +34,14 @@ async function main() {
   const out = given.out ?? path.join(import.meta.dirname, 'results', `${given.study}-speed.json`);
   const runs = path.resolve(given.runs);
   const tokens = Number(given.tokens ?? study.options.tokens);
-  const settings = { runs, model: '', texts: { trained: [] }, tokens, seqLen: study.seqLen, trainingOptions: [] };
+  const settings = {
+    runs,
+    model: '',
+    texts: { trained: [], conversations: [] },
+    tokens,
+    seqLen: study.seqLen,
+    trainingOptions: [],
+  };
 
   for (const entry of planned(study.entries, given.only?.split(','))) {
     if (entry.kind === 'start') continue;
