@@ -73,6 +73,17 @@ function makeTrainer(train: TrainConfigInput, options: Partial<TrainerOptions> =
   return { trainer, records, steps };
 }
 
+/** The data, and from a batch on targets that the model has learned to be impossible: the loss jumps. */
+function jumpingFrom(first: () => number): TrainingData {
+  return {
+    ...DATA,
+    batch(index, batchSize, seqLen, ids, targets) {
+      DATA.batch(index, batchSize, seqLen, ids, targets);
+      if (index >= first()) for (let i = 0; i < targets.length; i++) targets[i] = (ids[i] + 5 + (index % 7)) % VOCAB;
+    },
+  };
+}
+
 /** Values of a model to begin with, large enough that its teacher says something. */
 const readSines: InitialParameters['read'] = ({ name, shape }, out) => {
   for (let i = 0; i < out.length; i++) out[i] = shape.length === 1 ? 1 : Math.sin(i + name.length) / 3;
@@ -296,14 +307,7 @@ describe('a run that breaks down', () => {
   it('stops when the loss stays far above its curve; nothing is saved during the spike', async () => {
     const save = vi.fn();
     let from = Number.POSITIVE_INFINITY;
-    // Targets that the model has learned to be impossible: the loss jumps.
-    const data: TrainingData = {
-      ...DATA,
-      batch(index, batchSize, seqLen, ids, targets) {
-        DATA.batch(index, batchSize, seqLen, ids, targets);
-        if (index >= from) for (let i = 0; i < targets.length; i++) targets[i] = (ids[i] + 5 + (index % 7)) % VOCAB;
-      },
-    };
+    const data = jumpingFrom(() => from);
     const train = { steps: 80, validateEvery: 0, saveEvery: 1, spikeNats: 1, spikeSteps: 3, accumulate: 1 };
     const { trainer } = makeTrainer(train, { data, save });
     await trainer.run({ untilStep: 40 });
@@ -315,13 +319,7 @@ describe('a run that breaks down', () => {
 
   it('takes no growth of the loss for a spike while the sparsity grows, and sees one after it', async () => {
     let from = 40;
-    const data: TrainingData = {
-      ...DATA,
-      batch(index, batchSize, seqLen, ids, targets) {
-        DATA.batch(index, batchSize, seqLen, ids, targets);
-        if (index >= from) for (let i = 0; i < targets.length; i++) targets[i] = (ids[i] + 5 + (index % 7)) % VOCAB;
-      },
-    };
+    const data = jumpingFrom(() => from);
     const train = { steps: 90, validateEvery: 0, spikeNats: 1, spikeSteps: 3, accumulate: 1, sparsityRampSteps: 50 };
     const { trainer } = makeTrainer(train, { data });
     await trainer.run({ untilStep: 44 });
