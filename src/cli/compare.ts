@@ -16,7 +16,7 @@ import type { TaskResult } from '../eval/evaluate.ts';
 import { writeFileAtomically } from '../formats/atomic-write.ts';
 import { openModel, readConfig } from '../import/open-model.ts';
 import { selectionRules } from '../model/sparsity-override.ts';
-import { messageOf, UsageError } from '../util/errors.ts';
+import { messageOf, UsageError, withoutPlace } from '../util/errors.ts';
 import { formatInteger, formatPercent } from '../util/format.ts';
 import { type ComparedModel, comparedModel } from './compare/compared-model.ts';
 import { comparisonFigure } from './compare/comparison-figure.ts';
@@ -117,7 +117,7 @@ function commonWindow(models: readonly LocatedModel[], given: number | undefined
       selectionRules(config, sparsity ?? undefined);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      throw new UsageError(`${model}@${sparsity}`, error.message.replace(/^\[\w+\] /, ''), { cause: error });
+      throw new UsageError(`${model}@${sparsity}`, withoutPlace(error.message), { cause: error });
     }
     if (given !== undefined && given > config.seqLen) {
       throw new UsageError('--window', `${model} has a context of ${config.seqLen} tokens, got ${given}. Give fewer.`);

@@ -9,7 +9,7 @@ import type { AllowedTokens } from '../infer/sampler.ts';
 import { Sampler } from '../infer/sampler.ts';
 import { POINTS } from '../model/config.ts';
 import { type SparsityOverride, selectionRules } from '../model/sparsity-override.ts';
-import { UsageError } from '../util/errors.ts';
+import { UsageError, withoutPlace } from '../util/errors.ts';
 import type { StreamExtras } from './answer-format.ts';
 import { ApiError } from './api-error.ts';
 import { MOST_BIASES, MOST_CHOICES, MOST_LAYERS, MOST_STOP_CHARACTERS, MOST_STOPS } from './limits.ts';
@@ -162,7 +162,7 @@ export function sparsityOf(
     selectionRules(config, given);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new ApiError(400, `sparsity: ${error.message.replace(/^\[\w+\] /, '')}`, { param: 'sparsity' });
+    throw new ApiError(400, `sparsity: ${withoutPlace(error.message)}`, { param: 'sparsity' });
   }
   return given;
 }

@@ -49,6 +49,11 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** A message of ours without the place in front of it, for whoever names another one. */
+export function withoutPlace(message: string): string {
+  return message.replace(/^\[\w+\] /, '');
+}
+
 /** The candidate nearest to `name` by edit distance, or undefined where none is near enough to be a misspelling. */
 export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;

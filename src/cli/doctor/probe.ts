@@ -5,7 +5,7 @@ import { arch, platform } from 'node:os';
 import { promisify } from 'node:util';
 import type { BackendName } from '../../backend.ts';
 import { loadBackend } from '../../backends/load-backend.ts';
-import { messageOf } from '../../util/errors.ts';
+import { messageOf, withoutPlace } from '../../util/errors.ts';
 
 export interface Compiler {
   command: string;
@@ -74,7 +74,7 @@ async function probe(options: Parameters<typeof loadBackend>[0]): Promise<Omit<B
 
 /** One line for each thing that is missing, with how to get it; a backend's own error says that best. */
 export function listMissing(compiler: Compiler | null, backends: readonly BackendProbe[]): string[] {
-  const missing = backends.filter(({ works }) => !works).map(({ text }) => text.replace(/^\[\w+\] /, ''));
+  const missing = backends.filter(({ works }) => !works).map(({ text }) => withoutPlace(text));
   if (!isNodeSupported(process.versions.node)) {
     missing.unshift(`Node.js ${NODE_RANGE}: this is ${process.version}. Install it from nodejs.org.`);
   }
