@@ -48,6 +48,9 @@ describe('the plan', () => {
     expect(new Set(named).size).toBe(named.length);
     expect(named.filter((name) => !all.includes(name))).toEqual([]);
     expect(planned(STUDIES.stories15M.entries, ['qsparse', 'dense-trained'])).toHaveLength(2);
+    expect(planned(entries, ['teal-40-after-training']).map(({ name }) => name)).toEqual([
+      ...['dense-trained', 'teal-40-after-training'],
+    ]);
     for (const [i, { after }] of entries.entries()) {
       if (after) expect(entries.slice(0, i).map(({ name }) => name)).toContain(after);
     }
@@ -58,6 +61,8 @@ describe('the plan', () => {
     expect(entry('topk-as-qsparse').sparsity).toEqual(conversions.qsparse.model.sparsity);
     expect(entry('topk-as-qsparse-50').sparsity).toEqual(conversions['qsparse-50'].model.sparsity);
     expect(fineTuning.sparse.model.sparsity).toEqual(conversions.qsparse.model.sparsity);
+    expect(entry('topk-after-training').sparsity).toEqual(conversions.qsparse.model.sparsity);
+    expect(entry('topk-after-training-50').sparsity).toEqual(conversions['qsparse-50'].model.sparsity);
   });
 
   it('does what is cheap first, and a training before what is measured of it', () => {
@@ -67,6 +72,7 @@ describe('the plan', () => {
     expect(at('cats-50 tasks')).toBeLessThan(at('start-dense training'));
     expect(at('start-qsparse-50 training')).toBeLessThan(at('qsparse training'));
     expect(at('qsparse training') + 1).toBe(at('qsparse perplexity'));
+    expect(at('dense-trained training')).toBeLessThan(at('topk-after-training perplexity'));
     expect(at('relufication-1 training')).toBeLessThan(at('relufication-2 training'));
     expect(unitsOf('stories15M').filter(({ part }) => part === 'tasks')).toEqual([]);
     expect(new Set(units).size).toBe(units.length);
@@ -76,7 +82,9 @@ describe('the plan', () => {
     const names = (...wanted) => planned(entries, wanted).map(({ name }) => name);
     expect(names('qsparse')).toEqual(['qsparse']);
     expect(names('relufication-2')).toEqual(['relufication-1', 'relufication-2']);
-    expect(names('teal', 'cats')).toEqual(['teal-uniform-50', 'teal-40', 'teal-50', 'cats-50']);
+    expect(names('teal-', 'cats')).toEqual([
+      ...['teal-uniform-50', 'teal-40', 'teal-50', 'cats-50', 'dense-trained', 'teal-40-after-training'],
+    ]);
     expect(() => planned(entries, ['qsparze'])).toThrow('no entry is called "qsparze"');
     expect(planned(entries, undefined)).toBe(entries);
   });
@@ -88,36 +96,30 @@ describe('the plan', () => {
 
 describe('how a model is made', () => {
   const made = (name) => making(entry(name), SETTINGS);
-  const base = { made: 'runs/base', args: ['convert', 'm.gguf', 'runs/base', '--to', 'checkpoint'] };
+  const args = (step) => step.args().join(' ');
 
   it('of the dense checkpoint', () => {
-    expect(made('topk-30')).toEqual({
-      steps: [base],
+    expect(made('topk-30').steps).toHaveLength(1);
+    expect(args(made('topk-30').steps[0])).toBe('convert m.gguf runs/base --to checkpoint');
+    expect(made('topk-30')).toMatchObject({
       evaluated: 'runs/base',
       sparsity: 0.3,
       items: 'runs/items/topk-30',
     });
-    expect(made('topk-as-qsparse').steps[1].derive).toEqual({
+    expect(made('topk-as-qsparse').steps[1].derive()).toEqual({
       from: 'runs/base',
       sparsity: entry('topk-as-qsparse').sparsity,
     });
     expect(made('wina-50')).toMatchObject({ evaluated: 'runs/wina', sparsity: 0.5 });
-    expect(made('wina-50').steps[1].args).toEqual([
-      'convert',
-      'runs/base',
-      'runs/wina',
-      '--to',
-      'checkpoint',
-      '--wina',
-    ]);
-    expect(made('teal-50').steps[1].args.join(' ')).toBe(
+    expect(args(made('wina-50').steps[1])).toBe('convert runs/base runs/wina --to checkpoint --wina');
+    expect(args(made('teal-50').steps[1])).toBe(
       'calibrate runs/base --sparsity 0.5 --allocation greedy --max-tokens 8192 --text c.txt --out runs/teal-50',
     );
-    expect(made('cats-50').steps[1].args.join(' ')).toContain('--sparsity gate=0.5 --max-tokens');
+    expect(args(made('cats-50').steps[1])).toContain('--sparsity gate=0.5 --max-tokens');
   });
 
   it('by training, a second stage on the last checkpoint of the first, with half of the tokens', () => {
-    const command = (one) => one.steps[1].args().join(' ');
+    const command = (one) => args(one.steps[1]);
     const qsparse = made('qsparse');
     expect(qsparse).toMatchObject({ run: 'runs/tokens-1000/qsparse', items: 'runs/tokens-1000/items/qsparse-final' });
     expect(command(qsparse)).toBe(
@@ -130,6 +132,21 @@ describe('how a model is made', () => {
     const second = command(making(entry('relufication-2'), { ...SETTINGS, runs: folder }));
     expect(second.startsWith(`continue ${path.join(first, 'checkpoints/step-000244')} `)).toBe(true);
     expect(second.endsWith('--tokens 500')).toBe(true);
+  });
+
+  it('of a trained one, beside the others of its length', () => {
+    const trained = path.join(folder, 'tokens-1000/dense-trained');
+    saveRun(trained, 488);
+    const last = path.join(trained, 'checkpoints/step-000488');
+    const made = (name) => making(entry(name), { ...SETTINGS, runs: folder });
+    expect(made('topk-after-training')).toMatchObject({
+      evaluated: path.join(folder, 'tokens-1000/topk-after-training'),
+      items: path.join(folder, 'tokens-1000/items/topk-after-training'),
+    });
+    expect(made('topk-after-training').steps[1].derive().from).toBe(last);
+    expect(args(made('teal-40-after-training').steps[1])).toMatch(new RegExp(`^calibrate ${last} --sparsity 0.4 `));
+    // Nothing is read before its turn: the other length has not been trained.
+    expect(making(entry('topk-after-training'), { ...SETTINGS, runs: folder, tokens: 2000 }).steps).toHaveLength(2);
   });
 
   it('is done when the last checkpoint is there, and the validation behind it', () => {

@@ -2,7 +2,7 @@
 
 import { axis, chart, SERIES_STYLES } from '../../bench/lib/svg-chart.mjs';
 import { scatterFigure } from '../../dist/report/scatter-figure.js';
-import { STUDIES } from './plan.mjs';
+import { isTrainingFree, STUDIES } from './plan.mjs';
 import { REPAIRED } from './tables.mjs';
 
 export function figuresOf(results) {
@@ -25,8 +25,7 @@ function qualityFigure(results, { title, entries }) {
   const isPoint = (name) => results.nats(name, text) !== null && results.activated(name) !== null;
   const names = entries.map(({ name }) => name).filter(isPoint);
   if (names.length < 2) return null;
-  const isFree = (name) =>
-    ['eval', 'derived', 'wina', 'calibrate'].includes(entries.find((entry) => entry.name === name).kind);
+  const isFree = (name) => isTrainingFree(entries.find((entry) => entry.name === name));
   const panel = (xTitle, xOf) => {
     const points = (some) =>
       some

@@ -2,8 +2,8 @@
  * What the study compares: one dense model, what is made of it without training, and what continue-training and fine-tuning make of it.
  *
  * An entry says how its model comes about. `eval`: the dense checkpoint, run with another sparsity. `derived`: the same weights with another configuration. `calibrate`
- * and `wina`: a checkpoint of its own. `train` and `sft`: a recipe of recipes/; `after` names the entry that it begins with instead of the dense one. `start` is such a
- * training of one step with a rate of nothing: its validation is where the curves begin.
+ * and `wina`: a checkpoint of its own. `train` and `sft`: a recipe of recipes/. `start` is such a training of one step with a rate of nothing: its validation is where the
+ * curves begin. `after` names the entry that `train`, `derived` and `calibrate` begin with instead of the dense one.
  *
  * The work is a list of units, an entry and what is measured of it, the cheap ones first: whoever stops early has the most for the time.
  */
@@ -42,6 +42,12 @@ const TRAINED = [
   train('relufication-2', { after: 'relufication-1' }),
   train('drelu'),
 ];
+/** Made sparse after the training and not by it: what the training of Q-Sparse is worth beside the same text. */
+const MASKED_AFTER = [
+  { name: 'topk-after-training', kind: 'derived', sparsity: MODERATE, after: 'dense-trained' },
+  { name: 'topk-after-training-50', kind: 'derived', sparsity: HIGH, after: 'dense-trained' },
+  { name: 'teal-40-after-training', kind: 'calibrate', sparsity: 0.4, greedy: true, after: 'dense-trained' },
+];
 const FINE_TUNED = ['dense', 'sparse', 'block'].map((recipe) => ({
   ...{ name: `sft-${recipe}`, kind: 'sft', recipe: `fine-tuning/${recipe}` },
 }));
@@ -53,7 +59,7 @@ export const STUDIES = {
   smollm2: {
     model: 'weights/SmolLM2-135M-Instruct-Q4_1.gguf',
     title: 'SmolLM2-135M-Instruct',
-    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED, ...FINE_TUNED],
+    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED, ...MASKED_AFTER, ...FINE_TUNED],
     tasks: ['arc_easy', 'hellaswag', 'winogrande', 'truthfulqa_mc2', 'mmlu'],
     options: { tokens: 1_000_000, limit: 100, 'max-tokens': 8192, window: 512 },
     seqLen: 512,
@@ -64,7 +70,7 @@ export const STUDIES = {
   stories15M: {
     model: 'weights/stories15M.bin',
     title: 'stories15M',
-    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED.filter(({ name }) => LONG.includes(name))],
+    entries: [...TRAINING_FREE, ...STARTS, ...TRAINED.filter(({ name }) => LONG.includes(name)), ...MASKED_AFTER],
     tasks: [],
     options: { tokens: 20_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
     seqLen: 256,
@@ -92,20 +98,27 @@ export function isTrained({ kind }) {
   return kind === 'train' || kind === 'sft';
 }
 
+/** Is the model of an entry the dense one as it came, with nothing trained? */
+export function isTrainingFree({ kind, after }) {
+  return ['eval', 'derived', 'wina', 'calibrate'].includes(kind) && after === undefined;
+}
+
 /** `{ entry, part }` in order: what needs no training, text by text and then tasks; then each training with all that is measured of it. */
 export function unitsOf(study, wanted) {
   const entries = planned(STUDIES[study].entries, wanted);
   const hasTasks = STUDIES[study].tasks.length > 0;
   const unitsFor = (entry) =>
     MEASURED[entry.kind].filter((part) => part !== 'tasks' || hasTasks).map((part) => ({ entry, part }));
-  const free = entries.filter((entry) => !isTrained(entry)).flatMap(unitsFor);
+  const isCheap = (entry) => isTrainingFree(entry) || entry.kind === 'start';
+  const cheap = entries.filter(isCheap).flatMap(unitsFor);
   const rank = ({ part }) => ['perplexity', 'activated', 'tasks', 'training'].indexOf(part);
-  return [...free.toSorted((a, b) => rank(a) - rank(b)), ...entries.filter(isTrained).flatMap(unitsFor)];
+  const dear = entries.filter((entry) => !isCheap(entry)).flatMap(unitsFor);
+  return [...cheap.toSorted((a, b) => rank(a) - rank(b)), ...dear];
 }
 
 /** Does the model of an entry depend on --tokens? An epoch of conversations and a first step do not. */
-export function isOfLength({ kind }) {
-  return kind === 'train';
+export function isOfLength({ kind, after }) {
+  return kind === 'train' || after !== undefined;
 }
 
 /** Those named, or whose name holds one of `wanted` where none has just that name; with those that they begin with, and in their order. */
@@ -137,7 +150,8 @@ export function sharesText(sparsity) {
 /**
  * How the model of an entry is made: `steps`, each with what is there when it is done (`made`, a directory that appears whole, or `run`, one that goes on); `run`, whose last checkpoint is
  * the model to evaluate, or else `evaluated`, the model, with its `sparsity`; evaluations are saved in files whose names begin with `items`. What was trained on another number of
- * tokens lies elsewhere. The arguments of a run are a function, called when what it begins with is there. `settings`: runs, model, texts (texts.mjs), tokens, seqLen, trainingOptions.
+ * tokens lies elsewhere. `args` (of a command) and `derive` are functions, called when what they begin with is there. `settings`: runs, model, texts (texts.mjs), tokens, seqLen,
+ * trainingOptions.
  */
 export function making(entry, settings) {
   const { runs, model, texts, tokens, seqLen, trainingOptions } = settings;
@@ -147,22 +161,25 @@ export function making(entry, settings) {
   const from = () => (entry.after ? finalCheckpoint(path.join(folder, entry.after)) : base);
   const items = path.join(folder, 'items', entry.name);
   const trained = (args) => ({ steps: [first, { run: out, args }], run: out, items: `${items}-final` });
-  const first = { made: base, args: ['convert', model, base, '--to', 'checkpoint'] };
+  const first = { made: base, args: () => ['convert', model, base, '--to', 'checkpoint'] };
   const onText = ['--text', ...texts.trained, '--out', out, '--seq-len', String(seqLen)];
   switch (entry.kind) {
     case 'eval':
       return { steps: [first], evaluated: base, sparsity: entry.sparsity, items };
     case 'derived':
-      return { steps: [first, { made: out, derive: { from: base, sparsity: entry.sparsity } }], evaluated: out, items };
+      return {
+        steps: [first, { made: out, derive: () => ({ from: from(), sparsity: entry.sparsity }) }],
+        ...{ evaluated: out, items },
+      };
     case 'wina': {
       const wina = path.join(runs, 'wina');
-      const args = ['convert', base, wina, '--to', 'checkpoint', '--wina'];
+      const args = () => ['convert', base, wina, '--to', 'checkpoint', '--wina'];
       return { steps: [first, { made: wina, args }], evaluated: wina, sparsity: entry.sparsity, items };
     }
     case 'calibrate': {
       const greedy = entry.greedy ? ['--allocation', 'greedy'] : [];
       const how = ['--sparsity', sharesText(entry.sparsity), ...greedy, '--max-tokens', '8192'];
-      const args = ['calibrate', base, ...how, '--text', texts.calibration, '--out', out];
+      const args = () => ['calibrate', from(), ...how, '--text', texts.calibration, '--out', out];
       return { steps: [first, { made: out, args }], evaluated: out, items };
     }
     case 'start': {

@@ -144,8 +144,12 @@ async function runUnit({ entry, part }) {
 async function make({ made, run, args, derive: derived }) {
   if (run !== undefined) return makeRun(run, args);
   if (existsSync(made)) return;
-  if (derived) await derive(derived.from, derived.sparsity, made);
-  else await qsparse([...args, ...common]);
+  if (derived) {
+    const { from, sparsity } = derived();
+    await derive(from, sparsity, made);
+  } else {
+    await qsparse([...args(), ...common]);
+  }
 }
 
 async function makeRun(run, argsOf) {

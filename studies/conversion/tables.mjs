@@ -4,7 +4,7 @@ import { table } from '../../bench/lib/markdown.mjs';
 import { percent, signed, times } from '../../bench/lib/number-text.mjs';
 import { interpolate } from '../../bench/lib/statistics.mjs';
 import { CONTINUED, FINE_TUNED } from './paper.mjs';
-import { STUDIES } from './plan.mjs';
+import { isOfLength, isTrainingFree, STUDIES } from './plan.mjs';
 
 const MISSING = 'not measured yet';
 const TASK_TITLES = {
@@ -15,7 +15,6 @@ const TASK_TITLES = {
   mmlu: 'MMLU',
 };
 const TASKS = STUDIES.smollm2.tasks;
-const FREE = ['eval', 'derived', 'wina', 'calibrate'];
 /** Where the curve of a trained model begins. */
 export const REPAIRED = [
   ['qsparse', 'start-qsparse'],
@@ -32,14 +31,14 @@ export function blocksOf(results, figures = {}) {
   const stories = results.of('stories15M');
   return {
     protocol: protocolBlock(results),
-    'training-free': qualityTable(smollm2, namesOf('smollm2', FREE), ['wikitext2', 'novels']),
-    'training-free-tasks': taskTable(smollm2, namesOf('smollm2', FREE)),
+    'training-free': qualityTable(smollm2, namesOf('smollm2', isTrainingFree), ['wikitext2', 'novels']),
+    'training-free-tasks': taskTable(smollm2, namesOf('smollm2', isTrainingFree)),
     trained: qualityTable(
       smollm2,
-      ['dense', 'topk-as-qsparse', 'topk-as-qsparse-50', ...namesOf('smollm2', ['train'])],
+      ['dense', 'topk-as-qsparse', 'topk-as-qsparse-50', ...namesOf('smollm2', isOfLength)],
       ['wikitext2', 'novels'],
     ),
-    'trained-tasks': taskTable(smollm2, ['dense', ...namesOf('smollm2', ['train'])]),
+    'trained-tasks': taskTable(smollm2, ['dense', ...namesOf('smollm2', isOfLength)]),
     'quality-figure': figure(
       'conversion-smollm2-quality.svg',
       'Loss of each model against activated parameters and time a token',
@@ -49,7 +48,7 @@ export function blocksOf(results, figures = {}) {
     'paper-continued': continuedTable(smollm2),
     'fine-tuned': fineTunedTable(smollm2),
     'paper-fine-tuned': paperFineTunedTable(smollm2),
-    stories: qualityTable(stories, namesOf('stories15M', [...FREE, 'train']), ['stories']),
+    stories: qualityTable(stories, namesOf('stories15M', isModel), ['stories']),
     'stories-repaired': repairedTable(stories),
     'stories-figure': figure(
       'conversion-stories15M-repaired.svg',
@@ -60,9 +59,12 @@ export function blocksOf(results, figures = {}) {
   };
 }
 
-function namesOf(study, kinds) {
-  return STUDIES[study].entries.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name);
+function namesOf(study, isMeant) {
+  return STUDIES[study].entries.filter(isMeant).map(({ name }) => name);
 }
+
+const isFineTuned = ({ kind }) => kind === 'sft';
+const isModel = ({ kind }) => kind !== 'start';
 
 /** One line a model of which `part` is on file; the others are named behind the table. */
 function modelTable(results, part, names, columns) {
@@ -147,7 +149,7 @@ function continuedTable(results) {
 
 function fineTunedTable(results) {
   const answers = (name) => results.training(name)?.validation.at(-1)?.loss;
-  const names = namesOf('smollm2', ['sft']);
+  const names = namesOf('smollm2', isFineTuned);
   const quality = (name, text) => withError(results.perplexity(name, text), 2);
   return modelTable(
     results,
@@ -180,7 +182,7 @@ function paperFineTunedTable(results) {
 }
 
 function speedTable(results, study, text) {
-  const names = namesOf(study, [...FREE, 'train', 'sft']);
+  const names = namesOf(study, isModel);
   const speed = (name) => results.speed(name);
   const rows = names.filter((name) => speed(name) !== null);
   if (rows.length === 0)
