@@ -3,8 +3,8 @@
  * compared with, on the same tokens: one million, with moments in 8 bits and recomputed blocks, so that a model of 135 M parameters trains in 4 GiB.
  *
  * Command: qsparse continue MODEL --recipe conversions/qsparse --text FILES --out runs/converted
- * ReLUfication has two stages: `relufication-1` from MODEL, then `relufication-2` from the run that it wrote, with half of the tokens each. `qsparse-replayed`
- * takes a tenth of its sequences from `--replay FILES`.
+ * ReLUfication has two stages: `relufication-1` from MODEL, then `relufication-2` from the run that it wrote, with half of the tokens each: the
+ * second with those that the first has not seen. `qsparse-replayed` takes a tenth of its sequences from `--replay FILES`.
  */
 
 const train = {
@@ -34,6 +34,6 @@ export const recipes = {
   /** The same tokens and nothing else. */
   dense: { model: { sparsifier: 'none' }, train },
   'relufication-1': { model: { sparsifier: 'none', activation: 'relu' }, train: half },
-  'relufication-2': { model: { sparsifier: 'relu', activation: 'relu' }, train: half },
+  'relufication-2': { model: { sparsifier: 'relu', activation: 'relu' }, train: { ...half, skipTokens: half.tokens } },
   drelu: { model: { sparsifier: 'drelu', activation: 'relu' }, train },
 };

@@ -19,6 +19,8 @@ export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   seqLen: number;
   /** Passes whose gradients are added up to one step. */
   accumulate: number;
+  /** Training tokens that are passed over, in whole steps, rounded up: those of an earlier run on the same data with the same seed, so that a second stage sees others. */
+  skipTokens: number;
   /** Seed of the parameters and of the order of the data. */
   seed: number;
   /** Of the products: bf16 needs a processor with an instruction for it. */
@@ -85,6 +87,7 @@ export const FIXED_ON_RESUME = [
   'batchSize',
   'seqLen',
   'accumulate',
+  'skipTokens',
   'seed',
   'validationShare',
   'optimizerState',
@@ -96,6 +99,7 @@ const DEFAULTS = {
   steps: 1000,
   batchSize: 8,
   accumulate: 1,
+  skipTokens: 0,
   seed: 0,
   precision: 'f32',
   recompute: false,
@@ -172,7 +176,7 @@ function check(config: TrainConfig, input: TrainConfigInput, problems: Problems)
   for (const field of ['validateEvery', 'saveEvery', 'detailEvery', 'sampleEvery', 'spikeSteps'] as const) {
     problems.whole(field, config[field], 0);
   }
-  for (const field of ['sparsityRampSteps', 'hiddenL1RampSteps', 'seed'] as const)
+  for (const field of ['sparsityRampSteps', 'hiddenL1RampSteps', 'skipTokens', 'seed'] as const)
     problems.whole(field, config[field], 0);
   // What is derived of a wrong number is not a second mistake.
   if (!problems.has('tokens', 'steps', 'batchSize', 'accumulate')) problems.whole('steps', config.steps, 1);

@@ -223,6 +223,22 @@ describe('Trainer', () => {
     });
   });
 
+  it('begins behind the tokens that are passed over, in whole steps', async () => {
+    const seen: number[] = [];
+    const data: TrainingData = {
+      ...DATA,
+      batch(index, ...rest) {
+        seen.push(index);
+        DATA.batch(index, ...rest);
+      },
+    };
+    // Six sequences a step in two passes: one token more than two steps of them.
+    const { trainer, steps } = makeTrainer({ steps: 2, skipTokens: 12 * SEQ_LEN + 1, validateEvery: 0 }, { data });
+    await trainer.run();
+    expect(seen).toEqual([6, 7, 8, 9]);
+    expect(steps()[0].tokens).toBe(6 * SEQ_LEN);
+  });
+
   it('stops at a limit and at the signal, saves there, and goes on', async () => {
     const save = vi.fn();
     const { trainer } = makeTrainer({ steps: 9, validateEvery: 0 }, { save });

@@ -289,8 +289,9 @@ export class Trainer {
   }
 
   #pass(step: number, pass: number, statistics?: StepStatistics): LossTerms {
-    const { batchSize, seqLen, accumulate, recompute, precision } = this.config;
-    const index = (step - 1) * accumulate + pass;
+    const { batchSize, seqLen, accumulate, skipTokens, recompute, precision } = this.config;
+    const skippedSteps = Math.ceil(skipTokens / this.tokensPerStep);
+    const index = (skippedSteps + step - 1) * accumulate + pass;
     const [ids, targets, starts] = [this.#ids, this.#targets, this.#starts];
     this.#clock.measure('data', () => this.#data.batch(index, batchSize, seqLen, ids.data, targets.data, starts.data));
     return this.model.lossAndGradients(

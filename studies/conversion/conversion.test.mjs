@@ -131,7 +131,7 @@ describe('how a model is made', () => {
     saveRun(first, 244);
     const second = command(making(entry('relufication-2'), { ...SETTINGS, runs: folder }));
     expect(second.startsWith(`continue ${path.join(first, 'checkpoints/step-000244')} `)).toBe(true);
-    expect(second.endsWith('--tokens 500')).toBe(true);
+    expect(second.endsWith('--tokens 500 --skip-tokens 500')).toBe(true);
   });
 
   it('of a trained one, beside the others of its length', () => {

@@ -187,9 +187,10 @@ export function making(entry, settings) {
       return trained(() => ['continue', base, '--recipe', entry.recipe, ...onText, ...trainingOptions, ...still]);
     }
     case 'train': {
-      // The two stages of ReLUfication share the tokens of the others.
+      // The two stages of ReLUfication share the tokens of the others, the second begins behind those of the first.
       const share = entry.name.startsWith('relufication') ? 0.5 : 1;
-      const length = ['--tokens', String(Math.round(share * tokens))];
+      const own = String(Math.round(share * tokens));
+      const length = ['--tokens', own, ...(entry.after ? ['--skip-tokens', own] : [])];
       return trained(() => ['continue', from(), '--recipe', entry.recipe, ...onText, ...trainingOptions, ...length]);
     }
     case 'sft': {

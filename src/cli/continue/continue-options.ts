@@ -19,6 +19,7 @@ export interface ContinueOptions extends RunOptions, TextOptions, MethodOptions 
   distill?: number;
   distillTemperature?: number;
   seqLen?: number;
+  skipTokens?: number;
 }
 
 /** Declares every option of ContinueOptions. */
@@ -27,6 +28,7 @@ export function addContinueOptions(command: Command): Command {
   command
     .option('--replay <path...>', 'other text, of which a share of the sequences comes; left out on resume')
     .option('--replay-share <share>', 'that share (default: 0.1)', parseShare('--replay-share'));
+  whole(command, '--skip-tokens <n>', 'begin behind so many of the text: those that MODEL was trained on before', 0);
   addDirectoryOptions(command);
   command.optionsGroup('Model:').option('--recipe <name>', 'built-in name or path of a recipe; options override it');
   whole(command, '--seq-len <n>', 'tokens of a sequence in training (default: 512); the context stays', 1);

@@ -38,6 +38,11 @@ describe('settings of a continued model', () => {
     expect(settings(['--sparsity', '16:32']).model).toMatchObject({ sparsifier: 'block', sparsity: { qkv: 0.5 } });
   });
 
+  it('pass over what an earlier stage has seen', () => {
+    expect(settings(['--skip-tokens', '5000']).train.skipTokens).toBe(5000);
+    expect(settings([]).train.skipTokens).toBe(0);
+  });
+
   it('leave a sparse model as it is, unless another sparsifier is asked for', () => {
     const sparse = {
       ...DENSE,

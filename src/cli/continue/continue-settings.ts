@@ -59,7 +59,7 @@ export function wantedOf(
   savedShare = 0,
 ): { model: Partial<ModelConfigInput>; train: TrainConfigInput } {
   checkMethodRecipe(recipe);
-  const own = pick(options, ['seqLen', 'distill', 'distillTemperature', 'replayShare']);
+  const own = pick(options, ['seqLen', 'skipTokens', 'distill', 'distillTemperature', 'replayShare']);
   const hasShare = (options.replayShare ?? recipe.train?.replayShare ?? savedShare) > 0;
   const replay = options.replay && !hasShare ? { replayShare: DEFAULT_REPLAY_SHARE } : {};
   const given = { ...trainFieldsOf(options), ...replay, ...own };
