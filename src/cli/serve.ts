@@ -13,6 +13,7 @@ import { RunListing } from '../server/run-listing.ts';
 import { ServerMetrics } from '../server/server-metrics.ts';
 import type { KvType } from '../tensor/kv-slots.ts';
 import { messageOf, UsageError } from '../util/errors.ts';
+import { Prng } from '../util/prng.ts';
 import { hostsOf, isLoopback } from './serve/loopback.ts';
 import { modelSource } from './serve/model-source.ts';
 import { type NamedModel, namedModels } from './serve/named-models.ts';
@@ -45,6 +46,7 @@ const KEY_VARIABLE = 'QSPARSE_API_KEY';
 /** Room for long conversations; models of 131,072 tokens would reserve gigabytes for each sequence. */
 const DEFAULT_CONTEXT = 4096;
 
+const MOST_PORT = 65_535;
 /** Some 25 days: a timer that waits longer rings at once. */
 const MOST_SECONDS = Math.floor((2 ** 31 - 1) / 1000);
 
@@ -69,7 +71,7 @@ export function register(program: Command): void {
     .description('an OpenAI-compatible server for models, with a playground')
     .argument('<model...>', 'models, each as MODEL or NAME=MODEL')
     .option('--host <address>', 'where to listen', '127.0.0.1')
-    .option('--port <n>', 'its port; 0: any that is free', parseInteger('--port'), 8080)
+    .option('--port <n>', 'its port; 0: any that is free', parseInteger('--port', MOST_PORT), 8080)
     .option(
       '--api-key <key>',
       `a key that opens the server; may be given several times (or ${KEY_VARIABLE})`,
@@ -118,6 +120,7 @@ async function serve(given: string[], options: ServeOptions): Promise<void> {
       pages: readPages(fileURLToPath(new URL('../web/', import.meta.url))),
       runs: options.runs === undefined ? null : new RunListing(options.runs),
       metrics: new ServerMetrics(registry, { process: true }),
+      nextSeed: seedsOf(options.seed),
       timeoutMs: 1000 * options.timeout,
       log: (line) => output.warn(line),
       isStopping: () => interrupt.signal.aborted,
@@ -144,6 +147,12 @@ function registryOf(
   const sources = models.map(({ id, path }) => modelSource(id, path, backend, served));
   const onEvent = (line: string) => output.note(line);
   return new ModelRegistry(sources, { onEvent, ...(memory !== undefined && { memoryBytes: memory }) });
+}
+
+/** Seeds of the requests that give none, in the order in which they come; other ones at every start where the command gives no seed. */
+function seedsOf(seed: number | undefined): () => number {
+  const prng = new Prng(seed ?? Math.floor(Math.random() * Number.MAX_SAFE_INTEGER));
+  return () => prng.uint32();
 }
 
 /** Those of the options, and of the environment. Throws UsageError where one is needed and there is none. */

@@ -41,6 +41,11 @@ import { ZeroCounts } from './zero-counts.ts';
 /** Enough that a tile of weights serves many tokens of a prompt, and the workspace stays small. */
 const DEFAULT_BATCH_TOKENS = 256;
 
+/** Tokens of one `run` where nobody says how many: no more than all sequences can hold. */
+export function defaultBatchTokens(maxTokens: number, maxSequences: number): number {
+  return Math.min(DEFAULT_BATCH_TOKENS, maxTokens * maxSequences);
+}
+
 export interface EngineOptions {
   /** Longest sequence, prompt included: sizes the cache. Default and limit: the model's seqLen. */
   maxTokens?: number;
@@ -93,7 +98,7 @@ export class Engine implements TokenModel {
     const { maxTokens = config.seqLen, maxSequences = 1, sparsityScale = 1, skipNaturalZeros = true } = options;
     checkCount('maxTokens', maxTokens, config.seqLen, "the model's context");
     checkCount('maxSequences', maxSequences, Infinity);
-    const maxBatchTokens = options.maxBatchTokens ?? Math.min(DEFAULT_BATCH_TOKENS, maxTokens * maxSequences);
+    const maxBatchTokens = options.maxBatchTokens ?? defaultBatchTokens(maxTokens, maxSequences);
     checkCount('maxBatchTokens', maxBatchTokens, Infinity);
     checkWeights(config, weights);
     if (!skipNaturalZeros) checkFused(weights);

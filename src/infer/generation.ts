@@ -62,6 +62,8 @@ export class Generation {
   /** Of prompt tokens 1, 2, …, as far as they have run; where they were asked for. */
   readonly promptLogprobs: TokenLogprobs[] = [];
   finishReason: FinishReason | null;
+  /** The stop token that ended the text, which is no part of it, with its log-probabilities; null where none did or they were not asked for. */
+  endToken: GeneratedToken | null = null;
   readonly #options: GenerationOptions;
   readonly #maxTokens: number;
   readonly #contextTokens: number;
@@ -170,6 +172,7 @@ export class Generation {
     const { sampler, stopIds = [], logprobs, details } = this.#options;
     const id = sampler.sample(logits);
     if (stopIds.includes(id)) {
+      if (logprobs !== undefined) this.endToken = { id, logprobs: logprobsOf(logits, id, logprobs) };
       this.finishReason = 'stop';
       return null;
     }

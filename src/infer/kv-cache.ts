@@ -20,6 +20,20 @@ export interface KvCacheOptions {
   maxBatchTokens: number;
 }
 
+/** 0 where the window is as long as the sequences, which is none. */
+function windowWithin({ slidingWindow }: ModelConfig, maxTokens: number): number {
+  return slidingWindow < maxTokens ? slidingWindow : 0;
+}
+
+/** Positions that a slot holds at the same time: of a whole sequence, or of the window and one batch. */
+export function kvPositions(
+  config: ModelConfig,
+  { maxTokens, maxBatchTokens }: Pick<KvCacheOptions, 'maxTokens' | 'maxBatchTokens'>,
+): number {
+  const window = windowWithin(config, maxTokens);
+  return wholeKvBlocks(window === 0 ? maxTokens : Math.min(maxTokens, window + maxBatchTokens));
+}
+
 export class KvCache {
   /** Layer by layer. */
   readonly layers: readonly KvSlots[];
@@ -31,10 +45,9 @@ export class KvCache {
   readonly bytesPerPosition: number;
 
   constructor(config: ModelConfig, { type, slots, maxTokens, maxBatchTokens }: KvCacheOptions, arena: Arena) {
-    const { nLayers, nKvHeads, headDim, slidingWindow } = config;
-    this.window = slidingWindow < maxTokens ? slidingWindow : 0;
-    const reach = this.window === 0 ? maxTokens : Math.min(maxTokens, this.window + maxBatchTokens);
-    this.positions = wholeKvBlocks(reach);
+    const { nLayers, nKvHeads, headDim } = config;
+    this.window = windowWithin(config, maxTokens);
+    this.positions = kvPositions(config, { maxTokens, maxBatchTokens });
     const shape = { slots, positions: this.positions, nKvHeads, headDim };
     const shapes = kvShapes(shape);
     const dtype = KV_DTYPES[type];

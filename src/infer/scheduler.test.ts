@@ -159,6 +159,14 @@ describe('requests', () => {
     for (const stream of others) expect((await collect(stream)).ids).toHaveLength(2);
   });
 
+  it('that find a free place do not wait, however short the queue is', async () => {
+    const { scheduler, generate } = setUp({ maxSequences: 3 }, { maxQueued: 1 });
+    const streams = upTo(4).map((i) => generate([i], { maxTokens: 2 }));
+    expect(() => generate([5])).toThrow(BusyError);
+    for (const stream of streams) expect((await collect(stream)).ids).toHaveLength(2);
+    expect(scheduler.counts).toMatchObject({ queued: 0, running: 0 });
+  });
+
   it('do not follow their caller’s arrays', async () => {
     const { model, generate } = setUp();
     const promptIds = [1, 2, 3];

@@ -112,7 +112,7 @@ export class Scheduler {
       request.stream.end('aborted');
       return request.stream;
     }
-    if (this.#queue.length >= this.#maxQueued) {
+    if (this.#queue.length - this.#freePlaces >= this.#maxQueued) {
       throw new BusyError('scheduler', `the queue is full: ${this.#maxQueued} requests wait. Try again later.`);
     }
     options.signal?.addEventListener('abort', request.onAbort);
@@ -144,6 +144,11 @@ export class Scheduler {
     return request;
   }
 
+  /** Requests that the next step can take beside those that run: they do not wait. */
+  get #freePlaces(): number {
+    return Math.min(this.#maxSequences, this.#maxBatchTokens) - this.#running.length;
+  }
+
   /** Steps while there is anything to do. The first turn lets requests that are made in one go share the first batch. */
   async #work(): Promise<void> {
     if (this.#isWorking) return;
@@ -158,7 +163,7 @@ export class Scheduler {
   #step(): void {
     this.#abortedInStep = [];
     try {
-      while (this.#queue.length > 0 && this.#running.length < Math.min(this.#maxSequences, this.#maxBatchTokens)) {
+      while (this.#queue.length > 0 && this.#freePlaces > 0) {
         this.#admit(this.#nextQueued());
       }
       const batch = this.#plan();
@@ -260,6 +265,7 @@ export class Scheduler {
       const tokens = generation.advance(item, logits, weightUse && ((token) => weightUse.ofToken(place, token)));
       this.#count(request, tokens.length, generation);
       for (const token of tokens) request.stream.push(token);
+      request.stream.endToken = generation.endToken;
       if (generation.finishReason !== null) this.#end(request, generation.finishReason);
     } catch (error) {
       this.#fail(request, error);

@@ -36,6 +36,8 @@ export interface TokenStream extends AsyncIterableIterator<GeneratedToken, Finis
   readonly usage: Readonly<Usage>;
   /** Of prompt tokens 1, 2, …, whole when the first token comes or the request ends; null where they were not asked for. */
   readonly promptLogprobs: readonly TokenLogprobs[] | null;
+  /** At the end: the stop token that ended the text, which is no part of it, with its log-probabilities; null where none did or they were not asked for. */
+  readonly endToken: GeneratedToken | null;
   return(): Promise<IteratorResult<GeneratedToken, FinishReason>>;
 }
 
@@ -50,6 +52,7 @@ interface Reader {
 export class TokenQueue implements TokenStream {
   readonly usage: Usage;
   promptLogprobs: readonly TokenLogprobs[] | null = null;
+  endToken: GeneratedToken | null = null;
   readonly #onReturn: () => void;
   #tokens: GeneratedToken[] = [];
   #read = 0;

@@ -51,15 +51,17 @@ function sparsityOf(choices: Answer['choices']): number | null {
   return Number.isNaN(sparsity) ? null : sparsity;
 }
 
-/** What a stream was asked to tell besides the text. */
-export interface StreamExtras {
-  /** It ends with a chunk of usage, and the others say that they have none. */
+/** What an answer was asked to tell besides the text. */
+export interface AnswerExtras {
+  /** A stream ends with a chunk of usage, and the others say that they have none. */
   readonly usage: boolean;
   /** Each token with how it was made. */
   readonly details: boolean;
+  /** Each token with its log-probability. */
+  readonly logprobs: boolean;
 }
 
 /** By choice; null where nobody asked. */
-export function detailsOf({ choices, lease }: Answer, { details }: StreamExtras): readonly ChoiceDetails[] | null {
+export function detailsOf({ choices, lease }: Answer, { details }: AnswerExtras): readonly ChoiceDetails[] | null {
   return details ? choices.map(({ stream }) => new ChoiceDetails(lease, stream)) : null;
 }

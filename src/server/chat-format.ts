@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { FinishReason, GeneratedToken } from '../infer/generation.ts';
 import type { Answer, WholeChoice } from './answer.ts';
-import { type AnswerFormat, detailsOf, finishReasonOf, type StreamExtras, usageOf } from './answer-format.ts';
+import { type AnswerExtras, type AnswerFormat, detailsOf, finishReasonOf, usageOf } from './answer-format.ts';
 import type { ChoiceDetails } from './choice-details.ts';
 import type { ServedTokenizer } from './served-model.ts';
 import type { TextChunk } from './text-chunks.ts';
@@ -11,13 +11,13 @@ import { tokenText } from './token-text.ts';
 
 export class ChatFormat implements AnswerFormat {
   readonly #answer: Answer;
-  readonly #extras: StreamExtras;
+  readonly #extras: AnswerExtras;
   readonly #details: readonly ChoiceDetails[] | null;
   readonly #head: { id: string; created: number; model: string };
   /** By choice: nothing but spaces was said yet. */
   readonly #isBlank: boolean[];
 
-  constructor(answer: Answer, extras: StreamExtras) {
+  constructor(answer: Answer, extras: AnswerExtras) {
     this.#answer = answer;
     this.#extras = extras;
     this.#details = detailsOf(answer, extras);
@@ -61,7 +61,7 @@ export class ChatFormat implements AnswerFormat {
           content: chunks.map(({ text }) => this.#withoutFirstSpaces(index, text)).join(''),
           refusal: null,
         },
-        logprobs: this.#logprobsOf(chunks),
+        logprobs: this.#logprobsOf(chunks) ?? (this.#extras.logprobs ? { content: [], refusal: null } : null),
         finish_reason: finishReasonOf(finishReason),
       })),
       usage: usageOf(this.#answer),
@@ -85,7 +85,7 @@ export class ChatFormat implements AnswerFormat {
     return rest;
   }
 
-  /** null where none were asked for. */
+  /** null where no token has any: they were not asked for, or the answer is empty. */
   #logprobsOf(chunks: readonly TextChunk[]): { content: object[]; refusal: null } | null {
     const { tokenizer } = this.#answer.lease.model;
     const tokens = chunks.flatMap(({ token }) => (token?.logprobs ? [token] : []));

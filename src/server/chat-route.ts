@@ -66,10 +66,10 @@ export async function chatCompletions(c: ServerRequest, server: ServerOptions): 
   if (request.top_logprobs && !request.logprobs) {
     throw new ApiError(400, 'top_logprobs: needs "logprobs": true.', { param: 'top_logprobs' });
   }
-  return answerRequest(c, server, request, (model) => prepare(request, model, clientOf(c)));
+  return answerRequest(c, server, request, (model) => prepare(request, model, clientOf(c), server.nextSeed));
 }
 
-function prepare(request: ChatRequest, model: ServedModel, client: string): PreparedAnswer {
+function prepare(request: ChatRequest, model: ServedModel, client: string, nextSeed: () => number): PreparedAnswer {
   const { stop = [] } = model.chatForm ?? {};
   const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? undefined;
   const sparsity = sparsityOf(request, model);
@@ -77,7 +77,11 @@ function prepare(request: ChatRequest, model: ServedModel, client: string): Prep
     text: {
       promptIds: [chatPrompt(request.messages, model)],
       n: request.n ?? 1,
-      samplerOf: samplersOf(request, model.vocabSize, constraintOf(request.response_format, model)),
+      samplerOf: samplersOf(request, {
+        vocabSize: model.vocabSize,
+        allowed: constraintOf(request.response_format, model),
+        nextSeed,
+      }),
       stop: [...stopsOf(request), ...stop],
       continues: false,
       options: {
@@ -88,7 +92,7 @@ function prepare(request: ChatRequest, model: ServedModel, client: string): Prep
         ...(sparsity !== undefined && { sparsity }),
       },
     },
-    format: (answer) => new ChatFormat(answer, extrasOf(request)),
+    format: (answer) => new ChatFormat(answer, extrasOf(request, request.logprobs ?? false)),
   };
 }
 

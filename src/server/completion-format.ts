@@ -4,10 +4,10 @@ import { randomUUID } from 'node:crypto';
 import type { FinishReason } from '../infer/generation.ts';
 import type { TokenLogprobs } from '../infer/logprobs.ts';
 import type { Answer, WholeChoice } from './answer.ts';
-import { type AnswerFormat, detailsOf, finishReasonOf, type StreamExtras, usageOf } from './answer-format.ts';
+import { type AnswerExtras, type AnswerFormat, detailsOf, finishReasonOf, usageOf } from './answer-format.ts';
 import type { ChoiceDetails } from './choice-details.ts';
 import type { TextChunk } from './text-chunks.ts';
-import { tokenText } from './token-text.ts';
+import { tokenName, tokenText } from './token-text.ts';
 
 /** A prompt as it is repeated before its completions. */
 export interface EchoedPrompt {
@@ -15,7 +15,10 @@ export interface EchoedPrompt {
   readonly ids: readonly number[];
 }
 
-/** Texts of tokens, what the model gave them, the likeliest in their place, and where they begin. */
+/**
+ * Texts of tokens, what the model gave them, the likeliest in their place, and where they begin, in characters (code points, as clients count). The stop token is the last of
+ * them: clients that score a prompt leave out what was generated behind it, one token, whatever it is.
+ */
 interface Logprobs {
   tokens: string[];
   token_logprobs: (number | null)[];
@@ -25,15 +28,15 @@ interface Logprobs {
 
 export class CompletionFormat implements AnswerFormat {
   readonly #answer: Answer;
-  readonly #extras: StreamExtras;
+  readonly #extras: AnswerExtras;
   readonly #details: readonly ChoiceDetails[] | null;
   readonly #echo: readonly EchoedPrompt[] | null;
   readonly #head: { id: string; object: string; created: number; model: string };
-  /** By choice: characters so far. */
+  /** By choice: characters so far, as code points. */
   readonly #offsets: number[];
 
   /** `echo`: the prompts, where they are to be repeated. */
-  constructor(answer: Answer, extras: StreamExtras, echo: readonly EchoedPrompt[] | null) {
+  constructor(answer: Answer, extras: AnswerExtras, echo: readonly EchoedPrompt[] | null) {
     this.#answer = answer;
     this.#extras = extras;
     this.#details = detailsOf(answer, extras);
@@ -74,7 +77,8 @@ export class CompletionFormat implements AnswerFormat {
       choices: choices.map(({ chunks, finishReason }, index) => {
         const echoed = this.#echoed(index);
         const text = (echoed?.text ?? '') + chunks.map((chunk) => chunk.text).join('');
-        const logprobs = joined(echoed?.logprobs ?? null, this.#logprobsOf(index, chunks));
+        const listed = joined(echoed?.logprobs ?? null, this.#logprobsOf(index, chunks));
+        const logprobs = listed ?? (this.#extras.logprobs ? emptyLogprobs() : null);
         return { index, text, logprobs, finish_reason: finishReasonOf(finishReason) };
       }),
       usage: usageOf(this.#answer),
@@ -95,50 +99,68 @@ export class CompletionFormat implements AnswerFormat {
     const { prompt, stream } = this.#answer.choices[choice];
     const { text, ids } = this.#echo[prompt];
     if (stream.promptLogprobs === null) {
-      this.#offsets[choice] = text.length;
+      this.#offsets[choice] = lengthOf(text);
       return { text, logprobs: null };
     }
+    const decoding = this.#answer.lease.model.tokenizer.decodeStream();
     const logprobs = this.#listed(
       choice,
-      ids.map((id, i) => ({ id, text: null, logprobs: i === 0 ? null : (stream.promptLogprobs?.[i - 1] ?? null) })),
+      ids.map((id, i) => ({ id, text: decoding.push(id), logprobs: stream.promptLogprobs?.[i - 1] ?? null })),
     );
-    this.#offsets[choice] = text.length;
+    this.#offsets[choice] = lengthOf(text);
     return { text, logprobs };
   }
 
-  /** null where none were asked for. */
+  /** null where no token has any: they were not asked for, or the piece is text that was held back. */
   #logprobsOf(choice: number, chunks: readonly TextChunk[]): Logprobs | null {
-    const hasSome = chunks.some(({ token }) => token?.logprobs);
-    if (!hasSome) {
-      for (const { text } of chunks) this.#offsets[choice] += text.length;
-      return null;
-    }
-    return this.#listed(
-      choice,
-      chunks.map(({ token, text }) => ({ id: token?.id ?? null, text, logprobs: token?.logprobs ?? null })),
-    );
+    const pieces = chunks.map(({ token, endToken, text }) => {
+      const listed = token ?? endToken;
+      return { id: listed?.id ?? null, text, logprobs: listed?.logprobs ?? null };
+    });
+    if (pieces.some(({ logprobs }) => logprobs !== null)) return this.#listed(choice, pieces);
+    for (const { text } of chunks) this.#offsets[choice] += lengthOf(text);
+    return null;
   }
 
-  /** `text` null: the token's own. A piece without a token only moves what follows. */
+  /** A piece of text without a token only moves what follows. */
   #listed(
     choice: number,
-    pieces: readonly { id: number | null; text: string | null; logprobs: TokenLogprobs | null }[],
+    pieces: readonly { id: number | null; text: string; logprobs: TokenLogprobs | null }[],
   ): Logprobs {
     const { tokenizer } = this.#answer.lease.model;
-    const list: Logprobs = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
+    const list = emptyLogprobs();
     for (const { id, text, logprobs } of pieces) {
-      const token = id === null ? '' : tokenText(tokenizer, id).token;
       if (id !== null) {
-        list.tokens.push(token);
+        list.tokens.push(tokenText(tokenizer, id).token);
         list.token_logprobs.push(logprobs?.logprob ?? null);
-        const top = logprobs?.top.map((one) => [tokenText(tokenizer, one.id).token, one.logprob]);
-        list.top_logprobs.push(top ? Object.fromEntries(top) : null);
+        list.top_logprobs.push(logprobs ? this.#namedTop(logprobs) : null);
         list.text_offset.push(this.#offsets[choice]);
       }
-      this.#offsets[choice] += (text ?? token).length;
+      this.#offsets[choice] += lengthOf(text);
     }
     return list;
   }
+
+  /** Two tokens may have one text: the likelier one has the name. */
+  #namedTop({ top }: TokenLogprobs): Record<string, number> {
+    const { tokenizer } = this.#answer.lease.model;
+    const named = new Map<string, number>();
+    for (const { id, logprob } of top) {
+      const name = tokenName(tokenizer, id);
+      if (!named.has(name)) named.set(name, logprob);
+    }
+    return Object.fromEntries(named);
+  }
+}
+
+function emptyLogprobs(): Logprobs {
+  return { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
+}
+
+function lengthOf(text: string): number {
+  let length = 0;
+  for (const _ of text) length++;
+  return length;
 }
 
 function joined(a: Logprobs | null, b: Logprobs | null): Logprobs | null {

@@ -40,10 +40,15 @@ type CompletionRequest = z.infer<typeof completionRequest>;
 
 export async function completions(c: ServerRequest, server: ServerOptions): Promise<Response> {
   const request = await readRequest(c.req.raw, completionRequest);
-  return answerRequest(c, server, request, (model) => prepare(request, model, clientOf(c)));
+  return answerRequest(c, server, request, (model) => prepare(request, model, clientOf(c), server.nextSeed));
 }
 
-function prepare(request: CompletionRequest, model: ServedModel, client: string): PreparedAnswer {
+function prepare(
+  request: CompletionRequest,
+  model: ServedModel,
+  client: string,
+  nextSeed: () => number,
+): PreparedAnswer {
   const prompts = promptsOf(request.prompt, model);
   const n = request.n ?? 1;
   if (prompts.length * n > MOST_CHOICES) {
@@ -57,7 +62,11 @@ function prepare(request: CompletionRequest, model: ServedModel, client: string)
     text: {
       promptIds: prompts.map((one) => one.ids),
       n,
-      samplerOf: samplersOf(request, model.vocabSize, constraintOf(request.response_format, model)),
+      samplerOf: samplersOf(request, {
+        vocabSize: model.vocabSize,
+        allowed: constraintOf(request.response_format, model),
+        nextSeed,
+      }),
       stop: stopsOf(request),
       continues: true,
       options: {
@@ -69,7 +78,7 @@ function prepare(request: CompletionRequest, model: ServedModel, client: string)
         ...(sparsity !== undefined && { sparsity }),
       },
     },
-    format: (answer) => new CompletionFormat(answer, extrasOf(request), echo ? prompts : null),
+    format: (answer) => new CompletionFormat(answer, extrasOf(request, logprobs !== undefined), echo ? prompts : null),
   };
 }
 

@@ -237,6 +237,45 @@ describe('/v1/completions', () => {
     expect(plainOnes.logprobs?.text_offset).toEqual(offsets.slice(promptIds.length).map((at) => at - prompt.length));
   });
 
+  it('lists the token that ended the text, which clients that score a prompt leave out', async () => {
+    setUp();
+    const [end] = tokenizer.endIds;
+    const prompt = 'The quick brown';
+    const ids = tokenizer.encodePrompt(prompt);
+    const model = new FakeTokenModel({ vocabSize: 290 });
+    const wanted = logprobsOf(Float32Array.from(model.logitsOf(ids, {})), end, 1);
+    const body = { prompt, temperature: 0, max_tokens: 1, logprobs: 1, logit_bias: { [end]: 100 } };
+    const [echoed] = (await ask('/v1/completions', { ...body, echo: true })).choices;
+    expect([echoed.text, echoed.finish_reason]).toEqual([prompt, 'stop']);
+    expect(echoed.logprobs?.token_logprobs).toHaveLength(ids.length + 1);
+    expect(echoed.logprobs?.token_logprobs.at(-1)).toBeCloseTo(wanted.logprob, 6);
+    const [alone] = (await ask('/v1/completions', body)).choices;
+    expect(alone.logprobs).toMatchObject({ tokens: [textOf([end])], text_offset: [0] });
+    const streamed = await stream('/v1/completions', body);
+    expect(streamed.flatMap(({ choices }) => choices[0].logprobs?.token_logprobs ?? [])).toEqual(
+      alone.logprobs?.token_logprobs,
+    );
+    const messages = [{ role: 'user', content: 'The fox?' }];
+    const silent = { messages, temperature: 0, max_tokens: 4, logprobs: true, logit_bias: { [end]: 100 } };
+    expect((await ask('/v1/chat/completions', silent)).choices[0].logprobs).toEqual({ content: [], refusal: null });
+  });
+
+  it('counts places in characters, an emoji as one', async () => {
+    setUp();
+    const body = { prompt: 'a🦊b', temperature: 0, max_tokens: 0, logprobs: 0, echo: true };
+    const { logprobs } = (await ask('/v1/completions', body)).choices[0];
+    const ids = tokenizer.encodePrompt('a🦊b');
+    expect(textOf(ids.slice(-1))).toBe('b');
+    expect(logprobs?.text_offset.at(-1)).toBe(2);
+  });
+
+  it('takes the seeds of requests that give none from the server', async () => {
+    setUp();
+    const body = { prompt: 'The fox', max_tokens: 9 };
+    const seeded = await ask('/v1/completions', { ...body, seed: 12345 });
+    expect((await ask('/v1/completions', body)).choices[0].text).toBe(seeded.choices[0].text);
+  });
+
   it('answers many at once as each alone', async () => {
     setUp({ fake: { maxSequences: 3, maxBatchTokens: 8 } });
     const bodies = Array.from({ length: 40 }, (_, i) => ({

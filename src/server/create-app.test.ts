@@ -168,7 +168,7 @@ describe('answers that end early', () => {
   });
 
   it('are refused whole where the queue has no room for all choices', async () => {
-    const source = fakeSource('fake', { scheduler: { maxQueued: 2 } });
+    const source = fakeSource('fake', { fake: { maxSequences: 1 }, scheduler: { maxQueued: 1 } });
     const server = fakeServer([source]);
     const refused = await server.post('/v1/completions', { prompt: 'The', n: 3 });
     expect([refused.status, refused.headers.get('retry-after'), await codeOf(refused)]).toEqual([

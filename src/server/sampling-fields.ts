@@ -10,7 +10,7 @@ import { Sampler } from '../infer/sampler.ts';
 import { POINTS } from '../model/config.ts';
 import { type SparsityOverride, selectionRules } from '../model/sparsity-override.ts';
 import { UsageError, withoutPlace } from '../util/errors.ts';
-import type { StreamExtras } from './answer-format.ts';
+import type { AnswerExtras } from './answer-format.ts';
 import { ApiError } from './api-error.ts';
 import { MOST_BIASES, MOST_CHOICES, MOST_LAYERS, MOST_STOP_CHARACTERS, MOST_STOPS } from './limits.ts';
 import { atMost, ignored } from './read-request.ts';
@@ -110,16 +110,16 @@ export { flag, number, whole };
 const fields = z.object(SAMPLING_FIELDS);
 export type SamplingFields = z.infer<typeof fields>;
 
-/** Seeds of requests that give none. */
-const randomSeed = () => Math.floor(Math.random() * 2 ** 32);
-
-/** Makes the sampler of each choice: the seed of choice i is `seed` + i. Throws ApiError for a bias of no token. */
+/** Makes the sampler of each choice: the seed of choice i is that of the request, or else the server's next one, + i. Throws ApiError for a bias of no token. */
 export function samplersOf(
   request: SamplingFields,
-  vocabSize: number,
-  allowed: (() => AllowedTokens) | null,
+  {
+    vocabSize,
+    allowed,
+    nextSeed,
+  }: { vocabSize: number; allowed: (() => AllowedTokens) | null; nextSeed: () => number },
 ): (choice: number) => Sampler {
-  const seed = request.seed ?? randomSeed();
+  const seed = request.seed ?? nextSeed();
   const logitBias = biasesOf(request.logit_bias ?? {}, vocabSize);
   const options = {
     temperature: request.temperature ?? 1,
@@ -167,6 +167,6 @@ export function sparsityOf(
   return given;
 }
 
-export function extrasOf({ stream_options, qsparse }: SamplingFields): StreamExtras {
-  return { usage: stream_options?.include_usage ?? false, details: qsparse?.details ?? false };
+export function extrasOf({ stream_options, qsparse }: SamplingFields, logprobs: boolean): AnswerExtras {
+  return { usage: stream_options?.include_usage ?? false, details: qsparse?.details ?? false, logprobs };
 }

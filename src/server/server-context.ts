@@ -19,6 +19,8 @@ export interface ServerOptions {
   /** null: no folder of runs was named. */
   readonly runs: RunListing | null;
   readonly metrics: ServerMetrics;
+  /** Seeds of requests that give none. */
+  readonly nextSeed: () => number;
   /** Longest time of an answer, waiting included. */
   readonly timeoutMs: number;
   /** A line for the operator. */

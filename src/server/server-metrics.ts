@@ -65,9 +65,12 @@ export class ServerMetrics {
     const model = lease.id;
     this.#ended.inc({ model, cause: isWhole ? 'done' : (lifetime.endedBy ?? 'closed') });
     for (const { stream } of choices) {
-      const { promptTokens, cachedTokens, tokens, queueMs, promptMs, generateMs } = stream.usage;
-      this.#promptTokens.inc({ model, cached: 'true' }, cachedTokens);
-      this.#promptTokens.inc({ model, cached: 'false' }, promptTokens - cachedTokens);
+      const { promptTokens, cachedTokens, ranTokens, tokens, queueMs, promptMs, generateMs } = stream.usage;
+      // A text that never got a place has run nothing.
+      if (ranTokens > 0) {
+        this.#promptTokens.inc({ model, cached: 'true' }, cachedTokens);
+        this.#promptTokens.inc({ model, cached: 'false' }, promptTokens - cachedTokens);
+      }
       if (tokens === 0) continue;
       this.#tokens.inc({ model }, tokens);
       this.#queueSeconds.observe({ model }, queueMs / 1000);

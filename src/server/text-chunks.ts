@@ -3,7 +3,8 @@
  *
  * What clients are told of tokens (log-probabilities, how much of the model they used) belongs to pieces of text, so that text and tokens must
  * come out together: every token in exactly one chunk, in order, none that lies behind the cut. Text that may become a stop string is held back with
- * its tokens; a token of which some text is safe comes with that, and the rest of its text with the next one.
+ * its tokens; a token of which some text is safe comes with that, and the rest of its text with the next one. The stop token that ended a text comes last,
+ * in a chunk of its own, where its log-probabilities are wanted.
  */
 
 import type { TextDecoding } from '../infer/decode-text.ts';
@@ -15,6 +16,8 @@ export interface TextChunk {
   readonly text: string;
   /** null: text that was held back, at the end. */
   readonly token: GeneratedToken | null;
+  /** The stop token, behind all text. */
+  readonly endToken?: GeneratedToken;
 }
 
 /** A token whose text begins at this place of the whole text. */
@@ -25,7 +28,7 @@ interface HeldToken {
 
 /** Returns why the text ended. A consumer that stops ends the tokens too. Throws UsageError for an empty stop string, and what the tokens throw. */
 export async function* textChunks(
-  tokens: AsyncIterator<GeneratedToken, FinishReason>,
+  tokens: AsyncIterator<GeneratedToken, FinishReason> & { readonly endToken?: GeneratedToken | null },
   decoding: TextDecoding,
   stop: readonly string[],
 ): AsyncGenerator<TextChunk, FinishReason> {
@@ -37,6 +40,7 @@ export async function* textChunks(
       if (next.done) {
         ended = true;
         yield* text.finish(decoding.flush());
+        if (tokens.endToken && !text.stopped) yield { text: '', token: null, endToken: tokens.endToken };
         return text.stopped ? 'stop' : next.value;
       }
       const chunks = text.push(next.value, decoding.push(next.value.id));

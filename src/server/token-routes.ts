@@ -51,7 +51,13 @@ function idsOf(request: z.infer<typeof tokenizeRequest>, model: ServedModel): re
   if ((prompt === null) === (conversation === null)) {
     throw new ApiError(400, 'Expected either prompt or messages.', { param: 'prompt' });
   }
-  if (conversation) return chatPrompt(conversation, model);
+  if (conversation) {
+    if (add_special_tokens) {
+      const message = 'add_special_tokens: is for a prompt; of messages the template says what stands around them.';
+      throw new ApiError(400, message, { param: 'add_special_tokens' });
+    }
+    return chatPrompt(conversation, model);
+  }
   const text = prompt ?? '';
   checkLength(text, model, 'prompt');
   return (add_special_tokens ?? true) ? model.tokenizer.encodePrompt(text) : model.tokenizer.encode(text);

@@ -96,6 +96,7 @@ export function fakeServer(
     pages: new Map(),
     runs: null,
     metrics: new ServerMetrics(registry, { process: false }),
+    nextSeed: () => 12345,
     timeoutMs: 30_000,
     log: (line) => log.push(line),
     isStopping: () => false,

@@ -3,11 +3,13 @@
 import { findCheckpoint, readCheckpoint } from '../../formats/checkpoint-directory.ts';
 import { holdsPackedModel, readPackedDirectory } from '../../formats/packed-directory.ts';
 import { isForeign, openForeign } from '../../import/open-model.ts';
+import { defaultBatchTokens } from '../../infer/engine.ts';
+import { kvPositions } from '../../infer/kv-cache.ts';
 import { configOf } from '../../model/checkpoint-parameters.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { countParameters } from '../../model/parameters.ts';
 import type { ModelDescription } from '../../server/served-model.ts';
-import { KV_DTYPES, type KvType, kvShapes, wholeKvBlocks } from '../../tensor/kv-slots.ts';
+import { KV_DTYPES, type KvType, kvShapes } from '../../tensor/kv-slots.ts';
 import { BYTES_PER_ELEMENT } from '../../tensor/tensor.ts';
 
 export interface EngineSize {
@@ -66,7 +68,8 @@ function readHeader(path: string): ModelHeader {
 
 function kvBytes(config: ModelConfig, { contextTokens, maxSequences, kvType }: EngineSize): number {
   const { nLayers, nKvHeads, headDim } = config;
-  const positions = wholeKvBlocks(contextTokens);
+  const maxBatchTokens = defaultBatchTokens(contextTokens, maxSequences);
+  const positions = kvPositions(config, { maxTokens: contextTokens, maxBatchTokens });
   const { keys, values, scales } = kvShapes({ slots: maxSequences, positions, nKvHeads, headDim });
   const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
   const perLayer = (count(keys) + count(values)) * BYTES_PER_ELEMENT[KV_DTYPES[kvType]];

@@ -59,8 +59,10 @@ export function parsePositiveInteger(name: string, most = Number.MAX_SAFE_INTEGE
 }
 
 /** A whole number from 0. */
-export function parseInteger(name: string): Parser<number> {
-  return (text) => checked(name, text, 'a whole number of at least 0', (n) => Number.isSafeInteger(n) && n >= 0);
+export function parseInteger(name: string, most = Number.MAX_SAFE_INTEGER): Parser<number> {
+  const range = most === Number.MAX_SAFE_INTEGER ? 'of at least 0' : `from 0 to ${most}`;
+  return (text) =>
+    checked(name, text, `a whole number ${range}`, (n) => Number.isSafeInteger(n) && n >= 0 && n <= most);
 }
 
 /** Any finite number within `min` .. `max`, both allowed. */
