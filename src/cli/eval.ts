@@ -92,7 +92,7 @@ export function register(program: Command): void {
     )
     .option(
       '--prefix-token <id>',
-      'the id that begins a text (default: that of the tokenizer)',
+      'the id that stands for an empty context, and of --prefix (default: that of the tokenizer)',
       parseInteger('--prefix-token'),
     )
     .addHelpText('after', HELP);
@@ -103,6 +103,7 @@ async function run(given: string, options: EvalOptions): Promise<void> {
   if (options.text === undefined && options.tasks === undefined) {
     throw new UsageError('eval', 'nothing to evaluate: expected --text or --tasks. Give one of them or both.');
   }
+  refuseOptionsOfTheOther(options);
   const output = new Output(options);
   const path = await modelPath(given, output);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
@@ -135,6 +136,22 @@ async function run(given: string, options: EvalOptions): Promise<void> {
     interrupt.dispose();
     backend.dispose();
   }
+}
+
+/** What is said of tasks where there are none, or of a text, was meant otherwise. */
+function refuseOptionsOfTheOther(options: EvalOptions): void {
+  const refuse = (of: '--text' | '--tasks', given: Readonly<Record<string, unknown>>) => {
+    const [name] = Object.keys(given).filter((key) => given[key] !== undefined);
+    if (name) throw new UsageError(name, `belongs to ${of}, which is not given. Leave it out, or give ${of}.`);
+  };
+  const { stride, minContext, prefix, llamaPerplexity, window, maxTokens } = options;
+  if (options.text === undefined) {
+    refuse('--text', { '--stride': stride, '--min-context': minContext, '--prefix': prefix });
+    refuse('--text', { '--llama-perplexity': llamaPerplexity, '--window': window, '--max-tokens': maxTokens });
+  }
+  const { shots, shotsData, limit, data } = options;
+  if (options.tasks === undefined)
+    refuse('--tasks', { '--shots': shots, '--shots-data': shotsData, '--limit': limit, '--data': data });
 }
 
 function reportStopped(output: Output, records: RecordsFile | null): void {

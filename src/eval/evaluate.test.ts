@@ -20,7 +20,7 @@ const tokenizer: EvalTokenizer & { decode: typeof decode } = {
   decode,
   decodeStream: () => ({ push: (id) => decode([id]), flush: () => '' }),
   prefixId: END,
-  addPrefix: false,
+  bosId: null,
   endIds: [END],
 };
 

@@ -14,7 +14,7 @@ function wordTokenizer(
       }),
     decodeStream: () => ({ push: () => '', flush: () => '' }),
     prefixId: 0,
-    addPrefix: false,
+    bosId: null,
     endIds: [],
     textOf: (ids) => ids.map((id) => pieces[id]),
     ...changes,
@@ -50,8 +50,16 @@ describe('encodeRequest', () => {
   });
 
   it('a tokenizer that adds it has it in front of every context', () => {
-    expect(divided('A', ' b', { addPrefix: true })).toEqual([['<s>', 'A'], [' b']]);
-    expect(divided('', ' b', { addPrefix: true })).toEqual([['<s>'], [' b']]);
+    expect(divided('A', ' b', { bosId: 0 })).toEqual([['<s>', 'A'], [' b']]);
+    expect(divided('', ' b', { bosId: 0 })).toEqual([['<s>'], [' b']]);
+  });
+
+  it('the token of an empty context may be another one than the one in front of texts', () => {
+    const changes = { prefixId: 0, bosId: 1 };
+    const tokenizer = wordTokenizer(changes);
+    tokenizer.encode('BOS');
+    expect(encodeRequest(tokenizer, '', ' b').context).toEqual([0]);
+    expect(encodeRequest(tokenizer, 'A', ' b').context[0]).toBe(1);
   });
 
   it('drops the left end of what is too long, the last id needs no place', () => {

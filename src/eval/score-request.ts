@@ -31,8 +31,8 @@ export interface EvalTokenizer {
   decodeStream(): DecodeStream;
   /** Stands for an empty context; null where the tokenizer has no such id. */
   readonly prefixId: number | null;
-  /** Whether the prefix stands in front of every text: models whose tokenizer adds a BOS. */
-  readonly addPrefix: boolean;
+  /** Stands in front of every other text; null where the tokenizer adds no BOS. */
+  readonly bosId: number | null;
   /** Tokens that end a text. */
   readonly endIds: readonly number[];
 }
@@ -57,9 +57,9 @@ export function encodeRequest(
 
 /** A text as the model reads it from its beginning. */
 export function encodeContext(tokenizer: EvalTokenizer, text: string): number[] {
-  const { prefixId, addPrefix } = tokenizer;
+  const { bosId } = tokenizer;
   const ids = tokenizer.encode(text);
-  return addPrefix && prefixId !== null ? [prefixId, ...ids] : ids;
+  return bosId === null ? ids : [bosId, ...ids];
 }
 
 function encodePair(tokenizer: EvalTokenizer, context: string, continuation: string): ScoreRequest {

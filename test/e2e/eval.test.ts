@@ -64,6 +64,9 @@ describe.skipIf(mainMissing !== null)(`eval${mainMissing ? ` (${mainMissing})` :
       '32',
       '--tasks',
       `arc_easy,${place('own.json')}`,
+      // The first has no data of these tasks.
+      '--data',
+      run.directory,
       '--data',
       directory,
     ];
@@ -131,6 +134,15 @@ describe.skipIf(mainMissing !== null)(`eval${mainMissing ? ` (${mainMissing})` :
     const errors: [string[], RegExp][] = [
       [[], /nothing to evaluate: expected --text or --tasks/],
       [['--tasks', 'arc_esy', '--data', directory], /got "arc_esy"\. Did you mean "arc_easy"\?/],
+      [['--text', place('text.txt'), '--limit', '3'], /\[--limit\] belongs to --tasks, which is not given/],
+      [
+        ['--tasks', 'arc_easy', '--data', directory, '--stride', '8'],
+        /\[--stride\] belongs to --text, which is not given/,
+      ],
+      [
+        ['--tasks', 'mmlu', '--data', directory, '--data', run.directory],
+        /none of .*, .* has data of mmlu: expected one of/,
+      ],
       [['--tasks', 'arc_easy'], /arc_easy has no data: expected --data PLACE or --data arc_easy=PLACE/],
       [['--tasks', 'mmlu', '--data', directory], /has no data of mmlu: expected one of mmlu\/test\/\*_test\.csv/],
       [['--tasks', 'arc_easy,arc_easy', '--data', directory], /arc_easy is given twice/],

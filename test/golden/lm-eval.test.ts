@@ -53,7 +53,7 @@ describe.skipIf(reason !== null)(`lm-evaluation-harness${reason ? ` (${reason})`
       encode: (text) => tokenizer.encode(text),
       decodeStream: () => tokenizer.decodeStream(),
       prefixId: 1,
-      addPrefix: false,
+      bosId: null,
       endIds: [2],
     };
     blimp = mkdtempSync(join(tmpdir(), 'qsparse-blimp-'));

@@ -4,7 +4,10 @@ import type { EvalTokenizer } from '../../eval/score-request.ts';
 import type { LoadedModel } from '../../model/load-model.ts';
 import { tokenizerOfModel } from '../../tokenizer/tokenizer-of-model.ts';
 
-/** `prefixToken` in place of the tokenizer's own, as lm-evaluation-harness takes it: BOS, or else the end of text, which stands between documents. */
+/**
+ * `prefixToken` in the place of what stands for an empty context, as lm-evaluation-harness takes it: BOS, or else the end of text, which stands between documents. The BOS in
+ * front of other texts stays the tokenizer's.
+ */
 export function evalTokenizer(
   model: LoadedModel,
   prefixToken: number | undefined,
@@ -16,7 +19,7 @@ export function evalTokenizer(
     decode: (ids) => tokenizer.decode(ids),
     decodeStream: () => tokenizer.decodeStream(),
     prefixId: prefixToken ?? bos ?? endOfText,
-    addPrefix: bos !== null && tokenizer.config?.add_bos_token === true,
+    bosId: tokenizer.config?.add_bos_token === true ? bos : null,
     endIds,
   };
 }

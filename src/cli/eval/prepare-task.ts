@@ -1,6 +1,6 @@
 /** A task by its name becomes items: its file, its data below what the user named, its examples. */
 
-import { findData } from '../../eval/data/find-data.ts';
+import { findData, findDataIn } from '../../eval/data/find-data.ts';
 import { readRows } from '../../eval/data/read-rows.ts';
 import { loadTask } from '../../eval/data/task-files.ts';
 import type { PreparedTask } from '../../eval/evaluate.ts';
@@ -27,8 +27,8 @@ export async function prepareTask(
   onPrepare: OnPrepare,
 ): Promise<PreparedTask> {
   const task = loadTask(name);
-  const place = placeOf(task.name, data);
-  const rows = await rowsOf(findData(place, task.files, task.name), task);
+  const { place, files } = dataOf(task, data);
+  const rows = await rowsOf(files, task);
   const shots = wantedShots ?? task.shots.count;
   const shotRows = shots === 0 ? [] : await examplesOf(task, shotsData ?? place, shotsData !== undefined);
   const options = { limit, shots, shotRows };
@@ -37,11 +37,12 @@ export async function prepareTask(
     : prepareChoices(task, itemsOf(task, rows, options), tokenizer, maxTokens, onPrepare);
 }
 
-function placeOf(task: string, data: readonly string[]): string {
-  const own = data.find((entry) => entry.startsWith(`${task}=`));
-  if (own !== undefined) return own.slice(task.length + 1);
-  const shared = data.find((entry) => !/^[\w.-]+=/.test(entry));
-  if (shared !== undefined) return shared;
+/** The place of the task's own, or of those for all the first that has data of it. */
+function dataOf({ name: task, files }: Task, data: readonly string[]): { place: string; files: string[] } {
+  const own = data.find((entry) => entry.startsWith(`${task}=`))?.slice(task.length + 1);
+  const shared = data.filter((entry) => !/^[\w.-]+=/.test(entry));
+  const places = own === undefined ? shared : [own];
+  if (places.length > 0) return findDataIn(places, files, task);
   throw new UsageError(
     '--data',
     `${task} has no data: expected --data PLACE or --data ${task}=PLACE. Name a file or a folder.`,

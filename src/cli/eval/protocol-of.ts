@@ -19,7 +19,7 @@ const LLAMA_WINDOW = 512;
 /** Throws UsageError for options that do not go together or with the model. */
 export function protocolOf(
   seqLen: number,
-  { prefixId, addPrefix }: Pick<EvalTokenizer, 'prefixId' | 'addPrefix'>,
+  { prefixId, bosId }: Pick<EvalTokenizer, 'prefixId' | 'bosId'>,
   { window, stride, minContext = 1, prefix = false, llamaPerplexity = false }: ProtocolOptions,
 ): PerplexityProtocol {
   if (llamaPerplexity && (stride !== undefined || minContext !== 1 || prefix)) {
@@ -33,6 +33,6 @@ export function protocolOf(
   if (tokens > seqLen) {
     throw new UsageError('--window', `expected at most ${seqLen} tokens, the model's context, got ${tokens}.`);
   }
-  if (llamaPerplexity) return llamaProtocol(tokens, addPrefix ? prefixId : null);
+  if (llamaPerplexity) return llamaProtocol(tokens, bosId);
   return { window: tokens, stride: stride ?? tokens, minContext, prefixId: prefix ? prefixId : null };
 }

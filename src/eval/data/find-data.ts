@@ -9,16 +9,31 @@ import { UsageError } from '../../util/errors.ts';
 
 /** Throws UsageError where there is nothing, with what was looked for. */
 export function findData(place: string, patterns: readonly string[], name: string): string[] {
+  return findDataIn([place], patterns, name).files;
+}
+
+/** The first of several places that has data, and its files. Throws UsageError where none has, or one does not exist. */
+export function findDataIn(
+  places: readonly string[],
+  patterns: readonly string[],
+  name: string,
+): { place: string; files: string[] } {
+  for (const place of places) {
+    const files = filesIn(place, patterns);
+    if (files.length > 0) return { place, files };
+  }
+  const where = places.length === 1 ? `${places[0]} has no data` : `none of ${places.join(', ')} has data`;
+  throw new UsageError('--data', `${where} of ${name}: expected one of ${patterns.join(', ')}. Name its file.`);
+}
+
+function filesIn(place: string, patterns: readonly string[]): string[] {
   if (!existsSync(place)) throw new UsageError('--data', `${place} does not exist. Name a file or a folder with data.`);
   if (statSync(place).isFile()) return [place];
   for (const pattern of patterns) {
     const found = matches(place, pattern);
     if (found.length > 0) return found;
   }
-  throw new UsageError(
-    '--data',
-    `${place} has no data of ${name}: expected one of ${patterns.join(', ')}. Name its file.`,
-  );
+  return [];
 }
 
 function matches(folder: string, pattern: string): string[] {
