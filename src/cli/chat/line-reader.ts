@@ -18,12 +18,17 @@ export interface LineReader {
 export function pipeLines(input: NodeJS.ReadableStream): LineReader {
   const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
   const iterator = lines[Symbol.asyncIterator]();
+  let isClosed = false;
   return {
     async next() {
       const { done, value } = await iterator.next();
-      return done ? null : value;
+      // The iterator still gives the lines that were read before it was closed.
+      return done || isClosed ? null : value;
     },
-    close: () => lines.close(),
+    close() {
+      isClosed = true;
+      lines.close();
+    },
   };
 }
 
@@ -57,6 +62,7 @@ export class TerminalLines implements LineReader {
 
   close(): void {
     this.#closed = true;
+    this.#waiting = [];
     this.#closeEditor();
   }
 
