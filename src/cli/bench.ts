@@ -175,6 +175,9 @@ async function runProduct(model: string | undefined, options: ProductBenchOption
       reportRows('product', rows, { output, columns: STORED_PRODUCT_COLUMNS, backend, out: options.out });
       return;
     }
+    if (options.tokens !== undefined) {
+      throw new UsageError('--tokens', 'counts those of products with --dtype. Give it too, or leave --tokens out.');
+    }
     const [dense, ...sparsities] = denseFirst(options.sparsity ?? [0.5, 0.6, 0.8, 0.9, 0.95]);
     const sparsifiers = options.sparsifier ?? ['topk'];
     const variants = [

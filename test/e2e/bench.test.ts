@@ -59,6 +59,10 @@ describe.skipIf(mainMissing !== null)(`bench${mainMissing ? ` (${mainMissing})` 
     expect(refused.code).toBe(2);
     expect(refused.stderr).toMatch(/is no result of qsparse bench; nothing was written/);
     expect(readFileSync(out, 'utf8')).toBe('notes');
+    const nowhere = join(directory, 'missing', 'decode.json');
+    const lost = await runCommand(['bench', 'select', '--shape', 'tiny', '--out', nowhere, ...QUICK]);
+    expect([lost.code, lost.stdout]).toEqual([2, '']);
+    expect(lost.stderr).toMatch(/cannot be written: .*Choose another, or make its folder/);
     rmSync(directory, { recursive: true });
     const [dense, sparse] = report.rows;
     expect(dense).toMatchObject({ dtype: 'f32', sparsity: 0, batch: 1, zeros: 0, speedupOverDense: 1 });

@@ -4,7 +4,8 @@
  * A number without its machine and its code means nothing, so both are in every file.
  */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { FormatError, messageOf, UsageError } from '../../util/errors.ts';
 import { describeMachine, type Machine, machineText } from '../shared/machine.ts';
 import type { Output } from '../shared/output.ts';
@@ -21,8 +22,13 @@ export interface BenchReport<Row> {
   rows: Row[];
 }
 
-/** Before minutes are spent on measuring: `--out` may only replace an earlier result. Throws UsageError. */
+/** Before minutes are spent on measuring: `--out` is a place that can be written, and may only replace an earlier result. Throws UsageError. */
 export function checkResultPath(out: string): void {
+  try {
+    accessSync(existsSync(out) ? out : dirname(out), constants.W_OK);
+  } catch (error) {
+    throw new UsageError('--out', `${out} cannot be written: ${messageOf(error)}. Choose another, or make its folder.`);
+  }
   if (!existsSync(out)) return;
   let found: unknown;
   try {
@@ -55,6 +61,7 @@ export function reportRows<Row extends TableRow>(
   const report: BenchReport<Row> = { bench, machine, commit: currentCommit(), peakProcessBytes, rows };
   output.table(rows, { columns });
   output.line(`\n${machineText(machine)}; ${machine.backend}`);
+  output.json(report);
   if (out !== undefined) {
     try {
       writeFileSync(out, `${JSON.stringify(report, null, 2)}\n`);
@@ -63,5 +70,4 @@ export function reportRows<Row extends TableRow>(
     }
     output.line(`written to ${out}`);
   }
-  output.json(report);
 }
