@@ -305,8 +305,17 @@ describe.skipIf(missing !== null)(`the pages${missing ? ` (${missing})` : ''}`, 
       expect(await page.locator('#heats canvas').count()).toBe(4);
       expect(await page.locator('#parts .bar').first().getAttribute('aria-label')).toMatch(/forward 150 ms/);
       expect(await textOf(page, '#samples')).toContain('there was a fox.');
+      // Who stands at a run with the keyboard, has opened a sample or looks at a plot keeps that while the run goes on.
+      await row.getByRole('checkbox').focus();
+      await page.evaluate("document.querySelector('.uplot').dataset.seen = 'yes'");
       live.text += metricsOf('live run', 50).slice(-15).join('');
       await page.waitForFunction("/50 of 100/.test(document.querySelector('.overview').textContent)");
+      expect(await page.evaluate("document.activeElement.closest('tr')?.textContent")).toMatch(/^live run/);
+      expect(await page.locator('.uplot').first().getAttribute('data-seen')).toBe('yes');
+      await page.locator('#samples summary').first().click();
+      live.text += metricsOf('live run', 60).slice(-15).join('');
+      await page.waitForFunction("/60 of 100/.test(document.querySelector('.overview').textContent)");
+      expect(await page.locator('#samples details[open]').count()).toBe(1);
       await page.check('input[value="seconds"]', { force: true });
       expect(await page.locator('.u-legend').first().textContent()).toMatch(/^seconds/);
       await row.getByRole('checkbox').uncheck();

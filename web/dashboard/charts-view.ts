@@ -35,10 +35,12 @@ export class ChartsView {
   #x: XName = 'tokens';
   #skipsStart = true;
   #plots: { plot: uPlot; element: HTMLElement }[] = [];
+  /** What the plots were built of, but for their numbers. */
+  #built = '';
 
   constructor(root: HTMLElement) {
     this.#root = root;
-    onThemeChange(() => this.#draw());
+    onThemeChange(() => this.#build(buildCharts(this.#runs)));
     new ResizeObserver(() => this.#resize()).observe(root);
   }
 
@@ -48,13 +50,32 @@ export class ChartsView {
     this.#colors = colors;
     this.#x = x;
     this.#skipsStart = skipsStart;
-    this.#draw();
+    const charts = buildCharts(runs);
+    const lines = charts.map(({ series, ...chart }) => [
+      chart,
+      series.map(({ values, ...line }) => [line, hasPoints(values)]),
+    ]);
+    const wanted = JSON.stringify([runs.map(({ name }) => name), colors, x, lines]);
+    if (wanted === this.#built) this.#update(charts);
+    else this.#build(charts);
+    this.#built = wanted;
   }
 
-  #draw(): void {
+  /** New numbers in the same plots; whoever looks at a part of one goes on to look at it. */
+  #update(charts: readonly Chart[]): void {
+    const axes = buildAxes(this.#runs);
+    for (const [i, { plot }] of this.#plots.entries()) {
+      const shown = plot.data[0] as number[];
+      const { min, max } = plot.scales.x;
+      const isWhole = min === undefined || max === undefined || (min <= shown[0] && max >= shown[shown.length - 1]);
+      plot.setData(this.#tableOf(charts[i], axes), isWhole);
+      if (!isWhole) plot.redraw();
+    }
+  }
+
+  #build(charts: readonly Chart[]): void {
     for (const { plot } of this.#plots) plot.destroy();
     const axes = buildAxes(this.#runs);
-    const charts = buildCharts(this.#runs);
     const elements = charts.map((chart) =>
       h('div', { role: 'img', 'aria-label': `${chart.title}, ${chart.unit}. ${chart.description}` }),
     );
@@ -71,9 +92,6 @@ export class ChartsView {
       value === null ? '–' : chart.percent ? `${trim(100 * value)} %` : short(value);
     const formatX = (value: number | null) =>
       value === null ? '–' : this.#x === 'seconds' ? duration(value) : short(value);
-    const tables = chart.series.map(
-      ({ run, axis, values }): uPlot.AlignedData => [axes[run][axis][this.#x] as number[], values],
-    );
     const axis = axisStyle();
     const options: uPlot.Options = {
       width: Math.max(200, element.clientWidth),
@@ -101,7 +119,14 @@ export class ChartsView {
       focus: { alpha: 0.35 },
       legend: { markers: this.#markers(chart) },
     };
-    return new uPlot(options, this.#withoutStart(uPlot.join(tables)), element);
+    return new uPlot(options, this.#tableOf(chart, axes), element);
+  }
+
+  #tableOf({ series }: Chart, axes: readonly Record<AxisName, Axis>[]): uPlot.AlignedData {
+    const tables = series.map(
+      ({ run, axis, values }): uPlot.AlignedData => [axes[run][axis][this.#x] as number[], values],
+    );
+    return this.#withoutStart(uPlot.join(tables));
   }
 
   /** Filled for a solid line, a frame for a dashed one. */
@@ -132,7 +157,7 @@ export class ChartsView {
       width: isFaint ? 1 : 2,
       dash: DASHES[dash % DASHES.length],
       spanGaps: true,
-      points: { show: look === 'points' || values.length < 3, size: 6, fill: stroke },
+      points: { show: look === 'points' || hasPoints(values), size: 6, fill: stroke },
       value: (_, value) => format(value),
     };
   }
@@ -151,6 +176,11 @@ export class ChartsView {
       if (width > 0 && width !== plot.width) plot.setSize({ width, height: plot.height });
     }
   }
+}
+
+/** Too few for a line. */
+function hasPoints(values: readonly unknown[]): boolean {
+  return values.length < 3;
 }
 
 function axisStyle(): uPlot.Axis {

@@ -4,7 +4,7 @@ import 'uplot/dist/uPlot.min.css';
 import type { ChartRun } from '../../src/report/charts.ts';
 import { sortRecords, summarise } from '../../src/report/summary.ts';
 import { messageOf } from '../../src/util/errors.ts';
-import { byId } from '../shared/dom.ts';
+import { byId, replaceKept } from '../shared/dom.ts';
 import { droppedFiles } from '../shared/dropped-files.ts';
 import { setUpHeader } from '../shared/header.ts';
 import { serverKey, setServerKey } from '../shared/server.ts';
@@ -17,6 +17,8 @@ import { overview, parts, samples } from './tables-view.ts';
 const POLL_MS = 3000;
 /** Shown where nobody chose: the newest. */
 const SHOWN_AT_FIRST = 3;
+/** What is wrong with the files that were given, until others are; and with the server, until it answers. */
+const problems: { files: readonly string[]; server: readonly string[] } = { files: [], server: [] };
 
 setUpHeader();
 const store = new RunStore();
@@ -31,23 +33,28 @@ let hasServer = false;
 /** Which runs there were at the last look, and which of them trained. */
 let lastListing = '';
 
-function say(problems: readonly string[]): void {
-  byId('error').hidden = problems.length === 0;
-  byId('error').textContent = problems.join(' ');
+function say(of: keyof typeof problems, lines: readonly string[]): void {
+  problems[of] = lines;
+  const all = [...problems.files, ...problems.server];
+  byId('error').hidden = all.length === 0;
+  byId('error').textContent = all.join(' ');
 }
 
-/** Draws everything anew from what is known. */
+/** Draws everything anew from what is known; who stands somewhere with the keyboard, or has opened something, keeps it. */
 function show(): void {
   const { runs } = store;
   // Scrolled by the keyboard where it is wider than the page.
   byId('overview').tabIndex = 0;
   byId('drop').hidden = runs.length > 0;
   byId('overview').hidden = runs.length === 0;
-  const rows = runs.map((stored, color) => {
+  const rows = runs.map((stored) => {
     const summary = stored.run.records.length === 0 ? null : summarise(stored.run);
-    return { stored, summary, isShown: shown.has(stored.key), color };
+    return { stored, summary, isShown: shown.has(stored.key) };
   });
-  byId('overview').replaceChildren(overview(rows, (stored, isShown) => void choose(stored, isShown)));
+  replaceKept(
+    byId('overview'),
+    overview(rows, (stored, isShown) => void choose(stored, isShown)),
+  );
   const visible = rows.filter(({ isShown, summary }) => isShown && summary !== null);
   byId('views').hidden = visible.length === 0;
   if (visible.length === 0) return;
@@ -56,7 +63,7 @@ function show(): void {
   const skipsStart = byId<HTMLInputElement>('skip-start').checked;
   charts.show(
     chartRuns,
-    visible.map(({ color }) => color),
+    visible.map(({ stored: { color } }) => color),
     form.get('x') as XName,
     skipsStart,
   );
@@ -64,13 +71,17 @@ function show(): void {
   byId('parts').replaceChildren(parts(visible.map(({ summary }) => summary!)));
   const texts = samples(chartRuns);
   byId('samples-section').hidden = texts.length === 0;
-  byId('samples').replaceChildren(...texts);
+  replaceKept(byId('samples'), ...texts);
 }
 
 function showHeat(chartRuns: readonly ChartRun[]): void {
   const names = chartRuns.map(({ name }) => name);
   const at = Math.max(0, names.indexOf(heatName));
-  heatRun.replaceChildren(...names.map((name, i) => new Option(name, name, false, i === at)));
+  const offered = [...heatRun.options].map(({ value }) => value);
+  // A list that is open would close.
+  if (names.join('\n') !== offered.join('\n')) {
+    heatRun.replaceChildren(...names.map((name, i) => new Option(name, name, false, i === at)));
+  }
   const field = byId<HTMLSelectElement>('heat-what').value as HeatField;
   byId('heat-section').hidden = !heat.show(chartRuns[at], field);
 }
@@ -85,21 +96,22 @@ async function choose(stored: StoredRun, isShown: boolean): Promise<void> {
   show();
 }
 
-/** Runs `work`; what goes wrong is said on the page. Resolves to whether it went well. */
+/** Asks the server; what goes wrong is said on the page. Resolves to whether it went well. */
 async function attempt(work: () => Promise<void>): Promise<boolean> {
   try {
     await work();
-    say([]);
+    say('server', []);
     return true;
   } catch (error) {
-    say([messageOf(error)]);
+    say('server', [messageOf(error)]);
     return false;
   }
 }
 
 async function addFiles(files: readonly File[]): Promise<void> {
   const before = new Set(store.runs.map(({ key }) => key));
-  say(await store.addFiles(files));
+  isChosen = true;
+  say('files', await store.addFiles(files));
   for (const { key } of store.runs) if (!before.has(key)) shown.add(key);
   show();
 }
@@ -121,7 +133,10 @@ async function poll(): Promise<void> {
 /** What is new of the runs that are shown. */
 async function readOn(): Promise<void> {
   const { runs } = store;
-  if (!isChosen) for (const { key } of runs.slice(0, SHOWN_AT_FIRST)) shown.add(key);
+  if (!isChosen) {
+    shown.clear();
+    for (const { key } of runs.slice(0, SHOWN_AT_FIRST)) shown.add(key);
+  }
   const listing = runs.map(({ key, isLive }) => `${key} ${isLive}`).join();
   const growing = runs.filter(({ key, mayGrow }) => shown.has(key) && mayGrow);
   const updates = await Promise.allSettled(growing.map((stored) => store.update(stored)));

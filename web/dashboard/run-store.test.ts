@@ -42,8 +42,41 @@ describe('RunStore', () => {
     ids = ['b'];
     await store.list();
     expect(store.runs.map(({ name, isLive, mayGrow }) => [name, isLive, mayGrow])).toEqual([
-      ['a', false, false],
       ['b', true, true],
+      ['a', false, false],
+    ]);
+  });
+
+  it('has the runs of the server in its order, the newest first, each in its colour', async () => {
+    let ids = ['b', 'a'];
+    vi.stubGlobal('fetch', async () => {
+      const runs = ids.map((id) => ({
+        id,
+        name: id,
+        startedAt: null,
+        isLive: true,
+        step: 1,
+        maxSteps: 4,
+        recipe: null,
+      }));
+      return new Response(JSON.stringify(runs), { headers: { 'content-type': 'application/json' } });
+    });
+    const store = new RunStore();
+    await store.addFiles([metricsFile('x/book/metrics.jsonl', step(1))]);
+    await store.list();
+    const seen = () => store.runs.map(({ name, color }) => [name, color]);
+    expect(seen()).toEqual([
+      ['b', 1],
+      ['a', 2],
+      ['book', 0],
+    ]);
+    ids = ['c', 'b', 'a'];
+    await store.list();
+    expect(seen()).toEqual([
+      ['c', 3],
+      ['b', 1],
+      ['a', 2],
+      ['book', 0],
     ]);
   });
 

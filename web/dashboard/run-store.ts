@@ -23,6 +23,8 @@ export interface ServedRun {
 export interface StoredRun {
   readonly key: string;
   readonly name: string;
+  /** Its number in the order in which runs became known: it keeps its colour wherever it is listed. */
+  readonly color: number;
   isLive: boolean;
   /** There may be more of it than was read: it trains, or did when it was read the last time. */
   mayGrow: boolean;
@@ -41,7 +43,9 @@ interface Served {
 }
 
 export class RunStore {
+  /** Those of the server as it lists them, the newest first; then those of files. */
   readonly runs: StoredRun[] = [];
+  #known = 0;
   readonly #served = new Map<string, Served>();
 
   /**
@@ -51,6 +55,9 @@ export class RunStore {
     const entries = await serverList<ServedRun>('./api/runs');
     if (entries === null) return false;
     for (const entry of entries) this.#take(entry);
+    const places = new Map(entries.map(({ id }, place) => [keyOf(id), place]));
+    const placeOf = ({ key }: StoredRun) => places.get(key) ?? Number.POSITIVE_INFINITY;
+    this.runs.sort((a, b) => (placeOf(a) === placeOf(b) ? 0 : placeOf(a) - placeOf(b)));
     const there = new Set(entries.map(({ id }) => id));
     for (const { id, stored } of this.#served.values()) {
       if (!there.has(id)) Object.assign(stored, { isLive: false, mayGrow: false });
@@ -105,7 +112,8 @@ export class RunStore {
         const run = { name, records: parseMetrics(await file.text(), file.name) };
         const key = `file ${file.webkitRelativePath || name}`;
         const old = this.runs.findIndex((one) => one.key === key);
-        const stored: StoredRun = { key, name, isLive: false, mayGrow: false, maxSteps: maxStepsOf(run), run };
+        const color = this.runs[old]?.color ?? this.#known++;
+        const stored: StoredRun = { key, name, color, isLive: false, mayGrow: false, maxSteps: maxStepsOf(run), run };
         this.runs.splice(old < 0 ? this.runs.length : old, old < 0 ? 0 : 1, stored);
       } catch (error) {
         problems.push(messageOf(error));
@@ -115,16 +123,21 @@ export class RunStore {
   }
 
   #take({ id, name, isLive, maxSteps }: ServedRun): void {
-    const key = `served ${id}`;
+    const key = keyOf(id);
     const known = this.#served.get(key)?.stored;
     if (known !== undefined) {
       Object.assign(known, { isLive, maxSteps, mayGrow: isLive || known.mayGrow });
       return;
     }
-    const stored: StoredRun = { key, name, isLive, mayGrow: true, maxSteps, run: { name, records: [] } };
+    const color = this.#known++;
+    const stored: StoredRun = { key, name, color, isLive, mayGrow: true, maxSteps, run: { name, records: [] } };
     this.runs.push(stored);
     this.#served.set(key, { stored, id, text: '', bytes: 0, updating: null });
   }
+}
+
+function keyOf(id: string): string {
+  return `served ${id}`;
 }
 
 /** A run is its directory; a file by itself has its own name. */

@@ -17,7 +17,6 @@ export interface OverviewRow {
   /** null until its metrics are read. */
   readonly summary: RunSummary | null;
   readonly isShown: boolean;
-  readonly color: number;
 }
 
 export function overview(
@@ -30,10 +29,10 @@ export function overview(
     h('tr', {}, h('th', { scope: 'col' }, 'run'), ...COLUMNS.map((name) => h('th', { scope: 'col' }, name))),
   );
   const body = h('tbody');
-  for (const { stored, summary, isShown, color } of rows) {
-    const box = h('input', { type: 'checkbox', checked: isShown });
+  for (const { stored, summary, isShown } of rows) {
+    const box = h('input', { type: 'checkbox', checked: isShown, 'data-kept': stored.key });
     box.addEventListener('change', () => onShow(stored, box.checked));
-    const name = h('label', {}, box, swatch(color), stored.name);
+    const name = h('label', {}, box, swatch(stored.color), stored.name);
     const badge = stored.isLive ? h('span', { class: 'badge' }, 'running') : null;
     const cells = summary === null ? COLUMNS.map(() => '–') : cellsOf(summary, stored.maxSteps);
     body.append(h('tr', {}, h('th', { scope: 'row' }, name, badge), ...cells.map((text) => h('td', {}, text))));
@@ -105,7 +104,16 @@ export function samples(runs: readonly ChartRun[]): HTMLElement[] {
     const quote = ({ prompt, text }: { prompt: string; text: string }) =>
       h('blockquote', {}, h('strong', {}, prompt), text);
     const folded = older.map((sample) =>
-      h('details', {}, h('summary', {}, `step ${sample.step.toLocaleString('en-US')}`), quote(sample)),
+      h(
+        'details',
+        { 'data-kept': `${name} ${sample.step} ${sample.prompt}` },
+        h(
+          'summary',
+          { 'data-kept': `summary of ${name} ${sample.step} ${sample.prompt}` },
+          `step ${sample.step.toLocaleString('en-US')}`,
+        ),
+        quote(sample),
+      ),
     );
     const title = h('h3', {}, name, ' ', h('span', { class: 'dim' }, `step ${newestStep.toLocaleString('en-US')}`));
     return [h('article', { class: 'card stack' }, title, ...newest.map(quote), ...folded)];

@@ -156,6 +156,7 @@ async function fitTable(file: File): Promise<void> {
   try {
     const runs = readLawRuns(await file.text(), file.name);
     const formats = [...new Set(runs.map(({ format }) => format))];
+    const fitted: HTMLElement[] = [];
     for (const format of formats) {
       const points = runs.filter((run) => run.format === format);
       const { form, constants, rmsLogError } = fitLaw(lawForm('exponential'), points);
@@ -170,8 +171,9 @@ async function fitTable(file: File): Promise<void> {
         lossUnit: '',
       });
       const words = Object.entries(constants).map(([constant, value]) => `${constant} ${Number(value.toPrecision(4))}`);
-      status.replaceChildren(h('p', { class: 'message number' }, `${name}. ${words.join(', ')}; N in millions.`));
+      fitted.push(h('p', { class: 'message number' }, `${name}. ${words.join(', ')}; N in millions.`));
     }
+    status.replaceChildren(...fitted);
     listLaws(laws.length - 1);
   } catch (error) {
     status.replaceChildren(h('p', { class: 'message error' }, messageOf(error)));

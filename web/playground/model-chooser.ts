@@ -21,6 +21,9 @@ export class ModelChooser {
   readonly #key = byId<HTMLInputElement>('key');
   #model: TextModel | null = null;
   #loading: AbortController | null = null;
+  /** A model was named: none is taken in its place, whatever becomes of it. */
+  #isNamed = false;
+  #isListed = true;
 
   constructor() {
     this.#button.addEventListener('click', () => this.#open(this.#panel.hidden === true));
@@ -45,7 +48,7 @@ export class ModelChooser {
     this.#setUpDrop();
   }
 
-  /** Shows the models of the server; resolves to whether there is one. The first that is loaded is taken where none was chosen. */
+  /** Shows the models of the server; resolves to whether there is one. The first that is loaded is taken where none was named. */
   async listServed(): Promise<boolean> {
     const section = byId('server-models');
     let models: ServedModel[] | null;
@@ -53,21 +56,25 @@ export class ModelChooser {
       models = await servedModels();
     } catch (error) {
       section.hidden = false;
+      this.#isListed = false;
       this.#say(messageOf(error), true);
       return true;
     }
     section.hidden = models === null;
     if (models === null) return false;
-    if (models.length > 0) this.#say('');
+    if (!this.#isListed) this.#say('');
+    this.#isListed = true;
     byId('model-list').replaceChildren(...models.map((model) => this.#servedEntry(model)));
     const first = models.find(({ loaded }) => loaded);
-    const model = this.#model === null && first !== undefined ? httpModel(first) : null;
+    const isWanted = this.#model === null && !this.#isNamed;
+    const model = isWanted && first !== undefined ? httpModel(first) : null;
     if (model !== null) this.#use(model);
     return true;
   }
 
   /** From a URL or files, into a Worker of this page. */
   async load(source: ModelInput): Promise<void> {
+    this.#isNamed = true;
     this.#loading?.abort();
     const loading = new AbortController();
     this.#loading = loading;
@@ -82,6 +89,8 @@ export class ModelChooser {
       });
       this.#use(model);
     } catch (error) {
+      // Another load has taken its place, and speaks for itself.
+      if (this.#loading !== loading) return;
       if (loading.signal.aborted) this.#say('Loading was cancelled.');
       else this.#say(messageOf(error), true);
     } finally {

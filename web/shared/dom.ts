@@ -18,6 +18,20 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/**
+ * Replaces what is in `root`; elements are the same before and after by their `data-kept`: the one with the focus keeps it, and `details` that were opened are open.
+ */
+export function replaceKept(root: HTMLElement, ...children: readonly Node[]): void {
+  const kept = (element: Element | null) => element?.getAttribute('data-kept') ?? null;
+  const focused = root.contains(document.activeElement) ? kept(document.activeElement) : null;
+  const opened = new Set([...root.querySelectorAll('details[open]')].map(kept));
+  root.replaceChildren(...children);
+  for (const element of root.querySelectorAll<HTMLElement>('[data-kept]')) {
+    if (element instanceof HTMLDetailsElement) element.open = opened.has(kept(element));
+    if (focused !== null && kept(element) === focused) element.focus({ preventScroll: true });
+  }
+}
+
 /** The element of an id, which the page has. */
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   const element = document.getElementById(id);
