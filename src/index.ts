@@ -1,15 +1,13 @@
 /**
  * The package's entry: what a program needs to train, load, measure and run a model without the command line.
  *
- *     import { Engine, generateText, loadBackend, loadModel, Sampler, SingleSequence, Tokenizer, weightsOfParameters } from 'qsparse';
+ *     import { Engine, generateText, loadBackend, loadModel, Sampler, tokenizerOfModel } from 'qsparse';
  *
  *     const backend = await loadBackend(); // native where it was built, else wasm
  *     const model = loadModel('runs/book', backend); // a run or a checkpoint directory
- *     const engine = new Engine(model.config, weightsOfParameters(model.config, model.parameters), backend);
- *     const tokenizer = Tokenizer.fromJson(model.tokenizer);
+ *     const engine = new Engine(model.config, model.weights, backend);
  *     const options = { sampler: new Sampler({ temperature: 0.8, seed: 1 }), maxTokens: 100 };
- *     const sequence = new SingleSequence(engine);
- *     for await (const piece of generateText(sequence, tokenizer, 'Once', options)) process.stdout.write(piece);
+ *     for await (const piece of generateText(engine, tokenizerOfModel(model), 'Once', options)) process.stdout.write(piece);
  *     engine.dispose();
  *     model.dispose();
  *     backend.dispose();
