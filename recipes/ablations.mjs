@@ -16,7 +16,7 @@ const WIDE = { ...SHAPE, dim: 192, hiddenDim: 528, nHeads: 6 };
 /** Dense it activates as many parameters, head included, as the model of SHAPE does with 50 % of its inputs zero. */
 const NARROW = { ...SHAPE, dim: 104, hiddenDim: 272 };
 const TRAIN = { steps: 500, batchSize: 8, lr: 2e-3, schedule: 'cosine', warmupSteps: 50, validationShare: 0.1 };
-const TWO_STAGE = { ...TRAIN, lr: 3e-3, stageTwoLr: 2e-3, schedule: 'two-stage' };
+const TWO_STAGE = { ...TRAIN, lr: 3e-3, schedule: 'two-stage' };
 /** What the study reads: norms and zeros by layer ten times, the loss of held-out books four times, no samples. */
 const OBSERVED = { validateEvery: 125, detailEvery: 50, saveEvery: 250, sampleEvery: 0, keepLast: 1 };
 

@@ -16,5 +16,5 @@ export const recipe = {
     ...{ sparsity: 0.3, activation: 'relu2', hiddenL1: 0 },
     ...{ activationFormat: 'int8', weightFormat: 'ternary', subNorms: true },
   },
-  train: { steps: 400, batchSize: 16, lr: 3e-3, stageTwoLr: 2e-3, schedule: 'two-stage', warmupSteps: 50 },
+  train: { steps: 400, batchSize: 16, lr: 3e-3, schedule: 'two-stage', warmupSteps: 50 },
 };

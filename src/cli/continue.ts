@@ -6,6 +6,7 @@
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { checkPrecision } from '../train/check-precision.ts';
 import { loadRecipe, type Recipe } from '../train/recipes.ts';
 import { ReplayedData } from '../train/replayed-data.ts';
 import { type RunSettings, readRunSettings, runPaths } from '../train/run-directory.ts';
@@ -144,6 +145,7 @@ async function trainLocked(
   // First, because it may refuse --backend or --threads and the text may take minutes.
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
+    checkPrecision(settings.train.precision, backend);
     if (!resume) saveTokenizer(out, text);
     const data = await openData(settings, tokenizer, options, output);
     if (data === null) {

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
 import type { SftData } from '../sft/sft-data.ts';
+import { checkPrecision } from '../train/check-precision.ts';
 import { loadRecipe, type Recipe } from '../train/recipes.ts';
 import { type ConversationSettings, type RunSettings, readRunSettings, runPaths } from '../train/run-directory.ts';
 import type { TrainConfig } from '../train/train-config.ts';
@@ -133,6 +134,7 @@ async function trainLocked(
   // First, because it may refuse --backend or --threads and the data may take minutes.
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
+    checkPrecision(settings.train.precision, backend);
     const prepared = prepareConversations(
       {
         ...{ paths: settings.text.paths, skipBad: settings.conversations.skipBad },

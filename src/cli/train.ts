@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { loadBackend } from '../backends/load-backend.ts';
+import { checkPrecision } from '../train/check-precision.ts';
 import { loadRecipe, recipeNames } from '../train/recipes.ts';
 import { type RunSettings, readRunSettings, runPaths } from '../train/run-directory.ts';
 import { UsageError } from '../util/errors.ts';
@@ -81,6 +82,7 @@ async function trainLocked(settings: RunSettings, options: TrainCommandOptions, 
   // First, because it may refuse --backend or --threads and the text may take minutes.
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
+    checkPrecision(settings.train.precision, backend);
     const text = await prepareText(options, settings, output);
     if (text === null) {
       process.exitCode = INTERRUPTED_EXIT_CODE;

@@ -110,6 +110,15 @@ describe('saveCheckpoint', () => {
   });
 });
 
+it('never goes on from a state that knows a better loss than the best checkpoint has', () => {
+  save(100, { best: true });
+  // A kill between the two pointers: the second cannot be written.
+  rmSync(join(run, 'latest.json'));
+  mkdirSync(join(run, 'latest.json', 'in the way'), { recursive: true });
+  expect(() => save(200, { best: true })).toThrow(FormatError);
+  expect(stepOf(findCheckpoint(run, 'best'))).toBe(200);
+});
+
 describe('findCheckpoint', () => {
   it('takes a checkpoint directory for itself, also one that was copied elsewhere', () => {
     const path = save(100);

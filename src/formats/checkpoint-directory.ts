@@ -90,8 +90,9 @@ export function saveCheckpoint(runDir: string, { step, files, keepLast, best }: 
   const name = `step-${String(step).padStart(6, '0')}`;
   const path = join(runDir, CHECKPOINTS, name);
   writeDirectoryAtomically(path, (directory) => writeCheckpointFiles(directory, step, files));
-  writeFileAtomically(join(runDir, 'latest.json'), pointerText(name));
+  // The state that is gone on from knows the best loss: it must not come before the pointer to the best. A kill between the two does the steps since the last one again.
   if (best) writeFileAtomically(join(runDir, 'best.json'), pointerText(name));
+  writeFileAtomically(join(runDir, 'latest.json'), pointerText(name));
   removeOld(runDir, step, Math.max(1, keepLast));
   return path;
 }

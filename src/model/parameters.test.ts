@@ -128,6 +128,8 @@ describe('presets', () => {
       Object.keys(PRESETS).map((name) => [name, Math.round(countParameters(resolveConfig(preset(name))) / 1e5) / 10]),
     );
     expect(millions).toMatchObject({ quickstart: 3.7, 'd512-l8': 27.8 });
+    // A tokenizer that is trained has 256 bytes and what ends a text.
+    for (const name of Object.keys(PRESETS)) expect(preset(name).vocabSize).toBeGreaterThan(256);
     // Block parameters of table 5, in millions.
     const blocks = ['q300m', 'q700m', 'q1.3b', 'q7b'].map((name) => blockParameters(resolveConfig(preset(name))) / 1e6);
     expect(blocks.map(Math.round)).toEqual([302, 679, 1208, 6476]);

@@ -12,7 +12,7 @@ function paperSize(dim: number, hiddenDim: number, nHeads: number, nLayers: numb
 
 export const PRESETS: Readonly<Record<string, ModelConfigInput>> = {
   /** 0.1 M parameters: a step takes milliseconds on any backend. For tests. */
-  tiny: { dim: 64, hiddenDim: 160, nLayers: 2, nHeads: 4, nKvHeads: 2, vocabSize: 256, seqLen: 64 },
+  tiny: { dim: 64, hiddenDim: 160, nLayers: 2, nHeads: 4, nKvHeads: 2, vocabSize: 512, seqLen: 64 },
   /** 3.7 M parameters: learns to write sentences within minutes on two cores. */
   quickstart: { dim: 256, hiddenDim: 704, nLayers: 4, nHeads: 4, vocabSize: 2048, seqLen: 256 },
   /** 27.8 M parameters: the shape of the training benchmark against PyTorch. */

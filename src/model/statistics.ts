@@ -30,6 +30,8 @@ export class StepStatistics {
   /** Wall time; the head's gradients are made in the forward pass. */
   forwardMs = 0;
   backwardMs = 0;
+  /** Of the forward pass of the teacher, where there is one. */
+  teacherMs = 0;
 
   readonly #config: ModelConfig;
   readonly #counts: Record<Point, Counts[]>;

@@ -45,7 +45,7 @@ import {
 } from './parameters.ts';
 import { ropeTables } from './rope-tables.ts';
 import { gateThreshold, selectionRule } from './selection-rule.ts';
-import type { StepStatistics } from './statistics.ts';
+import { StepStatistics } from './statistics.ts';
 import { type FfnWeights, type LayerWeights, TernaryWeights } from './ternary-weights.ts';
 
 /** ids and targets are [batch * seqLen], one sequence after the other. */
@@ -578,10 +578,15 @@ function teach(
   { teacher, weight, temperature }: Distillation,
   ids: IntTensor,
   shape: BatchShape,
-  { precision, observer }: StepOptions,
+  { precision, observer, statistics }: StepOptions,
 ): Teacher {
+  const own = new StepStatistics(teacher.config);
   const hidden = within(observer, 'phase', 'teacher', () =>
-    teacher.hidden(ids, shape, { ...(precision && { precision }) }),
+    teacher.hidden(ids, shape, { ...(precision && { precision }), statistics: own }),
   );
+  if (statistics) {
+    statistics.flops += own.flops;
+    statistics.teacherMs += own.forwardMs;
+  }
   return { hidden, head: teacher.head, weight, temperature };
 }

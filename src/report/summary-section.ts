@@ -5,7 +5,7 @@ import { formatCount, formatDuration, formatInteger, formatNumber, formatPercent
 import { escapeHtml } from './escape.ts';
 import type { RunSummary } from './summary.ts';
 
-const PARTS = ['data', 'select', 'forward', 'backward', 'optimizer'] as const;
+const PARTS = ['data', 'select', 'forward', 'backward', 'optimizer', 'teacher'] as const;
 
 interface Line {
   label: string;
@@ -85,10 +85,12 @@ export function partsSection(summaries: readonly RunSummary[]): string {
 <div class="bar" aria-hidden="true">${spans.join('')}</div>`;
   });
   const heads = summaries.map(({ name }) => `<th scope="col" class="number">${escapeHtml(name)}</th>`);
-  const rows = PARTS.map((part, p) => {
+  const rows = PARTS.flatMap((part, p) => {
+    if (part === 'teacher' && summaries.every(({ partsMs }) => partsMs.teacher === undefined)) return [];
     const cells = summaries.map(({ partsMs }, r) => {
-      const share = formatPercent(partsMs[part] / totals[r], 0);
-      return `<td class="number">${formatDuration(partsMs[part] / 1000)} <span class="dim">${share}</span></td>`;
+      const ms = partsMs[part] ?? 0;
+      const share = formatPercent(ms / totals[r], 0);
+      return `<td class="number">${formatDuration(ms / 1000)} <span class="dim">${share}</span></td>`;
     });
     const swatch = `<span class="swatch" style="background:var(--c${p})"></span>`;
     return `<tr><th scope="row">${swatch}${part}</th>${cells.join('')}</tr>`;

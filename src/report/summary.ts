@@ -66,7 +66,9 @@ export function summarise(run: ReportRun, records = sortRecords(run.records)): R
   const last = steps.at(-1);
   const lastSteps = steps.slice(-Math.max(1, Math.min(FINAL_STEPS, Math.floor(steps.length / 10))));
   const best = validations.reduce<ValidationRecord | undefined>((a, b) => (a && a.loss <= b.loss ? a : b), undefined);
-  const partMs = (part: keyof StepRecord['partsMs']): number => mean(steps.map((step) => step.partsMs?.[part]));
+  const partMs = (part: keyof StepRecord['partsMs']): number =>
+    mean(steps.map((step) => step.partsMs?.[part] ?? Number.NaN));
+  const teacherMs = partMs('teacher');
   return {
     name: run.name,
     run: runs.at(-1) ?? null,
@@ -83,6 +85,7 @@ export function summarise(run: ReportRun, records = sortRecords(run.records)): R
     modelSparsity: last?.modelSparsity ?? Number.NaN,
     partsMs: {
       data: partMs('data'),
+      ...(teacherMs > 0 && { teacher: teacherMs }),
       select: partMs('select'),
       forward: partMs('forward'),
       backward: partMs('backward'),

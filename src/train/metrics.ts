@@ -41,8 +41,8 @@ export interface StepRecord {
   gflops: number;
   /** What a dense step of this shape would count in the same time, in 1e9. */
   gflopsDenseEquivalent: number;
-  /** Wall time of the step by part. `select` is contained in neither forward nor backward. */
-  partsMs: { data: number; select: number; forward: number; backward: number; optimizer: number };
+  /** Wall time of the step by part. `select` is contained in neither forward nor backward; `teacher` is the dense forward pass of distillation. */
+  partsMs: { data: number; teacher?: number; select: number; forward: number; backward: number; optimizer: number };
   /** Parameter-weighted share of zero inputs over the four points, from real counts. */
   modelSparsity: number;
   /** Of a mixture of experts. */

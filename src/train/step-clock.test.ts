@@ -36,15 +36,15 @@ describe('StepClock', () => {
         kernels.transposeRows();
       });
     }
-    const parts = clock.parts({ forwardMs: 100, backwardMs: 200 });
-    expect(parts).toEqual({ data: 1, select: 12, forward: 92, backward: 196, optimizer: 0 });
+    const parts = clock.parts({ forwardMs: 100, backwardMs: 200, teacherMs: 30 });
+    expect(parts).toEqual({ data: 1, teacher: 30, select: 12, forward: 92, backward: 196, optimizer: 0 });
   });
 
   it('starts at 0 again', () => {
     const clock = new StepClock(table);
     clock.measure('optimizer', () => busy(1));
     clock.begin();
-    const parts = clock.parts({ forwardMs: 0, backwardMs: 0 });
+    const parts = clock.parts({ forwardMs: 0, backwardMs: 0, teacherMs: 0 });
     expect(parts).toEqual({ data: 0, select: 0, forward: 0, backward: 0, optimizer: 0 });
   });
 });

@@ -1,5 +1,5 @@
 /**
- * Wall time of one training step by part: data, select, forward, backward, optimizer.
+ * Wall time of one training step by part: data, teacher (where there is one), select, forward, backward, optimizer.
  *
  * The selection is spread over both passes, so it is read from the kernels' own clock (backends/time-kernels.ts) and taken
  * out of the pass that contains it: what was selected before the loss belongs to the forward pass. Transposing the lists
@@ -62,9 +62,10 @@ export class StepClock {
   }
 
   /** Milliseconds since `begin`, given those of the passes with the selection in them. */
-  parts({ forwardMs, backwardMs }: { forwardMs: number; backwardMs: number }): StepParts {
+  parts({ forwardMs, backwardMs, teacherMs }: Record<'forwardMs' | 'backwardMs' | 'teacherMs', number>): StepParts {
     return {
       data: this.#ms.data,
+      ...(teacherMs > 0 && { teacher: teacherMs }),
       select: this.#select.forward + this.#select.backward,
       forward: forwardMs - this.#select.forward,
       backward: backwardMs - this.#select.backward,

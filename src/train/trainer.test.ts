@@ -132,6 +132,15 @@ describe('a teacher', () => {
     const sparse = makeTrainer(train, { initial });
     await sparse.trainer.run();
     expect(sparse.steps()[0].divergence).toBeGreaterThan(1e-3);
+    const { partsMs, gflops } = sparse.steps()[0];
+    expect(partsMs.teacher).toBeGreaterThan(0);
+    // The forward pass of the teacher is done too: without it a third less, for as long a step.
+    const alone = makeTrainer({ ...train, distill: 0 }, { initial });
+    await alone.trainer.run();
+    const operations = ({ gflops: rate, seconds }: StepRecord) => rate * seconds;
+    expect(operations(sparse.steps()[0])).toBeGreaterThan(1.2 * operations(alone.steps()[0]));
+    expect(alone.steps()[0].partsMs).not.toHaveProperty('teacher');
+    expect(gflops).toBeGreaterThan(0);
     expect(sparse.trainer.teacher!.parameters.every(({ gradient }) => gradient.data.length === 0)).toBe(true);
   });
 

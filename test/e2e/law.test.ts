@@ -169,6 +169,20 @@ describe.runIf(isBuilt)('qsparse law sweep', () => {
     await finished;
     const before = readFileSync(rates, 'utf8');
 
+    const other = join(folder, 'other.txt');
+    writeFileSync(other, `${readFileSync(text, 'utf8')} Another end.`);
+    for (const [name, changed] of [
+      ['--text', args.with(3, other)],
+      ['--validation', args.with(5, other)],
+      ['--validation', args.toSpliced(4, 2)],
+    ] as const) {
+      const refused = await law(...changed);
+      expect([refused.code, refused.stderr]).toEqual([
+        2,
+        expect.stringContaining(`[${name}] is not the text that this sweep was begun with`),
+      ]);
+    }
+
     const again = await law(...args, '--json');
     expect(again.code, again.stderr).toBe(0);
     expect(readFileSync(rates, 'utf8').startsWith(before)).toBe(true);

@@ -66,18 +66,20 @@ const PARTS = [
   ['forward', 'forward', '--c0'],
   ['backward', 'backward', '--c3'],
   ['optimizer', 'optimizer', '--c2'],
+  ['teacher', 'teacher', '--c5'],
 ] as const;
 
 /** A bar for each run, as long as its step. */
 export function parts(summaries: readonly RunSummary[]): HTMLElement {
+  const shown = PARTS.filter(([part]) => part !== 'teacher' || summaries.some(({ partsMs }) => partsMs.teacher));
   const wholes = summaries.map(({ partsMs }) => PARTS.reduce((sum, [part]) => sum + (partsMs[part] || 0), 0));
   const longest = Math.max(...wholes, Number.MIN_VALUE);
   const bars = h('div', { class: 'part-bars' });
   summaries.forEach(({ name, partsMs }, i) => {
     const bar = h('div', { class: 'bar', role: 'img' });
-    const words = PARTS.map(([part, text]) => `${text} ${duration(partsMs[part] || 0)}`);
+    const words = shown.map(([part, text]) => `${text} ${duration(partsMs[part] || 0)}`);
     bar.setAttribute('aria-label', `${name}: ${words.join(', ')}`);
-    for (const [part, text, color] of PARTS) {
+    for (const [part, text, color] of shown) {
       const piece = h('i', { title: `${text}: ${duration(partsMs[part] || 0)}` });
       piece.style.cssText = `width: ${(100 * (partsMs[part] || 0)) / longest}%; background: var(${color})`;
       bar.append(piece);
@@ -85,7 +87,7 @@ export function parts(summaries: readonly RunSummary[]): HTMLElement {
     bars.append(h('span', {}, name), bar, h('span', { class: 'number' }, `${threeDigits(wholes[i])} ms`));
   });
   const legend = h('ul', { class: 'legend' });
-  for (const [, text, color] of PARTS) {
+  for (const [, text, color] of shown) {
     const mark = h('i', { class: 'swatch', 'aria-hidden': 'true' });
     mark.style.background = `var(${color})`;
     legend.append(h('li', {}, mark, text));

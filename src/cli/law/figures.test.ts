@@ -2,6 +2,20 @@ import { describe, expect, it } from 'vitest';
 import { lawForm } from '../../scaling/law-form.ts';
 import { lawFigures } from './figures.ts';
 
+describe('the runs', () => {
+  it('are all drawn where their sparsity is the measured one, which no two have alike', () => {
+    const constants = { E: 3, B: 0.2, C: 0.02, alpha: 0.3, beta: 0.4 };
+    const law = { name: 'float', form: lawForm('exponential'), constants, unit: 'M' };
+    const points = [1, 2, 4, 8].flatMap((size) =>
+      [0, 0.3, 0.5, 0.7].map((asked) => ({ size, asked, sparsity: asked + size / 1000, loss: 3 + asked })),
+    );
+    const { 'law-float-fit.svg': svg } = lawFigures(law, points);
+    // In both panels.
+    expect(svg.match(/<circle/g)).toHaveLength(2 * points.length);
+    expect(svg.match(/>S \d+ %</g)).toEqual(['>S 0 %<', '>S 30 %<', '>S 50 %<', '>S 70 %<']);
+  });
+});
+
 describe('the lines of equal loss', () => {
   /** Flat over sparsity until it turns: the lowest line leaves the axis below and comes back. */
   const law = {

@@ -4,8 +4,7 @@
  */
 
 import { axis, type ChartPoint, type ChartSeries, chart, logAxis, SERIES_STYLES } from '../../report/svg-chart.ts';
-import type { LawPoint } from '../../scaling/law-form.ts';
-import { type LawConstants, type LawForm, lawLoss } from '../../scaling/law-form.ts';
+import { type LawConstants, type LawForm, type LawPoint, lawLoss } from '../../scaling/law-form.ts';
 import { optimalSparsity, sizeTerms } from '../../scaling/optimal-sparsity.ts';
 import { formatPercent } from '../../util/format.ts';
 
@@ -17,39 +16,44 @@ export interface FigureLaw {
   readonly unit: string;
 }
 
+/** A run. Where its sparsity is the measured one, `asked` is what others have alike. */
+export type FigurePoint = LawPoint & { readonly asked?: number };
+
+const askedOf = ({ asked, sparsity }: FigurePoint): number => asked ?? sparsity;
+
 const CURVE_POINTS = 60;
 const LEVELS = 7;
 const MOST_TICKS = 6;
 
 /** `{ file name: SVG }`. `points` are the runs of the law, or the places to draw it at where there are none. */
-export function lawFigures(law: FigureLaw, points: readonly LawPoint[]): Record<string, string> {
+export function lawFigures(law: FigureLaw, points: readonly FigurePoint[]): Record<string, string> {
   return {
     [`law-${law.name}-fit.svg`]: fitFigure(law, points),
     [`law-${law.name}-activated.svg`]: activatedFigure(law, points),
   };
 }
 
-function fitFigure(law: FigureLaw, points: readonly LawPoint[]): string {
+function fitFigure(law: FigureLaw, points: readonly FigurePoint[]): string {
   const sizes = distinct(points.map(({ size }) => size));
-  const sparsities = distinct(points.map(({ sparsity }) => sparsity));
+  const sparsities = distinct(points.map(askedOf));
   const sizeAxis = sizesAxis(sizes[0], sizes[sizes.length - 1], law.unit);
   const y = axis(...extent(points.map(({ loss }) => loss)));
   const tokens = points[0].tokens;
   const lossAt = (size: number, sparsity: number) => lawLoss(law.form, law.constants, { size, sparsity, tokens });
   const shown = everyFew(sparsities);
-  const bySize = shown.flatMap((sparsity, i) => [
-    dots(
-      i,
-      points.filter((point) => point.sparsity === sparsity),
-      ({ size, loss }) => [sizeAxis.at(size), loss],
-    ),
-    line(
-      i,
-      between(sizeAxis.min, sizeAxis.max).map((x): ChartPoint => [x, lossAt(2 ** x, sparsity)]),
-      y,
-    ),
-  ]);
-  const most = sparsities[sparsities.length - 1];
+  const bySize = shown.flatMap((asked, i) => {
+    const own = points.filter((point) => askedOf(point) === asked);
+    const sparsity = mean(own.map((point) => point.sparsity));
+    return [
+      dots(i, own, ({ size, loss }) => [sizeAxis.at(size), loss]),
+      line(
+        i,
+        between(sizeAxis.min, sizeAxis.max).map((x): ChartPoint => [x, lossAt(2 ** x, sparsity)]),
+        y,
+      ),
+    ];
+  });
+  const most = Math.max(...points.map(({ sparsity }) => sparsity));
   const chosen = everyFew(sizes);
   const bySparsity = chosen.flatMap((size, i) => [
     dots(
@@ -189,6 +193,10 @@ function between(min: number, max: number, parts = CURVE_POINTS): number[] {
 
 function distinct(values: readonly number[]): number[] {
   return [...new Set(values)].sort((a, b) => a - b);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function extent(values: readonly number[]): [number, number] {

@@ -15,13 +15,13 @@ const LOGIT_TOKENS = 256;
 
 /** An upper estimate of the memory of a training process. */
 export function trainingBytes({ model, train }: Pick<SweepRun, 'model' | 'train'>): number {
-  const tokens = train.batchSize * model.seqLen;
+  const tokens = train.batchSize * train.seqLen;
   const kept = model.nLayers * (WIDTHS_KEPT * model.dim + HIDDEN_KEPT * model.hiddenDim);
   const logits = 2 * LOGIT_TOKENS * model.vocabSize;
   return PROCESS_BYTES + parameterBytes(model, train) + 4 * (tokens * kept + logits);
 }
 
 /** Operations of a dense training of that length, the measure of its time: in sweeps of one text and machine, a fair one. */
-export function workOf(model: ModelConfig, { steps, batchSize, accumulate }: SweepRun['train']): number {
-  return steps * accumulate * denseTrainingFlops(model, { batch: batchSize, seqLen: model.seqLen });
+export function workOf(model: ModelConfig, { steps, batchSize, accumulate, seqLen }: SweepRun['train']): number {
+  return steps * accumulate * denseTrainingFlops(model, { batch: batchSize, seqLen });
 }

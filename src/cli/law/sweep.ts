@@ -5,6 +5,7 @@
  *     OUT/rates.csv       a line for each learning rate that was tried
  *     OUT/runs/NAME       the run directories, with NAME.log beside them
  *     OUT/tokenizer.json  of the first run, shared by all
+ *     OUT/texts.json      what they are trained and measured on, so that another text is refused
  *
  * First the rates, and those beyond while the best is at an end; one at which training diverges is tried and not better. Then the grid, whose dense run at the best rate is not trained again. What is in the tables is skipped, what is begun is
  * resumed, so the same command goes on after a kill at any point.
@@ -16,7 +17,7 @@ import type { Command } from 'commander';
 import { writeFileAtomically } from '../../formats/atomic-write.ts';
 import { lockRunDirectory } from '../../formats/run-lock.ts';
 import { DivergenceError } from '../../train/divergence-error.ts';
-import { messageOf, TrainingError, UsageError } from '../../util/errors.ts';
+import { messageOf, TrainingError, UsageError, withoutPlace } from '../../util/errors.ts';
 import { formatBytes, formatCount, formatDuration } from '../../util/format.ts';
 import { addBackendOption, addJsonOption, type CommonOptions, parsePositiveInteger } from '../shared/common-options.ts';
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from '../shared/interrupt.ts';
@@ -35,6 +36,7 @@ import { bestRate, nextRate } from './sweep-rates.ts';
 import { trainingBytes, workOf } from './sweep-resources.ts';
 import { discardRun, divergedRow, type SweepFiles, sharedTokenizer, trainRun } from './sweep-run.ts';
 import { hasDiverged, type SweepRow, SweepTable } from './sweep-table.ts';
+import { checkTexts } from './sweep-texts.ts';
 
 /** Seeds are those of the plan. */
 interface SweepOptions extends Omit<CommonOptions, 'seed'> {
@@ -104,6 +106,7 @@ async function sweep(planPath: string, options: SweepOptions): Promise<void> {
     const tried = new SweepTable(join(options.out, 'rates.csv'));
     if (options.dryRun) return describe(output, { plan, tuning, grid, runs, tried });
     const files = filesOf(options);
+    await checkTexts(files);
     await new Sweep({ plan, files, runs, tried, output, memory, options }).run(tuning, grid);
   } finally {
     lock?.release();
@@ -133,7 +136,7 @@ function describe(
   const [rate = null] = plan.rates ?? [];
   const sized = Object.keys(plan.sizes).map((size) => {
     const run = runOf(plan, grid.find((cell) => cell.size === size)!, rate);
-    const steps = run.train.steps * run.train.batchSize * run.train.accumulate * run.model.seqLen;
+    const steps = run.train.steps * run.train.batchSize * run.train.accumulate * run.train.seqLen;
     return { size, parameters: run.parameters, tokens: steps, memory: formatBytes(trainingBytes(run)) };
   });
   output.table(sized);
@@ -226,13 +229,24 @@ class Sweep {
     while (!signal.aborted && this.#failures === 0) {
       const further = cells.flatMap((cell) => {
         const rate = nextRate(this.#triedOf(cell), plan.rates!.length);
-        return rate === null ? [] : [runOf(plan, cell, rate)];
+        return rate === null ? [] : this.#beyondPlan(cell, rate);
       });
       if (further.length === 0) break;
       output.line(
         `the best learning rate of ${further.map(({ size, format }) => `${size} ${format}`).join(', ')} is at an end`,
       );
       await this.#trainAll(further, tried, signal);
+    }
+  }
+
+  /** The run of a rate that the plan does not have; none where the rest of the plan does not go with it (minLr, stageTwoLr): the best so far is the best then. */
+  #beyondPlan(cell: SweepCell, rate: number): SweepRun[] {
+    try {
+      return [runOf(this.#parts.plan, cell, rate)];
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      this.#parts.output.note(`a learning rate of ${rate} is not tried: ${withoutPlace(error.message)}`);
+      return [];
     }
   }
 

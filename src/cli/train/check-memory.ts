@@ -3,7 +3,6 @@
  * process without a word.
  */
 
-import { totalmem } from 'node:os';
 import type { ModelConfig } from '../../model/config.ts';
 import { blockParameters } from '../../model/flops.ts';
 import { countParameters } from '../../model/parameters.ts';
@@ -12,6 +11,7 @@ import type { OptimizerState } from '../../train/adamw.ts';
 import type { TrainConfig } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
 import { formatBytes, formatCount } from '../../util/format.ts';
+import { describeMachine } from '../shared/machine.ts';
 
 /** f32: the value and its gradient, two moments, and what is multiplied in its place in a ternary model. Activations come on top. */
 const BYTES_PER_PARAMETER = 8;
@@ -30,7 +30,11 @@ export function parameterBytes(model: ModelConfig, { optimizerState, distill }: 
 }
 
 /** Throws UsageError where parameters, gradients and moments alone exceed `memoryBytes`. */
-export function checkMemory(model: ModelConfig, train: StateOptions, memoryBytes = totalmem()): void {
+export function checkMemory(
+  model: ModelConfig,
+  train: StateOptions,
+  memoryBytes = describeMachine().memoryBytes,
+): void {
   const needed = parameterBytes(model, train);
   if (needed <= memoryBytes) return;
   throw new UsageError(

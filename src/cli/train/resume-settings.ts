@@ -35,6 +35,8 @@ export function resumeSettings(
     delete base.stageTwoLr;
     delete base.stageTwoWeightDecay;
   }
+  // The second stage follows the first: another peak of the one is one of the other.
+  if (fields.lr !== undefined && base.stageTwoLr && base.lr) base.stageTwoLr = (base.stageTwoLr * fields.lr) / base.lr;
   const train = resolveTrainConfig({ ...base, ...fields }, saved.model.seqLen);
   for (const field of FIXED_ON_RESUME) {
     if (train[field] !== saved.train[field]) refuse(path, field, saved.train[field], train[field]);

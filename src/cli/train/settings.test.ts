@@ -247,6 +247,8 @@ describe('settings of a resumed run', () => {
       resumedSettings({ ...saved, train: staged }, parse(...args), {}, 'run/run.json').train;
     expect(resumeStaged('--stage-two-lr', '1e-4').stageTwoLr).toBe(1e-4);
     expect(resumeStaged('--schedule', 'two-stage')).toEqual(staged);
+    expect(resumeStaged('--lr', String(staged.lr / 2)).stageTwoLr).toBeCloseTo(staged.stageTwoLr! / 2, 12);
+    expect(resumeStaged('--lr', '1e-4', '--stage-two-lr', '3e-5').stageTwoLr).toBe(3e-5);
     expect(resumeStaged('--schedule', 'wsd')).toMatchObject({ schedule: 'wsd', stageTwoLr: null });
     expect(resume(['--schedule', 'two-stage']).train.stageTwoWeightDecay).toBe(0);
   });
