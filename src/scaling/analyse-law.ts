@@ -40,7 +40,7 @@ export interface LawAnalysis {
     readonly constantsWithout: LawConstants;
     readonly optimumWithout: number;
   };
-  /** In 1 / N^(alpha + drift S), without B; alpha is constant over S where the interval holds 0. */
+  /** In 1 / N^(alpha + drift S), without B, N in units of the runs' geometric mean; alpha is constant over S where the interval holds 0. */
   readonly drift: { readonly value: number; readonly interval: Interval };
   readonly forms: readonly FormComparison[];
   /** null where no run was repeated. */
@@ -81,7 +81,7 @@ export function analyseLaw(points: readonly AnalysedPoint[], options: AnalyseOpt
   const without = fitLaw(form('exponential-without-b'), points, { delta });
   const bootstrap = bootstrapLaw(fit, options);
   const deviance = new LawDeviance(fit, delta).of(without.objective);
-  const drifting = fitLaw(form('drifting-alpha'), points, { delta });
+  const drifting = fitLaw(form('drifting-alpha'), inMiddleUnits(points), { delta });
   return {
     form: fit.form.name,
     formula: fit.form.formula,
@@ -101,6 +101,12 @@ export function analyseLaw(points: readonly AnalysedPoint[], options: AnalyseOpt
     forms: COMPARED.map((name) => compare(name, points, { tokens, delta })),
     noise: noiseOf(points),
   };
+}
+
+/** N in units of its geometric mean: drift turns the curves of the sparsities about the middle of the runs, whatever unit they come in. */
+function inMiddleUnits(points: readonly LawPoint[]): LawPoint[] {
+  const middle = Math.exp(points.reduce((sum, { size }) => sum + Math.log(size), 0) / points.length);
+  return points.map((point) => ({ ...point, size: point.size / middle }));
 }
 
 function optimumOf(fit: LawFit, options: { delta: number; confidence: number }): LawAnalysis['optimum'] {

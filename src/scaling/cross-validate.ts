@@ -3,7 +3,7 @@
  * only describes the runs at hand shows here.
  */
 
-import { canFit, fitLaw, logErrors, startsNear } from './fit-law.ts';
+import { canFit, fitLaw, logErrors } from './fit-law.ts';
 import type { LawForm, LawPoint } from './law-form.ts';
 import type { HuberOptions } from './law-objective.ts';
 
@@ -32,9 +32,9 @@ export function crossValidate(
   const sizes = [...new Set(points.map(({ size }) => size))].sort((a, b) => a - b);
   const without = (size: number) => points.filter((point) => point.size !== size);
   if (sizes.length < 3 || !sizes.every((size) => canFit(form, without(size)))) return null;
-  const starts = startsNear(fitLaw(form, points, options));
   const errors = sizes.map((size) => {
-    const { constants } = fitLaw(form, without(size), { ...options, starts });
+    // From the whole grid of starts: near the fit of all runs the size that is left out would have its say.
+    const { constants } = fitLaw(form, without(size), options);
     const own = points.filter((point) => point.size === size);
     return logErrors(form, constants, own);
   });

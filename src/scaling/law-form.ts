@@ -51,7 +51,7 @@ const bySize: Factor = { exponent: 'alpha', feature: ({ size }) => -Math.log(siz
 const byTokens: Factor = { exponent: 'gamma', feature: ({ tokens }) => -Math.log(tokens ?? Number.NaN) };
 const byExponential: Factor = { exponent: 'beta', feature: ({ sparsity }) => 1 / (1 - sparsity) };
 const byPower: Factor = { exponent: 'beta', feature: ({ sparsity }) => -Math.log1p(-sparsity) };
-/** The exponent of N is alpha + drift * S. */
+/** The exponent of N is alpha + drift * S: drift changes nothing where N is 1, so that this form depends on the unit of N. */
 const byDrift: Factor = { exponent: 'drift', feature: ({ sparsity, size }) => -sparsity * Math.log(size) };
 
 const floor: LawTerm = { scale: 'E', factors: [] };

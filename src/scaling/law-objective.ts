@@ -5,7 +5,7 @@
  *
  * What moves is not the constants themselves. Scales are positive, so their logarithms move; and each feature is measured from its mean over
  * the runs, so that a change of an exponent turns the curve about the middle of the data instead of lifting it: alpha and C, all but one
- * direction otherwise, become nearly independent, and the fit is the same in any unit of N. `constantsAt` and `variablesOf` translate.
+ * direction otherwise, become nearly independent, and the fit is the same in any unit of N (but for drifting-alpha, whose law is another in each). `constantsAt` and `variablesOf` translate.
  *
  * Where all sparsities but the largest cost nothing, ever steeper curves fit ever better, and beta goes to infinity. So an exponent may make
  * a term at most STEEPEST times as large from one end of the data to the other; what is beyond costs, smoothly.

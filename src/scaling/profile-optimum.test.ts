@@ -78,6 +78,19 @@ describe('analyseLaw', () => {
     expect(analyseLaw(measured, { draws: 2 }).noise).toMatchObject({ points: 10, runs: 20 });
   });
 
+  it('is the same in any unit of N, the drift of alpha too', () => {
+    const points = gridPoints({ noise: 0.003 });
+    const [small, large] = [1, 1000].map((unit) =>
+      analyseLaw(
+        points.map((point) => ({ ...point, size: unit * point.size })),
+        { draws: 20 },
+      ),
+    );
+    expect(large.drift.value).toBeCloseTo(small.drift.value, 4);
+    expect(large.drift.interval.low).toBeCloseTo(small.drift.interval.low, 3);
+    expect(large.optimum.sparsity).toBeCloseTo(small.optimum.sparsity, 4);
+  });
+
   it('finds the form of the truth to predict best of those that differ, and no drift of alpha', () => {
     const errorOf = (name: string) => analysis.forms.find(({ form }) => form === name)!.crossValidation!.rmsLogError;
     expect(errorOf('exponential')).toBeLessThan(errorOf('linear'));
