@@ -58,13 +58,18 @@ export function register(program: Command): void {
     .command('quickstart')
     .description('train a small model, dense and sparse, and show the difference')
     .option('--minutes <n>', 'about how long to train', parseNumber('--minutes', { min: 0 }), 3)
-    .option('--dense-share <share>', 'share of the steps that the dense twin is trained for', parseDenseShare, 0.2)
+    .option(
+      '--dense-share <share>',
+      'share of the steps that the dense twin is trained for, from 0.1',
+      parseDenseShare,
+      0.2,
+    )
     .option('--out <dir>', `where everything goes (default: ${DEFAULT_DIRECTORY}, or the next free name)`)
     .addHelpText('after', HELP);
   addCommonOptions(command).action(quickstart);
 }
 
-const parseDenseShare = parseNumber('--dense-share', { min: 0, max: 1 });
+const parseDenseShare = parseNumber('--dense-share', { min: 0.1, max: 1 });
 
 /** What the command found, as printed and as `--json`. */
 interface Result {

@@ -29,7 +29,7 @@ export interface StepRecord {
   tokens: number;
   /** Seconds of training since the run began, without validation, sampling and saving; resumed parts added up. */
   seconds: number;
-  /** Mean cross-entropy in nats of this step's tokens (without the L1 term). */
+  /** Cross-entropy in nats, without the L1 term: the mean over the passes of the step of their means over tokens. Passes may differ in targets where rows are masked. */
   loss: number;
   /** hiddenL1 times the L1 term; 0 where there is none. */
   l1: number;

@@ -63,7 +63,10 @@ try {
   }));
   const { rounds, steps, threads } = given;
   const asked = { rounds: Number(rounds), steps: Number(steps), threads: Number(threads) };
-  writeJson(path.join(given.out, 'speed.json'), { machine, processor: processorFlags(), ...asked, models });
+  const file = path.join(given.out, 'speed.json');
+  // Ratios are to the dense model of the same rounds: those of other models stay as they are.
+  const others = given.only ? readJson(file)?.models : {};
+  writeJson(file, { machine, processor: processorFlags(), ...asked, models: { ...others, ...models } });
 } finally {
   rmSync(copies, { recursive: true });
 }

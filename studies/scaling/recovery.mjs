@@ -25,6 +25,9 @@ const { values: given } = parseArgs({
   },
 });
 const draws = Number(given.draws);
+const before = readJson(given.out);
+if (before && before.draws !== draws)
+  throw new Error(`${given.out} is of ${before.draws} draws: give --draws ${before.draws}, or another --out.`);
 
 const SIZES = [0.2, 0.44, 1, 1.9, 4];
 const SPARSITIES = [0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8];
@@ -70,7 +73,7 @@ const measured = given.noise
     };
   });
 
-const kept = (readJson(given.out)?.results ?? []).filter(({ noise }) => !measured.some((one) => one.noise === noise));
+const kept = (before?.results ?? []).filter(({ noise }) => !measured.some((one) => one.noise === noise));
 const results = [...kept, ...measured].sort((a, b) => a.noise - b.noise);
 writeJson(given.out, {
   ...{ draws, bootstrapDraws: BOOTSTRAP_DRAWS, confidence: CONFIDENCE, sizes: SIZES, sparsities: SPARSITIES },

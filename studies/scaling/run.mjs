@@ -37,10 +37,13 @@ const limits = ['--jobs', given.jobs, '--threads', '1', '--memory', given.memory
 const { status } = spawnSync(process.execPath, [MAIN, ...args, ...limits], { stdio: 'inherit' });
 process.exitCode = status ?? 1;
 
-mkdirSync(given.out, { recursive: true });
-for (const table of ['runs.csv', 'rates.csv']) {
-  const file = path.join(given.runs, table);
-  if (existsSync(file)) copyFileSync(file, path.join(given.out, table));
+// A sweep that was stopped has a part of its tables: those of a whole one stay.
+if (status === 0) {
+  mkdirSync(given.out, { recursive: true });
+  for (const table of ['runs.csv', 'rates.csv']) {
+    const file = path.join(given.runs, table);
+    if (existsSync(file)) copyFileSync(file, path.join(given.out, table));
+  }
 }
 if (status === 0 && !given['no-fit']) {
   const laws = qsparse(['law', 'fit', path.join(given.out, 'runs.csv')]);

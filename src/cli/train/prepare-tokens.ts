@@ -3,12 +3,15 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
-import { prepareTokenData } from '../../train/prepare-token-data.ts';
+import { prepareTokenData, type TokenDataInfo } from '../../train/prepare-token-data.ts';
 import type { TextSource } from '../../train/text-source.ts';
 import { TokenData } from '../../train/token-data.ts';
 import type { TrainConfig } from '../../train/train-config.ts';
+import { formatPercent } from '../../util/format.ts';
 import { onInterrupt } from '../shared/interrupt.ts';
 import type { Output } from '../shared/output.ts';
+
+const MUCH_MORE = 2;
 
 export interface PrepareTokensOptions {
   source: TextSource;
@@ -34,9 +37,22 @@ export async function prepareTokens(options: PrepareTokensOptions, output: Outpu
     return null;
   }
   if (info.split === 'inside') output.note('the only document was cut near its end: the rest is for validation');
+  noteLargeShare(info, train, output);
   const data = new TokenData(directory, train.seed);
   checkLength(data, train);
   return data;
+}
+
+/** Documents are kept whole: of a few large ones much more may be held out than was asked for. */
+function noteLargeShare(
+  { split, train, validation }: TokenDataInfo,
+  { validationShare }: TrainConfig,
+  output: Output,
+): void {
+  const share = validation.bytes / (train.bytes + validation.bytes);
+  if (split !== 'documents' || share < MUCH_MORE * validationShare) return;
+  const held = `${formatPercent(share)} of the text is held out for validation, where ${formatPercent(validationShare)} were asked for`;
+  output.note(`${held}: documents stay whole, and this text has few. Shorter files divide better`);
 }
 
 /** null where it was stopped. Before this, Ctrl-C ends the process at once: there is nothing to save. */
