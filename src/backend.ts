@@ -111,7 +111,8 @@ export interface Kernels {
   // ---- products with weights as inference stores them (WeightMatrix) --------------------------------------------------
   /**
    * out [N, n] = x [N, k] w [k, n], each token on its own: the rows of w at its non-zeros are streamed from memory. For one token and a
-   * few. With scaleAxis 'cols' (or no scales). A row of out has the same bits as that token alone, and as `weightMatmul` for int8 and ternary.
+   * few. With scaleAxis 'cols' (or no scales). A row of out has the same bits as that token alone, and as `weightMatmul` for int8 and ternary, while all
+   * weights are finite: a row of w that is not may reach the tokens beside the one that reads it.
    * With `accumulate` out, a residual that may be far larger than the terms, is rounded once: when the sum is complete (int8: that of a group).
    */
   weightMatvec(x: WeightInput, w: WeightMatrix, out: Tensor<'f32'>, options?: { accumulate?: boolean }): void;
@@ -230,7 +231,8 @@ export interface Kernels {
    * Causal attention over qkv [N, (nHeads + 2 nKvHeads) headDim] = queries | keys | values, N = batch * seqLen.
    * out [N, nHeads * headDim]; logSumExp [N, nHeads] is kept for the backward. Scores / sqrt(headDim). Query head h
    * reads key/value head floor(h / (nHeads / nKvHeads)). Memory is linear in seqLen. Over one key the result is exactly v.
-   * The token at index i of its sequence sees the keys 0 .. i, or with firstKeys [N], each of 0 .. i, those from its own on.
+   * The token at index i of its sequence sees the keys 0 .. i, or with firstKeys [N], each of 0 .. i, those from its own on. A value that is not finite may reach
+   * those tokens of its block of keys that do not see it, here and in the gradients.
    */
   attention(
     qkv: FloatTensor,
@@ -376,7 +378,7 @@ export interface Backend {
   /** The processor has an instruction for bf16 products; without one they are slower than f32. */
   readonly bf16: boolean;
   readonly kernels: Kernels;
-  /** New memory of `length` elements, all 0, aligned to 64 bytes; lives until `free` or `dispose`. */
+  /** New memory of `length` elements, all 0, aligned to 64 bytes; lives until `free`, or until nothing refers to it. */
   allocate<D extends DType>(dtype: D, length: number): { data: DataOf[D]; address: number };
   free(memory: { data: DataOf[DType]; address: number }): void;
   /**
@@ -386,6 +388,6 @@ export interface Backend {
    * ends before, or the system does not map it.
    */
   mapFile?(file: number, offset: number, bytes: number): { data: Uint8Array; address: number };
-  /** Stops threads and frees memory; the backend must not be used afterwards. */
+  /** Stops the threads; the kernels must not be used afterwards. Memory lives on, see `allocate`. */
   dispose(): void;
 }

@@ -176,6 +176,9 @@ describe('checkKernels', () => {
     expect(store([0, 2, 0, 0])).toBe('[storeKv] rows of all items: expected 3, got 2.');
     expect(store([0, 1, 0, 0], [2, 1, 0, 1])).toBe('[storeKv] first row of item 1: expected 1, got 2.');
     expect(store([0, 3, 0, 2])).toBe('[storeKv] slot of item 0: expected 0 .. 1, got 2.');
+    expect(store([0, 1, 0, 1], [1, 2, 0, 1])).toBe(
+      '[storeKv] slot of item 1: expected one that no item before it has, got 1.',
+    );
     expect(store([0, 3, -1, 0])).toBe('[storeKv] start of item 0: expected 0 or more, got -1.');
     const attend = (start: number, window: number) => () =>
       kernels.attentionCached(qkv, items([0, 3, start, 0]), kv, window, tensor('f32', [3, 8]));
@@ -185,6 +188,15 @@ describe('checkKernels', () => {
     attend(61, 0)();
     attend(1000, 62)();
     expect(reached).toEqual(['attentionCached', 'attentionCached']);
+  });
+
+  it('counts the elements of a gathered list by the shape of the ids, not by the memory behind them', () => {
+    const a = rows(2, 3, [0, 2, 3], [0, 1, 2]);
+    const long = { ...tensor('i32', [1], [0]), data: Int32Array.of(0, 7, 7) };
+    reached.length = 0;
+    kernels.gatherRows(a, long, rows(1, 3, [0, 0], [0, 0]));
+    expect(reached).toEqual(['gatherRows']);
+    expect(refusal(() => kernels.gatherRows(a, long, rows(1, 3, [0, 0], [0])))).toContain('capacity of out');
   });
 
   it('refuses heads that do not divide', () => {
@@ -244,6 +256,24 @@ describe('checkKernels in debug mode', () => {
     reached.length = 0;
     call([0, 2])();
     expect(reached).toEqual(['sparseMatmul']);
+  });
+
+  it('finds places outside of the matrix where values are not read, and among activations in 8 bits', () => {
+    const at = rows(1, 3, [0, 2], [0, 20]);
+    const sampled = () => debug.sampledMatmul(f32([1, 2]), f32([3, 2]), at, tensor('f32', [2]));
+    expect(refusal(sampled, BackendError)).toContain('[sampledMatmul] columns of at in row 0');
+    const quantized = {
+      ...{ rows: 1, cols: 3, start: tensor('i32', [2], [0, 2]), index: tensor('i32', [2], [0, 40]) },
+      ...{ value: tensor('i8', [2]), scale: tensor('f32', [1], [1]) },
+    };
+    const w = {
+      ...{ dtype: 'int8' as const, rows: 3, cols: 4, rowBytes: 4, data: tensor('u8', [12]), groupRows: 3 },
+      ...{ scale: tensor('f32', [4]), scaleAxis: 'cols' as const },
+    };
+    const stored = () => debug.weightMatvec(quantized, w, tensor('f32', [1, 4]));
+    expect(refusal(stored, BackendError)).toContain('[weightMatvec] columns of x in row 0');
+    const shifted = { ...quantized, start: tensor('i32', [2], [1, 2]) };
+    expect(refusal(() => kernels.weightMatvec(shifted, w, tensor('f32', [1, 4])))).toContain('first row start of x');
   });
 
   it('is quiet without `debug`', () => {

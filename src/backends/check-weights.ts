@@ -100,6 +100,7 @@ function expectWeightInput(op: string, x: WeightInput, w: WeightMatrix, cols: nu
   if (x.start !== null && x.index !== null) {
     expectCapacity(op, 'x.start', x.start, 'i32', x.rows + 1);
     expectCapacity(op, 'x.index', x.index, 'i32', count);
+    if (x.start.data[0] !== 0) mismatch(op, 'first row start of x', '0', x.start.data[0]);
   }
   expectCapacity(op, 'x.value', x.value, 'i8', count);
   expectCapacity(op, 'x.scale', x.scale, 'f32', x.rows);

@@ -22,7 +22,8 @@ function physicalCores(): number | undefined {
     if (siblings === undefined) return undefined;
     cores.add(siblings);
   }
-  return cores.size;
+  // Without a list of processors nothing was counted.
+  return cores.size > 0 ? cores.size : undefined;
 }
 
 /** Whole CPUs of the cgroup's quota: more threads than that would be stopped in the middle of a kernel. */

@@ -43,6 +43,7 @@ function expectKvItems(op: string, items: KvItems, rows: number, { slots, positi
   expectMatrix(op, 'items', items, 'i32', count, KV_ITEM_COLUMNS);
   if (count === 0) mismatch(op, 'items', '1 or more', count);
   let next = 0;
+  const seen = new Set<number>();
   for (let at = 0; at < count * KV_ITEM_COLUMNS; at += KV_ITEM_COLUMNS) {
     const [first, size, start, slot] = [items.data[at], items.data[at + 1], items.data[at + 2], items.data[at + 3]];
     const item = at / KV_ITEM_COLUMNS;
@@ -50,6 +51,8 @@ function expectKvItems(op: string, items: KvItems, rows: number, { slots, positi
     if (!(size >= 1 && size <= positions)) mismatch(op, `rows of item ${item}`, `1 .. ${positions}`, size);
     if (!(start >= 0)) mismatch(op, `start of item ${item}`, '0 or more', start);
     if (!(slot >= 0 && slot < slots)) mismatch(op, `slot of item ${item}`, `0 .. ${slots - 1}`, slot);
+    if (seen.has(slot)) mismatch(op, `slot of item ${item}`, 'one that no item before it has', slot);
+    seen.add(slot);
     next += size;
   }
   if (next !== rows) mismatch(op, 'rows of all items', String(rows), next);

@@ -69,10 +69,10 @@ export function expectSize(op: string, name: string, tensor: Tensor, dtype: Tens
 /** Memory for `count` elements or more, under any shape. */
 export function expectCapacity(op: string, name: string, tensor: Tensor, dtype: Tensor['dtype'], count: number): void {
   if (tensor.dtype !== dtype) mismatch(op, `dtype of ${name}`, dtype, tensor.dtype);
-  if (tensor.data.length < count) mismatch(op, `elements of ${name}`, `at least ${count}`, tensor.data.length);
+  if (!(tensor.data.length >= count)) mismatch(op, `elements of ${name}`, `at least ${count}`, tensor.data.length);
 }
 
-/** Columns first .. first + count of `width`, none of them included. */
+/** Columns first .. first + count of `width`; a range of none of them is one. */
 export function expectRange(op: string, { first, count }: ColumnRange, width: number): void {
   const inside = first >= 0 && count >= 0 && first + count <= width;
   if (!inside) mismatch(op, 'columns', `a range of 0 .. ${width}`, `${first} .. ${first + count}`);
@@ -88,7 +88,7 @@ const MOST_LISTED = 2 ** 31 - 1;
 
 /** A list of as many elements: their count must fit its row starts. */
 export function expectListable(op: string, count: number): void {
-  if (count > MOST_LISTED) mismatch(op, 'elements of a list', `at most ${MOST_LISTED}: give it fewer rows`, count);
+  if (!(count <= MOST_LISTED)) mismatch(op, 'elements of a list', `at most ${MOST_LISTED}: give it fewer rows`, count);
 }
 
 /** A SparseRows of rows x cols with room for `capacity` elements, its contents not looked at (an output). */

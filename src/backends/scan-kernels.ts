@@ -8,7 +8,6 @@
 
 import type { Kernels, WeightInput } from '../backend.ts';
 import type { SparseRows } from '../tensor/sparse-rows.ts';
-import { nonZeros } from '../tensor/sparse-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { BackendError } from '../util/errors.ts';
 import { columnsOf, elementsOf } from './matrix-shape.ts';
@@ -30,6 +29,7 @@ export function scanKernels(kernels: Kernels): Kernels {
     sampledMatmul(a, b, at, out) {
       scanTensor('sampledMatmul', 'a', a);
       scanTensor('sampledMatmul', 'b', b);
+      scanPlaces('sampledMatmul', 'at', at);
       kernels.sampledMatmul(a, b, at, out);
     },
     weightMatvec(x, w, out, options) {
@@ -42,6 +42,7 @@ export function scanKernels(kernels: Kernels): Kernels {
     },
     weightDots(x, w, out, options) {
       scanInput('weightDots', x);
+      if (options?.at) scanPlaces('weightDots', 'at', options.at);
       kernels.weightDots(x, w, out, options);
     },
     selectTopK(x, kept, out) {
@@ -70,8 +71,11 @@ export function scanKernels(kernels: Kernels): Kernels {
 /** Activations in 8 bits have no NaN but in their scale; their values were looked at when they were selected. */
 function scanInput(op: string, x: WeightInput): void {
   if (!('value' in x)) scanTensor(op, 'x', x);
-  else if ('scale' in x) scanTensor(op, 'scale of x', x.scale);
-  else scanRows(op, 'x', x);
+  else if ('scale' in x) {
+    scanTensor(op, 'scale of x', x.scale);
+    const { rows, cols, start, index } = x;
+    if (start !== null && index !== null) scanPlaces(op, 'x', { rows, cols, start, index });
+  } else scanRows(op, 'x', x);
 }
 
 function scanTensor(op: string, name: string, tensor: Tensor): void {
@@ -85,21 +89,31 @@ function scanTensor(op: string, name: string, tensor: Tensor): void {
 }
 
 function scanRows(op: string, name: string, matrix: SparseRows): void {
-  const { start, index, value, cols } = matrix;
+  scanPlaces(op, name, matrix);
+  const { start, index, value } = matrix;
   for (let r = 0; r < matrix.rows; r++) {
+    for (let e = start.data[r]; e < start.data[r + 1]; e++) {
+      if (!Number.isNaN(value.data[e])) continue;
+      throw new BackendError(op, `NaN in ${name} at row ${r}, column ${index.data[e]}. ${WHAT_TO_DO}`);
+    }
+  }
+}
+
+/** Where the elements of a list stand, whatever they are. */
+function scanPlaces(op: string, name: string, list: Pick<SparseRows, 'rows' | 'cols' | 'start' | 'index'>): void {
+  const { rows, cols, start, index } = list;
+  const count = start.data[rows];
+  for (let r = 0; r < rows; r++) {
     let previous = -1;
     for (let e = start.data[r]; e < start.data[r + 1]; e++) {
       const column = index.data[e];
-      if (Number.isNaN(value.data[e])) {
-        throw new BackendError(op, `NaN in ${name} at row ${r}, column ${column}. ${WHAT_TO_DO}`);
-      }
       if (column <= previous || column >= cols) {
         const expected = `expected above ${previous} and below ${cols}`;
         throw new BackendError(op, `columns of ${name} in row ${r}: ${expected}, got ${column} (element ${e}).`);
       }
       previous = column;
     }
-    if (start.data[r + 1] < start.data[r] || start.data[r + 1] > nonZeros(matrix)) {
+    if (start.data[r + 1] < start.data[r] || start.data[r + 1] > count) {
       throw new BackendError(op, `row starts of ${name}: expected ascending, got ${start.data[r + 1]} after row ${r}.`);
     }
   }

@@ -2,7 +2,7 @@
  * Token-choice router: logits = x Wr^T [N, E], p = softmax(logits); out [N, E] = for each token the `chosen` experts with the largest p (ties to
  * the lower index), each with its share p / sum of the chosen p.
  *
- * The choice is not differentiable, the shares are. Two terms of the loss see the probabilities themselves, and put their derivative straight
+ * The choice is not differentiable, the shares are; of a single chosen expert the share is 1, a constant, and the loss says nothing to the router. Two terms of the loss see the probabilities themselves, and put their derivative straight
  * into the backward: the load balance E * sum over experts of f P, f = share of all choices (a constant), P = mean probability; and z, the
  * mean of (log sum exp logits)^2. All of it is f32 whatever the precision of the tape: a choice should not hang on 8 bits.
  * Sources: Switch Transformers (arXiv 2101.03961) for the balance, ST-MoE (arXiv 2202.08906) for z, Mixtral (arXiv 2401.04088) for the shares.

@@ -4,7 +4,8 @@
  * A code is a small float relative to the scale: a signed moment has a sign, 4 bits of exponent and 3 of mantissa, a moment that is never below 0
  * 5 and 3. So the largest element of a block is exact, the smallest that is told from 0 is 2^15 (2^31) times smaller, and neighbouring numbers are 6
  * to 12 % apart. Between two of them a number is rounded up or down by chance, in proportion to its distance: a moving average whose steps are smaller
- * than the codes would otherwise stand still. The chance is a hash of place and step, so that a resumed run rounds as the whole one.
+ * than the codes would otherwise stand still. Below the first code there is no such proportion: what is smaller than nine tenths of it becomes 0 (second moments: the first code), so
+ * elements whose first moment is some 30,000 times smaller than the largest of their block are without momentum. The chance is a hash of place and step, so that a resumed run rounds as the whole one.
  * Second moments never become 0 by rounding: the update divides by their root.
  * Idea of block-wise moments: Dettmers et al. (arXiv 2110.02861), whose codes are a table.
  */

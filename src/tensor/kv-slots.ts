@@ -54,7 +54,7 @@ export function wholeKvBlocks(positions: number): number {
 }
 
 /** Features of a value with its padding. */
-export function paddedValueDim(headDim: number): number {
+function paddedValueDim(headDim: number): number {
   return Math.ceil(headDim / VALUE_STEP) * VALUE_STEP;
 }
 

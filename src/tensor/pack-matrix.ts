@@ -14,6 +14,7 @@
 
 import { FormatError } from '../util/errors.ts';
 import { type MatrixView, readRow } from './matrix-view.ts';
+import { ALPHA_EPSILON } from './ternary.ts';
 import { TERNARY_CHUNK_BYTES, TERNARY_CHUNK_COLS, type WeightMatrix, type WeightType } from './weight-matrix.ts';
 
 /** Columns first .. first + count of a matrix. */
@@ -22,8 +23,6 @@ export interface Columns {
   readonly count: number;
 }
 
-/** BitNet's epsilon: it keeps the quotient finite for a projection of zeros. */
-const ALPHA_EPSILON = 1e-5;
 const LARGEST_CODE = { int8: 127, ternary: 1 } as const;
 type QuantizedType = keyof typeof LARGEST_CODE;
 

@@ -6,7 +6,7 @@
  * ascend, so that every product adds in the same order on every backend. Selections in blocks (N:M) say so in `blocks`.
  */
 
-import type { FloatTensor, IntTensor, Tensor } from './tensor.ts';
+import { type FloatTensor, type IntTensor, sizeOf, type Tensor } from './tensor.ts';
 
 export interface SparseRows {
   readonly rows: number;
@@ -41,7 +41,7 @@ export function nonZeros(matrix: SparseRows): number {
 /** How many are in the rows that `ids` name, all together; a row counts as often as it is named. */
 export function nonZerosAt({ start }: SparseRows, ids: IntTensor): number {
   let count = 0;
-  for (const row of ids.data) count += start.data[row + 1] - start.data[row];
+  for (let i = 0; i < sizeOf(ids.shape); i++) count += start.data[ids.data[i] + 1] - start.data[ids.data[i]];
   return count;
 }
 

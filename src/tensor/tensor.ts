@@ -2,7 +2,7 @@
  * A tensor: a typed array in a backend's memory, a shape, and the address that the kernels take.
  *
  * Row-major, contiguous, no strides: where a kernel needs a part of the columns it takes a column range. `data` can be
- * read and written directly on every CPU backend. A tensor does not own its memory: the pool of `backend.ts` does.
+ * read and written directly on every CPU backend. A tensor does not own its memory: the pool of `tensor-pool.ts` does, or an arena.
  */
 
 import { ShapeError } from '../util/errors.ts';

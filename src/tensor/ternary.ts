@@ -2,8 +2,9 @@
  * Ternary weights (BitNet b1.58): which of -1, 0 and 1 a latent weight is, and the one scale of its matrix.
  *
  * alpha = mean |w|, code = w / (alpha + 1e-5) rounded to nearest, ties to even, within -1 .. 1; the weight is code * alpha. A quotient
- * rounds to 0 up to one half, so a code is two comparisons with a threshold. Training (the kernel `ternarize`) and packing take both
- * numbers from here, and both add |w| up in the order of `sumOfMagnitudes`: what is packed has the very codes and scale that were trained.
+ * rounds to 0 up to one half, so a code is two comparisons with a threshold. Training (the kernel `ternarize`) takes both numbers from here, and adds |w| up in
+ * the order of `sumOfMagnitudes`. Models that were trained so are brought to what was multiplied before they are packed (`ternarizeProjections`), which then finds their
+ * codes and scale as they are; other weights are packed by the same formula (pack-matrix.ts).
  * Source: BitNet b1.58 (arXiv 2402.17764) eq. 1 - 3; with the scale: BitNet a4.8 (arXiv 2411.04965) eq. 2.
  */
 

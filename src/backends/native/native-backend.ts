@@ -34,7 +34,7 @@ export function createNativeBackend(options: NativeBackendOptions = {}): Backend
   const threads = checkThreads(options.threads ?? defaultThreads());
   // Before there are threads that someone would have to stop.
   const indices = kernelIndices('native', addon.kernelNames);
-  const instance = createInstance(addon, threads, options.isa ?? process.env.QSPARSE_ISA);
+  const instance = createInstance(addon, threads, options.isa ?? (process.env.QSPARSE_ISA || undefined));
   return {
     name: 'native',
     description: `native ${instance.isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,

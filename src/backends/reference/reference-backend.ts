@@ -2,7 +2,7 @@
  * The reference backend: every kernel as plain loops over the formula, sums in f64, f32 and f64 tensors alike.
  *
  * It is the oracle of the conformance suite and the ground of the finite differences; it is never optimised. One file per
- * family, of the same basename as the C kernels'.
+ * family.
  */
 
 import type { Backend, Kernels } from '../../backend.ts';

@@ -48,6 +48,11 @@ export function printStart(
   output.line(
     `model    ${parameters} parameters, dim ${dim}, ${nLayers} layers, ${activation}${experts}; zeros: ${sparsifierText(model.config)}`,
   );
+  if (nExperts > 1 && nExpertsPerToken === 1) {
+    output.note(
+      'the share of a single expert is 1 whatever the router says: the loss does not train it, its own terms do',
+    );
+  }
   const epochs = (config.steps * tokensPerStep) / data.trainTokens;
   output.line(
     data.description ??
