@@ -17,12 +17,22 @@ describe('filesOfModel', () => {
     expect(filesOfModel(files('a/b.gguf'))).toMatchObject({ kind: 'gguf', name: 'b.gguf' });
   });
 
+  it('takes the files of one folder, and refuses those of several models', () => {
+    const of = (folder: string, ...more: string[]) =>
+      ['config.json', 'tokenizer.json', 'model.safetensors', ...more].map((name) => `${folder}${name}`);
+    const beside = filesOfModel(files(...of('m/a/'), 'm/b/tokenizer_config.json', 'm/b/config.json'));
+    expect(beside).toMatchObject({ name: 'a', tokenizerConfig: null, config: { path: 'm/a/config.json' } });
+    const two = () => filesOfModel(files(...of('m/a/'), ...of('m/b/', 'tokenizer_config.json')));
+    expect(two).toThrow(/these files are several models: expected one, got a, b\. Drop the files of one/);
+    expect(() => filesOfModel(files(...of('a/'), 'a/b.gguf'))).toThrow(/got a, b\.gguf/);
+  });
+
   it('says what is missing', () => {
     expect(() => filesOfModel([])).toThrow(UsageError);
     expect(() => filesOfModel(files('a/config.json', 'a/model.safetensors'))).toThrow(
       /expected one \.gguf file, or config\.json, tokenizer\.json and model\.safetensors .* got config\.json, model\.safetensors/,
     );
-    expect(() => filesOfModel(files('a.gguf', 'b.gguf'))).toThrow(/got a\.gguf, b\.gguf/);
+    expect(() => filesOfModel(files('a.gguf', 'b.gguf'))).toThrow(/several models: expected one, got a\.gguf, b\.gguf/);
   });
 });
 

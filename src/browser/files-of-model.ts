@@ -6,14 +6,15 @@ import { UsageError } from '../util/errors.ts';
 
 /** The path of a source is its name, or where it lay in a folder. Throws UsageError that says what is missing. */
 export function filesOfModel(files: readonly ByteSource[]): ModelBytes {
-  const named = (name: string) => files.find(({ path }) => path === name || path.endsWith(`/${name}`));
   const gguf = files.filter(({ path }) => path.endsWith('.gguf'));
-  if (gguf.length === 1) return { kind: 'gguf', name: lastPart(gguf[0].path), model: gguf[0] };
-  const [config, tokenizer, model] = ['config.json', 'tokenizer.json', 'model.safetensors'].map(named);
-  if (config && tokenizer && model) {
-    const folder = model.path.split('/').at(-2);
-    const tokenizerConfig = named('tokenizer_config.json') ?? null;
-    return { kind: 'packed', name: folder ?? 'dropped model', config, tokenizer, tokenizerConfig, model };
+  const packed = [...new Set(files.map(({ path }) => folderOf(path)))].flatMap((folder) => packedIn(folder, files));
+  if (gguf.length === 1 && packed.length === 0) return { kind: 'gguf', name: lastPart(gguf[0].path), model: gguf[0] };
+  if (packed.length === 1 && gguf.length === 0) return packed[0];
+  if (packed.length + gguf.length > 1) {
+    const models = [...packed.map(({ name }) => name), ...gguf.map(({ path }) => lastPart(path))]
+      .slice(0, 5)
+      .join(', ');
+    throw new UsageError('load', `these files are several models: expected one, got ${models}. Drop the files of one.`);
   }
   const got =
     files.length === 0
@@ -27,6 +28,21 @@ export function filesOfModel(files: readonly ByteSource[]): ModelBytes {
     'load',
     `these files are no model: expected ${expected}, got ${got}. Drop all files of one model together.`,
   );
+}
+
+/** The model that the files of one folder make; none where they are not complete. */
+function packedIn(folder: string, files: readonly ByteSource[]): ModelBytes[] {
+  const named = (name: string) => files.find(({ path }) => path === folder + name);
+  const [config, tokenizer, model] = ['config.json', 'tokenizer.json', 'model.safetensors'].map(named);
+  if (!config || !tokenizer || !model) return [];
+  const name = folder.split('/').at(-2) ?? 'dropped model';
+  const tokenizerConfig = named('tokenizer_config.json') ?? null;
+  return [{ kind: 'packed', name, config, tokenizer, tokenizerConfig, model }];
+}
+
+/** With the slash behind it; '' where there is none. */
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/') + 1);
 }
 
 function lastPart(path: string): string {

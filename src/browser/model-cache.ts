@@ -65,9 +65,9 @@ export async function removeCachedFile(url?: string): Promise<void> {
   }
 }
 
-/** Whether a server's file can be told from a later version of it. */
-export function canBeCached({ bytes, etag, lastModified }: FileVersion): boolean {
-  return bytes !== null || etag !== null || lastModified !== null;
+/** Whether a server's file can be told from a later version of it: one of the same size is the usual case, a model that was trained on. */
+export function canBeCached({ etag, lastModified }: FileVersion): boolean {
+  return etag !== null || lastModified !== null;
 }
 
 /** The cache for reading and writing, in a Worker. */

@@ -68,6 +68,9 @@ describe('ChatTemplate', () => {
     expect(render('{% for i in range(3) %}{{ i }}{% endfor %},{% for i in range(7, 1, -3) %}{{ i }}{% endfor %}')).toBe(
       '012,74',
     );
+    // Each is short, all together are not; and the next rendering has as many again.
+    const nested = '{% for i in range(1000) %}{% for j in range(1000) %}{% endfor %}{% endfor %}';
+    expect(() => render(nested)).toThrow(/expected at most 100000 numbers in all/);
     for (const hostile of ['range(1000000000)', 'range(0, 1, 0)', 'range(5, 1, 0)']) {
       expect(() => render(`{% for i in ${hostile} %}{% endfor %}`)).toThrow(FormatError);
     }
@@ -77,10 +80,20 @@ describe('ChatTemplate', () => {
     const now = new Date();
     const text = new ChatTemplate("{{ strftime_now('%Y-%m-%d %%x') }}", TOKENS, 'a').render([]);
     expect(text).toBe(
-      `${now.getFullYear()}-${String(now.getMonth() + 1).padStart(2, '0')}-${String(now.getDate()).padStart(2, '0')} %%x`,
+      `${now.getFullYear()}-${String(now.getMonth() + 1).padStart(2, '0')}-${String(now.getDate()).padStart(2, '0')} %x`,
     );
     expect(new ChatTemplate("{{ strftime_now('%d %b') }}", TOKENS, 'a').render([])).toMatch(/^\d\d [A-Z][a-z]{2}$/);
     const then = new Date(2025, 2, 9);
     expect(new ChatTemplate("{{ strftime_now('%d %b %Y') }}", TOKENS, 'a', then).render([])).toBe('09 Mar 2025');
+    const evening = new Date(2025, 11, 31, 18, 5, 9);
+    const written = (format: string) =>
+      new ChatTemplate(`{{ strftime_now('${format}') }}`, TOKENS, 'a', evening).render([]);
+    expect(written('%-d.%-m.%y %I:%M %p, day %j, %F %T')).toBe('31.12.25 06:05 PM, day 365, 2025-12-31 18:05:09');
+    expect(() => written('%Q')).toThrow(/strftime_now: the code %Q is not known/);
+  });
+
+  it('has no tools and no documents, which transformers calls None', () => {
+    const source = '{% if tools is not none and tools|length > 0 %}tools{% else %}{{ documents is none }}{% endif %}';
+    expect(new ChatTemplate(source, TOKENS, 'a').render([])).toBe('true');
   });
 });

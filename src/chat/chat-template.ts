@@ -24,8 +24,8 @@ export interface RenderOptions {
 /** The words of a template that refuses its messages. */
 class Refusal extends Error {}
 
-/** Loops of templates go over messages and characters; a longer one is a mistake or an attack. */
-const LONGEST_RANGE = 100_000;
+/** Numbers that one rendering may ask of `range`, in all: loops of templates go over messages and characters; longer ones are a mistake or an attack. */
+const MOST_NUMBERS = 100_000;
 
 export class ChatTemplate {
   readonly #template: Template;
@@ -54,9 +54,12 @@ export class ChatTemplate {
     const { bos_token, eos_token } = this.#tokens;
     const values = {
       ...GLOBALS,
+      range: boundedRange(),
       strftime_now: (format: unknown) => formatDate(this.#now ?? new Date(), String(format)),
       messages: messages.map(({ role, content }) => ({ role, content })),
       add_generation_prompt: addGenerationPrompt,
+      // As transformers says it where there are none.
+      ...{ tools: null, documents: null },
       bos_token: bos_token ?? '',
       eos_token: eos_token ?? '',
     };
@@ -84,24 +87,35 @@ const GLOBALS = {
   raise_exception: (message: unknown) => {
     throw new Refusal(String(message));
   },
-  range: boundedRange,
 };
 
-/** Jinja's range(stop), range(start, stop) and range(start, stop, step). */
-function boundedRange(first: number, second?: number, step = 1): number[] {
-  const [start, stop] = typeof second === 'number' ? [first, second] : [0, first];
-  const length = Math.ceil((stop - start) / step);
-  if (step === 0 || !(length <= LONGEST_RANGE))
-    throw new Error(`range of ${length}: expected at most ${LONGEST_RANGE}`);
-  return Array.from({ length: Math.max(0, length) }, (_, i) => start + i * step);
+/** Jinja's range(stop), range(start, stop) and range(start, stop, step), of one rendering: a loop inside of a loop asks again each time. */
+function boundedRange(): (first: number, second?: number, step?: number) => number[] {
+  let left = MOST_NUMBERS;
+  return (first, second, step = 1) => {
+    const [start, stop] = typeof second === 'number' ? [first, second] : [0, first];
+    const length = Math.max(0, Math.ceil((stop - start) / step));
+    left -= length;
+    if (step === 0 || !(left >= 0))
+      throw new Error(`range of ${length}: expected at most ${MOST_NUMBERS} numbers in all`);
+    return Array.from({ length }, (_, i) => start + i * step);
+  };
 }
 
-/** The codes of strftime that templates use for the date of a system prompt; others stay as they are. In English, in local time. */
+/** The codes of strftime that templates use for the date of a system prompt, a `-` for no padding; throws for others. In English, in local time. */
 function formatDate(date: Date, format: string): string {
   const two = (value: number) => String(value).padStart(2, '0');
   const name = (part: Intl.DateTimeFormatOptions) => date.toLocaleDateString('en-US', part);
   const codes: Record<string, () => string> = {
     Y: () => String(date.getFullYear()),
+    y: () => two(date.getFullYear() % 100),
+    j: () => String(dayOfYear(date)).padStart(3, '0'),
+    I: () => two(date.getHours() % 12 || 12),
+    p: () => (date.getHours() < 12 ? 'AM' : 'PM'),
+    e: () => String(date.getDate()).padStart(2),
+    F: () => formatDate(date, '%Y-%m-%d'),
+    T: () => formatDate(date, '%H:%M:%S'),
+    '%': () => '%',
     m: () => two(date.getMonth() + 1),
     d: () => two(date.getDate()),
     H: () => two(date.getHours()),
@@ -112,5 +126,15 @@ function formatDate(date: Date, format: string): string {
     a: () => name({ weekday: 'short' }),
     A: () => name({ weekday: 'long' }),
   };
-  return format.replace(/%([A-Za-z])/g, (code, letter: string) => codes[letter]?.() ?? code);
+  return format.replace(/%(-?)(.?)/g, (code, bare: string, letter: string) => {
+    const text = Object.hasOwn(codes, letter) ? codes[letter]() : undefined;
+    if (text === undefined) throw new Error(`strftime_now: the code ${code} is not known`);
+    return bare === '' ? text : text.replace(/^[0 ]+(?=.)/, '');
+  });
+}
+
+/** From 1 on. Summer time moves a day's beginning by an hour. */
+function dayOfYear(date: Date): number {
+  const days = (new Date(date).setHours(0, 0, 0, 0) - new Date(date.getFullYear(), 0, 1).getTime()) / 86_400_000;
+  return Math.round(days) + 1;
 }

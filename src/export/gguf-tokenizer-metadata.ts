@@ -4,7 +4,8 @@
  *
  * llama.cpp knows how a text is split into words by a name, not by an expression: the pre-tokenizer must be one that has a name there, or
  * ids would differ without a word. Ids that the model has and the tokenizer lacks are filled up as llama.cpp's own converter does it. As that does, a
- * normalisation to NFC is left out, which changes nothing for texts that are in NFC; `leavesNfcOut` says so.
+ * normalisation to NFC is left out, which changes nothing for texts that are in NFC; so are the spaces that added tokens take with them (lstrip, rstrip), of which GGUF knows
+ * nothing. `leftOutOf` says so.
  * Source: llama.cpp, src/llama-vocab.cpp (names and expressions), conversion/base.py (get_vocab_base).
  */
 
@@ -39,13 +40,22 @@ export function ggufTokenizerMetadata(text: ExportSource['text'], vocabSize: num
   return new Map(named);
 }
 
-/** Does the tokenizer bring texts into NFC, which llama.cpp will not do? */
-export function leavesNfcOut(tokenizer: object): boolean {
-  return (tokenizer as TokenizerFile).normalizer?.type === 'NFC';
+/** What of a tokenizer llama.cpp will not do, in words; none in most cases. */
+export function leftOutOf(tokenizer: object): string[] {
+  const { normalizer, added_tokens = [] } = tokenizer as TokenizerFile;
+  const stripping = added_tokens.filter(({ lstrip, rstrip }) => lstrip || rstrip).map(({ content }) => content);
+  return [
+    ...(isNfc(normalizer) ? ['texts are not brought into NFC'] : []),
+    ...(stripping.length > 0 ? [`spaces around ${stripping.slice(0, 5).join(', ')} stay`] : []),
+  ];
+}
+
+function isNfc(normalizer: TokenizerFile['normalizer']): boolean {
+  return normalizer?.type === 'NFC';
 }
 
 interface TokenizerFile {
-  added_tokens?: { id: number; content: string; special: boolean }[];
+  added_tokens?: { id: number; content: string; special: boolean; lstrip?: boolean; rstrip?: boolean }[];
   normalizer?: { type?: string } | null;
   pre_tokenizer?: object | null;
   model?: {
@@ -60,7 +70,7 @@ interface TokenizerFile {
 function bpeMetadata(json: TokenizerFile, vocabSize: number): Metadata {
   const { normalizer, pre_tokenizer } = json;
   const { merges, ignore_merges = false } = json.model!;
-  if (normalizer && !leavesNfcOut(json)) refuse(`it normalises texts (${describe(normalizer)})`);
+  if (normalizer && !isNfc(normalizer)) refuse(`it normalises texts (${describe(normalizer)})`);
   const pre = nameOfPreTokenizer(pre_tokenizer, ignore_merges);
   if (pre === null) {
     const whole = ignore_merges ? ' that takes words that are tokens whole' : '';

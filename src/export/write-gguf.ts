@@ -17,7 +17,7 @@ import {
   ggufHyperparameters,
 } from './gguf-architecture.ts';
 import { ggufTensors } from './gguf-tensors.ts';
-import { ggufTokenizerMetadata, leavesNfcOut } from './gguf-tokenizer-metadata.ts';
+import { ggufTokenizerMetadata, leftOutOf } from './gguf-tokenizer-metadata.ts';
 import { countNumbers, type ExportOptions, writeTensors } from './output-tensors.ts';
 
 export interface GgufOptions extends ExportOptions {
@@ -31,8 +31,8 @@ export interface GgufReport {
   readonly weights: number;
   /** Of the file. */
   readonly bytes: number;
-  /** The tokenizer brings texts into NFC, and the file cannot say so. */
-  readonly leavesNfcOut: boolean;
+  /** What of the tokenizer the file cannot say, in words: texts for which it matters get other ids. */
+  readonly leftOut: readonly string[];
 }
 
 /** llama.cpp's numbers for what most of the file is stored in (llama_ftype). */
@@ -72,5 +72,5 @@ export async function writeGguf(source: ExportSource, path: string, options: Ggu
     }
   });
   const weights = countNumbers(tensors);
-  return { architecture, tensors: tensors.length, weights, bytes, leavesNfcOut: leavesNfcOut(text.tokenizer) };
+  return { architecture, tensors: tensors.length, weights, bytes, leftOut: leftOutOf(text.tokenizer) };
 }

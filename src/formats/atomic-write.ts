@@ -248,7 +248,8 @@ function flush(path: string): void {
   try {
     file = openSync(path, 'r+');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EISDIR') throw error;
+    // A directory; or a copy of a file that may not be written to.
+    if (!['EISDIR', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     if (process.platform === 'win32') return;
     file = openSync(path, 'r');
   }

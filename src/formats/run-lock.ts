@@ -3,7 +3,8 @@
  *
  * The lock appears with its content in one step (a hard link of a finished file), so nobody ever reads half of it. The lock
  * of a process that ended, or whose number another process has now, is taken over. Across machines that share a disk
- * nobody can tell whether the holder lives, so such a lock holds.
+ * nobody can tell whether the holder lives, so such a lock holds. Containers of one host name count as one machine: one that is started again goes on by itself, and two at a time
+ * do not see each other.
  */
 
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';

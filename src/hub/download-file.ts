@@ -99,10 +99,9 @@ async function fetchRest(
   remote: Remote,
   onBytes: (count: number) => void,
 ): Promise<void> {
-  let [done, failures] = [begin, 0];
+  let [done, failures, furthest] = [begin, 0, begin];
   // An empty file is there as soon as it is opened.
   while (done < file.size || !existsSync(incomplete)) {
-    const before = done;
     try {
       await append(file, incomplete, done, remote, (count) => {
         done += count;
@@ -110,13 +109,15 @@ async function fetchRest(
       });
     } catch (error) {
       remote.signal?.throwIfAborted();
-      failures = done > before ? 0 : failures + 1;
+      // A server that cannot go on in the middle brings the same bytes again and again: they are no progress.
+      failures = done > furthest ? 0 : failures + 1;
+      furthest = Math.max(furthest, done);
       if (messageOf(error) === NO_RANGES || !existsSync(incomplete)) {
         rmSync(incomplete, { force: true });
         onBytes(-done);
         done = 0;
       }
-      if (failures === ATTEMPTS || isFinal(error)) throw failure(file, remote, messageOf(error));
+      if (failures === ATTEMPTS || isFinal(error)) throw failure(file, remote, messageOf(error), adviceOn(error));
       await sleep(FIRST_PAUSE_MS * 2 ** failures, undefined, { signal: remote.signal }).catch(() => {});
       remote.signal?.throwIfAborted();
     }
@@ -205,7 +206,15 @@ function isFinal(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EACCES' || (statusCode < 500 && statusCode !== 429);
 }
 
-function failure({ path }: RemoteFile, { repository }: Remote, why: string): FormatError {
-  const advice = 'Run the same command again: it goes on where this one stopped';
+const GO_ON = 'Run the same command again: it goes on where this one stopped';
+
+/** Of a model behind a licence everybody may list the files, and who has accepted it may fetch them. */
+function adviceOn(error: unknown): string {
+  const { statusCode } = error as { statusCode?: number };
+  if (statusCode !== 401 && statusCode !== 403) return GO_ON;
+  return 'Accept the licence on the page of the model, if it has one, and give an access token in HF_TOKEN';
+}
+
+function failure({ path }: RemoteFile, { repository }: Remote, why: string, advice = GO_ON): FormatError {
   return new FormatError('hub', `cannot fetch ${path} of ${repository}: ${why.replace(/\.$/, '')}. ${advice}.`, path);
 }

@@ -178,6 +178,14 @@ describe('resolveModelPath', () => {
     expect(progress.at(-1)).toEqual({ file: 'a.gguf', done: 5000, total: 5000 });
   });
 
+  it('gives up where a server that knows no ranges always breaks off', async () => {
+    hub.ignoreRanges = true;
+    hub.cuts = new Array(20).fill(1000);
+    hub.files = [large('a.gguf', 5000)];
+    await expect(resolve(ID)).rejects.toThrow(/cannot fetch a\.gguf/);
+    expect(hub.requests.filter((request) => request.startsWith('/store/')).length).toBeLessThan(16);
+  }, 30_000);
+
   it('needs no network offline, and says what is missing', async () => {
     const offline = { offline: true, hubUrl: 'http://127.0.0.1:1' };
     await expect(resolve(ID, offline)).rejects.toThrow(/is not in the cache: .*without HF_HUB_OFFLINE/);
@@ -250,6 +258,11 @@ describe('resolveModelPath', () => {
   it('says in one line why the Hub gives nothing', async () => {
     hub.status = 401;
     await expect(resolve()).rejects.toThrow(/^\[hub\] some-owner.* cannot be found at .*status 401.*set HF_TOKEN\.$/);
+    hub.status = null;
+    // A model behind a licence: everybody may list it.
+    hub.contentStatus = 403;
+    await expect(resolve()).rejects.toThrow(/cannot fetch .*Accept the licence .* HF_TOKEN\.$/);
+    hub.contentStatus = null;
     hub.status = 503;
     await expect(resolve()).rejects.toThrow(/status 503.*Try again later/);
     await expect(resolve(ID, { hubUrl: 'http://127.0.0.1:1' })).rejects.toThrow(

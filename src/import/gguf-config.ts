@@ -58,6 +58,7 @@ export interface GgufModelConfig {
 
 /** Throws FormatError that names the key and its byte, what is supported and what was found. */
 export function configOfGguf(file: GgufFile): GgufModelConfig {
+  refuseSplit(file);
   const fields = new GgufFields(file, file.path);
   const architecture = Object.hasOwn(ARCHITECTURES, fields.architecture)
     ? ARCHITECTURES[fields.architecture]
@@ -83,6 +84,18 @@ export function configOfGguf(file: GgufFile): GgufModelConfig {
   } catch (error) {
     throw new FormatError('import', `${file.path}: ${messageOf(error)}`, file.path, { cause: error });
   }
+}
+
+/** A part by itself lacks tensors, which one is chance: the reason is better told than the tensor. */
+function refuseSplit({ metadata, path }: GgufFile): void {
+  const parts = metadata.get('split.count');
+  if (typeof parts !== 'number' || parts <= 1) return;
+  const what = `is one of ${parts} parts: expected the whole model in one file`;
+  throw new FormatError(
+    'import',
+    `${path} ${what}. Put them together: llama-gguf-split --merge FIRST_PART OUT.gguf`,
+    path,
+  );
 }
 
 function shapeOf(fields: GgufFields, file: GgufFile) {

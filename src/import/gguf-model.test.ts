@@ -37,6 +37,11 @@ function changed(keys: Record<string, GgufKey | null>, tensors: Record<string, G
 }
 
 describe('openGgufModel', () => {
+  it('says that a part of a model is one', () => {
+    const part = changed({ 'general.architecture': null, 'split.count': ['split.count', 4, 3] });
+    expect(() => openGgufModel(openByteSource(part, 'gguf'))).toThrow(/is one of 3 parts: .*llama-gguf-split --merge/);
+  });
+
   it('puts every tensor where the projections of ours are: q and k out of the order of neighbours, v as it is', () => {
     const { keys, tensors } = tinyGguf(TINY_LLAMA);
     const model = openGgufModel(openByteSource(write(keys, tensors), 'gguf'));

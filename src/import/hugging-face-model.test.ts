@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,9 +6,11 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { openSafetensors, type TensorEntry, writeSafetensors } from '../formats/safetensors.ts';
 import { describeParameters, type ParameterInfo } from '../model/parameters.ts';
 import { sizeOf } from '../tensor/tensor.ts';
+import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { FormatError } from '../util/errors.ts';
 import type { ForeignModel } from './foreign-model.ts';
 import { isHuggingFace, openHuggingFace } from './hugging-face-model.ts';
+import { readHuggingFaceText } from './hugging-face-text.ts';
 import { isForeign } from './open-model.ts';
 
 const golden = fileURLToPath(new URL('../../test/golden/data/hugging-face', import.meta.url));
@@ -172,9 +174,61 @@ describe('openHuggingFace', () => {
     };
     expect(errorOf(without('config.json'))).toContain('expected config.json, found none');
     expect(errorOf(without('tokenizer.json'))).toContain('expected tokenizer.json or tokenizer.model, found neither');
+    // Whose it is cannot be told; it is told what is wrong with it, not with the weights beside it.
+    const cut = copyOf('llama2');
+    writeFileSync(join(cut, 'config.json'), '{"model_type": "lla');
+    expect(() => isForeign(cut)).toThrow(/config\.json/);
     const directory = without('model.safetensors');
     writeFileSync(join(directory, 'pytorch_model.bin'), '');
     expect(errorOf(directory)).toMatch(/found neither\. There is pytorch_model\.bin: save the model as safetensors/);
+  });
+});
+
+describe('a SentencePiece file without a tokenizer.json', () => {
+  const pieces = fileURLToPath(new URL('../../test/golden/data/sentencepiece/', import.meta.url));
+  const withPieces = (files: Record<string, object>) => {
+    const directory = copyOf('llama2');
+    for (const name of ['tokenizer.json', 'tokenizer_config.json', 'added_tokens.json']) {
+      rmSync(join(directory, name), { force: true });
+    }
+    const [model] = readdirSync(pieces).filter((name) => name.endsWith('.model'));
+    cpSync(join(pieces, model), join(directory, 'tokenizer.model'));
+    for (const [name, json] of Object.entries(files)) writeFileSync(join(directory, name), JSON.stringify(json));
+    return readHuggingFaceText(directory, {});
+  };
+  const added = { content: '<|im_start|>', special: true, lstrip: false, rstrip: false, normalized: false };
+
+  it('says how texts begin, unless tokenizer_config.json does', () => {
+    expect(withPieces({}).tokenizerConfig).toMatchObject({ bos_token: '<s>', eos_token: '</s>', add_bos_token: true });
+    const silent = { bos_token: null, chat_template: 'x' };
+    expect(withPieces({ 'tokenizer_config.json': silent }).tokenizerConfig).toMatchObject({
+      ...{ bos_token: '<s>', add_bos_token: true, chat_template: 'x' },
+    });
+    const other = { add_bos_token: false };
+    expect(withPieces({ 'tokenizer_config.json': other }).tokenizerConfig.add_bos_token).toBe(false);
+  });
+
+  it('has the tokens that were added to it, from either file', () => {
+    const size = Tokenizer.fromJson(withPieces({}).tokenizer).vocabSize;
+    const decoder = { added_tokens_decoder: { [size]: added } };
+    const byText = { '<|im_start|>': size, '<more>': size + 1 };
+    for (const files of [
+      { 'tokenizer_config.json': decoder },
+      { 'added_tokens.json': byText },
+      { 'tokenizer_config.json': decoder, 'added_tokens.json': byText },
+    ]) {
+      const tokenizer = Tokenizer.fromJson(withPieces(files).tokenizer);
+      expect(tokenizer.encode('<|im_start|>')).toEqual([size]);
+      expect(tokenizer.vocabSize).toBe(size + ('added_tokens.json' in files ? 2 : 1));
+    }
+  });
+
+  it('refuses an id that another token has, and what is no token', () => {
+    const refuse = (decoder: object) => () =>
+      withPieces({ 'tokenizer_config.json': { added_tokens_decoder: decoder } });
+    expect(refuse({ 3: added })).toThrow(/"<\|im_start\|>" has the id 3: expected one that is its own/);
+    expect(refuse({ 99999999: added })).toThrow(/expected ids below 1048576/);
+    expect(refuse({ 400: null })).toThrow(/expected the text of a token/);
   });
 });
 

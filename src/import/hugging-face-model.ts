@@ -25,14 +25,10 @@ const NEEDLESS = /\.rotary_emb\.inv_freq$/;
 /** Read at once where two tensors are compared. */
 const COMPARED_BYTES = 2 ** 22;
 
-/** Is it a directory with a config.json in the words of Hugging Face? */
+/** Is it a directory with a config.json in the words of Hugging Face? Throws FormatError where there is a config.json that cannot be read: whose it is nobody knows. */
 export function isHuggingFace(path: string): boolean {
-  try {
-    const json = readJson(`${path}/config.json`);
-    return json !== null && ('model_type' in json || 'architectures' in json);
-  } catch {
-    return false;
-  }
+  const json = readJson(`${path}/config.json`);
+  return json !== null && ('model_type' in json || 'architectures' in json);
 }
 
 /** Opens a directory. Close it: its files stay open. Throws FormatError that names file and field or tensor, what was expected and what was found. */

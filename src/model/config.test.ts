@@ -35,6 +35,9 @@ describe('resolveConfig', () => {
     [{ dim: 0 }, /^\[config\] dim must be a whole number of at least 1, got 0\.$/],
     [{ nLayers: '2' }, /nLayers must be .*got "2"/],
     [{ nLayers: null }, /nLayers must be .*got null/],
+    [{ nLayers: 5e7 }, /nLayers must be at most 4096, got 50000000/],
+    [{ vocabSize: 2 ** 25 }, /vocabSize must be at most 16777216/],
+    [{ nExperts: 5e7, nExpertsPerToken: 1 }, /nExperts must be at most 65536 in all layers together/],
     [
       { nHeads: 3 },
       /^\[config\] nHeads must divide dim: got dim 64, nHeads 3\. Change one of them, or give headDim\.$/,

@@ -154,6 +154,10 @@ export function outputsAt(config: ModelConfig, point: Point): number {
 }
 
 const COUNTS = ['dim', 'hiddenDim', 'nLayers', 'nHeads', 'nKvHeads', 'headDim', 'vocabSize', 'seqLen'] as const;
+/** Far above any model that there is. Lists of parameters are as long as these numbers say, which come from files too. */
+const MOST_OF_A_COUNT = 2 ** 24;
+const MOST_LAYERS = 4096;
+const MOST_FEED_FORWARDS = 2 ** 16;
 const DERIVED_FROM: Readonly<Record<string, readonly string[]>> = { hiddenDim: ['dim'], nKvHeads: ['nHeads'] };
 const CHOICES = {
   activation: ['relu2', 'relu', 'silu'],
@@ -266,6 +270,8 @@ function checkShape(config: ModelConfig, input: ModelConfigInput, problems: Prob
     // What follows from a wrong number is not a second mistake.
     if (input[field] === undefined && problems.has(...(DERIVED_FROM[field] ?? []))) continue;
     if (field !== 'headDim' || !derived) problems.whole(field, config[field], 1);
+    const most = field === 'nLayers' ? MOST_LAYERS : MOST_OF_A_COUNT;
+    if (config[field] > most) problems.add(field, `must be at most ${most}, got ${shown(config[field])}.`);
   }
   if (!problems.has('dim', 'nHeads', 'headDim')) {
     if (derived && dim % nHeads > 0) {
@@ -427,8 +433,11 @@ function isAboveZero(values: number | readonly number[]): boolean {
 }
 
 function checkExperts(config: ModelConfig, problems: Problems): void {
-  const { nExperts, nExpertsPerToken } = config;
+  const { nExperts, nExpertsPerToken, nLayers } = config;
   problems.whole('nExperts', nExperts, 0, ' (0: none)');
+  if (!problems.has('nLayers') && nLayers * nExperts > MOST_FEED_FORWARDS) {
+    problems.add('nExperts', `must be at most ${MOST_FEED_FORWARDS} in all layers together, got ${shown(nExperts)}.`);
+  }
   for (const field of ['routerLoadBalance', 'routerZLoss'] as const) {
     problems.number(field, config[field], '0 or more', (value) => value >= 0);
   }

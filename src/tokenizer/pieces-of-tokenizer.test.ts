@@ -51,6 +51,17 @@ describe('piecesOfTokenizer', () => {
     expect(again.added_tokens).toEqual(source.added_tokens);
   });
 
+  it('fills ids between those of tokens with pieces that are never used', () => {
+    const good = tokenizer();
+    const last = PIECES.length + 3;
+    const added = [...good.added_tokens!, { id: last, content: '[PAD]', special: true }];
+    const found = piecesOfTokenizer({ ...good, added_tokens: added });
+    if (typeof found === 'string') throw new Error(found);
+    expect(found.pieces).toHaveLength(last + 1);
+    expect(found.pieces[last - 1]).toMatchObject({ kind: PIECE.unused });
+    expect(found.pieces[last]).toMatchObject({ text: '[PAD]', kind: PIECE.control });
+  });
+
   it('says why there are none', () => {
     const good = tokenizer();
     const { model } = good;

@@ -9,7 +9,7 @@
 import { PIECE, type Piece } from './sentencepiece-pieces.ts';
 
 export interface PiecesOfTokenizer {
-  /** By id. */
+  /** By id; ids between those of tokens are pieces that are never used. */
   readonly pieces: readonly Piece[];
   /** A space is put before a text. */
   readonly addPrefixSpace: boolean;
@@ -80,7 +80,10 @@ function kindsOf({ model, added_tokens = [] }: FallbackTokenizer): Piece[] {
   for (const { id, content, special } of added_tokens) {
     pieces[id] = { text: content, score: 0, kind: special ? PIECE.control : PIECE.userDefined };
   }
-  return pieces.map((piece) => (piece.text === model.unk_token ? { ...piece, kind: PIECE.unknown } : piece));
+  return Array.from(pieces, (piece: Piece | undefined, id) => {
+    if (piece === undefined) return { text: `[PAD${id}]`, score: 0, kind: PIECE.unused };
+    return piece.text === model.unk_token ? { ...piece, kind: PIECE.unknown } : piece;
+  });
 }
 
 /** A token may begin with a space, but the one between the two is never the first character. */

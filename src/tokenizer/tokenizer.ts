@@ -9,10 +9,12 @@
 
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { FormatError, messageOf } from '../util/errors.ts';
+import { shown } from '../util/problems.ts';
 import { ByteLevelBpe } from './byte-level-bpe.ts';
+import { libraryJson } from './library-json.ts';
 import { type TokenTable, tokenBytesOf } from './token-bytes.ts';
 import type { TokenizerConfig } from './tokenizer-config.ts';
-import { END_OF_TEXT } from './train-bpe.ts';
+import { END_OF_TEXT, MAX_VOCAB_SIZE } from './train-bpe.ts';
 
 /** Text that appears as its tokens do: `push` returns what has become readable, `flush` what is left at the end. */
 export interface DecodeStream {
@@ -47,7 +49,13 @@ export class Tokenizer {
     const idOf = new Map(Array.isArray(vocab) ? vocab.map(([token], id) => [token, id]) : Object.entries(vocab));
     for (const { content, id } of json.added_tokens ?? []) idOf.set(content, id);
     let highest = -1;
-    for (const id of idOf.values()) highest = Math.max(highest, id);
+    for (const [token, id] of idOf) {
+      // Tables by id are as long as the highest of them.
+      if (!(Number.isInteger(id) && id >= 0 && id < MAX_VOCAB_SIZE)) {
+        throw new Error(`the id of ${shown(token)} is ${shown(id)}: expected one of 0 .. ${MAX_VOCAB_SIZE - 1}`);
+      }
+      highest = Math.max(highest, id);
+    }
     this.#ids = new Set(idOf.values());
     this.vocabSize = highest + 1;
     this.config = config;
@@ -56,7 +64,7 @@ export class Tokenizer {
     const ends = [...(config?.eosTokenIds ?? []), idOf.get(config?.eos_token ?? ''), this.endOfText];
     this.endIds = [...new Set(ends.filter((id) => id !== undefined && id !== null))];
     this.#fast = ByteLevelBpe.fromJson(json);
-    this.#library = lazily(() => new LibraryTokenizer({ added_tokens: [], ...json }, {}));
+    this.#library = lazily(() => new LibraryTokenizer({ added_tokens: [], ...libraryJson(json) }, {}));
     if (this.#fast === null) this.#library();
     this.#tokenBytes = lazily(() => tokenBytesOf(json));
   }

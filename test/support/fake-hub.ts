@@ -26,6 +26,8 @@ export interface FakeHub {
   readonly damaged: Map<string, Buffer>;
   /** Answered to every request, where it is set. */
   status: number | null;
+  /** The same for contents alone. */
+  contentStatus: number | null;
   ignoreRanges: boolean;
   close(): Promise<void>;
 }
@@ -49,6 +51,7 @@ export async function startFakeHub(repository: string): Promise<FakeHub> {
       cuts: [],
       damaged: new Map(),
       status: null,
+      contentStatus: null,
       ignoreRanges: false,
     },
     close: () =>
@@ -73,6 +76,7 @@ function answer(hub: FakeHub, repository: string, request: IncomingMessage, resp
   if (hub.status !== null) json(hub.status, { error: 'as told' });
   else if (path.startsWith(`/api/models/${repository}/revision/`)) json(200, { id: repository, sha: hub.commit });
   else if (path === `/api/models/${repository}/tree/${hub.commit}`) json(200, hub.files.map(entryOf));
+  else if (hub.contentStatus !== null) json(hub.contentStatus, { error: 'as told' });
   else if (file === undefined) json(404, { error: 'Repository or file not found' });
   else if (file.large && place === resolve) {
     const headers = { location: `${hub.url}${store}${file.path}`, 'x-linked-etag': `"${sha256(file.content)}"` };

@@ -86,7 +86,7 @@ interface Exported {
   tensors: number;
   weights: number;
   bytes: number;
-  leavesNfcOut?: boolean;
+  leftOut?: readonly string[];
   splitsOtherwise?: boolean;
 }
 
@@ -100,9 +100,9 @@ function reportTo(output: Output, { path, config }: ExportSource, exported: Expo
       `other programs compute the dense function of these weights: they know nothing of ${left.join(' and ')}`,
     );
   }
-  if (exported.leavesNfcOut) {
+  for (const what of exported.leftOut ?? []) {
     output.note(
-      'llama.cpp does not bring texts into NFC, as this tokenizer does: texts that are not in NFC get other ids there',
+      `a GGUF file cannot say all that this tokenizer does: in llama.cpp ${what}, and such texts get other ids`,
     );
   }
   if (exported.splitsOtherwise) {
