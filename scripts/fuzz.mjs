@@ -7,7 +7,9 @@ import { execute } from './lib/project.mjs';
 
 const DEFAULT_RUNS = 10_000;
 /** The files of test/property/ that damage files and requests. */
-const TESTS = ['gguf', 'foreign-models', 'hugging-face', 'server'].map((name) => `test/property/${name}.test.ts`);
+const TESTS = ['gguf', 'foreign-models', 'hugging-face', 'packed-models', 'server'].map(
+  (name) => `test/property/${name}.test.ts`,
+);
 
 const runs = process.argv[2] ?? String(DEFAULT_RUNS);
 if (!/^[1-9]\d*$/.test(runs)) {
