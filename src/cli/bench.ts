@@ -72,7 +72,11 @@ export function register(program: Command): void {
     .command('bench')
     .description('measure selection, inference and training, dense against sparse')
     .addHelpText('after', HELP);
-  addBenchOptions(bench.command('select'), 'what the selection costs, in ns per token')
+  addModelBenchOptions(
+    bench.command('select'),
+    'what the selection costs, in ns per token',
+    'a preset of qsparse train, whose widths are measured (default: 256 to 11008)',
+  )
     .option('--sparsifier <list>', SPARSIFIER_HELP, parseSparsifiers)
     .action(runSelect);
   addBenchOptions(bench.command('product'), 'many tokens times one matrix, sparse against the dense GEMM')
@@ -81,25 +85,26 @@ export function register(program: Command): void {
     .option('--tokens <list>', 'with --dtype: numbers of tokens (default: 1,2,4,8,16,32,192)', parseTokenCounts)
     .action(runProduct);
   addBenchOptions(bench.command('layout'), 'the feed-forward fused against by channel, over the share of open gates')
+    .option('--shape <name>', SHAPE_HELP)
     .option('--dtype <list>', 'weight types: f32, bf16, int8, ternary (default: int8)', parseDtypes)
     .option('--open-gates <list>', 'shares (default: 0.02,0.05,0.1,0.2,0.3,0.5)', parseOpenGates)
     .action(runLayout);
   addInferenceOptions(
-    addBenchOptions(bench.command('decode'), 'one sequence, token by token'),
+    addModelBenchOptions(bench.command('decode'), 'one sequence, token by token'),
     'tokens of one measurement',
     32,
   ).action(runInference('decode'));
   addInferenceOptions(
-    addBenchOptions(bench.command('batch'), 'several sequences side by side'),
+    addModelBenchOptions(bench.command('batch'), 'several sequences side by side'),
     'tokens of each in one measurement',
     8,
   )
     .option('--batch <list>', 'numbers of sequences (default: 1,2,4,8,16,32)', parseBatches)
     .action(runInference('batch'));
-  addInferenceOptions(addBenchOptions(bench.command('prefill'), 'a prompt'), 'tokens of the prompt', 256).action(
+  addInferenceOptions(addModelBenchOptions(bench.command('prefill'), 'a prompt'), 'tokens of the prompt', 256).action(
     runInference('prefill'),
   );
-  addBenchOptions(bench.command('train'), 'whole training steps, optimiser included')
+  addModelBenchOptions(bench.command('train'), 'whole training steps, optimiser included')
     .option('--batch-size <n>', 'sequences of a step', parsePositiveInteger('--batch-size'), 8)
     .option('--seq-len <n>', 'tokens of a sequence (default: of the shape)', parsePositiveInteger('--seq-len'))
     .option('--precision <list>', 'of the products: f32, bf16 or both (default: f32)', parsePrecisions)
@@ -117,12 +122,18 @@ const parseOpenGates = parseList('--open-gates', parseShare('--open-gates'));
 const parseTokenCounts = parseList('--tokens', parsePositiveInteger('--tokens'));
 const parsePrecisions = parseList('--precision', parseChoice('--precision', PRECISIONS));
 
+const SHAPE_HELP = 'a preset of qsparse train with random weights (default: d512-l8)';
+
+/** Those of a bench of a model, or of a shape in its place. */
+function addModelBenchOptions(command: Command, description: string, shapeHelp = SHAPE_HELP): Command {
+  command.argument('[model]', `${MODEL_ARGUMENT}; instead of --shape`).option('--shape <name>', shapeHelp);
+  return addBenchOptions(command, description);
+}
+
 function addBenchOptions(command: Command, description: string): Command {
   const sparsity = parseList('--sparsity', parseShare('--sparsity'));
   command
     .description(description)
-    .argument('[model]', `${MODEL_ARGUMENT}; instead of --shape`)
-    .option('--shape <name>', 'a preset of qsparse train with random weights (default: d512-l8)')
     .option('--sparsity <list>', 'shares to measure, 0,0.4,0.6; 0 (dense) always comes first', sparsity)
     .option('--repeat <n>', 'rounds', parsePositiveInteger('--repeat'), 5)
     .option('--out <file>', 'write machine, commit and rows as JSON');
@@ -132,6 +143,7 @@ function addBenchOptions(command: Command, description: string): Command {
 async function runSelect(model: string | undefined, options: SelectBenchOptions): Promise<void> {
   checkChoice({ model, shape: options.shape });
   await withBackend(options, async (backend, output, rounds) => {
+    // Only the shape of a checkpoint: no weights of it are needed.
     const config = model === undefined ? options.shape && shapeConfig(options.shape) : readConfig(model);
     const { sparsity: sparsities = [0.4, 0.6, 0.8], sparsifier = ['topk'], seed = 0 } = options;
     const dims = selectDims(config || undefined);
@@ -158,10 +170,7 @@ interface ProductBenchOptions extends SelectBenchOptions {
   tokens?: number[];
 }
 
-async function runProduct(model: string | undefined, options: ProductBenchOptions): Promise<void> {
-  if (model !== undefined || options.shape !== undefined) {
-    throw new UsageError('bench', 'product measures its own matrices: leave MODEL and --shape out.');
-  }
+async function runProduct(options: ProductBenchOptions): Promise<void> {
   await withBackend(options, async (backend, output, rounds) => {
     const seed = options.seed ?? 0;
     if (options.dtype !== undefined) {
@@ -196,8 +205,7 @@ interface LayoutBenchOptions extends BenchOptions {
   openGates?: number[];
 }
 
-async function runLayout(model: string | undefined, options: LayoutBenchOptions): Promise<void> {
-  if (model !== undefined) throw new UsageError('bench', 'layout closes gates of random weights: leave MODEL out.');
+async function runLayout(options: LayoutBenchOptions): Promise<void> {
   const { shape = 'd512-l8', sparsity = [0.6], openGates = OPEN_SHARES, seed = 0 } = options;
   await withBackend(options, async (backend, output, rounds) => {
     const rows = await rowsOfEach(options.dtype ?? (['int8'] as const), rounds.signal, (dtype) =>
@@ -249,7 +257,6 @@ function trainModel(path: string | undefined, options: TrainBenchCommandOptions,
 /** Enough for any batch; the rest of a long file would only be tokenised in vain. */
 const TEXT_CHARACTERS = 2 ** 20;
 
-/** Only the shape of a checkpoint: `select` needs no weights of it. */
 async function withBackend(
   options: BenchOptions,
   run: (backend: Backend, output: Output, rounds: RoundsOptions) => Promise<void>,

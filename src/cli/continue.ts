@@ -16,7 +16,7 @@ import { UsageError } from '../util/errors.ts';
 import { addContinueOptions, type ContinueOptions } from './continue/continue-options.ts';
 import { continueSettings, refuseTemperature, wantedOf } from './continue/continue-settings.ts';
 import { INTERRUPTED_EXIT_CODE } from './shared/interrupt.ts';
-import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
+import { MODEL_HELP, modelPath, TRAINED_ARGUMENT } from './shared/model-argument.ts';
 import { type OpenedSource, openSource } from './shared/open-source.ts';
 import { Output } from './shared/output.ts';
 import { DIVERGED_EXIT_CODE } from './shared/report-error.ts';
@@ -25,7 +25,7 @@ import { checkVocabulary } from './train/check-vocabulary.ts';
 import { fitRamps } from './train/fit-ramps.ts';
 import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
 import { prepareTokens } from './train/prepare-tokens.ts';
-import { refuseOtherFile } from './train/profile/trace.ts';
+import { refuseOtherTrace } from './train/profile/trace.ts';
 import { refuseOtherCommand } from './train/refuse-other-command.ts';
 import { needsSource, recipeOnResume, resumedText, resumeSettings } from './train/resume-settings.ts';
 import type { RunData } from './train/run-data.ts';
@@ -36,7 +36,7 @@ import { runTraining } from './train/run-training.ts';
 
 const HELP = `
 ${MODEL_HELP}
-A packed model has lost what training needs. The run keeps the tokenizer of MODEL.
+A packed model is refused, since it has lost what training needs: name what it was made of. The run keeps the tokenizer of MODEL.
 
 A dense model gets 40 % zeros before q, k, v, o, gate and up and, behind SiLU gates, 60 % before down; --sparsity 0 trains it on as it is. The gate
 stays (SiLU), unless --activation or a ReLU (--sparsifier relu, drelu) is asked for. The learning rate warms up again.
@@ -54,14 +54,14 @@ export function register(program: Command): void {
   const command = program
     .command('continue')
     .description('train a model that exists on, with another sparsity')
-    .argument('[model]', `${MODEL_ARGUMENT}; left out on resume`)
+    .argument('[model]', `${TRAINED_ARGUMENT}; left out on resume`)
     .addHelpText('after', HELP);
   addContinueOptions(command).action(continueTraining);
 }
 
 async function continueTraining(given: string | undefined, options: ContinueOptions): Promise<void> {
   const output = new Output(options);
-  if (options.trace !== undefined) refuseOtherFile(options.trace);
+  if (options.trace !== undefined) refuseOtherTrace(options.trace);
   checkDirectory(options);
   const recipe = options.recipe === undefined ? {} : await loadRecipe(options.recipe);
   const run = options.resume ? resumedRun(given, options, recipe) : await newRun(given, options, recipe, output);
@@ -171,13 +171,13 @@ async function openData(
   output: Output,
 ): Promise<(RunData & { close(): void }) | null> {
   const { tokens, replay: replayed } = runPaths(out);
-  const prepare = (paths: string[], directory: string) => {
+  const prepare = (paths: string[], directory: string, isValidated: boolean) => {
     const source = openTextSource(paths, { field: text.field });
-    return prepareTokens({ source, tokenizer, directory, train, resume }, output);
+    return prepareTokens({ source, tokenizer, directory, train, resume, isValidated }, output);
   };
-  const data = await prepare(text.paths, tokens);
+  const data = await prepare(text.paths, tokens, true);
   if (data === null || replay === undefined) return data;
-  const other = await prepare(replay.paths, replayed);
+  const other = await prepare(replay.paths, replayed, false);
   if (other === null) {
     data.close();
     return null;

@@ -57,7 +57,7 @@ interface ConvertOptions extends CommonOptions {
 
 const HELP = `
 MODEL is the directory of a run (its best checkpoint is taken) or of one checkpoint, or a model of another program: a Hugging Face directory, a GGUF file, a
-checkpoint of llama2.c with its tokenizer.bin beside it. OUT becomes a directory that holds a model, whole or not at all; what is there already is replaced with --force only, and only if it is a
+checkpoint of llama2.c with its tokenizer.bin beside it; or OWNER/NAME of a model on the Hub. --to hf and gguf also take a packed model in f32 or bf16. OUT becomes a directory that holds a model, whole or not at all; what is there already is replaced with --force only, and only if it is a
 packed model.
 
   f32, bf16   the numbers, as they are or rounded to 8 significant bits

@@ -13,7 +13,7 @@ import { type PreparedConversations, prepareConversations } from './sft/prepare-
 import { addSftOptions, type SftOptions } from './sft/sft-options.ts';
 import { refuseAdapterOptions, sftSettings, stepsOf, wantedOf } from './sft/sft-settings.ts';
 import { INTERRUPTED_EXIT_CODE } from './shared/interrupt.ts';
-import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
+import { MODEL_HELP, modelPath, TRAINED_ARGUMENT } from './shared/model-argument.ts';
 import { type OpenedSource, openSource } from './shared/open-source.ts';
 import { Output } from './shared/output.ts';
 import { DIVERGED_EXIT_CODE } from './shared/report-error.ts';
@@ -22,7 +22,7 @@ import { checkVocabulary } from './train/check-vocabulary.ts';
 import { fitRamps } from './train/fit-ramps.ts';
 import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
 import { given as givenFields } from './train/option-kinds.ts';
-import { refuseOtherFile } from './train/profile/trace.ts';
+import { refuseOtherTrace } from './train/profile/trace.ts';
 import { refuseOtherCommand } from './train/refuse-other-command.ts';
 import { needsSource, recipeOnResume, resumeSettings } from './train/resume-settings.ts';
 import { trainFieldsOf } from './train/run-options.ts';
@@ -32,7 +32,7 @@ import { runTraining } from './train/run-training.ts';
 
 const HELP = `
 ${MODEL_HELP}
-A packed model has lost what training needs. The run keeps the tokenizer of MODEL, with the chat template that it was trained on.
+A packed model is refused, since it has lost what training needs: name what it was made of. The run keeps the tokenizer of MODEL, with the chat template that it was trained on.
 
 A line of --data is {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", ...}]}, {"prompt", "completion"} or
 Alpaca's {"instruction", "input", "output"}. Answers count in the loss, nothing else does. Several conversations share a row and see
@@ -51,14 +51,14 @@ export function register(program: Command): void {
   const command = program
     .command('sft')
     .description('fine-tune a model on conversations')
-    .argument('[model]', `${MODEL_ARGUMENT}; left out on resume`)
+    .argument('[model]', `${TRAINED_ARGUMENT}; left out on resume`)
     .addHelpText('after', HELP);
   addSftOptions(command).action(sft);
 }
 
 async function sft(given: string | undefined, options: SftOptions): Promise<void> {
   const output = new Output(options);
-  if (options.trace !== undefined) refuseOtherFile(options.trace);
+  if (options.trace !== undefined) refuseOtherTrace(options.trace);
   checkDirectory(options);
   const recipe = options.recipe === undefined ? {} : await loadRecipe(options.recipe);
   const run = options.resume ? resumedRun(given, options, recipe) : await newRun(given, options, recipe, output);

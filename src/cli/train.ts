@@ -12,7 +12,7 @@ import { DIVERGED_EXIT_CODE } from './shared/report-error.ts';
 import { checkMemory } from './train/check-memory.ts';
 import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
 import { prepareText } from './train/prepare-text.ts';
-import { refuseOtherFile } from './train/profile/trace.ts';
+import { refuseOtherTrace } from './train/profile/trace.ts';
 import { refuseOtherCommand } from './train/refuse-other-command.ts';
 import { resumedText } from './train/resume-settings.ts';
 import { DEFAULT_TEXT_FIELD } from './train/run-options.ts';
@@ -22,8 +22,8 @@ import { addTrainOptions, type TrainCommandOptions } from './train/train-options
 
 const HELP = `
 RECIPE is a module that exports \`recipe: { preset, model, train }\`, or the name of a built-in one${builtIns()};
-of a family one member, such as ablations/topk50.
-Options override it. Without one: the shape "quickstart", 60 % of every projection's input set to zero, 1000 steps.
+of a family one member, such as ablations/topk50 (conversions and fine-tuning are for qsparse continue and qsparse sft).
+Options override it. Without one: the shape "quickstart", 60 % zeros before q, k, v, o, gate and up, before down those that ReLU^2 makes, 1000 steps.
 
 Ctrl-C finishes the step, saves, and ends with code ${INTERRUPTED_EXIT_CODE}; --resume goes on to the same numbers as a run that was
 never stopped. On resume the model, the text, the batch and the seed are those of the run; steps, rates, intervals,
@@ -53,7 +53,7 @@ function builtIns(): string {
 
 async function train(recipeName: string | undefined, options: TrainCommandOptions): Promise<void> {
   const output = new Output(options);
-  if (options.trace !== undefined) refuseOtherFile(options.trace);
+  if (options.trace !== undefined) refuseOtherTrace(options.trace);
   const settings = await settingsOf(recipeName, options);
   checkMemory(settings.model, settings.train);
   await inRunDirectory(options, () => trainLocked(settings, options, output));

@@ -159,7 +159,7 @@ export function resolveTrainConfig(input: TrainConfigInput, context: number): Tr
     ...merged,
     loraAlpha: input.loraAlpha ?? 2 * merged.loraRank,
     minLr: input.minLr ?? (isTwoStage ? 0 : merged.lr / 10),
-    stageTwoLr: input.stageTwoLr ?? (isTwoStage ? (merged.lr * 2) / 3 : null),
+    stageTwoLr: input.stageTwoLr ?? (isTwoStage ? defaultStageTwoLr(merged.lr) : null),
     stageTwoWeightDecay: input.stageTwoWeightDecay ?? (isTwoStage ? 0 : null),
     warmupSteps: input.warmupSteps ?? Math.min(200, Math.floor(merged.steps / 10)),
   };
@@ -167,6 +167,11 @@ export function resolveTrainConfig(input: TrainConfigInput, context: number): Tr
   if (input.seqLen !== undefined) checkSeqLen(config.seqLen, context, problems);
   problems.throwAny();
   return config;
+}
+
+/** The peak of the second half of a two-stage schedule, where none is given. */
+export function defaultStageTwoLr(lr: number): number {
+  return (lr * 2) / 3;
 }
 
 function check(config: TrainConfig, input: TrainConfigInput, problems: Problems): void {

@@ -7,6 +7,7 @@ import { axis, type ChartPoint, type ChartSeries, chart, logAxis, SERIES_STYLES 
 import { type LawConstants, type LawForm, type LawPoint, lawLoss } from '../../scaling/law-form.ts';
 import { optimalSparsity, sizeTerms } from '../../scaling/optimal-sparsity.ts';
 import { formatPercent } from '../../util/format.ts';
+import { mean } from '../../util/mean.ts';
 
 export interface FigureLaw {
   readonly name: string;
@@ -193,10 +194,6 @@ function between(min: number, max: number, parts = CURVE_POINTS): number[] {
 
 function distinct(values: readonly number[]): number[] {
   return [...new Set(values)].sort((a, b) => a - b);
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function extent(values: readonly number[]): [number, number] {

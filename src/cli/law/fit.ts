@@ -107,7 +107,7 @@ S* by profile likelihood, ${sure}: ${profileText(optimum.profile)}; above zero i
 at S* the reducible loss is ${formatPercent(1 - optimum.lossOverDense)} below that of a dense model with as many activated parameters,
 or ${formatNumber(optimum.parametersSaved)} times fewer activated parameters give the loss of dense
 B: ${bText(b)}
-alpha over S: drift ${formatNumber(drift.value, 3)} (${formatNumber(drift.interval.low, 3)} to ${formatNumber(drift.interval.high, 3)}) in 1 / N^(alpha + drift S), N in units of its mean`);
+alpha over S: drift ${formatNumber(drift.value, 3)} (${formatNumber(drift.interval.low, 3)} to ${formatNumber(drift.interval.high, 3)}) in 1 / N^(alpha + drift S), N in units of the geometric mean of the runs`);
   output.heading('Forms, each size predicted from the others');
   output.table(
     forms.map(({ formula, optimum: at, rmsLogError, crossValidation }) => ({

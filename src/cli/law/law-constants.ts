@@ -16,6 +16,7 @@ import {
   PRINTED_SIZE_UNIT,
 } from '../../scaling/law-form.ts';
 import { FormatError, messageOf } from '../../util/errors.ts';
+import { isObject } from '../../util/is-object.ts';
 import { shown } from '../../util/problems.ts';
 
 export const CONSTANTS_VERSION = 1;
@@ -58,7 +59,7 @@ export function printedLaws(): KnownLaw[] {
 /** Throws FormatError where the file is not what `law fit --json` writes. */
 export function readLaws(path: string): KnownLaw[] {
   const file = parse(path);
-  if (file.formatVersion !== CONSTANTS_VERSION || !isTable(file.laws)) {
+  if (file.formatVersion !== CONSTANTS_VERSION || !isObject(file.laws)) {
     const found = `formatVersion ${shown(file.formatVersion)}`;
     throw problem(path, `expected formatVersion ${CONSTANTS_VERSION} and laws, got ${found}. Is it of law fit --json?`);
   }
@@ -70,11 +71,11 @@ export function readLaws(path: string): KnownLaw[] {
 
 function knownLaw(format: string, law: unknown, sizeUnit: number, path: string): KnownLaw {
   const where = `laws.${format}`;
-  if (!isTable(law)) throw problem(path, `${where}: expected an object, got ${shown(law)}.`);
+  if (!isObject(law)) throw problem(path, `${where}: expected an object, got ${shown(law)}.`);
   if (!FORM_NAMES.includes(law.form as FormName)) {
     throw problem(path, `${where}.form: expected one of ${FORM_NAMES.join(', ')}, got ${shown(law.form)}.`);
   }
-  const constants = isTable(law.constants) ? law.constants : {};
+  const constants = isObject(law.constants) ? law.constants : {};
   const form = lawForm(law.form as FormName, { tokens: 'F' in constants });
   const { scales, exponents } = constantNames(form);
   const checked = [...scales, ...exponents].map((name) => {
@@ -89,7 +90,7 @@ function knownLaw(format: string, law: unknown, sizeUnit: number, path: string):
     form,
     constants: Object.fromEntries(checked),
     sizeUnit,
-    measured: isTable(law.measured) ? measuredOf(law.measured, `${where}.measured`, path) : null,
+    measured: isObject(law.measured) ? measuredOf(law.measured, `${where}.measured`, path) : null,
     lossUnit: '',
     source: path,
   };
@@ -116,17 +117,13 @@ function parse(path: string): Record<string, unknown> {
   } catch (error) {
     throw problem(path, `cannot be read as JSON: ${messageOf(error)}.`);
   }
-  if (!isTable(value)) throw problem(path, `expected an object, got ${shown(value)}.`);
+  if (!isObject(value)) throw problem(path, `expected an object, got ${shown(value)}.`);
   return value;
 }
 
 function positive(value: unknown, field: string, path: string): number {
   if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
   throw problem(path, `${field}: expected a number above 0, got ${shown(value)}.`);
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function problem(path: string, message: string): FormatError {

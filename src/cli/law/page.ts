@@ -1,6 +1,5 @@
 /** `qsparse law page`: the law as one HTML page with sliders for size, sparsity and format. */
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { writeFileAtomically } from '../../formats/atomic-write.ts';
 import { buildLawPage, type PageLaw } from '../../report/build-law-page.ts';
@@ -8,6 +7,7 @@ import { UsageError } from '../../util/errors.ts';
 import { formatBytes } from '../../util/format.ts';
 import { addJsonOption } from '../shared/common-options.ts';
 import { Output } from '../shared/output.ts';
+import { refuseOtherPage } from '../shared/refuse-other-page.ts';
 import { type KnownLaw, printedLaws, readLaws } from './law-constants.ts';
 
 interface PageOptions {
@@ -38,7 +38,7 @@ export function registerPage(law: Command): void {
 function page(options: PageOptions): void {
   const output = new Output(options);
   const laws = [...(options.constants === undefined ? [] : readLaws(options.constants)), ...printedLaws()];
-  refuseOtherFile(options.out);
+  refuseOtherPage(options.out);
   const html = buildLawPage(laws.map((law) => pageLaw(law, options.constants)));
   writeFileAtomically(options.out, html);
   output.line(`${options.out} (${formatBytes(Buffer.byteLength(html))}): open it in a browser.`);
@@ -66,12 +66,4 @@ function pageLaw(law: KnownLaw, file: string | undefined): PageLaw {
     sizes: [sizes[0], sizes[1]],
     lossUnit: law.lossUnit,
   };
-}
-
-/** An older page may be replaced, nothing else. */
-function refuseOtherFile(file: string): void {
-  if (!existsSync(file)) return;
-  const isPage = statSync(file).isFile() && /^\s*<!doctype html/i.test(readFileSync(file, 'utf8').slice(0, 100));
-  if (isPage) return;
-  throw new UsageError('--out', `${file} is there and is no HTML page; nothing was written. Choose another --out.`);
 }

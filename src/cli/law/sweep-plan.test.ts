@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../util/errors.ts';
-import { parseSize } from './sweep.ts';
-import { cellsOf, checkSweepPlan, runOf, tuningCells } from './sweep-plan.ts';
+import { parseCsv } from '../../util/parse-csv.ts';
+import { cellsOf, checkSweepPlan, loadSweepPlan, runOf, tuningCells } from './sweep-plan.ts';
 import { trainingBytes, workOf } from './sweep-resources.ts';
 
 const SIZES = {
@@ -68,18 +70,24 @@ describe('a plan of a sweep', () => {
     expect(() => runOf(odd, cellsOf(odd)[0], null)).toThrow(/run small-float-s0-seed0: .*dims/);
   });
 
+  it('knows the runs of tables of before again', async () => {
+    const study = await loadSweepPlan(fileURLToPath(new URL('../../../studies/scaling/plan.mjs', import.meta.url)));
+    const table = readFileSync(new URL('../../../studies/scaling/results/runs.csv', import.meta.url), 'utf8');
+    const cells = cellsOf(study);
+    for (const { row } of parseCsv(table, 'runs.csv')) {
+      const cell = cells.find(
+        ({ size, format, sparsity, seed }) =>
+          `${size} ${format} ${sparsity} ${seed}` === `${row.size} ${row.format} ${row.sparsity} ${row.seed}`,
+      );
+      expect(runOf(study, cell!, study.rates === null ? null : Number(row.lr)).settings, row.run).toBe(row.settings);
+    }
+  });
+
   it('knows what a run takes: more memory and work for a larger model', () => {
     const [small, large] = ['small', 'large'].map((size) =>
       runOf(plan, cellsOf(plan).find((one) => one.size === size)!, null),
     );
     expect(trainingBytes(large)).toBeGreaterThan(trainingBytes(small));
     expect(workOf(large.model, large.train) / workOf(small.model, small.train)).toBeGreaterThan(2);
-  });
-});
-
-describe('parseSize', () => {
-  it('reads sizes with and without units', () => {
-    expect([parseSize('2GiB'), parseSize('500 MB'), parseSize('1024')]).toEqual([2 ** 31, 5e8, 1024]);
-    for (const text of ['', '2 apples', '-1GiB', '0']) expect(() => parseSize(text)).toThrow(/expected a size/);
   });
 });

@@ -25,10 +25,11 @@ import { preset } from '../../model/presets.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig } from '../../train/train-config.ts';
 import { FormatError, messageOf, UsageError } from '../../util/errors.ts';
+import { isObject } from '../../util/is-object.ts';
 import { hash32 } from '../../util/prng.ts';
 import { Problems, shown } from '../../util/problems.ts';
 import { fitRamps } from '../train/fit-ramps.ts';
-import { refuseReplay } from '../train/refuse-replay.ts';
+import { refuseReplay, refuseWithoutModel } from '../train/refuse-unfit-recipe.ts';
 
 export interface SweepPlan {
   readonly base: Recipe;
@@ -81,7 +82,7 @@ export async function loadSweepPlan(path: string): Promise<SweepPlan> {
     const advice = extname(path) === '.ts' ? ' Types are stripped from Node 22.18 on: use .mjs with older ones.' : '';
     throw new FormatError('plan', `${path} cannot be loaded: ${messageOf(error)}.${advice}`, path, { cause: error });
   }
-  if (!isTable(module.plan)) throw new UsageError('plan', `${path} must export \`plan\`, got ${shown(module.plan)}.`);
+  if (!isObject(module.plan)) throw new UsageError('plan', `${path} must export \`plan\`, got ${shown(module.plan)}.`);
   return checkSweepPlan(module.plan, path);
 }
 
@@ -90,7 +91,7 @@ export function checkSweepPlan(plan: Record<string, unknown>, path: string): Swe
   const problems = new Problems(path);
   for (const field of Object.keys(plan)) if (!FIELDS.includes(field)) problems.addUnknown(field, FIELDS);
   const { base = {}, sizes, formats = { float: {} }, sparsities, seeds = [0], repeats = [], rates = null } = plan;
-  if (!isTable(base)) problems.add('base', `must be { preset, model, train }, got ${shown(base)}.`);
+  if (!isObject(base)) problems.add('base', `must be { preset, model, train }, got ${shown(base)}.`);
   names('sizes', sizes, problems);
   names('formats', formats, problems);
   numbers('sparsities', sparsities, 'shares in [0, 1)', (share) => share >= 0 && share < 1, problems);
@@ -119,9 +120,9 @@ function checkRepeat(repeat: Repeat, field: string, plan: SweepPlan, problems: P
 }
 
 function names(field: string, value: unknown, problems: Problems): void {
-  const keys = isTable(value) ? Object.keys(value) : [];
+  const keys = isObject(value) ? Object.keys(value) : [];
   if (keys.length === 0) problems.add(field, `must be a table of names with at least one, got ${shown(value)}.`);
-  const wrong = keys.find((name) => !NAME.test(name) || !isTable((value as Record<string, unknown>)[name]));
+  const wrong = keys.find((name) => !NAME.test(name) || !isObject((value as Record<string, unknown>)[name]));
   if (wrong !== undefined) {
     problems.add(`${field}.${wrong}`, 'must be an object under a name of letters, digits and dots.');
   }
@@ -173,7 +174,8 @@ export function runOf(plan: SweepPlan, cell: SweepCell, rate: number | null): Sw
     const model = resolveConfig(modelInput);
     const train = fitRamps(resolveTrainConfig(trainInput, model.seqLen), {});
     refuseReplay(train, 'plan');
-    const settings = hash32(...new TextEncoder().encode(JSON.stringify([model, train])));
+    refuseWithoutModel(train, 'plan');
+    const settings = hash32(...new TextEncoder().encode(JSON.stringify([model, hashed(train)])));
     return {
       ...{ ...cell, name, model, train },
       recipe: { model: modelInput, train: trainInput },
@@ -185,11 +187,12 @@ export function runOf(plan: SweepPlan, cell: SweepCell, rate: number | null): Sw
   }
 }
 
+/** Fields that tables of before do not know are in the hash only where they change something: such tables go on. */
+function hashed({ skipTokens, ...known }: TrainConfig): object {
+  return skipTokens === 0 ? known : { ...known, skipTokens };
+}
+
 function nameOf({ size, format, sparsity, seed }: SweepCell, rate: number | null): string {
   const percent = Number((100 * sparsity).toPrecision(6));
   return [size, format, `s${percent}`, `seed${seed}`, ...(rate === null ? [] : [`lr${rate}`])].join('-');
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -17,6 +17,7 @@ import { DivergenceError } from '../../train/divergence-error.ts';
 import type { MetricsRecord } from '../../train/metrics.ts';
 import { readRunSettings, runPaths } from '../../train/run-directory.ts';
 import { FormatError, TrainingError } from '../../util/errors.ts';
+import { mean } from '../../util/mean.ts';
 import { DIVERGED_EXIT_CODE } from '../shared/report-error.ts';
 import type { SweepRun } from './sweep-plan.ts';
 import type { SweepRow } from './sweep-table.ts';
@@ -247,10 +248,6 @@ function of<T extends MetricsRecord['type']>(
   type: T,
 ): Extract<MetricsRecord, { type: T }>[] {
   return records.filter((record): record is Extract<MetricsRecord, { type: T }> => record.type === type);
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function rounded(value: number): number {

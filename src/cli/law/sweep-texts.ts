@@ -5,13 +5,12 @@
  */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { writeFileAtomically } from '../../formats/atomic-write.ts';
 import { openTextSource } from '../../train/text-source.ts';
 import { FormatError, messageOf, UsageError } from '../../util/errors.ts';
-import type { SweepFiles } from './sweep-run.ts';
+import { turnEventLoop } from '../../util/turn-event-loop.ts';
 
 interface Texts {
   readonly text: string;
@@ -19,30 +18,58 @@ interface Texts {
   readonly validation: string | null;
 }
 
-/** Throws UsageError where the sweep was begun with another text or validation text, FormatError for a file that is none of ours. */
-export async function checkTexts({
-  out,
-  text,
-  validation,
-}: Pick<SweepFiles, 'out' | 'text' | 'validation'>): Promise<void> {
+interface TextPaths {
+  readonly out: string;
+  readonly text: readonly string[];
+  readonly validation?: readonly string[] | undefined;
+}
+
+/**
+ * The file that losses are measured on, made of `validation`; null without. Throws UsageError, before anything is written, where the sweep was begun with another text or validation
+ * text, and where one is not there; FormatError for a texts.json that is none of ours.
+ */
+export async function prepareTexts({ out, text, validation }: TextPaths): Promise<string | null> {
   const path = join(out, 'texts.json');
-  const now: Texts = { text: await hashOf(text), validation: validation === null ? null : await hashOf([validation]) };
+  const measured = validation === undefined ? null : joined(validation);
+  const now: Texts = { text: await hashOfText(text), validation: measured === null ? null : hashOf(measured) };
   const before = existsSync(path) ? readTexts(path) : null;
-  if (before === null) writeFileAtomically(path, `${JSON.stringify(now, null, 2)}\n`);
   for (const name of ['text', 'validation'] as const) {
     if (before === null || before[name] === now[name]) continue;
     const [expected, found] = [before[name], now[name]].map((hash) => hash?.slice(0, 12) ?? 'none');
     const what = `is not the text that this sweep was begun with: expected ${expected}, got ${found} (${path})`;
     throw new UsageError(`--${name}`, `${what}. Restore it, or use another --out.`);
   }
+  if (before === null) writeFileAtomically(path, `${JSON.stringify(now, null, 2)}\n`);
+  if (measured === null) return null;
+  const file = resolve(out, 'validation.txt');
+  writeFileAtomically(file, measured);
+  return file;
 }
 
-async function hashOf(paths: readonly string[]): Promise<string> {
+/** The texts as one, because an evaluation is of one text. */
+function joined(paths: readonly string[]): string {
+  const files = paths.flatMap((path) => {
+    if (!existsSync(path)) throw new UsageError('--validation', `${path} does not exist. Name text files or folders.`);
+    if (!statSync(path).isDirectory()) return [path];
+    return readdirSync(path)
+      .filter((name) => name.endsWith('.txt'))
+      .sort()
+      .map((name) => join(path, name));
+  });
+  if (files.length === 0) throw new UsageError('--validation', `${paths.join(', ')} hold no .txt file.`);
+  return files.map((path) => readFileSync(path, 'utf8')).join('\n\n');
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+async function hashOfText(paths: readonly string[]): Promise<string> {
   const hash = createHash('sha256');
   for (const { text, endsDocument } of openTextSource(paths).chunks()) {
     hash.update(text);
     if (endsDocument) hash.update('\0');
-    await setImmediate();
+    await turnEventLoop();
   }
   return hash.digest('hex');
 }

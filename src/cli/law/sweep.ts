@@ -11,10 +11,9 @@
  * resumed, so the same command goes on after a kill at any point.
  */
 
-import { copyFileSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { copyFileSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
-import { writeFileAtomically } from '../../formats/atomic-write.ts';
 import { lockRunDirectory } from '../../formats/run-lock.ts';
 import { DivergenceError } from '../../train/divergence-error.ts';
 import { messageOf, TrainingError, UsageError, withoutPlace } from '../../util/errors.ts';
@@ -23,6 +22,7 @@ import { addBackendOption, addJsonOption, type CommonOptions, parsePositiveInteg
 import { INTERRUPTED_EXIT_CODE, onInterrupt } from '../shared/interrupt.ts';
 import { describeMachine } from '../shared/machine.ts';
 import { Output } from '../shared/output.ts';
+import { parseBytes } from '../shared/parse-bytes.ts';
 import {
   cellsOf,
   loadSweepPlan,
@@ -36,7 +36,7 @@ import { bestRate, nextRate } from './sweep-rates.ts';
 import { trainingBytes, workOf } from './sweep-resources.ts';
 import { discardRun, divergedRow, type SweepFiles, sharedTokenizer, trainRun } from './sweep-run.ts';
 import { hasDiverged, type SweepRow, SweepTable } from './sweep-table.ts';
-import { checkTexts } from './sweep-texts.ts';
+import { prepareTexts } from './sweep-texts.ts';
 
 /** Seeds are those of the plan. */
 interface SweepOptions extends Omit<CommonOptions, 'seed'> {
@@ -69,7 +69,11 @@ export function registerSweep(law: Command): void {
     )
     .requiredOption('--out <folder>', 'tables and run directories')
     .option('--jobs <n>', 'runs side by side', parsePositiveInteger('--jobs'), 1)
-    .option('--memory <size>', 'that all runs together may take, such as 2GiB (default: of the machine)', parseSize)
+    .option(
+      '--memory <size>',
+      'that all runs together may take, such as 2g (default: of the machine)',
+      parseBytes('--memory'),
+    )
     .option('--discard', 'remove tokens and checkpoints of finished runs', false)
     .option('--dry-run', 'say what would be trained, and train nothing', false)
     .addHelpText('after', HELP);
@@ -79,15 +83,6 @@ export function registerSweep(law: Command): void {
 
 /** Operations a second of one core with AVX2 in small models, for a first idea of the time; a sweep that runs measures its own. */
 const ROUGH_SPEED = 30e9;
-
-/** `2GiB`, `500 MB` or a number of bytes. Throws UsageError. */
-export function parseSize(text: string): number {
-  const units: Record<string, number> = { '': 1, kb: 1e3, mb: 1e6, gb: 1e9, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 };
-  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
-  const factor = number === undefined ? undefined : units[unit.toLowerCase()];
-  if (factor !== undefined && Number(number) > 0) return Number(number) * factor;
-  throw new UsageError('--memory', `expected a size such as 2GiB or 500MB, got "${text}".`);
-}
 
 async function sweep(planPath: string, options: SweepOptions): Promise<void> {
   const output = new Output(options);
@@ -105,8 +100,9 @@ async function sweep(planPath: string, options: SweepOptions): Promise<void> {
     const runs = new SweepTable(join(options.out, 'runs.csv'));
     const tried = new SweepTable(join(options.out, 'rates.csv'));
     if (options.dryRun) return describe(output, { plan, tuning, grid, runs, tried });
-    const files = filesOf(options);
-    await checkTexts(files);
+    const { out, text, threads = 1, backend = null } = options;
+    const validation = await prepareTexts(options);
+    const files: SweepFiles = { out, text, validation, threads, backend };
     await new Sweep({ plan, files, runs, tried, output, memory, options }).run(tuning, grid);
   } finally {
     lock?.release();
@@ -155,31 +151,6 @@ function describe(
   output.json({ sizes: sized, rateRuns: tuning.length, gridRuns: grid.length, operations: work });
 }
 
-function filesOf({ out, text, validation, threads = 1, backend = undefined }: SweepOptions): SweepFiles {
-  return {
-    out,
-    text,
-    validation: validation === undefined ? null : joined(validation, join(out, 'validation.txt')),
-    threads,
-    backend: backend ?? null,
-  };
-}
-
-/** The texts as one file, because an evaluation is of one text. */
-function joined(paths: readonly string[], file: string): string {
-  const texts = paths.flatMap((path) => {
-    if (!existsSync(path)) throw new UsageError('--validation', `${path} does not exist. Name text files or folders.`);
-    if (!statSync(path).isDirectory()) return [path];
-    return readdirSync(path)
-      .filter((name) => name.endsWith('.txt'))
-      .sort()
-      .map((name) => join(path, name));
-  });
-  if (texts.length === 0) throw new UsageError('--validation', `${paths.join(', ')} hold no .txt file.`);
-  writeFileAtomically(file, texts.map((path) => readFileSync(path, 'utf8')).join('\n\n'));
-  return resolve(file);
-}
-
 interface SweepParts {
   plan: SweepPlan;
   files: SweepFiles;
@@ -195,6 +166,8 @@ class Sweep {
   #secondsDone = 0;
   #workDone = 0;
   #failures = 0;
+  /** Cells whose next rate does not go with the plan. */
+  readonly #refused = new Set<SweepCell>();
 
   constructor(parts: SweepParts) {
     this.#parts = parts;
@@ -245,6 +218,9 @@ class Sweep {
       return [runOf(this.#parts.plan, cell, rate)];
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
+      // It is asked for again as long as another cell goes on.
+      if (this.#refused.has(cell)) return [];
+      this.#refused.add(cell);
       this.#parts.output.note(`a learning rate of ${rate} is not tried: ${withoutPlace(error.message)}`);
       return [];
     }

@@ -8,7 +8,7 @@ import { checkMethodRecipe } from '../train/check-method-recipe.ts';
 import { methodFieldsOf, refuseBlockSize } from '../train/method-options.ts';
 import { given } from '../train/option-kinds.ts';
 import { refuseIdleRamps } from '../train/refuse-idle-ramps.ts';
-import { refuseReplay } from '../train/refuse-replay.ts';
+import { refuseReplay } from '../train/refuse-unfit-recipe.ts';
 import { trainFieldsOf } from '../train/run-options.ts';
 import type { SftOptions } from './sft-options.ts';
 

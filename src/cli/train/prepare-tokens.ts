@@ -20,6 +20,8 @@ export interface PrepareTokensOptions {
   train: TrainConfig;
   /** The directory is that of a run that goes on: what lies there is its text, and must not change. */
   resume: boolean;
+  /** false: what is held out of it measures nothing. */
+  isValidated?: boolean;
 }
 
 /**
@@ -27,7 +29,7 @@ export interface PrepareTokensOptions {
  * tokenizer ends no texts, FormatError where a file is damaged or a resumed run's text has changed.
  */
 export async function prepareTokens(options: PrepareTokensOptions, output: Output): Promise<TokenData | null> {
-  const { directory, train, resume } = options;
+  const { directory, train, resume, isValidated = true } = options;
   // Left over from an attempt that ended before its first step: no run depends on it.
   if (!resume) rmSync(join(directory, 'data.json'), { force: true });
   const info = await tokenise(options, output);
@@ -37,7 +39,7 @@ export async function prepareTokens(options: PrepareTokensOptions, output: Outpu
     return null;
   }
   if (info.split === 'inside') output.note('the only document was cut near its end: the rest is for validation');
-  noteLargeShare(info, train, output);
+  if (!resume && isValidated) noteLargeShare(info, train, output);
   const data = new TokenData(directory, train.seed);
   checkLength(data, train);
   return data;

@@ -10,6 +10,7 @@ import {
 import type { Recipe } from '../../train/recipes.ts';
 import { holdsCheckpoint, type RunSettings } from '../../train/run-directory.ts';
 import {
+  defaultStageTwoLr,
   FIXED_ON_RESUME,
   resolveTrainConfig,
   type TrainConfig,
@@ -35,8 +36,9 @@ export function resumeSettings(
     delete base.stageTwoLr;
     delete base.stageTwoWeightDecay;
   }
-  // The second stage follows the first: another peak of the one is one of the other.
-  if (fields.lr !== undefined && base.stageTwoLr && base.lr) base.stageTwoLr = (base.stageTwoLr * fields.lr) / base.lr;
+  // A rate of the second stage that followed from the first follows it again; one that was given stays.
+  const { lr, stageTwoLr } = saved.train;
+  if (fields.lr !== undefined && stageTwoLr === defaultStageTwoLr(lr)) delete base.stageTwoLr;
   const train = resolveTrainConfig({ ...base, ...fields }, saved.model.seqLen);
   for (const field of FIXED_ON_RESUME) {
     if (train[field] !== saved.train[field]) refuse(path, field, saved.train[field], train[field]);

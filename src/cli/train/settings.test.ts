@@ -116,6 +116,13 @@ describe('settings of a new run', () => {
     );
   });
 
+  it('have no teacher and nothing to adapt: a recipe for a model that exists is refused', () => {
+    expect(() => settings([], { train: { loraRank: 8 } })).toThrow(/loraRank must be 0 .* fresh weights, got 8/);
+    expect(() => settings([], { train: { distill: 0.5 } })).toThrow(
+      /distill must be 0 .*qsparse continue, qsparse sft/,
+    );
+  });
+
   it('warm-up and ramps end within the run', async () => {
     const recipe = await loadRecipe('d512-l8');
     expect(settings(['--steps', '100'], recipe).train.warmupSteps).toBe(50);
@@ -247,8 +254,13 @@ describe('settings of a resumed run', () => {
       resumedSettings({ ...saved, train: staged }, parse(...args), {}, 'run/run.json').train;
     expect(resumeStaged('--stage-two-lr', '1e-4').stageTwoLr).toBe(1e-4);
     expect(resumeStaged('--schedule', 'two-stage')).toEqual(staged);
-    expect(resumeStaged('--lr', String(staged.lr / 2)).stageTwoLr).toBeCloseTo(staged.stageTwoLr! / 2, 12);
+    // What followed from the rate follows it again, the same rate is the same run, and what was given stays.
+    for (const lr of [1e-4, 3e-4, 6e-4, staged.lr]) {
+      expect(resumeStaged('--lr', String(lr)).stageTwoLr).toBe((lr * 2) / 3);
+    }
     expect(resumeStaged('--lr', '1e-4', '--stage-two-lr', '3e-5').stageTwoLr).toBe(3e-5);
+    const given = { ...saved, train: { ...staged, stageTwoLr: 1.5e-4 } };
+    expect(resumedSettings(given, parse('--lr', '1e-3'), {}, 'run/run.json').train.stageTwoLr).toBe(1.5e-4);
     expect(resumeStaged('--schedule', 'wsd')).toMatchObject({ schedule: 'wsd', stageTwoLr: null });
     expect(resume(['--schedule', 'two-stage']).train.stageTwoWeightDecay).toBe(0);
   });

@@ -16,7 +16,7 @@ import { fitRamps } from './fit-ramps.ts';
 import { refuseBlockSize } from './method-options.ts';
 import { given } from './option-kinds.ts';
 import { refuseIdleRamps } from './refuse-idle-ramps.ts';
-import { refuseReplay } from './refuse-replay.ts';
+import { refuseReplay, refuseWithoutModel } from './refuse-unfit-recipe.ts';
 import { resumeSettings } from './resume-settings.ts';
 import { trainFieldsOf } from './run-options.ts';
 import { modelFieldsOf, type TrainCommandOptions } from './train-options.ts';
@@ -35,6 +35,7 @@ export function newSettings(options: TrainCommandOptions, recipe: Recipe): { mod
   const fields = trainFieldsOf(options);
   const train = resolveTrainConfig(mergedTrain(recipe.train ?? {}, fields), model.seqLen);
   refuseReplay(train, 'train');
+  refuseWithoutModel(train, 'train');
   return { model, train: fitRamps(train, fields) };
 }
 
