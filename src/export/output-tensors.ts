@@ -8,6 +8,7 @@
 import { describeParameters, type ParameterInfo } from '../model/parameters.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import { FormatError } from '../util/errors.ts';
+import { turnEventLoop } from '../util/turn-event-loop.ts';
 import { type EncodedType, encodeNumbers } from './encode-numbers.ts';
 import type { ExportSource } from './export-source.ts';
 
@@ -99,7 +100,7 @@ export async function writeTensors(
     for (const part of tensor.parts) {
       onProgress?.(done, total);
       // A signal arrives while the event loop turns.
-      await new Promise((resolve) => setImmediate(resolve));
+      await turnEventLoop();
       signal?.throwIfAborted();
       for (const { firstRow, numbers } of rowsOf(part, read)) {
         write(encode(tensor, numbers, part.cols, firstRow));

@@ -32,7 +32,7 @@ export interface GgufReport {
   /** Of the file. */
   readonly bytes: number;
   /** What of the tokenizer the file cannot say, in words: texts for which it matters get other ids. */
-  readonly leftOut: readonly string[];
+  readonly tokenizerLeftOut: readonly string[];
 }
 
 /** llama.cpp's numbers for what most of the file is stored in (llama_ftype). */
@@ -72,5 +72,5 @@ export async function writeGguf(source: ExportSource, path: string, options: Ggu
     }
   });
   const weights = countNumbers(tensors);
-  return { architecture, tensors: tensors.length, weights, bytes, leftOut: leftOutOf(text.tokenizer) };
+  return { architecture, tensors: tensors.length, weights, bytes, tokenizerLeftOut: leftOutOf(text.tokenizer) };
 }

@@ -1,39 +1,53 @@
 /**
- * Tokens that were added to a SentencePiece vocabulary after it was made: in `added_tokens_decoder` of tokenizer_config.json (by id, with how they are found), or in
- * added_tokens.json (ids by text), as older versions of transformers wrote them.
+ * Tokens that were added to a SentencePiece vocabulary after it was made: in `added_tokens_decoder` of tokenizer_config.json (by id, with how they are found), or where that is missing in
+ * added_tokens.json (ids by text), as older versions of transformers wrote them. Which file counts, as in transformers.
  */
 
 import type { AddedToken, TokenizerJson } from '../tokenizer/tokenizer-json.ts';
 import { MAX_VOCAB_SIZE } from '../tokenizer/train-bpe.ts';
 import { FormatError } from '../util/errors.ts';
+import { isObject } from '../util/is-object.ts';
 import { shown } from '../util/problems.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/**
- * The tokenizer with them. `config`: the contents of tokenizer_config.json, `byText`: those of added_tokens.json, each {} where there is none. Throws FormatError that names `path`, the directory,
- * for what is no token, and for an id that another token has.
- */
-export function withAddedTokens(tokenizer: TokenizerJson, config: Json, byText: Json, path: string): TokenizerJson {
+/** The contents of the files, {} for those that are not there. */
+export interface AddedTokenFiles {
+  /** tokenizer_config.json */
+  readonly config: Json;
+  /** added_tokens.json */
+  readonly byText: Json;
+  /** special_tokens_map.json */
+  readonly specialTokens: Json;
+}
+
+/** The tokenizer with them. Throws FormatError that names `path`, the directory, for what is no token, and for an id that another token has. */
+export function withAddedTokens(
+  tokenizer: TokenizerJson,
+  { config, byText, specialTokens }: AddedTokenFiles,
+  path: string,
+): TokenizerJson {
   const tokens = new Map(tokenizer.added_tokens.map((token) => [token.id, token]));
   const idOf = tokenizer.model.vocab;
   const textOf = new Map(Object.entries(idOf).map(([text, id]) => [id, text]));
-  for (const token of [...fromDecoder(config, path), ...fromTexts(byText, config, path)]) {
+  const decoder = config.added_tokens_decoder ?? null;
+  const added = decoder === null ? fromTexts(byText, [config, specialTokens], path) : fromDecoder(decoder, path);
+  for (const token of added) {
     const { id, content } = token;
-    const other = textOf.get(id) ?? tokens.get(id)?.content ?? content;
+    const known = tokens.get(id);
+    const other = textOf.get(id) ?? known?.content ?? content;
     if (other !== content || (Object.hasOwn(idOf, content) && idOf[content] !== id)) {
       throw wrong(path, `the added token ${shown(content)} has the id ${id}: expected one that is its own`);
     }
-    if (!tokens.has(id) || textOf.has(id)) tokens.set(id, token);
+    // What the vocabulary calls a control piece is no text, whatever is said of it later.
+    tokens.set(id, { ...token, special: token.special || (known?.special ?? false) });
   }
   return { ...tokenizer, added_tokens: [...tokens.values()].sort((a, b) => a.id - b.id) };
 }
 
-function fromDecoder({ added_tokens_decoder: decoder }: Json, path: string): AddedToken[] {
-  if (decoder === undefined || decoder === null) return [];
-  if (typeof decoder !== 'object' || Array.isArray(decoder))
-    throw wrong(path, 'added_tokens_decoder: expected an object');
-  return Object.entries(decoder as Json).map(([id, entry]) => {
+function fromDecoder(decoder: unknown, path: string): AddedToken[] {
+  if (!isObject(decoder)) throw wrong(path, 'added_tokens_decoder: expected an object');
+  return Object.entries(decoder).map(([id, entry]) => {
     const { content, ...flags } = (entry ?? {}) as Json;
     const flag = (name: string) => flags[name] === true;
     return {
@@ -43,13 +57,10 @@ function fromDecoder({ added_tokens_decoder: decoder }: Json, path: string): Add
   });
 }
 
-/** Special are those that another field of the configuration names; all are taken as they stand. */
-function fromTexts(byText: Json, config: Json, path: string): AddedToken[] {
-  const special = new Set(
-    Object.values(config)
-      .flat()
-      .map((value) => (value as Json | null)?.content ?? value),
-  );
+/** Special are those that another file names; all are taken as they stand. */
+function fromTexts(byText: Json, naming: readonly Json[], path: string): AddedToken[] {
+  const named = naming.flatMap((file) => Object.values(file)).flat();
+  const special = new Set(named.map((value) => (isObject(value) ? value.content : value)));
   return Object.entries(byText).map(([content, id]) => ({
     ...{ id: idOf(id, path), content: textOf(content, path), single_word: false, lstrip: false, rstrip: false },
     ...{ normalized: false, special: special.has(content) },

@@ -8,7 +8,7 @@
  */
 
 import type { PlacedTensor } from '../formats/sharded-safetensors.ts';
-import { type HfPart, hfParts } from '../model/hf-weights.ts';
+import { type HfPart, hfParts, shapeOfPart } from '../model/hf-weights.ts';
 import type { ParameterInfo } from '../model/parameters.ts';
 import { f16Value } from '../tensor/f16.ts';
 import { shapeText } from '../tensor/tensor.ts';
@@ -41,7 +41,7 @@ export function sourcesOf(
   return hfParts(parameter).map((part) => {
     const name = nameOf(part.name, model);
     const tensor = tensors.get(name);
-    const shape = shapeOf(part, parameter.shape);
+    const shape = shapeOfPart(part, parameter.shape);
     if (tensor === undefined) {
       const found = `found none of that name among ${tensors.size}`;
       throw new FormatError(
@@ -163,11 +163,6 @@ function nameOf(name: string, { modelType }: Model): string {
   return name
     .replace('.mlp.', '.block_sparse_moe.')
     .replace(/(\.experts\.\d+\.)(\w+)/, (_, at, projection) => `${at}${MIXTRAL_PROJECTIONS[projection]}`);
-}
-
-function shapeOf({ columns }: HfPart, shape: readonly number[]): readonly number[] {
-  if (columns === null) return shape;
-  return shape.length === 1 ? [columns.count] : [columns.count, shape[0]];
 }
 
 function fail(tensor: PlacedTensor, expected: string, found?: string): never {

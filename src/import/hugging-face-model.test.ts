@@ -188,7 +188,7 @@ describe('a SentencePiece file without a tokenizer.json', () => {
   const pieces = fileURLToPath(new URL('../../test/golden/data/sentencepiece/', import.meta.url));
   const withPieces = (files: Record<string, object>) => {
     const directory = copyOf('llama2');
-    for (const name of ['tokenizer.json', 'tokenizer_config.json', 'added_tokens.json']) {
+    for (const name of ['tokenizer.json', 'tokenizer_config.json', 'added_tokens.json', 'special_tokens_map.json']) {
       rmSync(join(directory, name), { force: true });
     }
     const [model] = readdirSync(pieces).filter((name) => name.endsWith('.model'));
@@ -215,12 +215,24 @@ describe('a SentencePiece file without a tokenizer.json', () => {
     for (const files of [
       { 'tokenizer_config.json': decoder },
       { 'added_tokens.json': byText },
-      { 'tokenizer_config.json': decoder, 'added_tokens.json': byText },
+      // The newer file alone counts, as in transformers: the older one may be of before.
+      { 'tokenizer_config.json': decoder, 'added_tokens.json': { '[PAD]': size } },
     ]) {
       const tokenizer = Tokenizer.fromJson(withPieces(files).tokenizer);
       expect(tokenizer.encode('<|im_start|>')).toEqual([size]);
-      expect(tokenizer.vocabSize).toBe(size + ('added_tokens.json' in files ? 2 : 1));
+      expect(tokenizer.vocabSize).toBe(size + ('tokenizer_config.json' in files ? 1 : 2));
     }
+    // Older files say nothing of what is special; the vocabulary does, and special_tokens_map.json.
+    const old = { '<s>': 1, '<|im_start|>': size };
+    const { tokenizer } = withPieces({
+      'added_tokens.json': old,
+      'special_tokens_map.json': { additional_special_tokens: ['<|im_start|>'] },
+    });
+    const added_tokens = (tokenizer as { added_tokens: { id: number; special: boolean }[] }).added_tokens;
+    expect(added_tokens.filter(({ id }) => id === 1 || id === size).map(({ special }) => special)).toEqual([
+      true,
+      true,
+    ]);
   });
 
   it('refuses an id that another token has, and what is no token', () => {

@@ -17,7 +17,7 @@ const MOST_CONFIG_BYTES = 2 ** 24;
 export function readHuggingFaceText(directory: string, modelConfig: object): ForeignText {
   const json = (name: string) => readJson(`${directory}/${name}`, MOST_CONFIG_BYTES);
   const own = json('tokenizer_config.json');
-  const { tokenizer, tokenizerConfig } = tokenizerOf(directory, own, json('added_tokens.json'));
+  const { tokenizer, tokenizerConfig } = tokenizerOf(directory, own);
   const sources = { tokenizer, tokenizerConfig, generationConfig: json('generation_config.json') ?? undefined };
   const template = readText(`${directory}/chat_template.jinja`, MOST_CONFIG_BYTES);
   const chatTemplate = template === null ? {} : { chatTemplate: template };
@@ -41,11 +41,7 @@ function readText(path: string, mostBytes: number): string | null {
 type Json = Record<string, unknown>;
 
 /** The tokenizer with what tokenizer_config.json says. Of a SentencePiece file first and last token are its own, where that says nothing, and tokens that were added later stand beside it. */
-function tokenizerOf(
-  directory: string,
-  own: Json | null,
-  added: Json | null,
-): { tokenizer: object; tokenizerConfig: Json | undefined } {
+function tokenizerOf(directory: string, own: Json | null): { tokenizer: object; tokenizerConfig: Json | undefined } {
   const json = readJson(`${directory}/tokenizer.json`, MOST_TOKENIZER_BYTES);
   if (json !== null) return { tokenizer: json, tokenizerConfig: own ?? undefined };
   const path = `${directory}/tokenizer.model`;
@@ -53,9 +49,14 @@ function tokenizerOf(
   if (pieces !== null) {
     const { tokenizer, tokenizerConfig } = readSentencePieceModel(pieces, path);
     const { bos_token, eos_token, add_bos_token } = tokenizerConfig;
+    const files = {
+      config: own ?? {},
+      byText: readJson(`${directory}/added_tokens.json`) ?? {},
+      specialTokens: readJson(`${directory}/special_tokens_map.json`) ?? {},
+    };
     const said = Object.fromEntries(Object.entries(own ?? {}).filter(([, value]) => value !== null));
     return {
-      tokenizer: withAddedTokens(tokenizer as TokenizerJson, own ?? {}, added ?? {}, directory),
+      tokenizer: withAddedTokens(tokenizer as TokenizerJson, files, directory),
       tokenizerConfig: { bos_token, eos_token, add_bos_token, ...said },
     };
   }

@@ -7,7 +7,7 @@ import type { Answer, WholeChoice } from './answer.ts';
 import { type AnswerExtras, type AnswerFormat, detailsOf, finishReasonOf, usageOf } from './answer-format.ts';
 import type { ChoiceDetails } from './choice-details.ts';
 import type { TextChunk } from './text-chunks.ts';
-import { tokenName, tokenText } from './token-text.ts';
+import { tokenName } from './token-text.ts';
 
 /** A prompt as it is repeated before its completions. */
 export interface EchoedPrompt {
@@ -16,7 +16,7 @@ export interface EchoedPrompt {
 }
 
 /**
- * Texts of tokens, what the model gave them, the likeliest in their place, and where they begin, in characters (code points, as clients count). The stop token is the last of
+ * Names of tokens, what the model gave them, the likeliest in their place, and where they begin, in characters (code points, as clients count). The stop token is the last of
  * them: clients that score a prompt leave out what was generated behind it, one token, whatever it is.
  */
 interface Logprobs {
@@ -131,7 +131,7 @@ export class CompletionFormat implements AnswerFormat {
     const list = emptyLogprobs();
     for (const { id, text, logprobs } of pieces) {
       if (id !== null) {
-        list.tokens.push(tokenText(tokenizer, id).token);
+        list.tokens.push(tokenName(tokenizer, id));
         list.token_logprobs.push(logprobs?.logprob ?? null);
         list.top_logprobs.push(logprobs ? this.#namedTop(logprobs) : null);
         list.text_offset.push(this.#offsets[choice]);

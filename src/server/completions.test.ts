@@ -11,6 +11,7 @@ import {
 import { FakeTokenModel, plainTokens } from '../../test/support/fake-token-model.ts';
 import { logprobsOf } from '../infer/logprobs.ts';
 import { Sampler, type SamplerOptions } from '../infer/sampler.ts';
+import { tokenName } from './token-text.ts';
 
 interface Body {
   choices: {
@@ -222,11 +223,12 @@ describe('/v1/completions', () => {
     const body = { prompt, temperature: 0, max_tokens: 3, logprobs: 1 };
     const echoed = (await ask('/v1/completions', { ...body, echo: true })).choices[0];
     expect(echoed.text).toBe(textOf(ids));
-    expect(echoed.logprobs?.tokens).toEqual(ids.map((id) => textOf([id])));
+    expect(echoed.logprobs?.tokens).toEqual(ids.map((id) => tokenName(tokenizer, id)));
     expect(echoed.logprobs?.token_logprobs.map((value) => value?.toFixed(5))).toEqual(
       wanted.map((one) => one?.logprob.toFixed(5)),
     );
-    expect(echoed.logprobs?.top_logprobs[2]).toEqual({ [textOf([wanted[2]!.top[0].id])]: wanted[2]!.top[0].logprob });
+    const [likeliest] = wanted[2]!.top;
+    expect(echoed.logprobs?.top_logprobs[2]).toEqual({ [tokenName(tokenizer, likeliest.id)]: likeliest.logprob });
     const offsets = ids.map((_, i) => textOf(ids.slice(0, i)).length);
     expect(echoed.logprobs?.text_offset).toEqual(offsets);
     const scored = (await ask('/v1/completions', { ...body, echo: true, max_tokens: 0 })).choices[0];
@@ -250,7 +252,13 @@ describe('/v1/completions', () => {
     expect(echoed.logprobs?.token_logprobs).toHaveLength(ids.length + 1);
     expect(echoed.logprobs?.token_logprobs.at(-1)).toBeCloseTo(wanted.logprob, 6);
     const [alone] = (await ask('/v1/completions', body)).choices;
-    expect(alone.logprobs).toMatchObject({ tokens: [textOf([end])], text_offset: [0] });
+    expect(alone.logprobs).toMatchObject({ tokens: [`token_id:${end}`], text_offset: [0] });
+    for (const { tokens, top_logprobs } of [echoed.logprobs!, alone.logprobs!]) {
+      tokens.forEach((name, i) => {
+        expect(top_logprobs[i] === null || Object.keys(top_logprobs[i]).every((key) => key !== '')).toBe(true);
+        expect(name).not.toBe('');
+      });
+    }
     const streamed = await stream('/v1/completions', body);
     expect(streamed.flatMap(({ choices }) => choices[0].logprobs?.token_logprobs ?? [])).toEqual(
       alone.logprobs?.token_logprobs,

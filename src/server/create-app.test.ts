@@ -181,6 +181,16 @@ describe('answers that end early', () => {
     server.registry.dispose();
   });
 
+  it('that ask for tokens of messages leave what stands around them to the template', async () => {
+    const server = fakeServer();
+    const messages = [{ role: 'user', content: 'The fox?' }];
+    const ask = (fields: object) => server.post('/tokenize', { messages, ...fields });
+    expect((await ask({ add_special_tokens: false })).status).toBe(200);
+    expect((await ask({ add_special_tokens: true })).status).toBe(400);
+    expect((await server.post('/tokenize', { prompt: 'The fox', add_special_tokens: true })).status).toBe(200);
+    server.registry.dispose();
+  });
+
   it('tell the log what broke, and the client that something did', async () => {
     const source = fakeSource('fake');
     const server = fakeServer([source]);

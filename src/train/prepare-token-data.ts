@@ -10,10 +10,10 @@
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { writeFileAtomically } from '../formats/atomic-write.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { FormatError, messageOf, UsageError } from '../util/errors.ts';
+import { turnEventLoop } from '../util/turn-event-loop.ts';
 import type { Split } from './split-documents.ts';
 import { splitDocuments } from './split-documents.ts';
 import type { TextChunk, TextSource } from './text-source.ts';
@@ -134,7 +134,7 @@ async function measure({ source, onProgress, signal }: PrepareOptions) {
       bytes = 0;
     }
     onProgress?.({ phase: 'measure', doneBytes, totalBytes: source.totalBytes });
-    await setImmediate();
+    await turnEventLoop();
   }
   return { documentBytes, textHash: hash.digest('hex') };
 }
@@ -208,7 +208,7 @@ async function tokenise(
         info[part].documents++;
       }
       onProgress?.({ phase: 'tokenise', doneBytes, totalBytes });
-      await setImmediate();
+      await turnEventLoop();
     }
     for (const part of PARTS) info[part].tokens = writers[part].finish();
   } finally {

@@ -11,6 +11,7 @@ import { basename, extname, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { ModelConfigInput } from '../model/config.ts';
 import { FormatError, messageOf, nearestName, UsageError } from '../util/errors.ts';
+import { isObject } from '../util/is-object.ts';
 import type { TrainConfigInput } from './train-config.ts';
 
 export interface Recipe {
@@ -37,7 +38,7 @@ export function recipeNames(folder = BUILT_IN_FOLDER): string[] {
 /** Names of the members of a built-in family; none where `name` is a single recipe. */
 export async function memberNames(name: string): Promise<string[]> {
   const { recipes } = await importModule(builtIn(name));
-  return isTable(recipes) ? Object.keys(recipes).map((member) => `${name}/${member}`) : [];
+  return isObject(recipes) ? Object.keys(recipes).map((member) => `${name}/${member}`) : [];
 }
 
 /**
@@ -49,14 +50,14 @@ export async function loadRecipe(name: string): Promise<Recipe> {
   if (member !== undefined && recipeNames().includes(family)) return loadMember(family, name);
   const path = findRecipe(name);
   const module = await importModule(path);
-  if (isTable(module.recipes) && module.recipe === undefined) return loadMember(name, name);
+  if (isObject(module.recipes) && module.recipe === undefined) return loadMember(name, name);
   return checked(module.recipe, path);
 }
 
 async function loadMember(family: string, name: string): Promise<Recipe> {
   const path = builtIn(family);
   const { recipes } = await importModule(path);
-  if (!isTable(recipes)) throw new UsageError('recipe', `${family} is one recipe, got "${name}". Name it ${family}.`);
+  if (!isObject(recipes)) throw new UsageError('recipe', `${family} is one recipe, got "${name}". Name it ${family}.`);
   const members = Object.keys(recipes).map((member) => `${family}/${member}`);
   if (members.includes(name)) return checked(recipes[name.slice(family.length + 1)], path);
   const near = nearestName(name, members);
@@ -94,12 +95,8 @@ function findRecipe(name: string): string {
   );
 }
 
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function checked(recipe: unknown, path: string): Recipe {
-  if (!isTable(recipe)) {
+  if (!isObject(recipe)) {
     const message = `${path} must export \`const recipe = { model, train }\`, got ${recipe === undefined ? 'no export of that name' : typeof recipe}.`;
     throw new FormatError('recipe', message, path);
   }

@@ -8,7 +8,8 @@
 
 import { type Observer, within } from '../autograd/observer.ts';
 import type { Kernels } from '../backend.ts';
-import { type KernelTimer, SELECTION_KERNELS, timeKernels } from '../backends/time-kernels.ts';
+import { SELECTION_KERNELS } from '../backends/kernel-names.ts';
+import { type KernelTimer, timeKernels } from '../backends/time-kernels.ts';
 import type { StepRecord } from './metrics.ts';
 
 export type StepParts = StepRecord['partsMs'];

@@ -12,7 +12,7 @@
 
 import { type Observer, within } from '../autograd/observer.ts';
 import type { Backend, Kernels } from '../backend.ts';
-import { withKernels } from '../backends/time-kernels.ts';
+import { withKernels } from '../backends/with-kernels.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { denseTrainingFlops } from '../model/flops.ts';
 import type { InitialParameters } from '../model/initial-parameters.ts';
@@ -22,6 +22,7 @@ import { type Distillation, type LossTerms, Transformer } from '../model/transfo
 import { countTargets } from '../ops/cross-entropy.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
 import { UsageError } from '../util/errors.ts';
+import { turnEventLoop } from '../util/turn-event-loop.ts';
 import { AdamW } from './adamw.ts';
 import { checkPrecision } from './check-precision.ts';
 import { findOrigin, firstBrokenParameter } from './diagnose.ts';
@@ -153,7 +154,8 @@ export class Trainer {
     const backend = withKernels(options.backend, () => this.#kernels);
     const begin = options.progress ? {} : { initial };
     this.model = Transformer.create(options.model, backend, { seed: train.seed, lora: loraOf(train), ...begin });
-    this.teacher = train.distill > 0 ? this.#createTeacher(initial, backend) : null;
+    // On kernels that nobody times: what a teacher lists is part of its own time, not of this model's selection.
+    this.teacher = train.distill > 0 ? this.#createTeacher(initial, options.backend) : null;
     this.optimizer = new AdamW(this.model.parameters, options.backend.kernels, this.model.pool, train);
     this.config = train;
     this.#data = data;
@@ -199,7 +201,7 @@ export class Trainer {
     while (this.#step < this.config.steps && !signal?.aborted && !limitReached()) {
       within(this.#hooks.observer, 'step', `step ${this.#step + 1}`, () => this.#takeStep());
       await this.#afterStep(signal);
-      await turnOfEventLoop();
+      await turnEventLoop();
     }
     if (this.#savedStep !== this.#step) this.#save(false);
     if (this.#step >= this.config.steps && !this.#validationDue) return 'done';
@@ -217,7 +219,7 @@ export class Trainer {
     let tokens = 0;
     for (const batch of this.#data.validationBatches(batchSize, seqLen, validationTokens)) {
       this.#hooks.onValidation?.(tokens, total);
-      await turnOfEventLoop();
+      await turnEventLoop();
       if (signal?.aborted) return null;
       const count = batch.ids.length;
       const ids = view(this.#ids, [count]);
@@ -438,11 +440,6 @@ function routerRecord(loss: number, statistics: StepStatistics): RouterRecord {
   const load = statistics.expertLoad().flat();
   const deadExperts = load.filter((share) => share === 0).length / load.length;
   return { loss, ...statistics.routerTerms(), largestShare: Math.max(...load), deadExperts };
-}
-
-/** Between pieces of work that take their time: without it Ctrl-C would never arrive. */
-function turnOfEventLoop(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** True at every multiple of `every`; 0 is never. */

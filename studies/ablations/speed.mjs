@@ -42,6 +42,11 @@ const names = plannedRuns([SEED])
 for (const name of names.map(denseTwin))
   if (!names.includes(name)) throw new Error(`${name} is what others are compared with: train it first.`);
 
+const file = path.join(given.out, 'speed.json');
+const { rounds, steps, threads } = given;
+const how = { processor: processorFlags(), rounds: Number(rounds), steps: Number(steps), threads: Number(threads) };
+const others = given.only ? othersOnFile() : {};
+
 const copies = mkdtempSync(path.join(os.tmpdir(), 'qsparse-ablations-'));
 try {
   for (const name of names)
@@ -61,14 +66,16 @@ try {
     spread: Number(spread(rates[name]).toFixed(3)),
     overDense: Number(median(rates[name].map((rate, round) => rate / rates[denseTwin(name)][round])).toFixed(3)),
   }));
-  const { rounds, steps, threads } = given;
-  const asked = { rounds: Number(rounds), steps: Number(steps), threads: Number(threads) };
-  const file = path.join(given.out, 'speed.json');
-  // Ratios are to the dense model of the same rounds: those of other models stay as they are.
-  const others = given.only ? readJson(file)?.models : {};
-  writeJson(file, { machine, processor: processorFlags(), ...asked, models: { ...others, ...models } });
+  writeJson(file, { machine, ...how, models: { ...others, ...models } });
 } finally {
   rmSync(copies, { recursive: true });
+}
+
+/** Ratios are to the dense model of the same rounds, so those of other models stay as they are, if they were measured in the same way. */
+function othersOnFile() {
+  const { models, machine: _machine, ...before } = readJson(file) ?? { models: {}, ...how };
+  if (JSON.stringify(before) === JSON.stringify(how)) return models;
+  throw new Error(`${file} was measured otherwise: measure all models, or give another --out.`);
 }
 
 /** Trains the copy of `name` for some more steps; the median rate of those behind the warm-up. */

@@ -86,7 +86,7 @@ interface Exported {
   tensors: number;
   weights: number;
   bytes: number;
-  leftOut?: readonly string[];
+  tokenizerLeftOut?: readonly string[];
   splitsOtherwise?: boolean;
 }
 
@@ -100,7 +100,7 @@ function reportTo(output: Output, { path, config }: ExportSource, exported: Expo
       `other programs compute the dense function of these weights: they know nothing of ${left.join(' and ')}`,
     );
   }
-  for (const what of exported.leftOut ?? []) {
+  for (const what of exported.tokenizerLeftOut ?? []) {
     output.note(
       `a GGUF file cannot say all that this tokenizer does: in llama.cpp ${what}, and such texts get other ids`,
     );

@@ -6,6 +6,7 @@ import { Engine } from '../../infer/engine.ts';
 import { SingleSequence } from '../../infer/single-sequence.ts';
 import { tokenizerOfModel } from '../../tokenizer/tokenizer-of-model.ts';
 import { UsageError } from '../../util/errors.ts';
+import { turnEventLoop } from '../../util/turn-event-loop.ts';
 import type { StatusLine } from '../shared/status-line.ts';
 
 /** Enough for shares of a per cent; more would only take longer. */
@@ -33,7 +34,7 @@ export async function measureOpenGates(
       throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');
     for (let first = 0; first < ids.length; first += engine.maxTokens) {
       progress.update({ label: 'measuring open gates', done: first, total: ids.length, unit: 'tokens' });
-      await new Promise((resolve) => setImmediate(resolve));
+      await turnEventLoop();
       signal.throwIfAborted();
       sequence.reset();
       sequence.prefill(ids.slice(first, first + engine.maxTokens));

@@ -3,6 +3,7 @@
 import { holdsPackedModel, readPackedDirectory } from '../../formats/packed-directory.ts';
 import { isPadding } from '../../formats/packed-metadata.ts';
 import { UsageError } from '../../util/errors.ts';
+import { turnEventLoop } from '../../util/turn-event-loop.ts';
 import type { StatusLine } from '../shared/status-line.ts';
 
 export interface VerifiedModel {
@@ -26,7 +27,7 @@ export async function verifyPacked(path: string, progress: StatusLine, signal: A
     let done = 0;
     for (const { name, bytes } of tensors) {
       progress.update({ label: 'verifying', done, total, unit: 'bytes' });
-      await new Promise((resolve) => setImmediate(resolve));
+      await turnEventLoop();
       signal.throwIfAborted();
       model.verify(name);
       done += bytes;
