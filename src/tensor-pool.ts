@@ -37,6 +37,11 @@ export function bucketBytes(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
+/** Bytes of the block that holds a tensor of the pool. */
+export function blockBytes({ dtype, data }: Pick<Tensor, 'dtype' | 'data'>): number {
+  return bucketBytes(data.length * BYTES_PER_ELEMENT[dtype]);
+}
+
 export class TensorPool {
   readonly #backend: Backend;
   readonly #free = new Map<number, Block[]>();

@@ -66,8 +66,11 @@ const EXCEPTIONS = [
   },
   { from: 'report', to: 'train/metrics.ts', because: 'the format of the records that a report is made from' },
   { from: 'report', to: 'model/config.ts', because: 'the names of the points in those records' },
+  { from: 'train', to: 'backends/with-kernels.ts', because: "it puts another table in the place of any backend's" },
   { from: 'train', to: 'backends/time-kernels.ts', because: 'it wraps the kernels of any backend' },
   { from: 'bench', to: 'backends/time-kernels.ts', because: 'it wraps the kernels of any backend' },
+  { from: 'train', to: 'backends/kernel-names.ts', because: 'it names the kernels that a sparse model alone runs' },
+  { from: 'bench', to: 'backends/kernel-names.ts', because: 'it names the kernels that a sparse model alone runs' },
   { from: 'infer/generate-text.ts', to: 'tokenizer/tokenizer.ts', because: 'text in, text out; the engine takes ids' },
 ];
 

@@ -3,8 +3,8 @@
  * scratch.
  */
 
-import { BYTES_PER_ELEMENT, type Tensor } from '../tensor/tensor.ts';
-import { bucketBytes } from '../tensor-pool.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { blockBytes } from '../tensor-pool.ts';
 import type { Holding, Section } from './observer.ts';
 import type { RootOutput } from './op.ts';
 import { buffersOf, Value } from './value.ts';
@@ -31,8 +31,4 @@ export function holdingsOf(holders: readonly Holder[], held: Iterable<Tensor>, h
   }
   count('scratch', here, left);
   return holdings;
-}
-
-function blockBytes({ dtype, data }: Tensor): number {
-  return bucketBytes(data.length * BYTES_PER_ELEMENT[dtype]);
 }

@@ -7,9 +7,9 @@ import type { SparseRows } from '../tensor/sparse-rows.ts';
 import { type FloatTensor, sizeOf, type Tensor } from '../tensor/tensor.ts';
 import { newData } from '../tensor/view-of.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
+import type { KernelName } from './kernel-names.ts';
 import { type KernelWork, kernelWork } from './kernel-work.ts';
 import { createReferenceBackend } from './reference/reference-backend.ts';
-import type { KernelName } from './time-kernels.ts';
 
 const backend = createReferenceBackend();
 const f32 = (...shape: number[]): FloatTensor => floatTensor(backend, 'f32', shape, []);

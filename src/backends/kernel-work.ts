@@ -15,8 +15,8 @@ import { KV_ITEM_COLUMNS, type KvItems, type KvSlots } from '../tensor/kv-slots.
 import { nonZeros, type SparseRows } from '../tensor/sparse-rows.ts';
 import { BYTES_PER_ELEMENT, type IntTensor, type Tensor } from '../tensor/tensor.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
+import type { KernelName } from './kernel-names.ts';
 import { columnsOf, elementsOf, rowsOf } from './matrix-shape.ts';
-import type { KernelName } from './time-kernels.ts';
 
 export interface KernelWork {
   readonly flops: number;

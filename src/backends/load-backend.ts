@@ -10,6 +10,7 @@ import { BackendError, UsageError } from '../util/errors.ts';
 import { checkKernels } from './check-kernels.ts';
 import { IN_NODE } from './in-node.ts';
 import type { WasmPlatform } from './wasm/wasm-platform.ts';
+import { withKernels } from './with-kernels.ts';
 
 export interface LoadBackendOptions {
   /** Left out: native where it is built, else wasm; in a browser wasm. */
@@ -31,17 +32,8 @@ let fallbackNoted = false;
 export async function loadBackend(options: LoadBackendOptions = {}): Promise<Backend> {
   const backend = await load(options);
   const debug = IN_NODE && process.env.QSPARSE_DEBUG === '1';
-  return {
-    name: backend.name,
-    description: backend.description,
-    threads: backend.threads,
-    bf16: backend.bf16,
-    kernels: checkKernels(backend.kernels, { debug }),
-    allocate: (dtype, length) => backend.allocate(dtype, length),
-    free: (memory) => backend.free(memory),
-    ...(backend.mapFile && { mapFile: backend.mapFile.bind(backend) }),
-    dispose: () => backend.dispose(),
-  };
+  const kernels = checkKernels(backend.kernels, { debug });
+  return withKernels(backend, () => kernels);
 }
 
 /** Each backend is imported only where it is used: the reference one runs where neither addon nor wasm does. */

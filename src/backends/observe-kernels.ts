@@ -1,7 +1,7 @@
 /** A kernel table that reports every call: wraps another table and tells `onCall` what ran, on what, from when to when. */
 
 import type { Kernels } from '../backend.ts';
-import type { KernelName } from './time-kernels.ts';
+import type { KernelName } from './kernel-names.ts';
 
 export interface KernelCall {
   readonly kernel: KernelName;

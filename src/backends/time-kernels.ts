@@ -7,21 +7,8 @@
  */
 
 import type { Backend, Kernels } from '../backend.ts';
-
-export type KernelName = keyof Kernels;
-
-/** What a dense model would not run: choosing what stays, and listing natural zeros. */
-export const SELECTION_KERNELS: readonly KernelName[] = [
-  'selectTopK',
-  'selectInput',
-  'selectBlockTopK',
-  'countNonZeros',
-  'gatherNonZeros',
-  'countOpenGates',
-  'gatherOpenGates',
-  'countPositiveAt',
-  'gatherPositiveAt',
-];
+import type { KernelName } from './kernel-names.ts';
+import { withKernels } from './with-kernels.ts';
 
 export interface KernelTotal {
   ms: number;
@@ -65,23 +52,6 @@ export function timeKernels(kernels: Kernels): KernelTimer {
 export function timeBackend(backend: Backend): { backend: Backend; timer: KernelTimer } {
   const timer = timeKernels(backend.kernels);
   return { backend: withKernels(backend, () => timer.kernels), timer };
-}
-
-/** The same backend over another kernel table, asked for at each use; memory and threads are those of `backend`. */
-export function withKernels(backend: Backend, kernels: () => Kernels): Backend {
-  return {
-    name: backend.name,
-    description: backend.description,
-    threads: backend.threads,
-    bf16: backend.bf16,
-    get kernels() {
-      return kernels();
-    },
-    allocate: (dtype, length) => backend.allocate(dtype, length),
-    free: (memory) => backend.free(memory),
-    ...(backend.mapFile && { mapFile: backend.mapFile.bind(backend) }),
-    dispose: () => backend.dispose(),
-  };
 }
 
 function timedCall(kernel: (...args: unknown[]) => unknown, self: Kernels, total: KernelTotal) {

@@ -7,7 +7,8 @@
  */
 
 import type { Backend } from '../backend.ts';
-import { type KernelName, type KernelTimer, SELECTION_KERNELS, timeBackend } from '../backends/time-kernels.ts';
+import { type KernelName, SELECTION_KERNELS } from '../backends/kernel-names.ts';
+import { type KernelTimer, timeBackend } from '../backends/time-kernels.ts';
 import { Engine } from '../infer/engine.ts';
 import type { TokenSequence } from '../infer/token-model.ts';
 import { type ModelConfig, POINTS, type Point } from '../model/config.ts';

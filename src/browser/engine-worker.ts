@@ -5,9 +5,9 @@
  */
 
 import { checkKernels } from '../backends/check-kernels.ts';
-import { withKernels } from '../backends/time-kernels.ts';
 import { browserPlatform } from '../backends/wasm/browser-platform.ts';
 import { createWasmBackend } from '../backends/wasm/wasm-backend.ts';
+import { withKernels } from '../backends/with-kernels.ts';
 import { fetchModel } from '../load/fetch-model.ts';
 import { type ModelBytes, openModelBytes } from '../load/open-model-bytes.ts';
 import { runTextModel } from '../load/run-text-model.ts';

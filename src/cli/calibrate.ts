@@ -28,6 +28,7 @@ import { Transformer } from '../model/transformer.ts';
 import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';
 import { UsageError } from '../util/errors.ts';
 import { formatInteger, formatNumber, formatPercent } from '../util/format.ts';
+import { turnEventLoop } from '../util/turn-event-loop.ts';
 import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger } from './shared/common-options.ts';
 import { allOrNothing } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
@@ -204,7 +205,7 @@ async function eachInTurn<T>(
   try {
     for (const [done, item] of items.entries()) {
       progress.update({ label, done, total: items.length, unit });
-      await new Promise((resolve) => setImmediate(resolve));
+      await turnEventLoop();
       signal.throwIfAborted();
       run(item);
     }

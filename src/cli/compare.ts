@@ -5,7 +5,7 @@
  * One model after the other is in memory. What is measured of each is compare/measure-model.ts; the figure report/scatter-figure.ts.
  */
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import type { Backend } from '../backend.ts';
@@ -16,7 +16,7 @@ import type { TaskResult } from '../eval/evaluate.ts';
 import { writeFileAtomically } from '../formats/atomic-write.ts';
 import { openModel, readConfig } from '../import/open-model.ts';
 import { selectionRules } from '../model/sparsity-override.ts';
-import { messageOf, UsageError, withoutPlace } from '../util/errors.ts';
+import { UsageError, withoutPlace } from '../util/errors.ts';
 import { formatInteger, formatPercent } from '../util/format.ts';
 import { type ComparedModel, comparedModel } from './compare/compared-model.ts';
 import { comparisonFigure } from './compare/comparison-figure.ts';
@@ -28,6 +28,7 @@ import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { machineText } from './shared/machine.ts';
 import { MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
+import { readText } from './shared/read-text.ts';
 import { textOrSample } from './shared/sample-text.ts';
 import type { TableRow } from './shared/table.ts';
 
@@ -211,14 +212,4 @@ function qualityCells({ task, isComplete, perplexity, metrics }: TaskResult): Ta
   const [mean] = Object.values(metrics);
   if (mean === undefined) return { [task]: '-' };
   return { [task]: `${mean.value.toFixed(4)} ± ${mean.stderr?.toFixed(4) ?? '-'}${note}` };
-}
-
-function readText(path: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
-  } catch (error) {
-    throw new UsageError('--text', `${path} cannot be read as text: ${messageOf(error)}. Check the path.`, {
-      cause: error,
-    });
-  }
 }

@@ -1,6 +1,5 @@
 /** `qsparse eval`: how good a model is, on texts and tasks, at one sparsity or several. */
 
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Backend } from '../backend.ts';
 import { loadBackend } from '../backends/load-backend.ts';
@@ -18,7 +17,7 @@ import { longestOf, prepareText } from '../eval/prepare.ts';
 import { openModel } from '../import/open-model.ts';
 import { Engine } from '../infer/engine.ts';
 import type { LoadedModel } from '../model/load-model.ts';
-import { messageOf, UsageError } from '../util/errors.ts';
+import { UsageError } from '../util/errors.ts';
 import { evalTokenizer } from './eval/eval-tokenizer.ts';
 import { modelIdentity } from './eval/model-identity.ts';
 import { prepareTask } from './eval/prepare-task.ts';
@@ -37,6 +36,7 @@ import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { machineText } from './shared/machine.ts';
 import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
+import { readText } from './shared/read-text.ts';
 
 interface EvalOptions extends CommonOptions, EvaluationOptions, ProtocolOptions {
   sparsity?: number[];
@@ -228,13 +228,3 @@ function defaultBatch(maxTokens: number): number {
 
 /** Without --out every item is computed. */
 const nothingKnown: RecordStore = { find: (): EvalRecord | undefined => undefined, add: () => {} };
-
-function readText(path: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
-  } catch (error) {
-    throw new UsageError('--text', `${path} cannot be read as text: ${messageOf(error)}. Check the path.`, {
-      cause: error,
-    });
-  }
-}

@@ -1,6 +1,5 @@
 /** `qsparse report`: the metrics of one or several runs as one HTML page. */
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { writeFileAtomically } from '../formats/atomic-write.ts';
@@ -8,7 +7,6 @@ import { buildReport } from '../report/build-report.ts';
 import type { ReportRun } from '../report/parse-metrics.ts';
 import { readRun } from '../report/read-metrics.ts';
 import { type RunSummary, summarise } from '../report/summary.ts';
-import { UsageError } from '../util/errors.ts';
 import {
   formatBytes,
   formatCount,
@@ -19,6 +17,7 @@ import {
 } from '../util/format.ts';
 import { addCommonOptions, type CommonOptions } from './shared/common-options.ts';
 import { Output } from './shared/output.ts';
+import { refuseOtherPage } from './shared/refuse-other-page.ts';
 import type { Column } from './shared/table.ts';
 
 interface ReportCommandOptions extends CommonOptions {
@@ -60,7 +59,7 @@ async function report(paths: string[], options: ReportCommandOptions): Promise<v
   const output = new Output(options);
   const runs = distinctNames(await Promise.all(paths.map(readRun)), paths);
   const file = options.out ?? (paths.length === 1 ? besideMetrics(paths[0]) : 'report.html');
-  refuseOtherFile(file);
+  refuseOtherPage(file);
   const page = buildReport(runs, options.title === undefined ? {} : { title: options.title });
   writeFileAtomically(file, page);
   const summaries = runs.map((run) => summarise(run));
@@ -71,14 +70,6 @@ async function report(paths: string[], options: ReportCommandOptions): Promise<v
 
 function besideMetrics(path: string): string {
   return path.endsWith('.jsonl') ? join(path, '..', 'report.html') : join(path, 'report.html');
-}
-
-/** An older page may be replaced; a text, a folder or the metrics themselves may not. */
-function refuseOtherFile(file: string): void {
-  if (!existsSync(file)) return;
-  const isPage = statSync(file).isFile() && /^\s*<!doctype html/i.test(readFileSync(file, 'utf8').slice(0, 100));
-  if (isPage) return;
-  throw new UsageError('--out', `${file} is there and is no HTML page; nothing was written. Choose another --out.`);
 }
 
 /** Runs of the same directory name are told apart by the paths they were given as. */

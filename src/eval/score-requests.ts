@@ -13,6 +13,7 @@
 
 import type { BatchItem, SequenceOptions, TokenModel, TokenSequence } from '../infer/token-model.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
+import { commonLength } from '../util/common-length.ts';
 import { UsageError } from '../util/errors.ts';
 import { turnEventLoop } from '../util/turn-event-loop.ts';
 import { normalizerOf } from './log-softmax.ts';
@@ -88,13 +89,6 @@ function byIds(a: Job, b: Job): number {
   const common = commonLength(a.ids, b.ids);
   if (common < a.ids.length && common < b.ids.length) return a.ids[common] - b.ids[common];
   return a.ids.length - b.ids.length || a.contextTokens - b.contextTokens || a.index - b.index;
-}
-
-function commonLength(a: readonly number[], b: readonly number[]): number {
-  const limit = Math.min(a.length, b.length);
-  let length = 0;
-  while (length < limit && a[length] === b[length]) length++;
-  return length;
 }
 
 /** `count` contiguous parts of about the same number of tokens to run; no cut between requests whose contexts are the same. */

@@ -7,6 +7,7 @@
  */
 
 import { FormatError } from '../util/errors.ts';
+import { isObject } from '../util/is-object.ts';
 import { Problems } from '../util/problems.ts';
 import { compileExpression, compileTemplate, type Fields, hasPath, type TextOf, type ValueOf } from './template.ts';
 
@@ -97,7 +98,7 @@ const GENERATE_FIELDS = ['target', 'until', 'maxTokens', 'extract', 'ignore', 'i
 
 /** The task in the contents of a file; `path` is what messages name. Throws UsageError with all that is wrong, FormatError for a template. */
 export function parseTask(json: unknown, path: string): Task {
-  if (!isTable(json)) throw new FormatError('task', `${path}: expected an object with name, type and prompt.`, path);
+  if (!isObject(json)) throw new FormatError('task', `${path}: expected an object with name, type and prompt.`, path);
   const problems = new Problems(path);
   problems.choice('type', json.type, ['multiple-choice', 'generate']);
   problems.throwAny();
@@ -122,12 +123,12 @@ function checkCommon(json: Table, problems: Problems): void {
   if (json.linesPerRow !== undefined) problems.whole('linesPerRow', json.linesPerRow, 1);
   const forms = json.forms ?? [];
   const isForm = (form: unknown) =>
-    isTable(form) && isTextList(form.has) && isTable(form.fields) && Object.values(form.fields).every(isText);
+    isObject(form) && isTextList(form.has) && isObject(form.fields) && Object.values(form.fields).every(isText);
   if (!Array.isArray(forms) || !forms.every(isForm)) {
     problems.add('forms', 'must be a list of { has: [paths], fields: { name: expression } }.');
   }
   const shots = json.shots ?? {};
-  if (!isTable(shots)) {
+  if (!isObject(shots)) {
     problems.add('shots', 'must be an object with count, files, sameGroup and delimiter.');
     return;
   }
@@ -167,8 +168,8 @@ function checkGenerate(json: Table, problems: Problems): void {
   if (json.maxTokens !== undefined) problems.whole('maxTokens', json.maxTokens, 1);
   const { extract } = json;
   const isRule = (rule: unknown) =>
-    isTable(rule) && isPattern(rule.pattern) && (rule.take === undefined || Number.isInteger(rule.take));
-  if (!isTable(extract) || Object.keys(extract).length === 0 || !Object.values(extract).every(isRule)) {
+    isObject(rule) && isPattern(rule.pattern) && (rule.take === undefined || Number.isInteger(rule.take));
+  if (!isObject(extract) || Object.keys(extract).length === 0 || !Object.values(extract).every(isRule)) {
     problems.add('extract', 'must be an object { NAME: { pattern: a regular expression, take: 0 or -1 } }.');
   }
   if (json.ignore !== undefined && !(Array.isArray(json.ignore) && json.ignore.every(isPattern))) {
@@ -271,7 +272,3 @@ function isPattern(value: unknown): boolean {
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 const isTextList = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText);
-
-function isTable(value: unknown): value is Table {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

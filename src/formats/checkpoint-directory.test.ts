@@ -227,11 +227,12 @@ describe('readCheckpoint', () => {
   });
 });
 
-/** The modules of this folder as JavaScript, for a process that has no test runner to translate them. */
+/** The modules of this folder, and those of util that they import, as JavaScript, for a process that has no test runner to translate them. */
 function transpiledFormats(to: string): string {
   const source = join(import.meta.dirname, '..');
-  const names = readdirSync(join(source, 'formats')).filter((name) => /^[^.]+\.ts$/.test(name));
-  for (const name of [...names.map((file) => `formats/${file}`), 'util/errors.ts']) {
+  const modules = (folder: string) =>
+    readdirSync(join(source, folder)).flatMap((name) => (/^[^.]+\.ts$/.test(name) ? [`${folder}/${name}`] : []));
+  for (const name of [...modules('formats'), ...modules('util')]) {
     const { outputText } = ts.transpileModule(readFileSync(join(source, name), 'utf8'), {
       compilerOptions: {
         module: ts.ModuleKind.ESNext,
@@ -284,11 +285,11 @@ describe('a process that is killed while it saves', () => {
       expect(latest).toBeGreaterThanOrEqual(reported);
       expect(latest).toBeLessThanOrEqual(reported + 1);
       const best = stepOf(findCheckpoint(out, 'best'));
-      // The pointer to the best is written after the one to the latest; the kill may have come between, round after round.
+      // The pointer to the best is written before the one to the latest; the kill may have come between.
       const reportedBest = reported - (reported % 3);
       if (existsSync(join(out, 'best.json'))) {
         expect(best).toBeGreaterThanOrEqual(reportedBest > saved ? reportedBest : bestBefore);
-        expect(best).toBeLessThanOrEqual(latest);
+        expect(best).toBeLessThanOrEqual(latest + 1);
         expect(best % 3).toBe(0);
         bestBefore = best;
       }

@@ -12,6 +12,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError } from '../util/errors.ts';
+import { isObject } from '../util/is-object.ts';
 import {
   OLD_PREFIX,
   resolveDirectory,
@@ -208,7 +209,7 @@ function checkFiles(path: string): { step: number; state: Record<string, unknown
   const statePath = join(path, STATE_FILE);
   const { formatVersion, step, fileBytes, state } = readJsonFile(statePath);
   checkVersion(statePath, formatVersion);
-  if (typeof step !== 'number' || !isRecord(fileBytes) || !isRecord(state)) {
+  if (typeof step !== 'number' || !isObject(fileBytes) || !isObject(state)) {
     fail(statePath, `expected the fields step, fileBytes and state. ${howToMend(path)}`);
   }
   for (const name of SIZED_FILES) {
@@ -275,10 +276,6 @@ function readPointer(path: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function fail(path: string, message: string): never {

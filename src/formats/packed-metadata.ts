@@ -8,9 +8,9 @@
 
 import { WEIGHT_TYPES, type WeightMatrix, type WeightType, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { FormatError } from '../util/errors.ts';
+import { isObject } from '../util/is-object.ts';
 import {
   describe,
-  isObject,
   LENGTH_BYTES,
   parseJsonObject,
   type SafetensorsHeader,

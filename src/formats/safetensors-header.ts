@@ -8,6 +8,7 @@
  */
 
 import { FormatError, messageOf } from '../util/errors.ts';
+import { isObject } from '../util/is-object.ts';
 
 /** Bytes per element. F16, BF16 and the 8-bit floats are stored as their bits. */
 export const DTYPE_BYTES = {
@@ -204,10 +205,6 @@ function parseTensor(name: string, value: unknown, dataOffset: number, path: str
     fail(path, `tensor "${name}": ${dtype} [${shape.join(', ')}] has ${bytes} bytes, found data_offsets of ${found}.`);
   }
   return { name, dtype: dtype as SafetensorsDType, shape, byteOffset: dataOffset + begin, bytes };
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isNaturals(value: unknown): value is number[] {

@@ -10,9 +10,10 @@
  * speaks, only the properties that it names. Of the reader counts what a validator lets pass.
  */
 
+import { isObject } from '../util/is-object.ts';
 import { type Conjunction, keyOf, type SchemaExpander, type Shape } from './expand-schema.ts';
 import { refusal } from './schema-error.ts';
-import { isObject, type JsonType } from './schema-keywords.ts';
+import type { JsonType } from './schema-keywords.ts';
 import { objectOf } from './shape-keywords.ts';
 import type { StepBudget } from './step-budget.ts';
 

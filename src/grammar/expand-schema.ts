@@ -8,11 +8,11 @@
  */
 
 import { nearestName } from '../util/errors.ts';
+import { isObject } from '../util/is-object.ts';
 import { shown } from '../util/problems.ts';
 import { refusal } from './schema-error.ts';
 import {
   checkKeywords,
-  isObject,
   JSON_TYPES,
   type JsonType,
   KEYWORDS_OF_TYPE,

@@ -6,6 +6,7 @@
  */
 
 import { nearestName } from '../util/errors.ts';
+import { isObject } from '../util/is-object.ts';
 import { shown } from '../util/problems.ts';
 import { refusal } from './schema-error.ts';
 
@@ -110,10 +111,6 @@ const CHECKS: Readonly<Record<string, Check>> = {
   required: names,
   additionalProperties: anything,
 };
-
-export function isObject(value: unknown): value is SchemaObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** What is deeper could not be written out by a function that calls itself; numbers of JSON may be too large for a double. */
 function isWritable(value: unknown): boolean {

@@ -8,6 +8,7 @@
  * room, and what the prompt has in common with it is taken along.
  */
 
+import { commonLength } from '../util/common-length.ts';
 import { UsageError } from '../util/errors.ts';
 import type { SequenceOptions, TokenSequence } from './token-model.ts';
 
@@ -81,13 +82,6 @@ function truncated(sequence: TokenSequence, length: number): TokenSequence | nul
     if (error instanceof UsageError) return null;
     throw error;
   }
-}
-
-function commonLength(a: readonly number[], b: readonly number[]): number {
-  const limit = Math.min(a.length, b.length);
-  let length = 0;
-  while (length < limit && a[length] === b[length]) length++;
-  return length;
 }
 
 /** Equal for equal options, whatever the order of their keys. */

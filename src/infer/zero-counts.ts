@@ -12,6 +12,7 @@ import { blockParameters, parametersAt } from '../model/flops.ts';
 import { ffnsOf, type LayerWeights, type ModelWeights } from '../model/weights.ts';
 import type { IntTensor } from '../tensor/tensor.ts';
 import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
+import { mean } from '../util/mean.ts';
 import { planProduct } from './product-plan.ts';
 import type { RowRange, RowWeights } from './row-weights.ts';
 
@@ -172,8 +173,4 @@ function matrixBytes(w: WeightMatrix, share: number): number {
 /** Without what lies between two rows, which nobody reads. */
 function rowBytesOf(w: WeightMatrix): number {
   return weightRowBytes(w.dtype, w.cols);
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

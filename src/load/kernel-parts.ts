@@ -1,8 +1,9 @@
 /** KernelParts: the time of a forward pass by part, from the calls of its kernels. */
 
 import type { Backend } from '../backend.ts';
+import { type KernelName, SELECTION_KERNELS } from '../backends/kernel-names.ts';
 import { type KernelCall, observeKernels } from '../backends/observe-kernels.ts';
-import { type KernelName, SELECTION_KERNELS, withKernels } from '../backends/time-kernels.ts';
+import { withKernels } from '../backends/with-kernels.ts';
 import type { WeightMatrix } from '../tensor/weight-matrix.ts';
 import type { PartsMs } from './text-model.ts';
 

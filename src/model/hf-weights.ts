@@ -54,7 +54,7 @@ export function* toHfWeights(
         for (let row = 0; row < rows; row++) {
           for (let col = 0; col < count; col++) out[col * rows + row] = data[row * cols + first + col];
         }
-        yield { name: part.name, shape: shapeOf(part, shape), data: out };
+        yield { name: part.name, shape: shapeOfPart(part, shape), data: out };
       }
     }
   }
@@ -74,7 +74,7 @@ export function fromHfWeights(
     for (const part of hfParts(parameter)) {
       const { name, columns } = part;
       const source = read(name);
-      const expected = shapeOf(part, shape);
+      const expected = shapeOfPart(part, shape);
       if (source === undefined || shapeText(source.shape) !== shapeText(expected)) {
         const got = source ? shapeText(source.shape) : 'nothing';
         throw new FormatError('hf-weights', `${name} does not fit: expected ${shapeText(expected)}, got ${got}.`);
@@ -104,7 +104,7 @@ function matrixOf(shape: readonly number[]): [rows: number, cols: number] {
 }
 
 /** The shape of a part of a parameter as Hugging Face has it. */
-function shapeOf({ columns }: HfPart, shape: readonly number[]): readonly number[] {
+export function shapeOfPart({ columns }: HfPart, shape: readonly number[]): readonly number[] {
   if (columns === null) return shape;
   return shape.length === 1 ? [columns.count] : [columns.count, shape[0]];
 }

@@ -6,6 +6,7 @@
 import { writeCheckpointInSteps } from '../formats/checkpoint-directory.ts';
 import { createSafetensors } from '../formats/safetensors.ts';
 import { sizeOf } from '../tensor/tensor.ts';
+import { turnEventLoop } from '../util/turn-event-loop.ts';
 import type { ParameterSource } from './parameter-source.ts';
 import { describeParameters } from './parameters.ts';
 
@@ -37,7 +38,7 @@ export async function writeCheckpoint(
       for (const parameter of parameters) {
         onProgress?.(done, total);
         // A signal arrives while the event loop turns.
-        await new Promise((resolve) => setImmediate(resolve));
+        await turnEventLoop();
         signal?.throwIfAborted();
         const numbers = new Float32Array(sizeOf(parameter.shape));
         source.read(parameter, numbers);

@@ -15,6 +15,7 @@ import { sizeOf, type Tensor } from '../tensor/tensor.ts';
 import { unpackRow } from '../tensor/unpack-row.ts';
 import { newData } from '../tensor/view-of.ts';
 import type { WeightMatrix, WeightType } from '../tensor/weight-matrix.ts';
+import { turnEventLoop } from '../util/turn-event-loop.ts';
 import { toMultiplied } from './checkpoint-parameters.ts';
 import { type MatrixPlan, matrixOver, type PackOptions, planPacking, type StoredTensor } from './pack-plan.ts';
 import { describeUnpacked, sourceOf } from './packed-matrices.ts';
@@ -128,7 +129,7 @@ async function packAll(
   for (const tensor of stored) {
     onProgress?.(done, total);
     // A signal arrives while the event loop turns.
-    await new Promise((resolve) => setImmediate(resolve));
+    await turnEventLoop();
     signal?.throwIfAborted();
     reports.push(...packTensor(from, tensor, writer));
     done += weightsIn([tensor]);

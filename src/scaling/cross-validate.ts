@@ -3,6 +3,7 @@
  * only describes the runs at hand shows here.
  */
 
+import { mean } from '../util/mean.ts';
 import { canFit, fitLaw, logErrors } from './fit-law.ts';
 import type { LawForm, LawPoint } from './law-form.ts';
 import type { HuberOptions } from './law-objective.ts';
@@ -48,10 +49,6 @@ export function crossValidate(
     rmsLogError: rootMeanSquare(errors.flat()),
     largestRmsLogError: rootMeanSquare(errors.at(-1)!),
   };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function rootMeanSquare(values: readonly number[]): number {

@@ -7,6 +7,7 @@
  */
 
 import { FormatError } from '../util/errors.ts';
+import { isObject } from '../util/is-object.ts';
 import { shown } from '../util/problems.ts';
 
 export interface TokenizerConfig {
@@ -140,7 +141,7 @@ function templateOf(value: unknown, path: string): string | null {
 
 function objectOf(value: unknown, file: string, path: string): Json {
   if (value === undefined) return {};
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
+  if (isObject(value)) return value;
   throw wrong(file, 'an object', value, path);
 }
 

@@ -6,7 +6,8 @@
  */
 
 import type { Backend, Precision } from '../../backend.ts';
-import { SELECTION_KERNELS, timeBackend } from '../../backends/time-kernels.ts';
+import { SELECTION_KERNELS } from '../../backends/kernel-names.ts';
+import { timeBackend } from '../../backends/time-kernels.ts';
 import { type ModelConfig, resolveConfig } from '../../model/config.ts';
 import { StepStatistics } from '../../model/statistics.ts';
 import { Transformer } from '../../model/transformer.ts';

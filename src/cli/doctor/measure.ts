@@ -9,6 +9,7 @@ import { keptCount } from '../../model/config.ts';
 import type { SparseRows } from '../../tensor/sparse-rows.ts';
 import { f32Weights } from '../../tensor/weight-matrix.ts';
 import { TensorPool } from '../../tensor-pool.ts';
+import { turnEventLoop } from '../../util/turn-event-loop.ts';
 import {
   bestSeconds,
   FULL_SIZES,
@@ -43,7 +44,7 @@ export async function measureBackend(
   const pool = new TensorPool(backend);
   const begin = async (part: string): Promise<void> => {
     onPart(part);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turnEventLoop();
   };
   await begin('memory bandwidth');
   const stream = measureStream(backend, pool, sizes);

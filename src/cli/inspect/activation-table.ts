@@ -9,6 +9,7 @@ import { type ProjectionPart, projectionParameters } from '../../infer/zero-coun
 import { type ModelConfig, POINTS, type Point } from '../../model/config.ts';
 import { type SparsityTable, unroutedParameters } from '../../model/flops.ts';
 import { countParameters } from '../../model/parameters.ts';
+import { mean } from '../../util/mean.ts';
 
 export interface ActivationRow extends Record<string, unknown> {
   projection: 'QKV' | 'Out' | 'Up' | 'Gate' | 'Down' | 'Overall';
@@ -67,8 +68,4 @@ export function layerTable(config: ModelConfig, sparsity: SparsityTable): LayerR
     const shares = Object.fromEntries(POINTS.map((point) => [point, sparsity[point][layer]])) as Record<Point, number>;
     return { layer, ...shares };
   });
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -21,7 +21,6 @@ export class ProgressPrinter {
   readonly #recent: StepRecord[] = [];
   #lastStep: StepRecord | null = null;
   #lastValidation: ValidationRecord | null = null;
-  #bestValidation: ValidationRecord | null = null;
   /** When the validation in hand began, performance.now(). */
   #validatingSince = 0;
 
@@ -39,11 +38,6 @@ export class ProgressPrinter {
 
   get lastValidation(): ValidationRecord | null {
     return this.#lastValidation;
-  }
-
-  /** The best validation of this part of the run. */
-  get bestValidation(): ValidationRecord | null {
-    return this.#bestValidation;
   }
 
   record(record: MetricsRecord): void {
@@ -82,7 +76,6 @@ export class ProgressPrinter {
 
   #validation(record: ValidationRecord): void {
     this.#lastValidation = record;
-    if (record.best) this.#bestValidation = record;
     const best = record.best ? ', best so far' : '';
     const loss = `validation loss ${record.loss.toFixed(4)}`;
     this.#output.line(`${this.#name}step ${record.step}: ${loss}, ${record.bitsPerByte.toFixed(4)} bits/byte${best}`);

@@ -11,6 +11,7 @@ import { basename, extname } from 'node:path';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { FormatError, messageOf } from '../../util/errors.ts';
+import { isObject } from '../../util/is-object.ts';
 import { parseCsv } from '../../util/parse-csv.ts';
 import type { SourceRow } from '../task-items.ts';
 
@@ -109,7 +110,7 @@ function parseJson(text: string, where: string): unknown {
 }
 
 function objectOf(value: unknown, where: string): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (isObject(value)) return value;
   fail(where, `expected an object with the fields of a row, got ${JSON.stringify(value).slice(0, 40)}.`);
 }
 

@@ -1,8 +1,7 @@
 /** What held the memory of tensors when there was most of it: looked at each time a step reaches a new peak. */
 
 import type { Holding, Section } from '../../../autograd/observer.ts';
-import { BYTES_PER_ELEMENT, type Tensor } from '../../../tensor/tensor.ts';
-import { bucketBytes } from '../../../tensor-pool.ts';
+import { blockBytes } from '../../../tensor-pool.ts';
 import type { Trainer } from '../../../train/trainer.ts';
 import { keeperOf, placeOf } from './section-names.ts';
 
@@ -60,8 +59,4 @@ export class BufferPlan {
 function holderOf({ role, sections }: Holding): string {
   if (role === 'kept') return `kept: ${keeperOf(sections)}`;
   return role === 'gradient' ? 'gradients of activations' : 'scratch';
-}
-
-function blockBytes({ dtype, data }: Tensor): number {
-  return bucketBytes(data.length * BYTES_PER_ELEMENT[dtype]);
 }

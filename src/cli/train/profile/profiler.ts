@@ -12,7 +12,7 @@ import type { Holding, Observer, Section } from '../../../autograd/observer.ts';
 import type { Backend } from '../../../backend.ts';
 import { type KernelWork, kernelWork } from '../../../backends/kernel-work.ts';
 import { type KernelCall, observeKernels } from '../../../backends/observe-kernels.ts';
-import { withKernels } from '../../../backends/time-kernels.ts';
+import { withKernels } from '../../../backends/with-kernels.ts';
 import { nonZeros, type SparseRows } from '../../../tensor/sparse-rows.ts';
 import { shapeText, type Tensor } from '../../../tensor/tensor.ts';
 import { BufferPlan } from './buffer-plan.ts';

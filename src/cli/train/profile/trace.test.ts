@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { traceProblems } from '../../../../test/support/trace-problems.ts';
-import { refuseOtherFile, Trace } from './trace.ts';
+import { refuseOtherTrace, Trace } from './trace.ts';
 
 interface Node {
   readonly before: number;
@@ -60,19 +60,19 @@ describe('Trace', () => {
   });
 });
 
-describe('refuseOtherFile', () => {
+describe('refuseOtherTrace', () => {
   const folder = mkdtempSync(join(tmpdir(), 'qsparse-trace-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it('lets a new file and an older trace be written, and nothing else', () => {
     const path = join(folder, 'trace.json');
-    expect(() => refuseOtherFile(path)).not.toThrow();
+    expect(() => refuseOtherTrace(path)).not.toThrow();
     writeFileSync(path, new Trace().toJson('a machine'));
-    expect(() => refuseOtherFile(path)).not.toThrow();
+    expect(() => refuseOtherTrace(path)).not.toThrow();
     for (const content of ['', '{"name":"package"}', '[1, 2]', 'a text']) {
       writeFileSync(path, content);
-      expect(() => refuseOtherFile(path), content).toThrow(/^\[--trace\] .* is no trace/);
+      expect(() => refuseOtherTrace(path), content).toThrow(/^\[--trace\] .* is no trace/);
     }
-    expect(() => refuseOtherFile(folder)).toThrow(/is no trace/);
+    expect(() => refuseOtherTrace(folder)).toThrow(/is no trace/);
   });
 });

@@ -67,7 +67,7 @@ export class Trace {
 }
 
 /** An older trace may be replaced, nothing else. Throws UsageError. */
-export function refuseOtherFile(path: string): void {
+export function refuseOtherTrace(path: string): void {
   if (!existsSync(path)) return;
   if (statSync(path).isFile() && BEGINNING.test(beginningOf(path))) return;
   throw new UsageError(
