@@ -14,8 +14,8 @@ import { type FloatTensor, type FloatType, view } from '../tensor/tensor.ts';
 import type { TensorPool } from '../tensor-pool.ts';
 import { Prng } from '../util/prng.ts';
 import type { ModelConfig, Point } from './config.ts';
+import { type MultipliedLayer, mapProjections } from './multiplied-weights.ts';
 import { describeParameters, type ModelParameters, type Parameter, type TrainedParameter } from './parameters.ts';
-import type { LayerWeights } from './ternary-weights.ts';
 
 /** What is adapted, and how much. */
 export interface Lora {
@@ -44,7 +44,7 @@ export function countAdapters(config: ModelConfig, { rank, points }: Lora): numb
 }
 
 export class AdaptedWeights {
-  readonly layers: readonly LayerWeights[];
+  readonly layers: readonly MultipliedLayer[];
   readonly scale: number;
   readonly #adapted = new Map<Parameter, Adapted>();
   readonly #pool: TensorPool;
@@ -57,16 +57,7 @@ export class AdaptedWeights {
     this.#dtype = dtype;
     this.#lora = lora;
     this.scale = lora.alpha / lora.rank;
-    this.layers = layers.map((layer) => ({
-      ...layer,
-      qkv: this.#weightOf('qkv', layer.qkv),
-      o: this.#weightOf('o', layer.o),
-      ffns: layer.ffns.map((ffn) => ({
-        ...ffn,
-        gateUp: this.#weightOf('gateUp', ffn.gateUp),
-        down: this.#weightOf('down', ffn.down),
-      })),
-    }));
+    this.layers = mapProjections(layers, (point, base) => this.#weightOf(point, base));
   }
 
   /** What is trained, in the order of the forward pass. */

@@ -11,24 +11,11 @@ import type { Tape } from '../autograd/tape.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
 import { ternaryScale } from '../tensor/ternary.ts';
 import type { TensorPool } from '../tensor-pool.ts';
-import type { LayerParameters, ModelParameters, Parameter } from './parameters.ts';
-
-/** The parameters of an FFN, or of one expert, as its products see them. */
-export interface FfnWeights {
-  readonly gateUp: Weight;
-  readonly subNorm: Weight | null;
-  readonly down: Weight;
-}
-
-/** The parameters of a block as its products see them. */
-export interface LayerWeights extends Omit<LayerParameters, 'qkv' | 'o' | 'ffns'> {
-  readonly qkv: Weight;
-  readonly o: Weight;
-  readonly ffns: readonly FfnWeights[];
-}
+import { type MultipliedLayer, mapProjections } from './multiplied-weights.ts';
+import type { ModelParameters, Parameter } from './parameters.ts';
 
 export class TernaryWeights {
-  readonly layers: readonly LayerWeights[];
+  readonly layers: readonly MultipliedLayer[];
   /** By their latent parameter. */
   readonly #values = new Map<Parameter, FloatTensor>();
   readonly #pool: TensorPool;
@@ -36,12 +23,7 @@ export class TernaryWeights {
   /** Takes memory for all projections from the pool; nothing is in it before the first `update`. */
   constructor({ layers }: ModelParameters, pool: TensorPool) {
     this.#pool = pool;
-    this.layers = layers.map((layer) => ({
-      ...layer,
-      qkv: this.#weightOf(layer.qkv),
-      o: this.#weightOf(layer.o),
-      ffns: layer.ffns.map((ffn) => ({ ...ffn, gateUp: this.#weightOf(ffn.gateUp), down: this.#weightOf(ffn.down) })),
-    }));
+    this.layers = mapProjections(layers, (_, latent) => this.#weightOf(latent));
   }
 
   /** Makes all of them anew of the latent parameters as they are now. */

@@ -36,6 +36,7 @@ import { AdaptedWeights, type Lora } from './adapted-weights.ts';
 import type { ModelConfig, Point } from './config.ts';
 import { initParameters } from './init.ts';
 import { type InitialParameters, readInitialParameters } from './initial-parameters.ts';
+import type { MultipliedFfn, MultipliedLayer } from './multiplied-weights.ts';
 import {
   createParameters,
   isTrained,
@@ -46,7 +47,7 @@ import {
 import { ropeTables } from './rope-tables.ts';
 import { gateThreshold, selectionRule } from './selection-rule.ts';
 import { StepStatistics } from './statistics.ts';
-import { type FfnWeights, type LayerWeights, TernaryWeights } from './ternary-weights.ts';
+import { TernaryWeights } from './ternary-weights.ts';
 
 /** ids and targets are [batch * seqLen], one sequence after the other. */
 export interface BatchShape {
@@ -320,7 +321,7 @@ export class Transformer {
   }
 
   /** One block: x [N, D] -> [N, D], both halves added to the residual stream. */
-  #layer(tape: Tape, x: Value, layer: LayerWeights, index: number, pass: Pass): Value {
+  #layer(tape: Tape, x: Value, layer: MultipliedLayer, index: number, pass: Pass): Value {
     const { nHeads, nKvHeads, headDim, normEps: eps } = this.config;
     const { batch, seqLen } = pass;
     const rotation = { nRotatedHeads: nHeads + nKvHeads, headDim };
@@ -362,7 +363,7 @@ export class Transformer {
     tape: Tape,
     pass: Pass,
     input: Value,
-    { gateUp, subNorm, down }: FfnWeights,
+    { gateUp, subNorm, down }: MultipliedFfn,
     { layer, expert }: { layer: number; expert: number },
   ): Value {
     const { activation, hiddenL1 } = this.config;
@@ -382,7 +383,7 @@ export class Transformer {
     return bias ? tape.apply(addBias, { x, bias }) : x;
   }
 
-  #normedHeads(tape: Tape, qkv: Value, { qNorm, kNorm }: Pick<LayerWeights, 'qNorm' | 'kNorm'>): Value {
+  #normedHeads(tape: Tape, qkv: Value, { qNorm, kNorm }: Pick<MultipliedLayer, 'qNorm' | 'kNorm'>): Value {
     if (qNorm === null || kNorm === null) return qkv;
     return tape.apply(headNorms, { qkv, qNorm, kNorm, eps: this.config.normEps, shape: this.config });
   }

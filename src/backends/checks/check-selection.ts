@@ -1,8 +1,8 @@
 /** The part of check-kernels.ts that is about the selections. */
 
-import type { Kernels } from '../backend.ts';
+import type { Kernels } from '../../backend.ts';
+import { columnsOf, rowsOf } from '../matrix-shape.ts';
 import { expectCapacity, expectMatrix, expectRoom, expectSize, floatTypeOf, mismatch } from './expect-shape.ts';
-import { columnsOf, rowsOf } from './matrix-shape.ts';
 
 /** What the C kernel has scratch memory for. */
 const MOST_NORMED = 2 ** 18;

@@ -1,10 +1,10 @@
 /** The checks of a cache of keys and values, and of the table that says which rows of a batch belong to which slot. */
 
-import { KV_BLOCK, KV_DTYPES, KV_ITEM_COLUMNS, type KvItems, type KvSlots, kvShapes } from '../tensor/kv-slots.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { sizeOf } from '../tensor/tensor.ts';
+import { KV_BLOCK, KV_DTYPES, KV_ITEM_COLUMNS, type KvItems, type KvSlots, kvShapes } from '../../tensor/kv-slots.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { sizeOf } from '../../tensor/tensor.ts';
+import { columnsOf, rowsOf } from '../matrix-shape.ts';
 import { expectMatrix, expectSize, mismatch } from './expect-shape.ts';
-import { columnsOf, rowsOf } from './matrix-shape.ts';
 
 /** All of a call with queries, keys and values of new tokens; the number of query heads. */
 export function expectKvCall(op: string, qkv: Tensor, items: KvItems, kv: KvSlots): number {
@@ -43,7 +43,6 @@ function expectKvItems(op: string, items: KvItems, rows: number, { slots, positi
   expectMatrix(op, 'items', items, 'i32', count, KV_ITEM_COLUMNS);
   if (count === 0) mismatch(op, 'items', '1 or more', count);
   let next = 0;
-  const seen = new Set<number>();
   for (let at = 0; at < count * KV_ITEM_COLUMNS; at += KV_ITEM_COLUMNS) {
     const [first, size, start, slot] = [items.data[at], items.data[at + 1], items.data[at + 2], items.data[at + 3]];
     const item = at / KV_ITEM_COLUMNS;
@@ -51,8 +50,9 @@ function expectKvItems(op: string, items: KvItems, rows: number, { slots, positi
     if (!(size >= 1 && size <= positions)) mismatch(op, `rows of item ${item}`, `1 .. ${positions}`, size);
     if (!(start >= 0)) mismatch(op, `start of item ${item}`, '0 or more', start);
     if (!(slot >= 0 && slot < slots)) mismatch(op, `slot of item ${item}`, `0 .. ${slots - 1}`, slot);
-    if (seen.has(slot)) mismatch(op, `slot of item ${item}`, 'one that no item before it has', slot);
-    seen.add(slot);
+    for (let before = KV_ITEM_COLUMNS - 1; before < at; before += KV_ITEM_COLUMNS) {
+      if (items.data[before] === slot) mismatch(op, `slot of item ${item}`, 'one that no item before it has', slot);
+    }
     next += size;
   }
   if (next !== rows) mismatch(op, 'rows of all items', String(rows), next);

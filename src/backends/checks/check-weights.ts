@@ -1,9 +1,10 @@
 /** The part of check-kernels.ts that is about weights as inference stores them. */
 
-import type { Kernels, WeightInput } from '../backend.ts';
-import { nonZeros } from '../tensor/sparse-rows.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
+import type { Kernels, WeightInput } from '../../backend.ts';
+import { nonZeros } from '../../tensor/sparse-rows.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { type WeightMatrix, weightRowBytes } from '../../tensor/weight-matrix.ts';
+import { elementsOf, rowsOf } from '../matrix-shape.ts';
 import {
   expectApart,
   expectCapacity,
@@ -15,7 +16,6 @@ import {
   floatTypeOf,
   mismatch,
 } from './expect-shape.ts';
-import { elementsOf, rowsOf } from './matrix-shape.ts';
 
 export function checkWeights(inner: Kernels) {
   const expectProduct = (op: string, x: WeightInput, w: WeightMatrix, out: Tensor) => {

@@ -3,12 +3,12 @@
  * what came. Constant time, no allocation while everything is right: they run around every kernel call, in decoding too.
  */
 
-import type { ColumnRange } from '../backend.ts';
-import type { BlockPlaces, SparseRows } from '../tensor/sparse-rows.ts';
-import { nonZeros } from '../tensor/sparse-rows.ts';
-import { BYTES_PER_ELEMENT, type FloatType, shapeText, type Tensor } from '../tensor/tensor.ts';
-import { BackendError, ShapeError } from '../util/errors.ts';
-import { columnsOf, elementsOf } from './matrix-shape.ts';
+import type { ColumnRange } from '../../backend.ts';
+import type { BlockPlaces, SparseRows } from '../../tensor/sparse-rows.ts';
+import { nonZeros } from '../../tensor/sparse-rows.ts';
+import { BYTES_PER_ELEMENT, type FloatType, shapeText, type Tensor } from '../../tensor/tensor.ts';
+import { BackendError, ShapeError } from '../../util/errors.ts';
+import { columnsOf, elementsOf } from '../matrix-shape.ts';
 
 /** For a condition that the caller looked at; `expected` and `got` are said as they stand. */
 export function mismatch(op: string, what: string, expected: string, got: unknown): never {
@@ -180,4 +180,25 @@ function overlap(a: Tensor, b: Tensor): boolean {
   const [x, y] = [a.data, b.data];
   if (x.buffer !== y.buffer) return false;
   return x.byteOffset < y.byteOffset + y.byteLength && y.byteOffset < x.byteOffset + x.byteLength;
+}
+
+/** Of a magnitude; undefined and 0 are none. */
+export function expectThreshold(op: string, threshold = 0): void {
+  if (!(threshold >= 0)) mismatch(op, 'threshold', '0 or more', threshold);
+}
+
+export function expectHeads(op: string, shape: { nHeads: number; nKvHeads: number; headDim: number }): void {
+  const { nHeads, nKvHeads, headDim } = shape;
+  if (!(headDim >= 1)) mismatch(op, 'headDim', '1 or more', headDim);
+  if (!(nKvHeads >= 1)) mismatch(op, 'nKvHeads', '1 or more', nKvHeads);
+  if (!(nHeads >= 1 && nHeads % nKvHeads === 0)) mismatch(op, 'nHeads', `a multiple of nKvHeads ${nKvHeads}`, nHeads);
+}
+
+/** The columns that a product writes; not with b transposed, whose columns are rows. */
+export function expectColumns(op: string, width: number, columns: ColumnRange | undefined, transposeB = false): void {
+  if (columns === undefined) return;
+  const { first, count } = columns;
+  const inside = first >= 0 && count >= 1 && first + count <= width;
+  if (!inside) mismatch(op, 'columns', `a range of 0 .. ${width}`, `${first} .. ${first + count}`);
+  if (transposeB) mismatch(op, 'columns', 'b not transposed', 'transposeB');
 }

@@ -1,9 +1,9 @@
 /** The part of check-kernels.ts that is about the quantisers: activations in 8 bits and ternary weights. */
 
-import type { Kernels } from '../backend.ts';
-import { nonZeros } from '../tensor/sparse-rows.ts';
+import type { Kernels } from '../../backend.ts';
+import { nonZeros } from '../../tensor/sparse-rows.ts';
+import { columnsOf, rowsOf } from '../matrix-shape.ts';
 import { expectCapacity, expectMatrix, expectRange, expectRows, floatTypeOf, mismatch } from './expect-shape.ts';
-import { columnsOf, rowsOf } from './matrix-shape.ts';
 
 export function checkQuantizers(inner: Kernels) {
   return {

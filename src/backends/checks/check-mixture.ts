@@ -1,7 +1,8 @@
 /** The part of check-kernels.ts that is about mixtures of experts: routing, and the rows of an expert's tokens. */
 
-import type { Kernels } from '../backend.ts';
-import { nonZeros, nonZerosAt } from '../tensor/sparse-rows.ts';
+import type { Kernels } from '../../backend.ts';
+import { nonZeros, nonZerosAt } from '../../tensor/sparse-rows.ts';
+import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 import {
   expectApart,
   expectIds,
@@ -12,7 +13,6 @@ import {
   floatTypeOf,
   mismatch,
 } from './expect-shape.ts';
-import { columnsOf, elementsOf, rowsOf } from './matrix-shape.ts';
 
 export function checkMixture(inner: Kernels) {
   return {
