@@ -88,12 +88,21 @@ export class Tensors {
   }
 }
 
+/** What outputs hold before a call, by dtype: integers need one of their own, since NaN stored among them is 0, which is often the right answer. */
+export type Poison = Readonly<Record<DType, number>>;
+/** For the oracle, and for the backend under test: NaN, so that reading one is seen. No two are alike, so that a place that neither writes differs. */
+export const ORACLE_POISON: Poison = { f32: 777, f64: 777, i32: 777, i8: 99, u8: 0x5a, u16: 777 };
+export const TESTED_POISON: Poison = {
+  ...{ f32: Number.NaN, f64: Number.NaN },
+  ...{ i32: -77, i8: -77, u8: 0xa5, u16: 0xa5a5 },
+};
+
 /** What stands in each tensor after the call. */
 export type Outcome = Record<string, DataOf[DType]>;
 
 export interface RunOptions {
-  /** What outputs hold before the call: NaN for the backend under test, so that reading one is seen. */
-  poison: number;
+  /** What outputs hold before the call. */
+  poison: Poison;
   /** Elements by which every tensor starts off the alignment of the allocation. */
   shift: number;
 }
@@ -121,7 +130,7 @@ export function runCase(
       const whole = { dtype: spec.dtype, shape: [memory[i].data.length], ...memory[i] };
       const tensor = view(whole, spec.shape, GUARD_ELEMENTS + shiftOf(spec));
       if (spec.values) tensor.data.set(spec.values);
-      else tensor.data.fill(options.poison);
+      else tensor.data.fill(options.poison[spec.dtype]);
       return tensor;
     });
     testCase.call(backend.kernels, new Tensors(new Map(specs.map(([name], i) => [name, tensors[i]]))));

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend, Kernels } from '../../src/backend.ts';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
 import { messageOf } from '../../src/util/errors.ts';
-import { type Case, type Outcome, runCase } from './case.ts';
+import { type Case, ORACLE_POISON, type Outcome, runCase, TESTED_POISON } from './case.ts';
 import { casesByKernel } from './cases.ts';
 import { differenceOfBits, faults } from './compare.ts';
 import { describeLaws } from './laws.ts';
@@ -62,11 +62,11 @@ export function runConformance(name: string, create: BackendFactory, options: Co
 export function faultsOf(testCase: Case, i: number, reference: Backend, backends: readonly Backend[]): string[] {
   const shift = (i % 2) * 3;
   const contents = testCase.tensors();
-  const expected = runCase(reference, testCase, contents, { poison: 777, shift });
+  const expected = runCase(reference, testCase, contents, { poison: ORACLE_POISON, shift });
   const outcomes: Outcome[] = [];
   for (const backend of backends) {
     try {
-      outcomes.push(runCase(backend, testCase, contents, { poison: Number.NaN, shift }));
+      outcomes.push(runCase(backend, testCase, contents, { poison: TESTED_POISON, shift }));
     } catch (error) {
       return [`${testCase.name}, ${backend.threads} threads: ${messageOf(error)}`];
     }
