@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { missing, readJson, sharedPath } from '../../test/golden/golden-file.ts';
 import { FormatError, UsageError } from '../util/errors.ts';
 import { type ChatMessage, ChatTemplate } from './chat-template.ts';
@@ -77,11 +77,13 @@ describe('ChatTemplate', () => {
   });
 
   it('tells the date where a template asks for it', () => {
-    const now = new Date();
-    const text = new ChatTemplate("{{ strftime_now('%Y-%m-%d %%x') }}", TOKENS, 'a').render([]);
-    expect(text).toBe(
-      `${now.getFullYear()}-${String(now.getMonth() + 1).padStart(2, '0')}-${String(now.getDate()).padStart(2, '0')} %x`,
-    );
+    vi.useFakeTimers({ now: new Date(2026, 0, 31, 23, 59, 59) });
+    try {
+      const text = new ChatTemplate("{{ strftime_now('%Y-%m-%d %%x') }}", TOKENS, 'a').render([]);
+      expect(text).toBe('2026-01-31 %x');
+    } finally {
+      vi.useRealTimers();
+    }
     expect(new ChatTemplate("{{ strftime_now('%d %b') }}", TOKENS, 'a').render([])).toMatch(/^\d\d [A-Z][a-z]{2}$/);
     const then = new Date(2025, 2, 9);
     expect(new ChatTemplate("{{ strftime_now('%d %b %Y') }}", TOKENS, 'a', then).render([])).toBe('09 Mar 2025');

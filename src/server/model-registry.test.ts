@@ -64,7 +64,7 @@ describe('ModelRegistry', () => {
     await done;
     expect(loadedIn(registry)).toEqual([]);
     expect(registry.acquire('a').id).toBe('a');
-    await registry.unload('nothing').catch((error: Error) => expect(error.message).toMatch(/no model "nothing"/));
+    await expect(registry.unload('nothing')).rejects.toThrow(/no model "nothing"/);
   });
 
   it('tells the log, not the client, why a model cannot be loaded', () => {

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MetricsRecord } from '../../src/train/metrics.ts';
+import { copyStopped } from '../support/stopped-run.ts';
 import { createTinyRun, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
 
 const STEPS = 60;
@@ -76,11 +77,11 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
     expect(stdout).toBe('The dog sleeps.\nThe fox runs.\n');
   });
 
-  it('stops at Ctrl-C and goes on to the same bits', async () => {
-    const run = at('stopped');
-    const data = at('data.jsonl');
+  it('Ctrl-C saves and ends with 130', async () => {
+    const run = at('interrupted');
+    const data = ['--data', at('data.jsonl'), '--template', 'plain'];
     const stopped = await runCommand(
-      ['sft', model.directory, '--data', data, '--template', 'plain', '--out', run, ...TRAINING, ...COMMON],
+      ['sft', model.directory, ...data, '--out', run, ...TRAINING, '--steps', '100000', ...COMMON],
       {
         onFirstOutput(child) {
           const timer = setInterval(() => {
@@ -91,11 +92,17 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
         },
       },
     );
-    expect(stopped.code).toBe(130);
-    expect(losses(run).length).toBeLessThan(STEPS);
+    expect([stopped.code, stopped.stdout]).toEqual([130, expect.stringContaining(`qsparse sft --out ${run} --resume`)]);
+    expect(existsSync(join(run, 'latest.json'))).toBe(true);
+  });
+
+  it('goes on to the same bits', async () => {
+    const run = at('stopped');
+    const step = copyStopped(whole, run);
+    expect(step).toBeGreaterThan(0);
     // The model may be named once more, as it was before.
     const resumed = await runCommand(['sft', model.directory, '--out', run, '--resume', ...COMMON]);
-    expect(resumed.code).toBe(0);
+    expect([resumed.code, resumed.stdout]).toEqual([0, expect.stringContaining(`resumed  after step ${step}`)]);
     expect(losses(run)).toEqual(losses(whole));
     for (const file of ['model.safetensors', 'optimizer.safetensors']) {
       expect(finalFile(run, file).equals(finalFile(whole, file)), file).toBe(true);
