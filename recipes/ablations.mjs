@@ -1,5 +1,6 @@
 /**
- * The models of the study in docs/findings.md, one recipe each: the same shape, data order, steps and rate, and one thing changed.
+ * The models of the study in docs/findings.md, one recipe each: the same shape, data order, steps and rate, and one thing changed;
+ * those of 1.58 bit as BitNet trains them (8-bit activations, sub-norms, another rate and schedule), so that they compare among themselves.
  *
  * Command: qsparse train ablations/topk50 --text BOOKS --seed 0 --out runs/topk50
  * All of them, with what is compared: node studies/ablations/run.mjs --text BOOKS --runs FOLDER
@@ -80,8 +81,9 @@ export const recipes = {
   'moe-1of8': mixture({ nExpertsPerToken: 1 }),
   'moe-2of8-topk50': mixture({ nExpertsPerToken: 2, sparsity: { ...NOWHERE, gateUp: 0.5, down: 0.5 } }),
 
-  // Top-K but for down, whose zeros are those of ReLU^2; and the same with the gate ReLU, and both with nothing else sparse.
-  'topk50-natural-down': closing('relu2', 0, 0.5),
+  // Top-K before down too, where topk50 has the natural zeros of ReLU^2 alone.
+  'topk50-down': variant({ sparsity: { qkv: 0.5, o: 0.5, gateUp: 0.5, down: 0.5 } }),
+  // The gate ReLU, alone and with top-K elsewhere.
   'relu-gate': closing('relu', 0, 0),
   'relu-gate-topk50': closing('relu', 0, 0.5),
 

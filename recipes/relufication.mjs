@@ -1,6 +1,6 @@
 /**
- * ReLU in place of a selection: the positive inputs of every projection stay, as many as there are (stage 2 of ReLUfication, from scratch;
- * arXiv 2310.04564). What to compare `block` and top-K with: 1.0 M parameters, context 256.
+ * ReLU in place of a selection: the positive inputs of every projection stay, as many as there are, as in the ablation of Q-Sparse (arXiv 2407.10969, figures 8 and 9).
+ * 1.0 M parameters, context 256. Beside `block`, which has the L1 term that `qsparse train` gives selections (3e-4), this has none.
  *
  * Command: qsparse train relufication --text BOOKS --out runs/relufication
  * On two cores, with 75 MB of novels as BOOKS: 1.5 minutes behind the tokenizer, validation loss 4.58, 63 % of all inputs zero.

@@ -39,7 +39,7 @@ ${MODEL_HELP}
 A packed model is refused, since it has lost what training needs: name what it was made of. The run keeps the tokenizer of MODEL.
 
 A dense model gets 40 % zeros before q, k, v, o, gate and up and, behind SiLU gates, 60 % before down; --sparsity 0 trains it on as it is. The gate
-stays (SiLU), unless --activation or a ReLU (--sparsifier relu, drelu) is asked for. The learning rate warms up again.
+stays (SiLU), unless --activation or a ReLU (--sparsifier relu, norm-relu, drelu) is asked for. The learning rate warms up again.
 
 Ctrl-C finishes the step, saves, and ends with code ${INTERRUPTED_EXIT_CODE}; --resume, without MODEL, goes on to the same numbers as a run that was
 never stopped. A training that diverges ends with code ${DIVERGED_EXIT_CODE}, its last checkpoint as it was.

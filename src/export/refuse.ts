@@ -1,6 +1,6 @@
 /** What no format of another program can say about a model, and how a model is refused: one line with every reason. */
 
-import { type ModelConfig, rescales } from '../model/config.ts';
+import { isRelu, type ModelConfig, rescales } from '../model/config.ts';
 import { UsageError } from '../util/errors.ts';
 
 /**
@@ -23,7 +23,7 @@ export function commonReasons(config: ModelConfig): string[] {
     .filter((field) => !Object.hasOwn(KNOWN_FIELDS, field))
     .map((field) => `the field ${field} of its configuration is unknown here`);
   if (rescales(config)) reasons.push('rescale l2: a model without it computes something else');
-  if (sparsifier === 'relu' || sparsifier === 'drelu') {
+  if (isRelu(sparsifier)) {
     reasons.push(`sparsifier ${sparsifier}: its ReLUs are part of the function, which a dense model does not have`);
   }
   return reasons;

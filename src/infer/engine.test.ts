@@ -72,6 +72,7 @@ const VARIANTS: Record<string, Partial<ModelConfigInput>> = {
   },
   'ReLU before every projection': { sparsifier: 'relu' },
   'ReLU before every projection, re-scaled': { sparsifier: 'relu', activation: 'relu', rescale: 'l2' },
+  'ReLU behind the norms': { sparsifier: 'norm-relu', activation: 'relu' },
   dReLU: { sparsifier: 'drelu' },
   thresholds: { sparsifier: 'threshold', thresholds: { qkv: 0.6, o: [0.1, 0.3], gateUp: 0.7, down: 0.2 } },
   'thresholds before SwiGLU': {

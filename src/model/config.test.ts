@@ -75,6 +75,7 @@ describe('resolveConfig', () => {
     [{ sparsifier: 'relu', sparsity: { o: [0, 0.5] } }, /sparsity\.o must be 0 with sparsifier relu/],
     [{ sparsifier: 'relu', gradient: 'straight-through' }, /gradient must be masked with sparsifier relu/],
     [{ sparsifier: 'relu', activation: 'silu' }, /activation must be relu or relu2 with sparsifier relu/],
+    [{ sparsifier: 'norm-relu', activation: 'silu' }, /activation must be relu or relu2 with sparsifier norm-relu/],
     [{ sparsifier: 'drelu', activation: 'relu2' }, /activation must be relu with sparsifier drelu/],
     [{ sparsifier: 'threshold' }, /thresholds must be above 0 somewhere .* qsparse calibrate finds them/],
     [{ sparsifier: 'threshold', thresholds: { o: [1] } }, /thresholds\.o must have one value per layer: expected 2/],

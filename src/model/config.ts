@@ -23,9 +23,10 @@ export type Sparsity = number | readonly number[];
 /**
  * What decides which inputs of a projection stay: topk - the largest of each token (Q-Sparse); block - the largest of each block of its
  * features (Block Q-Sparse, N:M); threshold - those that reach a fixed magnitude (TEAL), or gates that do (CATS); relu - the positive ones, at every point
- * (ReLUfication, stage 2); drelu - the positive ones before down, so that hidden = relu(gate) relu(up) (ProSparse, TurboSparse); none - all.
+ * (the ablation of Q-Sparse); norm-relu - the positive ones behind the norms, before q, k, v, gate and up (ReLUfication, stage 2); drelu - the positive ones before down, so that
+ * hidden = relu(gate) relu(up) (ProSparse, TurboSparse); none - all.
  */
-export const SPARSIFIERS = ['topk', 'block', 'relu', 'drelu', 'threshold', 'none'] as const;
+export const SPARSIFIERS = ['topk', 'block', 'relu', 'norm-relu', 'drelu', 'threshold', 'none'] as const;
 export type Sparsifier = (typeof SPARSIFIERS)[number];
 
 /** Where a threshold may stand: at the inputs of projections, and at the activation of the gate, act(gate), before up is multiplied (CATS). */
@@ -176,7 +177,7 @@ const MAX_BLOCK_SIZE = 256;
 /**
  * Fills in what is left out and checks the whole: hiddenDim = 2.75 dim, nKvHeads = nHeads, headDim = dim / nHeads,
  * seqLen 256, ropeTheta 10000 without scaling, no bias, no norms of heads, no sliding window, normEps 1e-5, tied, relu2 (with drelu: relu), topk, sparsity 0, blocks of 32, thresholds 0,
- * straight-through (with relu and drelu: masked), no re-scale, no L1, float activations and weights, no sub-norms, no experts.
+ * straight-through (with ReLUs for a sparsifier: masked), no re-scale, no L1, float activations and weights, no sub-norms, no experts.
  * Throws UsageError with ALL that is wrong: for each problem the field, what it must be and what it is.
  */
 export function resolveConfig(input: ModelConfigInput): ModelConfig {
@@ -389,8 +390,8 @@ function checkSparsifier(config: ModelConfig, problems: Problems): void {
     const why = isRelu(sparsifier) ? `sparsifier ${sparsifier}: a ReLU has a gradient of its own` : 'thresholds.gate';
     problems.add('gradient', `must be masked with ${why}. Give masked.`);
   }
-  if (sparsifier === 'relu' && activation === 'silu') {
-    const why = 'with sparsifier relu, which begins by replacing the SiLU';
+  if ((sparsifier === 'relu' || sparsifier === 'norm-relu') && activation === 'silu') {
+    const why = `with sparsifier ${sparsifier}, which begins by replacing the SiLU`;
     problems.add('activation', `must be relu or relu2 ${why}, got "silu".`);
   }
   if (sparsifier === 'drelu' && !problems.has('activation') && activation !== 'relu') {
@@ -425,7 +426,7 @@ export function hasGateThresholds({ sparsifier, thresholds }: ModelConfig): bool
 
 /** Are the zeros those of ReLUs, which are part of the function that the model computes? To mask the gradient is then its true derivative. */
 export function isRelu(sparsifier: Sparsifier): boolean {
-  return sparsifier === 'relu' || sparsifier === 'drelu';
+  return sparsifier === 'relu' || sparsifier === 'norm-relu' || sparsifier === 'drelu';
 }
 
 function isAboveZero(values: number | readonly number[]): boolean {

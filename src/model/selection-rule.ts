@@ -34,6 +34,8 @@ export function selectionRule(
     }
     case 'relu':
       return POSITIVE;
+    case 'norm-relu':
+      return point === 'qkv' || point === 'gateUp' ? POSITIVE : ALL;
     case 'drelu':
       return point === 'down' ? POSITIVE : ALL;
     case 'threshold': {

@@ -86,6 +86,7 @@ describe('gradients against finite differences (f64)', () => {
     ],
     ['ReLU before every projection, L1', { sparsifier: 'relu', hiddenL1: 0.3 }],
     ['ReLU before every projection, re-scaled', { sparsifier: 'relu', activation: 'relu', rescale: 'l2' }],
+    ['ReLU behind the norms, L1', { sparsifier: 'norm-relu', activation: 'relu', hiddenL1: 0.3 }],
     ['dReLU, L1, tied', { sparsifier: 'drelu', hiddenL1: 0.3, tiedEmbeddings: true }],
     ['biases of q, k and v, SwiGLU', { activation: 'silu', qkvBias: true }],
     ['norms of heads, SwiGLU', { activation: 'silu', qkNorm: true }],
@@ -291,6 +292,11 @@ describe('Transformer', () => {
       [0, 0],
     ]);
     for (const [layer, share] of drelu.down.entries()) expect(share).toBeGreaterThan(natural.down[layer] + 0.1);
+    const normRelu = zerosOf({ sparsifier: 'norm-relu' });
+    for (const share of [normRelu.qkv, normRelu.gateUp].flat()) expect(share > 0.2 && share < 0.8).toBe(true);
+    // What attention puts out stays as it is, and hidden activations have their natural zeros alone.
+    expect(normRelu.o).toEqual([0, 0]);
+    for (const share of normRelu.down) expect(share > 0.2 && share < 0.8).toBe(true);
     const relu = zerosOf({ sparsifier: 'relu' });
     for (const share of [relu.qkv, relu.o, relu.gateUp].flat()) expect(share > 0.2 && share < 0.8).toBe(true);
     const gates = { sparsifier: 'threshold', thresholds: { gate: 0.3 }, gradient: 'masked' } as const;

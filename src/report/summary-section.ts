@@ -126,6 +126,7 @@ function sparsityText(model: ModelConfig): string {
   const chosen: Partial<Record<ModelConfig['sparsifier'], string[]>> = {
     block: [`in blocks of ${model.blockSize}`],
     relu: ['ReLU before every projection'],
+    'norm-relu': ['ReLU behind the norms'],
     drelu: ['dReLU before down'],
     threshold: ['fixed thresholds'],
     none: ['nothing selected'],

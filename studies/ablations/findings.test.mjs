@@ -5,6 +5,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../../bench/lib/processes.mjs';
 import { recipes } from '../../recipes/ablations.mjs';
+import { resolveConfig } from '../../src/model/config.ts';
 import { generate, RESULTS } from './findings.mjs';
 import { plannedRuns, SEEDS } from './plan.mjs';
 import { Results } from './results.mjs';
@@ -58,6 +59,11 @@ describe('the plan', () => {
     expect(new Set(runs.map(({ name }) => name))).toEqual(new Set(Object.keys(recipes)));
     expect(runs.filter(({ name }) => name === 'topk50').map(({ seed }) => seed)).toEqual(SEEDS);
     expect(runs.filter(({ name }) => name === 'qkv-only-l2').map(({ seed }) => seed)).toEqual(SEEDS.slice(0, 1));
+  });
+
+  it('has no two recipes of one configuration', () => {
+    const texts = Object.values(recipes).map(({ model, train }) => JSON.stringify([resolveConfig(model), train]));
+    expect(new Set(texts).size).toBe(texts.length);
   });
 
   it('has a recipe for every model of the L1 part', () => {

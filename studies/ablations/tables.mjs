@@ -8,6 +8,8 @@ import { lossOf } from './results.mjs';
 
 export const PROJECTIONS = ['q', 'k', 'v', 'o', 'gate', 'up', 'down'];
 const POINTS = ['qkv', 'o', 'gateUp', 'down'];
+/** Where one number for the sparsity selects: behind ReLU^2 the zeros before down are natural ones. */
+const SELECTED = ['qkv', 'o', 'gateUp'];
 /** Float and ternary models: dense, sparse, and as many activated parameters the other way. */
 export const FORMATS = ['', 'bitnet-'].map((format) =>
   ['dense', 'topk50', 'narrow-dense', 'wide-topk55'].map((name) => `${format}${name}`),
@@ -30,7 +32,7 @@ export function blocksOf(results) {
     mixture: models(results, ['dense', 'moe-1of8', 'moe-2of8-topk50'], 'moe-1of8'),
     l1: l1Table(results),
     rescale: rescaleTable(results),
-    down: models(results, ['topk50', 'topk50-natural-down'], 'topk50'),
+    down: models(results, ['topk50', 'topk50-down'], 'topk50'),
     deep: models(results, DEEP, 'deep-dense'),
     'deep-gradient-norms': gradientNorms(results, ['deep-topk50', 'deep-topk50-masked'], ['v', 'up', 'down']),
     'deep-drift': drift(results, ['deep-relu']),
@@ -108,7 +110,7 @@ export function l1Models() {
   const name = (gate, coefficient, topK) => {
     if (coefficient > 0) return `l1-${gate}-${coefficient}${topK ? '-topk50' : ''}`;
     if (gate === 'relu') return topK ? 'relu-gate-topk50' : 'relu-gate';
-    return topK ? 'topk50-natural-down' : 'dense';
+    return topK ? 'topk50' : 'dense';
   };
   return ['relu', 'relu2'].flatMap((gate) =>
     [false, true].flatMap((topK) =>
@@ -136,7 +138,7 @@ function l1Table(results) {
 /** Models with and without the re-scale, by where top-K is. */
 export const RESCALED = [
   ...POINTS.map((point) => ({ where: point, plain: `${point}-only`, rescaled: `${point}-only-l2` })),
-  { where: 'all four', plain: 'topk50', rescaled: 'topk50-l2' },
+  { where: 'qkv, o and gateUp', plain: 'topk50', rescaled: 'topk50-l2' },
 ];
 
 function rescaleTable(results) {
@@ -151,7 +153,7 @@ function rescaleTable(results) {
 }
 
 function energyKept({ last }, where) {
-  const layers = where === 'all four' ? Object.values(last.energyKept).flat() : last.energyKept[where];
+  const layers = last.energyKept[where] ?? SELECTED.flatMap((point) => last.energyKept[point]);
   return layers.reduce((sum, value) => sum + value, 0) / layers.length;
 }
 

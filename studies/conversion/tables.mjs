@@ -173,10 +173,11 @@ function paperFineTunedTable(results) {
     { title: 'activated, B', of: ({ activated }) => activated },
     { title: 'mean of five', of: ({ mean }) => mean.toFixed(1) },
     { title: 'over dense', of: (row) => (row.method === 'dense' ? '' : signed(row.mean - denseOf(row).mean, 1)) },
-    { title: 'ours', left: true, of: ({ ours }) => `\`${ours}\`` },
+    { title: 'ours', left: true, of: ({ ours }) => (ours ? `\`${ours}\`` : '') },
     {
       title: 'over dense',
-      of: (row) => (row.method === 'dense' ? '' : (pointsOver(results, row.ours, 'sft-dense') ?? MISSING)),
+      of: ({ method, ours }) =>
+        method === 'dense' || !ours ? '' : (pointsOver(results, ours, 'sft-dense') ?? MISSING),
     },
   ]);
 }

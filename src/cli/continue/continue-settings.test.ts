@@ -63,6 +63,7 @@ describe('settings of a continued model', () => {
     const none = { qkv: 0, o: 0, gateUp: 0, down: 0 };
     const relu = { activation: 'relu', gradient: 'masked', sparsity: none };
     expect(settings(['--sparsifier', 'relu']).model).toMatchObject({ sparsifier: 'relu', ...relu });
+    expect(settings(['--sparsifier', 'norm-relu']).model).toMatchObject({ sparsifier: 'norm-relu', ...relu });
     expect(settings(['--sparsifier', 'drelu']).model).toMatchObject({ sparsifier: 'drelu', ...relu });
     expect(settings(['--sparsifier', 'relu'], { ...DENSE, activation: 'relu2' }).model.activation).toBe('relu2');
     expect(settings(['--sparsifier', 'none', '--activation', 'relu']).model).toMatchObject({ activation: 'relu' });

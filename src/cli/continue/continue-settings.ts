@@ -6,7 +6,7 @@
  * of the paper's continue-training (table 7).
  */
 
-import { type ModelConfig, type ModelConfigInput, resolveConfig, type Sparsifier } from '../../model/config.ts';
+import { isRelu, type ModelConfig, type ModelConfigInput, resolveConfig, type Sparsifier } from '../../model/config.ts';
 import { isSparse } from '../../model/qsparse-key.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
@@ -89,7 +89,7 @@ function modelInput(from: ModelConfig, wanted: Partial<ModelConfigInput>): Model
 /** A ReLU in front of projections takes the place of the gate's SiLU first. */
 function activationFor(sparsifier: Sparsifier, { activation }: ModelConfig): ModelConfig['activation'] {
   if (sparsifier === 'drelu') return 'relu';
-  return sparsifier === 'relu' && activation === 'silu' ? 'relu' : activation;
+  return isRelu(sparsifier) && activation === 'silu' ? 'relu' : activation;
 }
 
 /** The length of the run is the default's only where none was given; the last rate goes with the first. */

@@ -14,6 +14,7 @@ export function sparsifierText(config: ModelConfig): string {
     topk: points(sparsity),
     block: `in blocks of ${blockSize}: ${points(sparsity)}`,
     relu: 'ReLU before every projection',
+    'norm-relu': `ReLU behind the norms, before qkv and gate/up; down ${natural}`,
     drelu: 'dReLU: relu(gate) relu(up) before down',
     threshold: `thresholds: ${points(thresholds)}${thresholds.gate === 0 ? '' : `, gate ${valueText(thresholds.gate)}`}`,
     none: `nothing selected, down ${natural}`,
