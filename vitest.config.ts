@@ -25,6 +25,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     pool: 'forks',
+    setupFiles: ['test/support/fixed-seed.ts'],
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     // Tests are short; the room is for machines that build and measure at the same time.

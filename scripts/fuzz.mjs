@@ -1,6 +1,6 @@
 /**
  * `npm run fuzz`: the properties of parsers and of the server on many more damaged files and requests than `npm test` takes, 10,000 for each unless a number is given
- * (`npm run fuzz -- 100000`). A failure prints the seed and the path that repeat it.
+ * (`npm run fuzz -- 100000`), from another seed each time. A failure prints the seed and the path that repeat it.
  */
 
 import { execute } from './lib/project.mjs';
@@ -21,7 +21,7 @@ const { code } = await execute(
   ['node_modules/vitest/vitest.mjs', 'run', '--testTimeout=0', ...TESTS],
   {
     live: true,
-    env: { ...process.env, QSPARSE_FUZZ_RUNS: runs },
+    env: { QSPARSE_FUZZ_SEED: String(Date.now() % 2 ** 31), ...process.env, QSPARSE_FUZZ_RUNS: runs },
   },
 );
 process.exitCode = code;

@@ -149,6 +149,38 @@ describe('resolveModelPath', () => {
     }
   });
 
+  it('shows the token to the hub at every request, and to nobody that it sends on to', async () => {
+    await resolve(ID, { accessToken: 'hf_secret' });
+    const [store, others] = [true, false].map((isStore) =>
+      hub.authorizations.filter(([path]) => path.startsWith('/store/') === isStore),
+    );
+    for (const part of ['/revision/', '/tree/', '/resolve/'])
+      expect(
+        others.some(([path]) => path.includes(part)),
+        part,
+      ).toBe(true);
+    expect(new Set(others.map(([, authorization]) => authorization))).toEqual(new Set(['Bearer hf_secret']));
+    expect(store.length).toBeGreaterThan(0);
+    expect(new Set(store.map(([, authorization]) => authorization))).toEqual(new Set([undefined]));
+  });
+
+  it('takes the token of HF_TOKEN, and shows none where there is none', async () => {
+    const before = process.env.HF_TOKEN;
+    try {
+      delete process.env.HF_TOKEN;
+      await resolve();
+      expect(new Set(hub.authorizations.map(([, authorization]) => authorization))).toEqual(new Set([undefined]));
+      hub.authorizations.length = 0;
+      process.env.HF_TOKEN = 'hf_other';
+      await resolve();
+      expect(hub.authorizations.length).toBeGreaterThan(0);
+      for (const [, authorization] of hub.authorizations) expect(authorization).toBe('Bearer hf_other');
+    } finally {
+      if (before === undefined) delete process.env.HF_TOKEN;
+      else process.env.HF_TOKEN = before;
+    }
+  });
+
   it('fetches a blob again that has lost bytes', async () => {
     const path = await resolve();
     writeFileSync(weightsBlob(), WEIGHTS.content.subarray(0, 10));

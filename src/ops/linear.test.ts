@@ -73,6 +73,40 @@ describe('qSparseLinear', () => {
     expect(result.flops).toBe(2 * outputs * nTokens * (y + dW + features));
   });
 
+  /** Rounded to 8 bits by the definition (eq. 5 to 7), row by row. */
+  function roundedRows({ data }: { data: readonly number[] }): { data: number[] } {
+    const rows = Array.from({ length: nTokens }, (_, row) => data.slice(row * features, (row + 1) * features));
+    return {
+      data: rows.flatMap((row) => {
+        const largest = Math.max(...row.map(Math.abs));
+        return row.map((value) => Math.round((127 / (largest + 1e-5)) * value) * (largest / 127));
+      }),
+    };
+  }
+
+  it.each([
+    [4, 'straight-through'],
+    [10, 'straight-through'],
+    [4, 'masked'],
+  ] as const)('in 8 bits, %i of 10 kept, %s: y and dW of what is rounded, dX as if it were not', (kept, gradient) => {
+    const w = weight([features, outputs], 3);
+    const selection = { ...plain, rule: largest(kept), gradient, activationFormat: 'int8' } as const;
+    const result = runBackward(backend, x, dOut, (tape, x) => qSparseLinear(tape, x, w, selection));
+    const masked = maskedByRank(kept);
+    const rounded = roundedRows(masked);
+    const near = (got: ArrayLike<number>, expected: readonly number[]) => {
+      expect(got.length).toBe(expected.length);
+      for (const [i, value] of expected.entries()) expect(Math.abs(got[i] - value)).toBeLessThan(2e-6);
+    };
+    near(result.output, product(nTokens, features, outputs, at(rounded, features), at(w.value, outputs)));
+    near(w.gradient.data, product(features, nTokens, outputs, transposed(at(rounded, features)), at(dOut, outputs)));
+    const dense = product(nTokens, outputs, features, at(dOut, outputs), transposed(at(w.value, outputs)));
+    near(
+      result.dX,
+      dense.map((value, i) => (gradient === 'masked' && masked.data[i] === 0 ? 0 : value)),
+    );
+  });
+
   it('masks dX in the ablation', () => {
     const dXOf = (gradient: Selection['gradient']) =>
       runBackward(backend, x, dOut, (tape, x) =>

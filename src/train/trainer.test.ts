@@ -372,6 +372,24 @@ describe('a checkpoint', () => {
   let folder: string;
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+  it('counts on where it was stopped in a spike', async () => {
+    let from = Number.POSITIVE_INFINITY;
+    const data = jumpingFrom(() => from);
+    const train = { steps: 80, validateEvery: 0, spikeNats: 1, spikeSteps: 3, accumulate: 1 };
+    const first = makeTrainer(train, { data });
+    await first.trainer.run({ untilStep: 40 });
+    from = 40;
+    await first.trainer.run({ untilStep: 41 });
+    expect(first.trainer.progress).toMatchObject({ step: 41, lossStreak: 1 });
+    folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
+    saveTrainer(folder, first.trainer, { tokenizer: {}, best: false });
+    const checkpoint = readCheckpoint(findCheckpoint(folder, 'latest'));
+    const second = makeTrainer(train, { data, progress: progressOf(checkpoint) });
+    restoreTrainer(checkpoint, second.trainer);
+    checkpoint.close();
+    await expect(second.trainer.run()).rejects.toThrow(/step 43: the loss has left its curve/);
+  });
+
   it.each([
     ['', {}],
     [' of a mixture of experts', { nExperts: 4, nExpertsPerToken: 2, routerLoadBalance: 0.01, routerZLoss: 0.001 }],

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface FakeFile {
@@ -18,6 +18,8 @@ export interface FakeHub {
   readonly url: string;
   /** Paths that were asked for, with the range where there was one. */
   readonly requests: string[];
+  /** What each of them brought to be let in, by path. */
+  readonly authorizations: [path: string, authorization: string | undefined][];
   commit: string;
   files: FakeFile[];
   /** Connections end after that many bytes of contents, one for each number. */
@@ -40,12 +42,19 @@ function gitHash(content: Buffer): string {
 }
 
 export async function startFakeHub(repository: string): Promise<FakeHub> {
-  const server = createServer((request, response) => answer(hub, repository, request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  // Large contents are at another address, as those of the Hub are.
+  const [hubServer, storeServer] = [false, true].map((isStore) =>
+    createServer((request, response) =>
+      answer(hub, repository, isStore ? null : addressOf(storeServer), request, response),
+    ),
+  );
+  for (const server of [hubServer, storeServer])
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const hub: FakeHub = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: addressOf(hubServer),
     ...{
       requests: [],
+      authorizations: [],
       commit: '1'.repeat(40),
       files: [],
       cuts: [],
@@ -54,32 +63,46 @@ export async function startFakeHub(repository: string): Promise<FakeHub> {
       contentStatus: null,
       ignoreRanges: false,
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    async close() {
+      for (const server of [hubServer, storeServer]) {
+        await new Promise<void>((resolve) => {
+          server.close(() => resolve());
+          server.closeAllConnections();
+        });
+      }
+    },
   };
   return hub;
 }
 
-function answer(hub: FakeHub, repository: string, request: IncomingMessage, response: ServerResponse): void {
+const addressOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+/** `storeUrl`: where the hub sends those who ask for large contents; null: this is the store. */
+
+function answer(
+  hub: FakeHub,
+  repository: string,
+  storeUrl: string | null,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
   const path = decodeURIComponent((request.url ?? '').split('?')[0]);
-  const { range } = request.headers;
+  const { range, authorization } = request.headers;
+  hub.authorizations.push([path, authorization]);
   hub.requests.push(range === undefined ? path : `${path} ${range}`);
   const json = (status: number, value: object) => {
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
   };
-  const [resolve, store] = [`/${repository}/resolve/${hub.commit}/`, '/store/'];
-  const place = [resolve, store].find((prefix) => path.startsWith(prefix));
-  const file = hub.files.find((one) => place !== undefined && one.path === path.slice(place.length));
+  const store = '/store/';
+  const place = storeUrl === null ? store : `/${repository}/resolve/${hub.commit}/`;
+  const file = hub.files.find((one) => path.startsWith(place) && one.path === path.slice(place.length));
   if (hub.status !== null) json(hub.status, { error: 'as told' });
   else if (path.startsWith(`/api/models/${repository}/revision/`)) json(200, { id: repository, sha: hub.commit });
   else if (path === `/api/models/${repository}/tree/${hub.commit}`) json(200, hub.files.map(entryOf));
   else if (hub.contentStatus !== null) json(hub.contentStatus, { error: 'as told' });
   else if (file === undefined) json(404, { error: 'Repository or file not found' });
-  else if (file.large && place === resolve) {
-    const headers = { location: `${hub.url}${store}${file.path}`, 'x-linked-etag': `"${sha256(file.content)}"` };
+  else if (file.large && storeUrl !== null) {
+    const headers = { location: `${storeUrl}${store}${file.path}`, 'x-linked-etag': `"${sha256(file.content)}"` };
     response.writeHead(302, headers).end();
   } else sendContent(hub, file, range, response);
 }
