@@ -11,6 +11,15 @@ import {
 import { FakeTokenModel, plainTokens } from '../../test/support/fake-token-model.ts';
 import { logprobsOf } from '../infer/logprobs.ts';
 import { Sampler, type SamplerOptions } from '../infer/sampler.ts';
+import {
+  MOST_BIASES,
+  MOST_LAYERS,
+  MOST_LOGPROBS,
+  MOST_MESSAGES,
+  MOST_PARTS,
+  MOST_STOP_CHARACTERS,
+  MOST_STOPS,
+} from './limits.ts';
 import { tokenName } from './token-text.ts';
 
 interface Body {
@@ -404,6 +413,51 @@ describe('requests that are wrong', () => {
     const { error } = await ask('/v1/completions', body, 400);
     expect(error).toMatchObject({ type: 'invalid_request_error', ...wanted });
     expect(error.message).not.toMatch(/\n|at .*\.ts/);
+  });
+
+  const stops = (texts: readonly string[]) => ({ prompt: 'a', max_tokens: 1, stop: texts });
+  const limits: [what: string, limit: number, body: (count: number) => object, wanted: string][] = [
+    [
+      'messages',
+      MOST_MESSAGES,
+      (count) => ({ messages: new Array(count).fill({ role: 'user', content: 'a' }) }),
+      `a list of 1 to ${MOST_MESSAGES} messages`,
+    ],
+    [
+      'parts of a message',
+      MOST_PARTS,
+      (count) => ({ messages: [{ role: 'user', content: new Array(count).fill({ type: 'text', text: 'a' }) }] }),
+      'messages.0.content: expected',
+    ],
+    ['stops', MOST_STOPS, (count) => stops(new Array(count).fill('zzz')), `at most ${MOST_STOPS} texts`],
+    [
+      'characters of a stop',
+      MOST_STOP_CHARACTERS,
+      (count) => stops(['z'.repeat(count)]),
+      `a text of 1 to ${MOST_STOP_CHARACTERS} characters`,
+    ],
+    [
+      'biases',
+      MOST_BIASES,
+      (count) => ({ prompt: 'a', logit_bias: Object.fromEntries(Array.from({ length: count }, (_, id) => [id, 1])) }),
+      `at most ${MOST_BIASES} tokens`,
+    ],
+    ['probabilities', MOST_LOGPROBS, (count) => ({ prompt: 'a', logprobs: count }), `from 0 to ${MOST_LOGPROBS}`],
+    [
+      'layers',
+      MOST_LAYERS,
+      (count) => ({ prompt: 'a', sparsity: { qkv: new Array(count).fill(0) } }),
+      'sparsity: expected a share of at least 0',
+    ],
+  ];
+
+  it.each(limits)('more %s than the limit, and not as many', async (_, limit, body, wanted) => {
+    setUp();
+    const path = 'messages' in body(1) ? '/v1/chat/completions' : '/v1/completions';
+    const { error } = await ask(path, body(limit + 1), 400);
+    expect(error.message).toContain(wanted);
+    const response = await server.post(path, body(limit));
+    expect(await response.text()).not.toContain(wanted);
   });
 
   it('names an unknown model with the nearest', async () => {

@@ -32,7 +32,11 @@ const whole = (min: number, max: number = Number.MAX_SAFE_INTEGER) => {
 const flag = z.boolean({ error: 'expected true or false' }).nullish();
 
 const STOP = `expected a text or at most ${MOST_STOPS} texts, each of 1 to ${MOST_STOP_CHARACTERS} characters`;
-const stopText = z.string().min(1).max(MOST_STOP_CHARACTERS);
+const STOP_TEXT = `expected a text of 1 to ${MOST_STOP_CHARACTERS} characters`;
+const stopText = z
+  .string({ error: STOP_TEXT })
+  .min(1, { error: STOP_TEXT })
+  .max(MOST_STOP_CHARACTERS, { error: STOP_TEXT });
 const share = z.number().min(0).lt(1);
 const shareOfPoint = atMost(
   MOST_LAYERS,
