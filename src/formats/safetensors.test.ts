@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { sharedPath } from '../../test/golden/golden-file.ts';
 import { FormatError } from '../util/errors.ts';
 import type { TensorEntry } from './safetensors.ts';
 import { createSafetensors, openSafetensors, readSafetensorsHeader, writeSafetensors } from './safetensors.ts';
@@ -11,7 +12,7 @@ import { MAX_HEADER_BYTES } from './safetensors-header.ts';
 const directory = mkdtempSync(join(tmpdir(), 'qsparse-safetensors-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 const path = join(directory, 'test.safetensors');
-const golden = join(process.env.QSPARSE_DATA ?? '../shared', 'golden/qsparse_layer');
+const golden = sharedPath('golden/qsparse_layer');
 
 /** A file written by hand: this header, these bytes behind it. */
 function file(header: unknown, data: Uint8Array | number[], text = JSON.stringify(header)): Buffer {

@@ -415,10 +415,8 @@ describe('hostile schemas', () => {
       { properties: Object.fromEntries(many(25_000).map((i) => [`p${i}`, { type: 'null', title: `${i}` }])) },
     ];
     for (const [i, schema] of schemas.entries()) {
-      const begin = performance.now();
+      // What blows up takes minutes, and the test would run into its limit.
       expect(() => compileJsonSchema(schema), `schema ${i}`).toThrow(UsageError);
-      // Far above what it takes: what would blow up takes minutes.
-      expect(performance.now() - begin, `schema ${i}`).toBeLessThan(10_000);
     }
   });
 

@@ -101,7 +101,7 @@ function refuseSplit({ metadata, path }: GgufFile): void {
 function shapeOf(fields: GgufFields, file: GgufFile) {
   const dim = fields.count('embedding_length');
   const nHeads = fields.sameInAllLayers('attention.head_count');
-  const headDim = fields.count('attention.key_length', dim / nHeads);
+  const headDim = headDimOf(fields);
   const valueDim = fields.count('attention.value_length', headDim);
   if (valueDim !== headDim) fields.fail('attention.value_length', `attention.key_length, ${headDim}`, valueDim);
   const turned = fields.count('rope.dimension_count', headDim);
@@ -119,6 +119,13 @@ function shapeOf(fields: GgufFields, file: GgufFile) {
     hiddenDim: fields.sameInAllLayers('feed_forward_length'),
     seqLen: fields.count('context_length'),
   };
+}
+
+function headDimOf(fields: GgufFields): number {
+  if (fields.has('attention.key_length')) return fields.count('attention.key_length');
+  const [dim, nHeads] = [fields.count('embedding_length'), fields.sameInAllLayers('attention.head_count')];
+  if (dim % nHeads !== 0) fields.fail('attention.head_count', `a divisor of embedding_length, ${dim}`, nHeads);
+  return dim / nHeads;
 }
 
 function expertsOf(fields: GgufFields, { experts }: Architecture): Partial<ModelConfigInput> {
@@ -160,10 +167,7 @@ const LLAMA3_ORIGINAL_SEQ_LEN = 8192;
 function llama3Scaling(fields: GgufFields, file: GgufFile): RopeScaling {
   const tensor = file.tensors.get('rope_freqs.weight')!;
   const { architecture, path } = fields;
-  const headDim = fields.count(
-    'attention.key_length',
-    fields.count('embedding_length') / fields.sameInAllLayers('attention.head_count'),
-  );
+  const headDim = headDimOf(fields);
   const originalSeqLen = fields.count('rope.scaling.original_context_length', LLAMA3_ORIGINAL_SEQ_LEN);
   const fail = (found: string): never => {
     const expected = `${headDim / 2} factors of Llama 3's scaling from ${originalSeqLen} positions on`;

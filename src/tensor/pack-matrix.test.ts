@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { sharedPath } from '../../test/golden/golden-file.ts';
 import { roundToBf16 } from '../backends/reference/round-to-bf16.ts';
 import { FormatError } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
@@ -10,7 +10,7 @@ import { type Columns, packMatrix } from './pack-matrix.ts';
 import { unpackRow } from './unpack-row.ts';
 import { storedWeights, type WeightMatrix, type WeightType, weightRowBytes, weightScaleAt } from './weight-matrix.ts';
 
-const golden = join(process.env.QSPARSE_DATA ?? '../shared', 'golden/qsparse_layer/unit_cases.json');
+const golden = sharedPath('golden/qsparse_layer/unit_cases.json');
 /** What memory holds before it is written: none of it may change between rows. */
 const UNTOUCHED = 0xa5;
 

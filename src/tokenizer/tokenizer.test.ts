@@ -4,11 +4,12 @@ import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import fc from 'fast-check';
 import { Tokenizer as RustTokenizer } from 'tokenizers';
 import { describe, expect, it } from 'vitest';
+import { sharedPath } from '../../test/golden/golden-file.ts';
 import { FormatError } from '../util/errors.ts';
 import { Tokenizer } from './tokenizer.ts';
 import { trainBpe } from './train-bpe.ts';
 
-const data = process.env.QSPARSE_DATA ?? '../shared';
+const data = sharedPath();
 const real = ['tinyshakespeare.txt', 'wikitext2.valid.txt'].map((name) => join(data, 'data/text', name));
 const smollm = join(data, 'data/tokenizers/smollm2-tokenizer.json');
 
@@ -73,12 +74,10 @@ describe('Tokenizer', () => {
     expect(tokenizer.encode(value)).toEqual(await rustIds(value));
   });
 
-  it('encodes a word of a hundred thousand characters in reasonable time, as the Rust implementation does', async () => {
+  it('encodes a word of a hundred thousand characters as the Rust implementation does', async () => {
     const value = 'thetimes'.repeat(12_500);
-    const start = performance.now();
-    const ids = tokenizer.encode(value);
-    expect(performance.now() - start).toBeLessThan(10_000);
-    expect(ids).toEqual(await rustIds(value));
+    // Merges that look at every pair again after each one would take minutes, and the test would run into its limit.
+    expect(tokenizer.encode(value)).toEqual(await rustIds(value));
   });
 
   it('gives back any text, and the same in pieces', () => {

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { BPE, byteLevelPreTokenizer, Tokenizer as RustTokenizer } from 'tokenizers';
 import { describe, expect, it } from 'vitest';
+import { sharedPath } from '../../test/golden/golden-file.ts';
 import { UsageError } from '../util/errors.ts';
 import { BYTE_CHARACTERS, WORD_PATTERN } from './byte-level.ts';
 import { trainBpe } from './train-bpe.ts';
 
-const shakespeare = join(process.env.QSPARSE_DATA ?? '../shared', 'data/text/tinyshakespeare.txt');
+const shakespeare = sharedPath('data/text/tinyshakespeare.txt');
 
 /** Counts everything again before every merge: slow and plain. */
 function naiveMerges(documents: string[], count: number, minFrequency: number): [string, string][] {

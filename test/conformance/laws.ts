@@ -15,6 +15,8 @@ export function describeLaws(backend: () => Backend): void {
   describe('laws', () => {
     it('attention over a cache is the full one, the same bits however the tokens are divided', () =>
       cachedIsFull(backend()));
+    it('a key or value that is not finite shows in the tokens that read it, and in no other head or sequence', () =>
+      brokenVectorsShow(backend()));
     it('attention of position 0 is exactly its value', () => firstIsValue(backend()));
     it('the inverse rotation undoes the rotation', () => inverseUndoes(backend()));
     it('a row of a batch is selected, normed and gated as it is alone', () => rowsAreIndependent(backend()));
@@ -36,7 +38,11 @@ export function describeLaws(backend: () => Backend): void {
 /** Gives `body` a way to make tensors and frees them after. */
 function withTensors(backend: Backend, body: (make: Make) => void): void {
   const blocks: ReturnType<Backend['allocate']>[] = [];
-  const make = <D extends 'f32' | 'i32' | 'i8'>(dtype: D, shape: number[], values?: ArrayLike<number>): Tensor<D> => {
+  const make = <D extends 'f32' | 'i32' | 'i8' | 'u16'>(
+    dtype: D,
+    shape: number[],
+    values?: ArrayLike<number>,
+  ): Tensor<D> => {
     const block = backend.allocate(dtype, sizeOf(shape));
     blocks.push(block);
     if (values) block.data.set(values);
@@ -47,6 +53,7 @@ function withTensors(backend: Backend, body: (make: Make) => void): void {
       float: (shape, values) => make('f32', shape, values),
       int: (shape) => make('i32', shape),
       bytes: (shape) => make('i8', shape),
+      halves: (shape) => make('u16', shape),
     });
   } finally {
     for (const block of blocks) backend.free(block);
@@ -57,6 +64,7 @@ interface Make {
   float(shape: number[], values?: ArrayLike<number>): Tensor<'f32'>;
   int(shape: number[]): Tensor<'i32'>;
   bytes(shape: number[]): Tensor<'i8'>;
+  halves(shape: number[]): Tensor<'u16'>;
 }
 
 function select(backend: Backend, make: Make, x: FloatTensor, kept: number): SparseRows {
@@ -157,6 +165,58 @@ function attendParts(
   tokens.forEach((token, row) => {
     result.set(view(out, [outWidth], row * outWidth).data, token * outWidth);
   });
+}
+
+/** One number of one vector of token 3 is broken: in 8 bits its scale is, and with it the whole vector. */
+function brokenVectorsShow(backend: Backend): void {
+  const { nHeads, nKvHeads, headDim } = HEADS;
+  const [T, broken, outWidth] = [70, 3, nHeads * headDim];
+  const clean = new Values('broken').normals(2 * T * WIDTH);
+  const attended = (type: KvSlots['type'], data: Float32Array): Float32Array => {
+    const result = new Float32Array(2 * T * outWidth);
+    withTensors(backend, (make) => {
+      const shape = { slots: 2, positions: 128, nKvHeads, headDim };
+      const shapes = kvShapes(shape);
+      const store = { f32: make.float, f16: make.halves, int8: make.bytes }[type];
+      const scale = () => (type === 'int8' ? make.float(shapes.scales) : null);
+      const scales = { keyScale: scale(), valueScale: scale() };
+      const kv: KvSlots = { ...shape, type, keys: store(shapes.keys), values: store(shapes.values), ...scales };
+      const parts = [0, 1].map((slot) => ({ slot, start: 0, rows: T }));
+      attendParts(backend, make, make.float([2 * T, WIDTH], data), kv, parts, result);
+    });
+    return result;
+  };
+  const cases: [type: KvSlots['type'], numbers: number[]][] = [
+    ['f32', [Number.NaN]],
+    ['f16', [Number.NaN]],
+    ['int8', [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]],
+  ];
+  for (const [type, numbers] of cases) {
+    const expected = attended(type, clean);
+    for (const number of numbers) {
+      for (const [what, head] of [
+        ['key', nHeads],
+        ['value', nHeads + nKvHeads],
+      ] as const) {
+        for (const place of [0, headDim >> 1, headDim - 1]) {
+          const data = clean.slice();
+          data[broken * WIDTH + head * headDim + place] = number;
+          const result = attended(type, data);
+          const about = `${type}: ${number} at ${place} of a ${what}`;
+          for (let at = 0; at < result.length; at++) {
+            const [token, h, i] = [Math.floor(at / outWidth), Math.floor((at % outWidth) / headDim), at % headDim];
+            const reads = token < T && h < nHeads / nKvHeads;
+            if (!reads) expect(Object.is(result[at], expected[at]), `${about}, token ${token}, head ${h}`).toBe(true);
+            else if (token < broken)
+              continue; // of the same block
+            else if (type === 'int8' || what === 'key' || i === place)
+              expect(result[at], `${about}, token ${token}, head ${h}`).toBeNaN();
+            else expect(Object.is(result[at], expected[at]), `${about}, token ${token}, feature ${i}`).toBe(true);
+          }
+        }
+      }
+    }
+  }
 }
 
 function firstIsValue(backend: Backend): void {

@@ -4,7 +4,6 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
 import type { BlockMoments } from '../../src/tensor/block-moments.ts';
@@ -14,6 +13,7 @@ import type { IntTensor, Tensor } from '../../src/tensor/tensor.ts';
 import { ternaryScale } from '../../src/tensor/ternary.ts';
 import { newData } from '../../src/tensor/view-of.ts';
 import type { WeightMatrix } from '../../src/tensor/weight-matrix.ts';
+import { sharedPath } from '../golden/golden-file.ts';
 import { runConformance } from './conformance.ts';
 import { Values } from './values.ts';
 
@@ -653,8 +653,7 @@ interface GoldenSelection {
   keptIndices: number[];
 }
 
-const data = process.env.QSPARSE_DATA ?? join(import.meta.dirname, '../../../shared');
-const golden = join(data, 'golden/qsparse_layer/unit_cases.json');
+const golden = sharedPath('golden/qsparse_layer/unit_cases.json');
 
 describe('golden unit cases', () => {
   const there = existsSync(golden);
