@@ -9,45 +9,43 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 
-const BELOW_MODEL = ['util', 'tensor', 'formats', 'backend', 'autograd', 'ops', 'nn'];
 const ANYTHING = '*';
 
-/** What each layer may import besides itself. */
+/** What each layer may import besides itself; what none of its files imports is not in it. */
 export const LAYERS = {
   util: [],
   tensor: ['util'],
   formats: ['util', 'tensor'],
-  tokenizer: ['util', 'tensor'],
+  tokenizer: ['util'],
   chat: ['util', 'tokenizer'],
   // Tokens come in as bytes, so that it knows no tokenizer and no sampler.
   grammar: ['util'],
   backend: ['util', 'tensor'],
   backends: ['util', 'tensor', 'backend'],
-  autograd: ['util', 'tensor', 'backend'],
-  ops: ['util', 'tensor', 'backend', 'autograd'],
-  nn: ['util', 'tensor', 'backend', 'autograd', 'ops'],
-  model: BELOW_MODEL,
+  autograd: ['tensor', 'backend'],
+  ops: ['tensor', 'backend', 'autograd'],
+  nn: ['tensor', 'autograd', 'ops'],
+  model: ['util', 'tensor', 'formats', 'backend', 'autograd', 'ops', 'nn'],
   // Models for other programs; beside `import`, which reads theirs.
-  export: ['util', 'tensor', 'formats', 'tokenizer', 'backend', 'model'],
+  export: ['util', 'tensor', 'formats', 'tokenizer', 'model'],
   // Models by their id, fetched into a local folder.
   hub: ['util'],
   // Models of other programs, opened.
   import: ['util', 'tensor', 'formats', 'tokenizer', 'backend', 'model'],
-  infer: [...BELOW_MODEL, 'model'],
+  infer: ['util', 'tensor', 'backend', 'ops', 'model'],
   // A model that writes text, in one line: everything that takes, on any backend.
-  load: [...BELOW_MODEL, 'model', 'infer', 'tokenizer', 'chat', 'backends', 'import'],
+  load: ['util', 'tensor', 'formats', 'tokenizer', 'chat', 'backend', 'backends', 'model', 'infer', 'import'],
   // The same in a page.
-  browser: [...BELOW_MODEL, 'model', 'infer', 'tokenizer', 'chat', 'backends', 'import', 'load', 'scaling'],
+  browser: ['util', 'formats', 'chat', 'backends', 'model', 'infer', 'load', 'scaling'],
   // The tasks of an evaluation are texts, and where a text is divided into tokens decides what is scored.
-  eval: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
+  eval: ['util', 'tokenizer', 'model', 'infer'],
   // Without the command line, so that a page can measure too.
-  bench: [...BELOW_MODEL, 'model', 'infer'],
-  // Samples during training come from the engine, and text from the tokenizer.
-  train: [...BELOW_MODEL, 'model', 'infer', 'tokenizer'],
+  bench: ['util', 'tensor', 'backend', 'model', 'infer'],
+  train: ['util', 'tensor', 'formats', 'tokenizer', 'backend', 'autograd', 'ops', 'model'],
   // The data of a fine-tuning for the same trainer.
   sft: ['util', 'tokenizer', 'chat', 'train'],
   report: ['util'],
-  server: [...BELOW_MODEL, 'model', 'infer', 'chat', 'tokenizer', 'grammar'],
+  server: ['util', 'tokenizer', 'chat', 'grammar', 'model', 'infer'],
   // The law by itself: it runs in a page too.
   scaling: ['util'],
   cli: ANYTHING,
@@ -154,15 +152,34 @@ function isTypeOnly(statement) {
 
 /** All problems under a folder like src/: `{ file, specifier, problem }`, tests left out. */
 export function checkTree(folder) {
+  return importsIn(folder)
+    .map(({ file, specifier }) => ({ file, specifier, problem: problemOf(file, specifier) }))
+    .filter(({ problem }) => problem !== undefined);
+}
+
+/** What the table allows and nothing under the folder does: one sentence for each layer. */
+export function unusedPermissions(folder, layers = LAYERS) {
+  const used = new Set(
+    importsIn(folder)
+      .filter(({ specifier }) => specifier.startsWith('.'))
+      .map(
+        ({ file, specifier }) => `${layerOf(file)} ${layerOf(path.posix.join(path.posix.dirname(file), specifier))}`,
+      ),
+  );
+  return Object.entries(layers).flatMap(([layer, allowed]) => {
+    const unused = allowed === ANYTHING ? [] : allowed.filter((other) => !used.has(`${layer} ${other}`));
+    return unused.length > 0 ? [`${layer} may import ${unused.join(', ')} and does not`] : [];
+  });
+}
+
+function importsIn(folder) {
   const files = readdirSync(folder, { recursive: true })
     .map((name) => name.replaceAll(path.sep, '/'))
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.endsWith('.d.ts'))
     .sort();
   return files.flatMap((file) => {
     const { importedFiles } = ts.preProcessFile(readFileSync(path.join(folder, file), 'utf8'));
-    return importedFiles
-      .map(({ fileName: specifier }) => ({ file, specifier, problem: problemOf(file, specifier) }))
-      .filter(({ problem }) => problem !== undefined);
+    return importedFiles.map(({ fileName: specifier }) => ({ file, specifier }));
   });
 }
 

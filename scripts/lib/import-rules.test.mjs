@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkPages, checkTree, nodeModulesBehind, problemOf } from './import-rules.mjs';
+import { checkPages, checkTree, LAYERS, nodeModulesBehind, problemOf, unusedPermissions } from './import-rules.mjs';
 import { inRoot } from './project.mjs';
 
 describe('problemOf', () => {
@@ -51,6 +51,34 @@ describe('checkTree', () => {
       writeFileSync(path.join(folder, 'util/bad.ts'), `// import '../nn/comment.ts'\n${text}`);
       writeFileSync(path.join(folder, 'util/bad.test.ts'), text);
       expect(checkTree(folder).map(({ specifier }) => specifier)).toEqual(['../nn/a.ts', '../nn/b.ts', '../nn/c.ts']);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('docs/architecture.md', () => {
+  it('has the table of layers as it is enforced', () => {
+    const lines = readFileSync(inRoot('docs/architecture.md'), 'utf8').split('\n');
+    for (const [layer, allowed] of Object.entries(LAYERS)) {
+      if (allowed === '*') continue;
+      const [, , cell] = lines.find((line) => line.startsWith(`| \`${layer}\``))?.split('|') ?? [];
+      expect(cell?.split(';')[0].trim(), layer).toBe(allowed.join(', ') || 'nothing');
+    }
+  });
+});
+
+describe('unusedPermissions', () => {
+  it('names what a layer may import and no file of it does', () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'imports-'));
+    try {
+      mkdirSync(path.join(folder, 'nn'));
+      writeFileSync(
+        path.join(folder, 'nn/a.ts'),
+        `import '../ops/a.ts';\nimport '../backend.ts';\nimport 'left-pad';\n`,
+      );
+      const layers = { nn: ['ops', 'tensor', 'backend', 'util'], ops: [], cli: '*' };
+      expect(unusedPermissions(folder, layers)).toEqual(['nn may import tensor, util and does not']);
     } finally {
       rmSync(folder, { recursive: true });
     }
