@@ -51,19 +51,23 @@ export class RunListing {
     return runs.filter((run) => run !== null).sort((a, b) => ((b.startedAt ?? '') < (a.startedAt ?? '') ? -1 : 1));
   }
 
-  /** Whole lines from byte `from` on, at most 4 MiB of them; null for an id that is none. */
+  /** Whole lines from byte `from` on, at most 4 MiB of them; null for an id that is none, and for a run that is gone. */
   async metrics(id: string, from: number): Promise<MetricsPart | null> {
     if (!this.#files.has(id)) await this.list();
     const file = this.#files.get(id);
     if (file === undefined) return null;
-    return withFile(file, async (handle) => {
-      const { size } = await handle.stat();
-      // A file that is shorter than what was read of it is another file.
-      const begin = from > size ? 0 : from;
-      const bytes = await readAt(handle, begin, Math.min(size - begin, MOST_PART_BYTES));
-      const end = bytes.lastIndexOf(10) + 1;
-      return { text: bytes.subarray(0, end).toString('utf8'), next: begin + end };
-    });
+    try {
+      return await withFile(file, async (handle) => {
+        const { size } = await handle.stat();
+        // A file that is shorter than what was read of it is another file.
+        const begin = from > size ? 0 : from;
+        const bytes = await readAt(handle, begin, Math.min(size - begin, MOST_PART_BYTES));
+        const end = bytes.lastIndexOf(10) + 1;
+        return { text: bytes.subarray(0, end).toString('utf8'), next: begin + end };
+      });
+    } catch {
+      return null; // it went away, or may not be read
+    }
   }
 
   async #describe(file: string): Promise<ListedRun | null> {
