@@ -8,6 +8,12 @@ function metricsFile(path: string, text: string): File {
   return Object.defineProperty(file, 'webkitRelativePath', { value: path });
 }
 
+/** What the server says of runs with these ids, at step 1 of 4. */
+function listOf(ids: readonly string[]): Response {
+  const common = { startedAt: null, isLive: true, step: 1, maxSteps: 4, recipe: null };
+  return Response.json(ids.map((id) => ({ id, name: id, ...common })));
+}
+
 afterEach(() => vi.unstubAllGlobals());
 
 describe('RunStore', () => {
@@ -26,16 +32,7 @@ describe('RunStore', () => {
     let ids = ['a', 'b'];
     vi.stubGlobal('fetch', async (path: string) => {
       if (path !== './api/runs') return new Response(step(1), { headers: { 'x-next-byte': String(step(1).length) } });
-      const runs = ids.map((id) => ({
-        id,
-        name: id,
-        startedAt: null,
-        isLive: true,
-        step: 1,
-        maxSteps: 4,
-        recipe: null,
-      }));
-      return new Response(JSON.stringify(runs), { headers: { 'content-type': 'application/json' } });
+      return listOf(ids);
     });
     const store = new RunStore();
     await store.list();
@@ -49,18 +46,7 @@ describe('RunStore', () => {
 
   it('has the runs of the server in its order, the newest first, each in its colour', async () => {
     let ids = ['b', 'a'];
-    vi.stubGlobal('fetch', async () => {
-      const runs = ids.map((id) => ({
-        id,
-        name: id,
-        startedAt: null,
-        isLive: true,
-        step: 1,
-        maxSteps: 4,
-        recipe: null,
-      }));
-      return new Response(JSON.stringify(runs), { headers: { 'content-type': 'application/json' } });
-    });
+    vi.stubGlobal('fetch', async () => listOf(ids));
     const store = new RunStore();
     await store.addFiles([metricsFile('x/book/metrics.jsonl', step(1))]);
     await store.list();
@@ -85,10 +71,7 @@ describe('RunStore', () => {
     /** How much of it there is: the run goes on. */
     let size = step(1).length;
     vi.stubGlobal('fetch', async (path: string) => {
-      if (path === './api/runs') {
-        const run = { id: 'a', name: 'a', startedAt: null, isLive: true, step: 1, maxSteps: 4, recipe: null };
-        return new Response(JSON.stringify([run]), { headers: { 'content-type': 'application/json' } });
-      }
+      if (path === './api/runs') return listOf(['a']);
       const from = Number(new URL(path, 'http://here/').searchParams.get('from'));
       await new Promise((resolve) => setTimeout(resolve, 1));
       return new Response(text.slice(from, size), { headers: { 'x-next-byte': String(size) } });

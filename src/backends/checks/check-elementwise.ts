@@ -1,25 +1,18 @@
 /** The part of check-kernels.ts that is about what is done element by element. */
 
-import type { Kernels } from '../../backend.ts';
+import type { ColumnRange, Kernels } from '../../backend.ts';
+import type { FloatTensor, Tensor } from '../../tensor/tensor.ts';
 import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 import { expectApart, expectColumns, expectMatrix, expectRange, expectSize, floatTypeOf } from './expect-shape.ts';
 
 export function checkElementwise(inner: Kernels) {
   return {
     sumSquares(x, partial, first, count) {
-      const op = 'sumSquares';
-      const type = floatTypeOf(op, 'x', x);
-      expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
-      expectSize(op, 'partial', partial, 'f64', rowsOf(x));
-      expectRange(op, { first, count }, columnsOf(x));
+      expectPartial('sumSquares', x, partial, { first, count });
       inner.sumSquares(x, partial, first, count);
     },
     sumAbs(x, partial, first, count) {
-      const op = 'sumAbs';
-      const type = floatTypeOf(op, 'x', x);
-      expectMatrix(op, 'x', x, type, rowsOf(x), columnsOf(x));
-      expectSize(op, 'partial', partial, 'f64', rowsOf(x));
-      expectRange(op, { first, count }, columnsOf(x));
+      expectPartial('sumAbs', x, partial, { first, count });
       inner.sumAbs(x, partial, first, count);
     },
     add(a, b, out) {
@@ -53,4 +46,11 @@ export function checkElementwise(inner: Kernels) {
       inner.fill(x, value);
     },
   } satisfies Partial<Kernels>;
+}
+
+/** A sum of some columns of each row, in f64. */
+function expectPartial(op: string, x: FloatTensor, partial: Tensor<'f64'>, columns: ColumnRange): void {
+  expectMatrix(op, 'x', x, floatTypeOf(op, 'x', x), rowsOf(x), columnsOf(x));
+  expectSize(op, 'partial', partial, 'f64', rowsOf(x));
+  expectRange(op, columns, columnsOf(x));
 }
