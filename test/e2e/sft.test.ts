@@ -1,6 +1,6 @@
 /** `qsparse sft` as a user has it: a tiny model learns answers from a small file, is interrupted, goes on to the same bits and is talked with. */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MetricsRecord } from '../../src/train/metrics.ts';
@@ -123,10 +123,11 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
     expect((await runCommand(['sft', '--out', run, '--resume', ...length, ...COMMON])).code).toBe(0);
   });
 
-  it('trains adapters in the place of the weights, and merges them', async () => {
-    const [run, merged] = [at('adapted'), at('merged')];
+  it('trains adapters in the place of the weights, goes on to the same bits, and merges them', async () => {
+    const [run, merged, stopped] = [at('adapted'), at('merged'), at('adapted-stopped')];
+    const sparing = ['--lora', '8', '--recompute', '--optimizer-state', 'int8'];
     const trained = await runCommand([
-      ...['sft', model.directory, '--data', at('data.jsonl'), '--template', 'plain', '--out', run, '--lora', '8'],
+      ...['sft', model.directory, '--data', at('data.jsonl'), '--template', 'plain', '--out', run, ...sparing],
       ...[...TRAINING, '--lr', '2e-2', ...COMMON],
     ]);
     expect(trained.code).toBe(0);
@@ -134,6 +135,15 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
       /adapters rank 8, alpha 16, on qkv, o, gateUp, down: [\d.]+ k of [\d.]+ k parameters are trained/,
     );
     expect(losses(run)[STEPS - 1]).toBeLessThan(losses(run)[0] / 5);
+    const step = copyStopped(run, stopped);
+    const resumed = await runCommand(['sft', '--out', stopped, '--resume', ...COMMON]);
+    expect([resumed.code, resumed.stdout]).toEqual([0, expect.stringContaining(`resumed  after step ${step}`)]);
+    expect(losses(stopped)).toEqual(losses(run));
+    for (const file of readdirSync(join(run, `checkpoints/step-0000${STEPS}`)).filter((name) =>
+      name.endsWith('.safetensors'),
+    )) {
+      expect(finalFile(stopped, file).equals(finalFile(run, file)), file).toBe(true);
+    }
     const converted = await runCommand(['convert', run, merged, '--to', 'checkpoint']);
     expect(converted.code).toBe(0);
     const say = (path: string) => {
