@@ -1,4 +1,3 @@
-import { Script } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fakeRun } from '../../test/support/fake-run.ts';
@@ -7,7 +6,6 @@ import { buildCharts, MAX_DETAILS } from './charts.ts';
 import { MAX_POINTS } from './curves.ts';
 import { escapeHtml, jsonForScript } from './escape.ts';
 import { buildHeatMaps } from './heat-map.ts';
-import { PAGE_SCRIPT } from './page-script.ts';
 import { sortRecords, summarise } from './summary.ts';
 
 const HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)> & "quoted" \'text\' \u2028 <!--';
@@ -60,8 +58,8 @@ describe('buildReport', () => {
     const page = buildReport([fakeRun('a', 50)]);
     expect(page).toContain("default-src 'none'");
     expect(page).not.toMatch(/<link|<img|<iframe|\ssrc\s*=|href\s*=|@import|url\(/i);
-    expect(page).toContain('var uPlot=');
     expect(page).toContain('.u-legend');
+    expect(page).toMatch(/uplot [\d.]+ \(MIT\)/);
   });
 
   it('shows what ran and what came out', () => {
@@ -148,11 +146,5 @@ describe('charts', () => {
     for (const { series } of buildCharts(runs)) for (const { color, run } of series) expect(color).toBe(run);
     const zeros = buildCharts(runs.slice(0, 1)).find(({ title }) => title === 'Zeros by point');
     expect(zeros?.series.map(({ color }) => color)).toEqual([0, 1, 2, 3]);
-  });
-});
-
-describe('the script of the page', () => {
-  it('is JavaScript', () => {
-    expect(() => new Script(PAGE_SCRIPT)).not.toThrow();
   });
 });

@@ -2,19 +2,19 @@
  * buildReport: the metrics of runs as one HTML file that needs no network.
  *
  * The page is put together here from top to bottom; what it draws is decided in charts.ts and heat-map.ts, how in
- * page-script.ts and page-style.ts. Everything that comes from a run is escaped.
+ * web/report. Everything that comes from a run is escaped.
  */
 
 import { buildAxes, buildCharts, type Chart } from './charts.ts';
-import { escapeHtml, jsonForScript } from './escape.ts';
+import { escapeHtml } from './escape.ts';
 import { buildHeatMaps, type HeatMap } from './heat-map.ts';
-import { PAGE_SCRIPT } from './page-script.ts';
+import { readPageAssets } from './page-assets.ts';
+import type { ReportData } from './page-data.ts';
 import { pageShell } from './page-shell.ts';
 import type { ReportRun } from './parse-metrics.ts';
 import { configurationSection, extraTable, type ReportTable, samplesSection } from './sections.ts';
 import { sortRecords, summarise } from './summary.ts';
 import { overviewSection, partsSection } from './summary-section.ts';
-import { readUplotAssets } from './uplot-assets.ts';
 
 export interface ReportOptions {
   /** Heading and title of the page; the names of the runs where left out. */
@@ -42,42 +42,27 @@ export function buildReport(runs: readonly ReportRun[], options: ReportOptions =
     partsSection(summaries),
     samplesSection(sorted),
     configurationSection(summaries),
-    '<footer>Made by qsparse; charts by uPlot. Drag over a chart to zoom, double-click to see all of it again.</footer>',
   ];
-  return page(title, body.join('\n'), {
-    axes: buildAxes(sorted),
-    charts: charts.map(({ description, ...rest }) => rest),
-    heatMaps,
+  const data: ReportData = { axes: buildAxes(sorted), charts, heatMaps };
+  return pageShell({
+    ...{ title, body: body.join('\n'), data: { 'report-data': data }, assets: readPageAssets('report') },
+    footer: 'Made by qsparse; charts by uPlot. Drag over a chart to zoom, double-click to see all of it again.',
   });
-}
-
-function page(title: string, body: string, data: object): string {
-  const uplot = readUplotAssets();
-  const scripts = [
-    `<script type="application/json" id="report-data">${jsonForScript(data)}</script>`,
-    `<script>${uplot.script}</script>`,
-    `<script>${PAGE_SCRIPT}</script>`,
-  ];
-  return pageShell({ title, body, styleBefore: uplot.style, scripts });
 }
 
 function chartsSection(charts: readonly Chart[]): string {
   if (charts.length === 0) return '<p class="dim">No steps have been recorded yet.</p>';
-  const figures = charts.map(({ title, unit, description, large }, i) => {
-    const heading = `<h3>${escapeHtml(title)} <span class="dim">${escapeHtml(unit)}</span></h3>`;
-    const caption = `<figcaption id="caption-${i}">${heading}<p>${escapeHtml(description)}</p></figcaption>`;
-    const box = `<div id="chart-${i}" role="img" aria-labelledby="caption-${i}"></div>`;
-    return `<figure class="card${large ? ' large' : ''}">${caption}${box}</figure>`;
-  });
   return `<h2>Curves</h2>
-<fieldset><legend>Over</legend>
-<label><input type="radio" name="x-axis" value="tokens" checked autocomplete="off"> tokens</label>
-<label><input type="radio" name="x-axis" value="seconds" autocomplete="off"> seconds of training</label>
-<label><input type="radio" name="x-axis" value="step" autocomplete="off"> steps</label>
-<label><input type="checkbox" id="skip-start" autocomplete="off"> without the first tenth</label>
+<noscript><p class="message">The curves need JavaScript, which is in this file and asks no network.</p></noscript>
+<form class="row controls" id="controls" aria-label="Axes">
+<fieldset class="segmented" aria-label="Horizontal axis">
+<label><input type="radio" name="x" value="tokens" checked autocomplete="off">Tokens</label>
+<label><input type="radio" name="x" value="seconds" autocomplete="off">Seconds</label>
+<label><input type="radio" name="x" value="step" autocomplete="off">Steps</label>
 </fieldset>
-<noscript><p>The curves need JavaScript, which is in this file and asks no network.</p></noscript>
-<div class="charts">${figures.join('\n')}</div>`;
+<label><input type="checkbox" name="skip-start" autocomplete="off">Without the first tenth</label>
+</form>
+<div class="charts" id="charts"></div>`;
 }
 
 function heatSection(heatMaps: readonly HeatMap[]): string {
@@ -87,7 +72,7 @@ function heatSection(heatMaps: readonly HeatMap[]): string {
     const slider = `<input type="range" id="heat-step-${i}" min="0" max="${last}" value="${last}" autocomplete="off">`;
     const label = `<label for="heat-step-${i}">${escapeHtml(run)}</label>`;
     return `<div class="card"><div class="slider">${label}${slider}<output id="heat-at-${i}" class="dim"></output></div>
-<div class="scroll"><table class="heat" id="heat-${i}"></table></div></div>`;
+<div class="scroll" tabindex="0"><table class="heat" id="heat-${i}"></table></div></div>`;
   });
   return `<h2>Inside the layers</h2>
 <p class="dim">Inputs of the projections by layer: zeros in them, the share of their squares that the selection kept, the

@@ -31,7 +31,7 @@ export function extraTable({ title, columns, rows, note }: ReportTable): string 
     });
     return `<tr>${cells.join('')}</tr>`;
   });
-  return `<section class="card scroll"><table class="plain"><caption>${escapeHtml(title)}</caption>
+  return `<section class="card scroll" tabindex="0"><table class="plain"><caption>${escapeHtml(title)}</caption>
 <thead><tr>${heads.join('')}</tr></thead><tbody>${lines.join('\n')}</tbody></table>
 ${note ? `<p class="dim">${escapeHtml(note)}</p>` : ''}</section>`;
 }

@@ -51,7 +51,7 @@ function summaryTable(
   summaries: readonly RunSummary[],
 ): string {
   const heads = summaries.map(({ name }, r) => `<th scope="col" class="${className}">${runTitle(name, r)}</th>`);
-  return `<section class="card scroll"><table class="plain">
+  return `<section class="card scroll" tabindex="0"><table class="plain">
 <thead><tr><th scope="col">${title}</th>${heads.join('')}</tr></thead>
 <tbody>${lines.map((line) => tableRow(line, className, summaries)).join('\n')}</tbody></table></section>`;
 }
@@ -97,7 +97,7 @@ export function partsSection(summaries: readonly RunSummary[]): string {
   });
   return `<h2>Where the time of a step goes</h2>
 <div class="card"><div class="bars">${bars.join('\n')}</div>
-<div class="scroll"><table class="plain"><thead><tr><td></td>${heads.join('')}</tr></thead>
+<div class="scroll" tabindex="0"><table class="plain"><thead><tr><td></td>${heads.join('')}</tr></thead>
 <tbody>${rows.join('\n')}</tbody></table></div></div>`;
 }
 

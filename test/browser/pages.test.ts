@@ -4,21 +4,19 @@
  */
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load } from '../../src/load/load.ts';
-import { chromiumMissing, launchChromium, openPage } from '../support/chromium.ts';
+import { chromiumMissing, launchChromium, openPage, overflow, violations } from '../support/chromium.ts';
 import { type FakeRunFile, type FakeServer, fakeQsparseServer } from '../support/fake-qsparse-server.ts';
 import { fakeRun } from '../support/fake-run.ts';
 import { type StaticServer, serveFolders } from '../support/static-server.ts';
 import { createTinyPacked, type TinyPacked } from '../support/tiny-packed.ts';
 
 const PAGES = fileURLToPath(new URL('../../dist/web', import.meta.url));
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const PROMPT = 'The quick brown';
 
 const notBuilt = existsSync(PAGES) ? null : 'skipped, the pages are not built: npm run build';
@@ -28,21 +26,7 @@ const missing = notBuilt ?? chromiumMissing;
 const metricsOf = (name: string, steps: number) =>
   fakeRun(name, steps, 'there was a fox.').records.map((record) => `${JSON.stringify(record)}\n`);
 
-/** What axe-core finds, a line each. */
-async function violations(page: Page): Promise<string[]> {
-  await page.addScriptTag({ path: AXE });
-  const found = (await page.evaluate('axe.run().then(({ violations }) => violations)')) as {
-    id: string;
-    nodes: { html: string }[];
-  }[];
-  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
-}
-
 const textOf = async (page: Page, selector: string) => ((await page.textContent(selector)) ?? '').trim();
-
-/** Wider than the page is what a phone would have to scroll. */
-const overflow = (page: Page) =>
-  page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
 
 describe.skipIf(missing !== null)(`the pages${missing ? ` (${missing})` : ''}`, () => {
   let browser: Browser;

@@ -1,7 +1,10 @@
 /** A real Chromium for tests, driven by playwright-core: that of bench/lib/chromium.mjs, or the reason why there is none. */
 
+import { createRequire } from 'node:module';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { chromiumFile } from '../../bench/lib/chromium.mjs';
+
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 /** The file of Chromium, installed the first time; or why it cannot be had (another system, no network). */
 function findChromium(): { file: string | null; reason: string | null } {
@@ -42,3 +45,17 @@ export async function openPage(
   page.on('request', (request) => requests.push(request.url()));
   return { page, errors, requests, close: () => context.close() };
 }
+
+/** What axe-core finds, a line each. */
+export async function violations(page: Page): Promise<string[]> {
+  await page.addScriptTag({ path: AXE });
+  const found = (await page.evaluate('axe.run().then(({ violations }) => violations)')) as {
+    id: string;
+    nodes: { html: string }[];
+  }[];
+  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
+}
+
+/** Wider than the page is what a phone would have to scroll. */
+export const overflow = (page: Page) =>
+  page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');

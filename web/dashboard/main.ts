@@ -1,14 +1,14 @@
 /** The training dashboard: runs of the server, live, or from files that somebody dropped; several over each other. */
 
 import 'uplot/dist/uPlot.min.css';
-import type { ChartRun } from '../../src/report/charts.ts';
+import { buildAxes, buildCharts, type ChartRun } from '../../src/report/charts.ts';
 import { sortRecords, summarise } from '../../src/report/summary.ts';
 import { messageOf } from '../../src/util/errors.ts';
+import { ChartsView, type XName } from '../shared/charts-view.ts';
 import { byId, replaceKept } from '../shared/dom.ts';
 import { droppedFiles } from '../shared/dropped-files.ts';
 import { setUpHeader } from '../shared/header.ts';
 import { serverKey, setServerKey } from '../shared/server.ts';
-import { ChartsView, type XName } from './charts-view.ts';
 import { type HeatField, HeatView } from './heat-view.ts';
 import { RunStore, type StoredRun } from './run-store.ts';
 import { overview, parts, samples } from './tables-view.ts';
@@ -23,7 +23,7 @@ const problems: { files: readonly string[]; server: readonly string[] } = { file
 setUpHeader();
 const store = new RunStore();
 const shown = new Set<string>();
-const charts = new ChartsView(byId('charts'));
+const charts = new ChartsView(byId('charts'), 'h2');
 const heat = new HeatView(byId('heats'), byId('heat-at'));
 const heatRun = byId<HTMLSelectElement>('heat-run');
 /** The run of the pictures by layer; the first where it is not shown. */
@@ -61,12 +61,9 @@ function show(): void {
   const chartRuns = visible.map(({ stored: { run } }) => ({ name: run.name, records: sortRecords(run.records) }));
   const form = new FormData(byId<HTMLFormElement>('controls'));
   const skipsStart = byId<HTMLInputElement>('skip-start').checked;
-  charts.show(
-    chartRuns,
-    visible.map(({ stored: { color } }) => color),
-    form.get('x') as XName,
-    skipsStart,
-  );
+  const colors = visible.map(({ stored: { color } }) => color);
+  const curves = { charts: buildCharts(chartRuns), axes: buildAxes(chartRuns), colors };
+  charts.show(curves, form.get('x') as XName, skipsStart);
   showHeat(chartRuns);
   byId('parts').replaceChildren(parts(visible.map(({ summary }) => summary!)));
   const texts = samples(chartRuns);

@@ -41,3 +41,18 @@ export function duration(ms: number): string {
 export function threeDigits(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
+
+/** Four digits and a unit, as the ticks of an axis have them. */
+export function short(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 1e9) return `${trim(value / 1e9)} G`;
+  if (size >= 1e6) return `${trim(value / 1e6)} M`;
+  if (size >= 1e4) return `${trim(value / 1e3)} k`;
+  if (size !== 0 && size < 1e-3) return value.toExponential(1);
+  return trim(value);
+}
+
+/** Four digits. */
+export function trim(value: number): string {
+  return String(Number(value.toPrecision(4)));
+}

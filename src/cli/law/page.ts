@@ -2,7 +2,8 @@
 
 import type { Command } from 'commander';
 import { writeFileAtomically } from '../../formats/atomic-write.ts';
-import { buildLawPage, type PageLaw } from '../../report/build-law-page.ts';
+import { buildLawPage } from '../../report/build-law-page.ts';
+import type { PageLaw } from '../../report/page-data.ts';
 import { UsageError } from '../../util/errors.ts';
 import { formatBytes } from '../../util/format.ts';
 import { addJsonOption } from '../shared/common-options.ts';
@@ -57,11 +58,7 @@ function pageLaw(law: KnownLaw, file: string | undefined): PageLaw {
   const sizes = measured ? measured.sizes.map((size) => size * sizeUnit) : PRINTED_SIZES;
   return {
     name: measured || law.source === file ? `${law.format}, own runs` : 'as printed, full precision',
-    E: floor,
-    B: constants.B ?? 0,
-    C: constants.C,
-    alpha: constants.alpha,
-    beta: constants.beta,
+    constants: { E: floor, B: constants.B ?? 0, C: constants.C, alpha: constants.alpha, beta: constants.beta },
     sizeUnit,
     sizes: [sizes[0], sizes[1]],
     lossUnit: law.lossUnit,

@@ -1,18 +1,20 @@
 /** ChartsView: the charts of src/report drawn with uPlot, on one horizontal axis for all, with one cursor. */
 
 import uPlot from 'uplot';
-import {
-  type Axis,
-  type AxisName,
-  buildAxes,
-  buildCharts,
-  type Chart,
-  type ChartRun,
-  type Series,
-} from '../../src/report/charts.ts';
-import { h, onThemeChange, themeColor } from '../shared/dom.ts';
+import type { Axis, AxisName, Chart, Series } from '../../src/report/charts.ts';
+import { h, onThemeChange, themeColor } from './dom.ts';
+import { short, trim } from './numbers.ts';
 
 export type XName = keyof Axis;
+
+/** What is drawn: of buildCharts and buildAxes. */
+export interface Curves {
+  readonly charts: readonly Chart[];
+  /** Of each run. */
+  readonly axes: readonly Readonly<Record<AxisName, Axis>>[];
+  /** Of each run where there are several, so that it keeps its own whatever is shown beside it; left out, in their order. */
+  readonly colors?: readonly number[];
+}
 
 const COLORS = 8;
 /** Of the lines of one run, where colours tell runs apart. */
@@ -30,64 +32,67 @@ const LARGE_HEIGHT = 360;
 
 export class ChartsView {
   readonly #root: HTMLElement;
-  #runs: readonly ChartRun[] = [];
-  #colors: readonly number[] = [];
+  readonly #heading: 'h2' | 'h3';
+  #curves: Curves = { charts: [], axes: [] };
   #x: XName = 'tokens';
   #skipsStart = true;
   #plots: { plot: uPlot; element: HTMLElement }[] = [];
   /** What the plots were built of, but for their numbers. */
   #built = '';
 
-  constructor(root: HTMLElement) {
+  /** `heading`: of each chart. */
+  constructor(root: HTMLElement, heading: 'h2' | 'h3') {
     this.#root = root;
-    onThemeChange(() => this.#build(buildCharts(this.#runs)));
+    this.#heading = heading;
+    onThemeChange(() => this.#build());
     new ResizeObserver(() => this.#resize()).observe(root);
   }
 
-  /** `colors`: of each run, so that it keeps its own whatever is shown beside it. */
-  show(runs: readonly ChartRun[], colors: readonly number[], x: XName, skipsStart: boolean): void {
-    this.#runs = runs;
-    this.#colors = colors;
+  show(curves: Curves, x: XName, skipsStart: boolean): void {
+    this.#curves = curves;
     this.#x = x;
     this.#skipsStart = skipsStart;
-    const charts = buildCharts(runs);
-    const lines = charts.map(({ series, ...chart }) => [
+    const lines = curves.charts.map(({ series, ...chart }) => [
       chart,
       series.map(({ values, ...line }) => [line, hasPoints(values)]),
     ]);
-    const wanted = JSON.stringify([runs.map(({ name }) => name), colors, x, lines]);
-    if (wanted === this.#built) this.#update(charts);
-    else this.#build(charts);
+    const wanted = JSON.stringify([curves.colors, x, lines]);
+    if (wanted === this.#built) this.#update();
+    else this.#build();
     this.#built = wanted;
   }
 
   /** New numbers in the same plots; whoever looks at a part of one goes on to look at it. */
-  #update(charts: readonly Chart[]): void {
-    const axes = buildAxes(this.#runs);
+  #update(): void {
     for (const [i, { plot }] of this.#plots.entries()) {
       const shown = plot.data[0] as number[];
       const { min, max } = plot.scales.x;
       const isWhole = min === undefined || max === undefined || (min <= shown[0] && max >= shown[shown.length - 1]);
-      plot.setData(this.#tableOf(charts[i], axes), isWhole);
+      plot.setData(this.#tableOf(this.#curves.charts[i]), isWhole);
       if (!isWhole) plot.redraw();
     }
   }
 
-  #build(charts: readonly Chart[]): void {
+  #build(): void {
+    const { charts } = this.#curves;
     for (const { plot } of this.#plots) plot.destroy();
-    const axes = buildAxes(this.#runs);
     const elements = charts.map((chart) =>
       h('div', { role: 'img', 'aria-label': `${chart.title}, ${chart.unit}. ${chart.description}` }),
     );
     const figures = charts.map((chart, i) => {
-      const caption = h('figcaption', {}, h('h2', {}, chart.title), h('p', {}, `${chart.unit} · ${chart.description}`));
+      const caption = h(
+        'figcaption',
+        {},
+        h(this.#heading, {}, chart.title),
+        h('p', {}, `${chart.unit} · ${chart.description}`),
+      );
       return h('figure', { class: `card chart${chart.large ? ' large' : ''}` }, caption, elements[i]);
     });
     this.#root.replaceChildren(...figures);
-    this.#plots = charts.map((chart, i) => ({ plot: this.#plot(chart, axes, elements[i]), element: elements[i] }));
+    this.#plots = charts.map((chart, i) => ({ plot: this.#plot(chart, elements[i]), element: elements[i] }));
   }
 
-  #plot(chart: Chart, axes: readonly Record<AxisName, Axis>[], element: HTMLElement): uPlot {
+  #plot(chart: Chart, element: HTMLElement): uPlot {
     const formatY = (value: number | null) =>
       value === null ? '–' : chart.percent ? `${trim(100 * value)} %` : short(value);
     const formatX = (value: number | null) =>
@@ -115,14 +120,15 @@ export class ChartsView {
           size: 62,
         },
       ],
-      cursor: { sync: { key: 'dashboard' }, focus: { prox: 16 } },
+      cursor: { sync: { key: 'charts' }, focus: { prox: 16 } },
       focus: { alpha: 0.35 },
       legend: { markers: this.#markers(chart) },
     };
-    return new uPlot(options, this.#tableOf(chart, axes), element);
+    return new uPlot(options, this.#tableOf(chart), element);
   }
 
-  #tableOf({ series }: Chart, axes: readonly Record<AxisName, Axis>[]): uPlot.AlignedData {
+  #tableOf({ series }: Chart): uPlot.AlignedData {
+    const { axes } = this.#curves;
     const tables = series.map(
       ({ run, axis, values }): uPlot.AlignedData => [axes[run][axis][this.#x] as number[], values],
     );
@@ -143,7 +149,8 @@ export class ChartsView {
 
   /** With several runs the run's, else the curve's. */
   #colorOf({ color, run }: Series): number {
-    return this.#runs.length > 1 ? this.#colors[run] : color;
+    const { axes, colors } = this.#curves;
+    return axes.length > 1 && colors !== undefined ? colors[run] : color;
   }
 
   #series(series: Series, format: (value: number | null) => string): uPlot.Series {
@@ -196,19 +203,6 @@ function decadeTicks(_: uPlot, _axis: number, low: number, high: number): number
     ticks.push(...digits.map((digit) => Number((digit * 10 ** power).toPrecision(1))));
   }
   return ticks.filter((tick) => tick >= low && tick <= high);
-}
-
-function short(value: number): string {
-  const size = Math.abs(value);
-  if (size >= 1e9) return `${trim(value / 1e9)} G`;
-  if (size >= 1e6) return `${trim(value / 1e6)} M`;
-  if (size >= 1e4) return `${trim(value / 1e3)} k`;
-  if (size !== 0 && size < 1e-3) return value.toExponential(1);
-  return trim(value);
-}
-
-function trim(value: number): string {
-  return String(Number(value.toPrecision(4)));
 }
 
 function duration(seconds: number): string {
