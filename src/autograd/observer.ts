@@ -1,5 +1,5 @@
 /**
- * Who wants to know where a pass is and what it holds: profiles and traces (cli/train/profile/).
+ * Who wants to know where a pass is and what it holds: profiles and traces (cli/training/profile/).
  *
  * A training step is sections inside sections: step > phase (data, forward, loss, backward, optimizer) > layer > point > op >
  * product (Y, dW, dX). Trainer and model name the outer ones, the tape the ops, and names them again when it runs them

@@ -20,19 +20,19 @@ import { MODEL_HELP, modelPath, TRAINED_ARGUMENT } from './shared/model-argument
 import { type OpenedSource, openSource } from './shared/open-source.ts';
 import { Output } from './shared/output.ts';
 import { DIVERGED_EXIT_CODE } from './shared/report-error.ts';
-import { checkMemory } from './train/check-memory.ts';
-import { checkVocabulary } from './train/check-vocabulary.ts';
-import { fitRamps } from './train/fit-ramps.ts';
-import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
-import { prepareTokens } from './train/prepare-tokens.ts';
-import { refuseOtherTrace } from './train/profile/trace.ts';
-import { refuseOtherCommand } from './train/refuse-other-command.ts';
-import { needsSource, recipeOnResume, resumedText, resumeSettings } from './train/resume-settings.ts';
-import type { RunData } from './train/run-data.ts';
-import { DEFAULT_TEXT_FIELD } from './train/run-options.ts';
-import { openOrigin, originOf, refuseOtherModel } from './train/run-origin.ts';
-import { type RunTokenizer, savedTokenizer, saveTokenizer, tokenizerOfSource } from './train/run-tokenizer.ts';
-import { runTraining } from './train/run-training.ts';
+import { checkMemory } from './training/check-memory.ts';
+import { checkVocabulary } from './training/check-vocabulary.ts';
+import { fitRamps } from './training/fit-ramps.ts';
+import { checkDirectory, inRunDirectory } from './training/in-run-directory.ts';
+import { prepareTokens } from './training/prepare-tokens.ts';
+import { refuseOtherTrace } from './training/profile/trace.ts';
+import { refuseOtherCommand } from './training/refuse-other-command.ts';
+import { needsSource, recipeOnResume, resumedText, resumeSettings } from './training/resume-settings.ts';
+import type { RunData } from './training/run-data.ts';
+import { DEFAULT_TEXT_FIELD } from './training/run-options.ts';
+import { openOrigin, originOf, refuseOtherModel } from './training/run-origin.ts';
+import { type RunTokenizer, savedTokenizer, saveTokenizer, tokenizerOfSource } from './training/run-tokenizer.ts';
+import { runTraining } from './training/run-training.ts';
 
 const HELP = `
 ${MODEL_HELP}

@@ -32,8 +32,8 @@ import { Output } from './shared/output.ts';
 import type { TableRow } from './shared/table.ts';
 import { packageVersion } from './shared/version.ts';
 import { type PreparedText, prepareText } from './train/prepare-text.ts';
-import { ProgressPrinter } from './train/progress-printer.ts';
-import { TextSampler } from './train/text-sampler.ts';
+import { ProgressPrinter } from './training/progress-printer.ts';
+import { TextSampler } from './training/text-sampler.ts';
 
 interface QuickstartOptions extends CommonOptions {
   minutes: number;

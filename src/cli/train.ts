@@ -9,16 +9,16 @@ import { UsageError } from '../util/errors.ts';
 import { INTERRUPTED_EXIT_CODE } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
 import { DIVERGED_EXIT_CODE } from './shared/report-error.ts';
-import { checkMemory } from './train/check-memory.ts';
-import { checkDirectory, inRunDirectory } from './train/in-run-directory.ts';
 import { prepareText } from './train/prepare-text.ts';
-import { refuseOtherTrace } from './train/profile/trace.ts';
-import { refuseOtherCommand } from './train/refuse-other-command.ts';
-import { resumedText } from './train/resume-settings.ts';
-import { DEFAULT_TEXT_FIELD } from './train/run-options.ts';
-import { runTraining } from './train/run-training.ts';
-import { newSettings, resumedSettings } from './train/settings.ts';
 import { addTrainOptions, type TrainCommandOptions } from './train/train-options.ts';
+import { newSettings, resumedSettings } from './train/train-settings.ts';
+import { checkMemory } from './training/check-memory.ts';
+import { checkDirectory, inRunDirectory } from './training/in-run-directory.ts';
+import { refuseOtherTrace } from './training/profile/trace.ts';
+import { refuseOtherCommand } from './training/refuse-other-command.ts';
+import { resumedText } from './training/resume-settings.ts';
+import { DEFAULT_TEXT_FIELD } from './training/run-options.ts';
+import { runTraining } from './training/run-training.ts';
 
 const HELP = `
 RECIPE is a module that exports \`recipe: { preset, model, train }\`, or the name of a built-in one${builtIns()};

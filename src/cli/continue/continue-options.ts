@@ -2,15 +2,15 @@
 
 import type { Command } from 'commander';
 import { parseNumber, parseShare } from '../shared/common-options.ts';
-import { addMethodOptions, type MethodOptions } from '../train/method-options.ts';
-import { real, whole } from '../train/option-kinds.ts';
+import { addMethodOptions, type MethodOptions } from '../training/method-options.ts';
+import { real, whole } from '../training/option-kinds.ts';
 import {
   addDirectoryOptions,
   addRunOptions,
   addTextOptions,
   type RunOptions,
   type TextOptions,
-} from '../train/run-options.ts';
+} from '../training/run-options.ts';
 
 export interface ContinueOptions extends RunOptions, TextOptions, MethodOptions {
   recipe?: string;

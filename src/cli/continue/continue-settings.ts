@@ -11,12 +11,12 @@ import { isSparse } from '../../model/qsparse-key.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
-import { checkMethodRecipe } from '../train/check-method-recipe.ts';
-import { fitRamps } from '../train/fit-ramps.ts';
-import { methodFieldsOf, refuseBlockSize } from '../train/method-options.ts';
-import { given as givenFields } from '../train/option-kinds.ts';
-import { refuseIdleRamps } from '../train/refuse-idle-ramps.ts';
-import { trainFieldsOf } from '../train/run-options.ts';
+import { checkMethodRecipe } from '../training/check-method-recipe.ts';
+import { fitRamps } from '../training/fit-ramps.ts';
+import { methodFieldsOf, refuseBlockSize } from '../training/method-options.ts';
+import { given as givenFields } from '../training/option-kinds.ts';
+import { refuseIdleRamps } from '../training/refuse-idle-ramps.ts';
+import { trainFieldsOf } from '../training/run-options.ts';
 import type { ContinueOptions } from './continue-options.ts';
 
 /** The share of zeros that a dense model gets. */

@@ -28,8 +28,8 @@ import { FormatError, messageOf, UsageError } from '../../util/errors.ts';
 import { isObject } from '../../util/is-object.ts';
 import { hash32 } from '../../util/prng.ts';
 import { Problems, shown } from '../../util/problems.ts';
-import { fitRamps } from '../train/fit-ramps.ts';
-import { refuseReplay, refuseWithoutModel } from '../train/refuse-unfit-recipe.ts';
+import { fitRamps } from '../training/fit-ramps.ts';
+import { refuseReplay, refuseWithoutModel } from '../training/refuse-unfit-recipe.ts';
 
 export interface SweepPlan {
   readonly base: Recipe;

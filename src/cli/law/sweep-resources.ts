@@ -2,7 +2,7 @@
 
 import type { ModelConfig } from '../../model/config.ts';
 import { denseTrainingFlops } from '../../model/flops.ts';
-import { parameterBytes } from '../train/check-memory.ts';
+import { parameterBytes } from '../training/check-memory.ts';
 import type { SweepRun } from './sweep-plan.ts';
 
 /** Of the program, its tokenizer and the text. */

@@ -10,7 +10,7 @@ import { loraOf, type TrainConfig } from '../../train/train-config.ts';
 import { formatCount, formatInteger, formatPercent } from '../../util/format.ts';
 import { chatForm } from '../shared/chat-form.ts';
 import type { Output } from '../shared/output.ts';
-import type { RunTokenizer } from '../train/run-tokenizer.ts';
+import type { RunTokenizer } from '../training/run-tokenizer.ts';
 
 export interface ConversationSource {
   paths: readonly string[];

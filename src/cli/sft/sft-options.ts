@@ -1,9 +1,9 @@
 /** The options of `qsparse sft`: those of every training, what the model becomes, and what is particular to conversations. */
 
 import type { Command } from 'commander';
-import { addMethodOptions, type MethodOptions } from '../train/method-options.ts';
-import { real, whole } from '../train/option-kinds.ts';
-import { addDirectoryOptions, addRunOptions, type RunOptions } from '../train/run-options.ts';
+import { addMethodOptions, type MethodOptions } from '../training/method-options.ts';
+import { real, whole } from '../training/option-kinds.ts';
+import { addDirectoryOptions, addRunOptions, type RunOptions } from '../training/run-options.ts';
 
 export interface SftOptions extends RunOptions, MethodOptions {
   recipe?: string;

@@ -4,12 +4,12 @@ import { type ModelConfig, type ModelConfigInput, resolveConfig } from '../../mo
 import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
-import { checkMethodRecipe } from '../train/check-method-recipe.ts';
-import { methodFieldsOf, refuseBlockSize } from '../train/method-options.ts';
-import { given } from '../train/option-kinds.ts';
-import { refuseIdleRamps } from '../train/refuse-idle-ramps.ts';
-import { refuseReplay } from '../train/refuse-unfit-recipe.ts';
-import { trainFieldsOf } from '../train/run-options.ts';
+import { checkMethodRecipe } from '../training/check-method-recipe.ts';
+import { methodFieldsOf, refuseBlockSize } from '../training/method-options.ts';
+import { given } from '../training/option-kinds.ts';
+import { refuseIdleRamps } from '../training/refuse-idle-ramps.ts';
+import { refuseReplay } from '../training/refuse-unfit-recipe.ts';
+import { trainFieldsOf } from '../training/run-options.ts';
 import type { SftOptions } from './sft-options.ts';
 
 const DEFAULT_SEQ_LEN = 1024;

@@ -11,8 +11,8 @@ import type { TokenData } from '../../train/token-data.ts';
 import { UsageError } from '../../util/errors.ts';
 import { formatBytes } from '../../util/format.ts';
 import type { Output } from '../shared/output.ts';
-import { prepareTokens } from './prepare-tokens.ts';
-import { type RunTokenizer, runTokenizer, savedTokenizer, saveTokenizer } from './run-tokenizer.ts';
+import { prepareTokens } from '../training/prepare-tokens.ts';
+import { type RunTokenizer, runTokenizer, savedTokenizer, saveTokenizer } from '../training/run-tokenizer.ts';
 import type { TrainCommandOptions } from './train-options.ts';
 
 export interface PreparedText extends RunTokenizer {

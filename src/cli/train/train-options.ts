@@ -8,15 +8,15 @@
 import type { Command } from 'commander';
 import type { ModelConfig, ModelConfigInput } from '../../model/config.ts';
 import { PRESETS } from '../../model/presets.ts';
-import { addMethodOptions, type MethodOptions, methodFieldsOf } from './method-options.ts';
-import { choice, given, real, whole } from './option-kinds.ts';
+import { addMethodOptions, type MethodOptions, methodFieldsOf } from '../training/method-options.ts';
+import { choice, given, real, whole } from '../training/option-kinds.ts';
 import {
   addDirectoryOptions,
   addRunOptions,
   addTextOptions,
   type RunOptions,
   type TextOptions,
-} from './run-options.ts';
+} from '../training/run-options.ts';
 
 export interface TrainCommandOptions extends RunOptions, TextOptions, MethodOptions {
   tokenizer?: string;

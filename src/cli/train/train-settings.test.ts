@@ -5,9 +5,9 @@ import { loadRecipe, type Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
 import { resolveTrainConfig } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';
-import { parseSparsity } from './method-options.ts';
-import { newSettings, resumedSettings } from './settings.ts';
+import { parseSparsity } from '../training/method-options.ts';
 import { addTrainOptions, type TrainCommandOptions } from './train-options.ts';
+import { newSettings, resumedSettings } from './train-settings.ts';
 
 /** As the command line would parse them. */
 function parse(...args: string[]): TrainCommandOptions {
