@@ -9,15 +9,7 @@ import type { GeneratedToken } from '../infer/generation.ts';
 import type { TokenStream } from '../infer/token-queue.ts';
 import { blockParameters } from '../model/flops.ts';
 import type { ModelLease } from './model-registry.ts';
-import type { PartTimes } from './served-model.ts';
-
-export interface TokenDetails {
-  readonly id: number;
-  /** Since the token before; of the first: since the prompt began to run. */
-  readonly ms: number;
-  /** By layer; null: the model does not count. */
-  readonly kept: readonly number[] | null;
-}
+import type { ChoiceSummary, PartTimes, TokenDetails } from './page-answers.ts';
 
 interface Snapshot {
   readonly parts: PartTimes | undefined;
@@ -44,7 +36,7 @@ export class ChoiceDetails {
     return { id, ms, kept: kept ?? null };
   }
 
-  ofEnd(): object {
+  ofEnd(): ChoiceSummary {
     const { promptMs, generateMs, tokens, sparsity } = this.#stream.usage;
     const { config } = this.#lease.description;
     const parts = this.#parts(generateMs);
@@ -68,7 +60,7 @@ export class ChoiceDetails {
   }
 
   /** null: not measured, or something else ran too. */
-  #parts(generateMs: number): (PartTimes & { other: number }) | null {
+  #parts(generateMs: number): ChoiceSummary['parts'] | null {
     const now = this.#snapshot();
     const first = this.#first;
     if (!first?.parts || !now.parts) return null;

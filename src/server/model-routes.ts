@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { ApiError } from './api-error.ts';
 import type { ModelListing } from './model-registry.ts';
+import type { ListedModel } from './page-answers.ts';
 import { readRequest } from './read-request.ts';
 import type { ServerOptions, ServerRequest } from './server-context.ts';
 
@@ -42,7 +43,7 @@ export async function unloadModel(c: ServerRequest, { registry }: ServerOptions)
   return c.json({ id, loaded: false });
 }
 
-function described({ id, description, loaded, users }: ModelListing): object {
+function described({ id, description, loaded, users }: ModelListing): ListedModel {
   const unknown = { config: null, parameters: null, dtype: null, contextTokens: null, chat: null, bytes: null };
   return { id, ...(description ?? unknown), loaded, users, readable: description !== null };
 }

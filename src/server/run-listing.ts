@@ -9,17 +9,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
-
-export interface ListedRun {
-  readonly id: string;
-  /** The folder's name, below the folder of all runs. */
-  readonly name: string;
-  readonly startedAt: string | null;
-  /** Its metrics grew during the last minute, and it has steps left. */
-  readonly isLive: boolean;
-  readonly step: number;
-  readonly maxSteps: number | null;
-}
+import type { ListedRun } from './page-answers.ts';
 
 export interface MetricsPart {
   readonly text: string;

@@ -8,6 +8,7 @@ import type { Scheduler } from '../infer/scheduler.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { PartTimes } from './page-answers.ts';
 
 /** What can be said of a model before it is loaded. */
 export interface ModelDescription {
@@ -22,15 +23,6 @@ export interface ModelDescription {
   readonly chat: boolean;
   /** Memory that it will take: weights, keys and values, intermediates. */
   readonly bytes: number;
-}
-
-/** Milliseconds of kernels since the model was loaded, by what they do. */
-export interface PartTimes {
-  /** Choosing what stays, listing natural zeros. */
-  readonly selection: number;
-  readonly products: number;
-  readonly attention: number;
-  readonly head: number;
 }
 
 export type ServedTokenizer = Pick<
@@ -49,7 +41,7 @@ export interface ServedModel {
   readonly scheduler: Scheduler;
   /** What a request gets that says none; undefined: the model's own. */
   readonly defaultSparsity: SparsityOverride | undefined;
-  /** undefined: not measured. */
+  /** Of kernels since the model was loaded; undefined: not measured. */
   readonly partTimes: (() => PartTimes) | undefined;
   /** Memory that it takes. */
   readonly bytes: number;

@@ -69,7 +69,7 @@ function described(id: string, loaded: boolean): object {
 
 function listed({ name, isLive, text }: FakeRunFile, id: number): object {
   const step = text.split('\n').length;
-  return { id: String(id), name, startedAt: '2024-05-06T07:08:09.123Z', isLive, step, maxSteps: 100, recipe: null };
+  return { id: String(id), name, startedAt: '2024-05-06T07:08:09.123Z', isLive, step, maxSteps: 100 };
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {

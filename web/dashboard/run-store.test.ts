@@ -10,7 +10,7 @@ function metricsFile(path: string, text: string): File {
 
 /** What the server says of runs with these ids, at step 1 of 4. */
 function listOf(ids: readonly string[]): Response {
-  const common = { startedAt: null, isLive: true, step: 1, maxSteps: 4, recipe: null };
+  const common = { startedAt: null, isLive: true, step: 1, maxSteps: 4 };
   return Response.json(ids.map((id) => ({ id, name: id, ...common })));
 }
 

@@ -6,19 +6,9 @@
  */
 
 import { parseMetrics, type ReportRun } from '../../src/report/parse-metrics.ts';
+import type { ListedRun } from '../../src/server/page-answers.ts';
 import { messageOf } from '../../src/util/errors.ts';
 import { messageOfAnswer, serverHeaders, serverList } from '../shared/server.ts';
-
-/** An entry of GET /api/runs. */
-export interface ServedRun {
-  readonly id: string;
-  readonly name: string;
-  readonly startedAt: string | null;
-  readonly isLive: boolean;
-  readonly step: number;
-  readonly maxSteps: number | null;
-  readonly recipe: string | null;
-}
 
 export interface StoredRun {
   readonly key: string;
@@ -52,7 +42,7 @@ export class RunStore {
    * Lists the server's runs anew; resolves to false where none answers: this is a static site. A run that is gone from there stays as it was read. Throws an Error in words.
    */
   async list(): Promise<boolean> {
-    const entries = await serverList<ServedRun>('./api/runs');
+    const entries = await serverList<ListedRun>('./api/runs');
     if (entries === null) return false;
     for (const entry of entries) this.#take(entry);
     const places = new Map(entries.map(({ id }, place) => [keyOf(id), place]));
@@ -122,7 +112,7 @@ export class RunStore {
     return problems;
   }
 
-  #take({ id, name, isLive, maxSteps }: ServedRun): void {
+  #take({ id, name, isLive, maxSteps }: ListedRun): void {
     const key = keyOf(id);
     const known = this.#served.get(key)?.stored;
     if (known !== undefined) {

@@ -13,26 +13,13 @@ import type {
   TextPrompt,
   TextSummary,
 } from '../../src/load/text-model.ts';
-import type { ModelConfig } from '../../src/model/config.ts';
+import type { ChoiceSummary, ListedModel, TokenDetails } from '../../src/server/page-answers.ts';
 import { messageOfAnswer, serverHeaders, serverList } from '../shared/server.ts';
 import { serverSentEvents } from './server-sent-events.ts';
 
-/** An entry of GET /api/models; what is null is not known before it is loaded. */
-export interface ServedModel {
-  readonly id: string;
-  readonly config: ModelConfig | null;
-  readonly parameters: number | null;
-  readonly dtype: string | null;
-  readonly contextTokens: number | null;
-  readonly bytes?: number | null;
-  readonly loaded: boolean;
-  /** Whether it has a chat template; a server that does not say so may have one. */
-  readonly chat?: boolean;
-}
-
 /** null where no server answers. Throws an Error in words for a server that refuses. */
-export async function servedModels(): Promise<ServedModel[] | null> {
-  return await serverList<ServedModel>('./api/models');
+export async function servedModels(): Promise<ListedModel[] | null> {
+  return await serverList<ListedModel>('./api/models');
 }
 
 /** Asks the server to load or unload a model. Throws an Error in its words. */
@@ -46,7 +33,7 @@ export async function changeModel(action: 'load' | 'unload', id: string): Promis
 }
 
 /** null for a model of which the server does not know what it is. */
-export function httpModel(served: ServedModel): TextModel | null {
+export function httpModel(served: ListedModel): TextModel | null {
   const { id, config, parameters, dtype, contextTokens } = served;
   if (config === null) return null;
   const info: TextModelInfo = {
@@ -70,22 +57,7 @@ interface Chunk {
   choices?: { delta?: { content?: string | null }; text?: string; finish_reason?: string | null }[];
   usage?: { prompt_tokens?: number; completion_tokens?: number } | null;
   error?: { message?: string };
-  qsparse?: Partial<TokenDetails> & Partial<EndDetails>;
-}
-
-interface TokenDetails {
-  id: number;
-  ms: number;
-  kept: number[] | null;
-}
-
-interface EndDetails {
-  promptMs: number;
-  generateMs: number;
-  tokensPerSecond: number | null;
-  sparsity: number | null;
-  activatedParameters: number | null;
-  parts: { selection: number; products: number; attention: number; head: number; other: number };
+  qsparse?: Partial<TokenDetails> & Partial<ChoiceSummary>;
 }
 
 /** What is known of a text once its stream has ended. */
@@ -93,7 +65,7 @@ interface Seen {
   tokens: number;
   promptTokens: number;
   finish: string | null;
-  end: Partial<EndDetails>;
+  end: Partial<ChoiceSummary>;
 }
 
 async function* generate(

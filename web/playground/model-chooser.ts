@@ -5,12 +5,13 @@
 
 import { cachedFiles, load, type ModelInput, removeCachedFile } from 'qsparse';
 import type { LoadProgress, TextModel } from '../../src/load/text-model.ts';
+import type { ListedModel } from '../../src/server/page-answers.ts';
 import { messageOf } from '../../src/util/errors.ts';
 import { byId, h } from '../shared/dom.ts';
 import { droppedFiles } from '../shared/dropped-files.ts';
 import { bytes, count } from '../shared/numbers.ts';
 import { serverKey, setServerKey } from '../shared/server.ts';
-import { changeModel, httpModel, type ServedModel, servedModels } from './http-model.ts';
+import { changeModel, httpModel, servedModels } from './http-model.ts';
 
 export class ModelChooser {
   /** A model is ready; the one before it is disposed of. */
@@ -51,7 +52,7 @@ export class ModelChooser {
   /** Shows the models of the server; resolves to whether there is one. The first that is loaded is taken where none was named. */
   async listServed(): Promise<boolean> {
     const section = byId('server-models');
-    let models: ServedModel[] | null;
+    let models: ListedModel[] | null;
     try {
       models = await servedModels();
     } catch (error) {
@@ -135,7 +136,7 @@ export class ModelChooser {
     bar.value = loadedBytes;
   }
 
-  #servedEntry({ id, parameters, dtype, config, loaded }: ServedModel): HTMLElement {
+  #servedEntry({ id, parameters, dtype, config, loaded }: ListedModel): HTMLElement {
     const facts = [
       parameters === null ? null : `${count(parameters)} parameters`,
       dtype,
