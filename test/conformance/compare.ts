@@ -8,26 +8,37 @@
  * would be without; errors are relative to that.
  */
 
-import type { Case, Outcome } from './case.ts';
+import type { Case, Judgement, Outcome, TensorSpec } from './case.ts';
 
 export const MAX_ERROR = 1e-5;
 export const NMSE = 1e-11;
 
 /** The faults of an outcome, empty where there is none: at most one line per tensor. */
-export function faults(testCase: Case, expected: Outcome, got: Outcome): string[] {
+export function faults(
+  testCase: Case,
+  contents: Record<string, TensorSpec>,
+  expected: Outcome,
+  got: Outcome,
+): string[] {
   const found: string[] = [];
   for (const name of Object.keys(expected)) {
     const judgement = testCase.outputs[name];
-    const fault = difference(judgement, expected[name], got[name]);
+    const fault = difference(judgement, contents[name].shape, expected[name], got[name]);
     if (fault) found.push(`${testCase.name}: ${judgement === undefined ? 'input ' : ''}${name}${fault}`);
   }
   return found;
 }
 
-function difference(judgement: Case['outputs'][string] | undefined, expected: Outcome[string], got: Outcome[string]) {
+function difference(
+  judgement: Judgement | undefined,
+  shape: readonly number[],
+  expected: Outcome[string],
+  got: Outcome[string],
+) {
   if (judgement === undefined || judgement === 'equal') return differenceOfBits(expected, got);
   if (judgement === 'codes') return differenceOfCodes(expected, got);
-  return differenceOfFloats(expected, got, judgement.magnitude);
+  const rowLength = shape.length > 1 ? shape[shape.length - 1] : expected.length;
+  return differenceOfFloats(expected, got, judgement.magnitude, rowLength);
 }
 
 /**
@@ -54,16 +65,30 @@ export function differenceOfBits(expected: Outcome[string], got: Outcome[string]
   return null;
 }
 
-/** The worst element outside of the bounds, or the whole where its mean square error is; null where all is well. */
-export function differenceOfFloats(expected: Outcome[string], got: Outcome[string], magnitude: number): string | null {
+/**
+ * The worst element outside of the bounds, or the whole where its mean square error is; null where all is well. An element is held against the
+ * largest of its row of `rowLength`, so that a row of large numbers does not hide what is wrong in the others.
+ */
+export function differenceOfFloats(
+  expected: Outcome[string],
+  got: Outcome[string],
+  magnitude: number,
+  rowLength = expected.length,
+): string | null {
+  for (let begin = 0; begin < expected.length; begin += rowLength) {
+    const fault = worstOfRow(expected, got, magnitude, begin, Math.min(begin + rowLength, expected.length));
+    if (fault !== null) return fault;
+  }
+  const nmse = meanSquareError(expected, got, magnitude);
+  return nmse > NMSE ? ` has a mean square error of ${nmse.toExponential(2)}, at most ${NMSE} allowed` : null;
+}
+
+function worstOfRow(expected: Outcome[string], got: Outcome[string], magnitude: number, begin: number, end: number) {
   let size = magnitude;
-  for (const value of expected) if (Number.isFinite(value)) size = Math.max(size, Math.abs(value));
-  let squares = 0;
-  let finite = 0;
-  let expectedSquares = 0;
+  for (let i = begin; i < end; i++) if (Number.isFinite(expected[i])) size = Math.max(size, Math.abs(expected[i]));
   let worst = -1;
   let worstError = MAX_ERROR * size;
-  for (let i = 0; i < expected.length; i++) {
+  for (let i = begin; i < end; i++) {
     if (!Number.isFinite(expected[i])) {
       if (!Object.is(expected[i], got[i])) return `[${i}] is ${got[i]}, expected ${expected[i]}`;
       continue;
@@ -71,14 +96,21 @@ export function differenceOfFloats(expected: Outcome[string], got: Outcome[strin
     const error = Math.abs(expected[i] - got[i]);
     if (!Number.isFinite(error)) return `[${i}] is ${got[i]}, expected ${expected[i]}`;
     if (error > worstError) [worst, worstError] = [i, error];
-    squares += error * error;
-    expectedSquares += expected[i] ** 2;
+  }
+  if (worst < 0) return null;
+  return `[${worst}] is ${got[worst]}, expected ${expected[worst]} +- ${(MAX_ERROR * size).toExponential(1)}`;
+}
+
+/** Of the finite elements, relative to their squares or to those of `magnitude`. */
+function meanSquareError(expected: Outcome[string], got: Outcome[string], magnitude: number): number {
+  let [errors, squares, finite] = [0, 0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    if (!Number.isFinite(expected[i])) continue;
+    errors += (expected[i] - got[i]) ** 2;
+    squares += expected[i] ** 2;
     finite++;
   }
-  if (worst >= 0)
-    return `[${worst}] is ${got[worst]}, expected ${expected[worst]} +- ${(MAX_ERROR * size).toExponential(1)}`;
-  const nmse = finite === 0 ? 0 : squares / Math.max(expectedSquares, finite * magnitude * magnitude);
-  return nmse > NMSE ? ` has a mean square error of ${nmse.toExponential(2)}, at most ${NMSE} allowed` : null;
+  return finite === 0 ? 0 : errors / Math.max(squares, finite * magnitude * magnitude);
 }
 
 function text(value: number): string {

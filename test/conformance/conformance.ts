@@ -71,7 +71,7 @@ export function faultsOf(testCase: Case, i: number, reference: Backend, backends
       return [`${testCase.name}, ${backend.threads} threads: ${messageOf(error)}`];
     }
   }
-  const found = faults(testCase, expected, outcomes[0]);
+  const found = faults(testCase, contents, expected, outcomes[0]);
   for (let b = 1; b < outcomes.length; b++) {
     for (const name of Object.keys(expected)) {
       const fault = differenceOfBits(outcomes[0][name], outcomes[b][name]);
