@@ -11,6 +11,8 @@
  * glu_backward: gateUp, dOut, dGateUp, N, H, activation, l1, threshold                                  rows are shared
  * count_open_gates:  gates, start, N, H, stride                  `stride` from one row of gates to the next, rows are shared
  * gather_open_gates: gates, start, index, value, N, H, stride                                           rows are shared
+ * glu_rows:          gate, up, out, count, activation                                                   elements are shared
+ * glu_rows_backward: start, index, gate, up, dOut, outStart, outIndex, outValue, N, H, activation, l1   rows are shared
  */
 #include "compact.h"
 #include "vector_math.h"

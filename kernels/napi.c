@@ -1,6 +1,6 @@
 /* The N-API binding (version 8: Node 20 and later, one binary for all): memory, the thread pool and `run`.
  *
- * exports: kernelNames, isas (compiled in), supportedIsas (of these, what the CPU runs), maxThreads, maxParts, pageBytes,
+ * exports: kernelNames, isas (compiled in), supportedIsas (of these, what the CPU runs), pageBytes,
  *   create(threads, isa | null) -> { isa, bf16, args: ArrayBuffer, run(kernelIndex, parts), dispose() },
  *   allocate(bytes) -> { buffer: ArrayBuffer, address }, map(file, offset, bytes) -> the same, free(buffer).
  *
@@ -252,8 +252,6 @@ NAPI_MODULE_INIT() {
   TRY(set_names(env, exports, "kernelNames", kernel_names, KERNEL_COUNT));
   TRY(set_names(env, exports, "isas", compiled, isa_count));
   TRY(set_names(env, exports, "supportedIsas", supported, supported_count));
-  TRY(set_number(env, exports, "maxThreads", MAX_THREADS));
-  TRY(set_number(env, exports, "maxParts", MAX_PARTS));
   TRY(set_number(env, exports, "pageBytes", (double)block_page_bytes()));
   TRY(set_function(env, exports, "create", create, NULL));
   TRY(set_function(env, exports, "allocate", allocate, NULL));

@@ -5,6 +5,7 @@
  */
 
 import { escapeHtml } from './escape.ts';
+import { axis, type ChartAxis, figureStyle } from './svg-chart.ts';
 
 export interface ScatterPoint {
   readonly x: number;
@@ -32,15 +33,6 @@ const COLORS = [
   ['#846000', '#e5b800'],
   ['#0b7285', '#3bc9db'],
 ] as const;
-const TICKS = 5;
-
-interface Axis {
-  readonly min: number;
-  readonly max: number;
-  readonly ticks: readonly number[];
-  readonly decimals: number;
-}
-
 /** `label` says in words what it shows, for readers who cannot see it. Two panels a row. Without any point there are axes only. */
 export function scatterFigure(label: string, panels: readonly ScatterPanel[]): string {
   const columns = Math.min(2, panels.length);
@@ -62,8 +54,8 @@ ${texts.join('\n')}
 
 function panelText({ title, xTitle, yTitle, series }: ScatterPanel, left: number, top: number): string {
   const points = series.flat();
-  const x = axis(points.map((point) => point.x));
-  const y = axis(points.flatMap((point) => [point.y - (point.error ?? 0), point.y + (point.error ?? 0)]));
+  const x = axisAround(points.map((point) => point.x));
+  const y = axisAround(points.flatMap((point) => [point.y - (point.error ?? 0), point.y + (point.error ?? 0)]));
   const [right, bottom] = [left + PANEL.width, top + PANEL.height];
   const xOf = (value: number) => (left + (PANEL.width * (value - x.min)) / (x.max - x.min)).toFixed(1);
   const yOf = (value: number) => (bottom - (PANEL.height * (value - y.min)) / (y.max - y.min)).toFixed(1);
@@ -72,13 +64,11 @@ function panelText({ title, xTitle, yTitle, series }: ScatterPanel, left: number
     text(title, `class="title" x="${left}" y="${top - 20}"`),
     text(yTitle, `x="${left}" y="${top - 6}"`),
     text(xTitle, `x="${right}" y="${bottom + 36}" text-anchor="end"`),
-    ...y.ticks.flatMap((tick) => [
+    ...y.ticks.flatMap(([tick, shown]) => [
       `<line class="grid" x1="${left}" x2="${right}" y1="${yOf(tick)}" y2="${yOf(tick)}"/>`,
-      text(tick.toFixed(y.decimals), `x="${left - 6}" y="${(Number(yOf(tick)) + 4).toFixed(1)}" text-anchor="end"`),
+      text(String(shown), `x="${left - 6}" y="${(Number(yOf(tick)) + 4).toFixed(1)}" text-anchor="end"`),
     ]),
-    ...x.ticks.map((tick) =>
-      text(tick.toFixed(x.decimals), `x="${xOf(tick)}" y="${bottom + 18}" text-anchor="middle"`),
-    ),
+    ...x.ticks.map(([tick, shown]) => text(String(shown), `x="${xOf(tick)}" y="${bottom + 18}" text-anchor="middle"`)),
   ];
   const marks = points.map((point) => ({ x: Number(xOf(point.x)), y: Number(yOf(point.y)), name: point.name }));
   const places = placeNames(marks, { left, right, top, bottom });
@@ -165,27 +155,14 @@ function overlap(a: Box, b: Box): boolean {
 }
 
 /** Round values around all of `values`, with room where they are one. */
-function axis(values: readonly number[]): Axis {
+function axisAround(values: readonly number[]): ChartAxis {
   const [low, high] = values.length === 0 ? [0, 1] : [Math.min(...values), Math.max(...values)];
   const span = high - low || Math.abs(high) / 2 || 1;
-  const [from, to] = [low - span / 10, high + span / 10];
-  const rough = (to - from) / TICKS;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
-  const [first, last] = [Math.floor(from / step), Math.ceil(to / step)];
-  const ticks = Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
-  return {
-    min: ticks[0],
-    max: ticks[ticks.length - 1],
-    ticks,
-    decimals: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)),
-  };
+  return axis(low - span / 10, high + span / 10);
 }
 
 function styleText(): string {
   const colors = (scheme: 0 | 1) =>
     COLORS.map((pair, i) => `path.c${i} { stroke: ${pair[scheme]} } circle.c${i} { fill: ${pair[scheme]} }`).join(' ');
-  return `text { font: 12px system-ui, sans-serif; fill: #444 } .title { font-weight: 600; font-size: 14px; fill: #222 }
-.grid { stroke: #ddd } path { fill: none; stroke-width: 2 } ${colors(0)}
-@media (prefers-color-scheme: dark) { text { fill: #bbb } .title { fill: #eee } .grid { stroke: #444 } ${colors(1)} }`;
+  return figureStyle(colors(0), colors(1));
 }

@@ -5,6 +5,8 @@
  * drawn, and on which scale, is the caller's choice: points come in the coordinates of the axes.
  */
 
+import { escapeHtml } from './escape.ts';
+
 const PANEL = { width: 380, height: 250, left: 50, top: 34, gap: 70 };
 const LEGEND_ENTRY = { line: 24, gap: 6, character: 6.6, after: 22, row: 20 };
 
@@ -113,11 +115,7 @@ export function levelAt(value: number, { min, max }: ChartAxis): ChartSeries {
   };
 }
 
-/** A text for XML, in content or in attributes. */
-function escapeXml(text: string | number): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-  return String(text).replace(/[&<>"]/g, (character) => entities[character]);
-}
+const escapeXml = (text: string | number) => escapeHtml(String(text));
 
 function panelText({ title, series, x, y }: ChartPanel, left: number): string {
   const right = left + PANEL.width;
@@ -167,10 +165,14 @@ function styleText(panels: readonly ChartPanel[]): string {
         ([name, colours]) => `path.${name} { stroke: ${colours[scheme]} } circle.${name} { fill: ${colours[scheme]} }`,
       )
       .join(' ');
+  return figureStyle(`path.level { stroke-dasharray: 5 4 }\n${rules(0)}`, rules(1));
+}
+
+/** The style sheet of a figure: rules for its own classes by the reader's scheme, and what all figures have. */
+export function figureStyle(light: string, dark: string): string {
   return `text { font: 12px system-ui, sans-serif; fill: #444 } .title { font-weight: 600; font-size: 14px; fill: #222 }
-.grid { stroke: #ddd } path { fill: none; stroke-width: 2 } path.level { stroke-dasharray: 5 4 }
-${rules(0)}
-@media (prefers-color-scheme: dark) { text { fill: #bbb } .title { fill: #eee } .grid { stroke: #444 } ${rules(1)} }`;
+.grid { stroke: #ddd } path { fill: none; stroke-width: 2 } ${light}
+@media (prefers-color-scheme: dark) { text { fill: #bbb } .title { fill: #eee } .grid { stroke: #444 } ${dark} }`;
 }
 
 /** The whole figure. */

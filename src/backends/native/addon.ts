@@ -25,8 +25,6 @@ export interface Addon {
   readonly isas: readonly string[];
   /** Those of `isas` that this CPU runs. */
   readonly supportedIsas: readonly string[];
-  readonly maxThreads: number;
-  readonly maxParts: number;
   /** Of the system: parts of files begin on one. */
   readonly pageBytes: number;
   create(threads: number, isa: string | null): AddonInstance;
