@@ -33,6 +33,9 @@ const COLORS = [
   ['#846000', '#e5b800'],
   ['#0b7285', '#3bc9db'],
 ] as const;
+/** About. */
+const TICKS = 8;
+
 /** `label` says in words what it shows, for readers who cannot see it. Two panels a row. Without any point there are axes only. */
 export function scatterFigure(label: string, panels: readonly ScatterPanel[]): string {
   const columns = Math.min(2, panels.length);
@@ -114,7 +117,7 @@ const LETTER_WIDTH = 6.6;
 const LETTER_HEIGHT = 11;
 /** From the middle of a point to the baseline of its name: beside it, and where there is no room further off, at the end of a line. */
 const NEAR_LIFTS = [-6, 14];
-const FAR_LIFTS = [-20, 28, -34, 42, -48, 56];
+const FAR_LIFTS = [-20, 28, -34, 42, -48, 56, -62, 70, -76, 84];
 
 /**
  * A place for each name beside its point, where it covers no point and no name before it: towards the middle of the panel if it can be. In a crowd without such a
@@ -158,7 +161,7 @@ function overlap(a: Box, b: Box): boolean {
 function axisAround(values: readonly number[]): ChartAxis {
   const [low, high] = values.length === 0 ? [0, 1] : [Math.min(...values), Math.max(...values)];
   const span = high - low || Math.abs(high) / 2 || 1;
-  return axis(low - span / 10, high + span / 10);
+  return axis(low - span / 10, high + span / 10, { count: TICKS });
 }
 
 function styleText(): string {

@@ -5,6 +5,9 @@ import { scatterFigure } from '../../dist/report/scatter-figure.js';
 import { isTrainingFree, STUDIES } from './plan.mjs';
 import { REPAIRED } from './tables.mjs';
 
+/** Over dense: one model that is beyond use would press all others together. */
+const MOST_NATS = 1.5;
+
 export function figuresOf(results) {
   const drawn = Object.keys(STUDIES).flatMap((study) => {
     const own = results.of(study);
@@ -23,8 +26,12 @@ export function figuresOf(results) {
 function qualityFigure(results, { title, entries }) {
   const [text] = Object.keys(results.models.dense?.perplexity?.texts ?? {});
   const isPoint = (name) => results.nats(name, text) !== null && results.activated(name) !== null;
-  const names = entries.map(({ name }) => name).filter(isPoint);
-  if (names.length < 2) return null;
+  const measured = entries.map(({ name }) => name).filter(isPoint);
+  if (measured.length < 2) return null;
+  const isShown = (name) => results.nats(name, text) - results.nats('dense', text) <= MOST_NATS;
+  const names = measured.filter(isShown);
+  const above = measured.filter((name) => !isShown(name));
+  const where = above.length > 0 ? `; further up: ${above.join(', ')}` : '';
   const isFree = (name) => isTrainingFree(entries.find((entry) => entry.name === name));
   const panel = (xTitle, xOf) => {
     const points = (some) =>
@@ -36,7 +43,7 @@ function qualityFigure(results, { title, entries }) {
     return {
       title: `Against ${xTitle}`,
       xTitle,
-      yTitle: `nats a token, ${text}`,
+      yTitle: `nats a token, ${text}${where}`,
       series: [...series, ...names.filter((name) => !isFree(name)).map((name) => points([name]))],
     };
   };
