@@ -18,7 +18,7 @@ describe('scatterFigure', () => {
     const series = [[point(10, 2, 'a'), point(20, 4, 'b')], [point(30, 3, 'c')]];
     const svg = scatterFigure('three points', [{ ...PANEL, series }]);
     const ticks = new Map(
-      [...svg.matchAll(/<text x="([\d.]+)" y="318" text-anchor="middle">([\d.-]+)</g)].map(([, x, value]) => [
+      [...svg.matchAll(/<text x="([\d.]+)" y="398" text-anchor="middle">([\d.-]+)</g)].map(([, x, value]) => [
         Number(value),
         Number(x),
       ]),

@@ -23,7 +23,7 @@ export interface ScatterPanel {
   readonly series: readonly (readonly ScatterPoint[])[];
 }
 
-const PANEL = { width: 400, height: 260, left: 70, top: 40, gap: 80, below: 56 };
+const PANEL = { width: 400, height: 340, left: 70, top: 40, gap: 80, below: 56 };
 /** On light and on dark. */
 const COLORS = [
   ['#d9480f', '#ff8a50'],
