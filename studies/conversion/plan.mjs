@@ -210,4 +210,4 @@ export function trainedTokens(entry, { tokens, seqLen }) {
 }
 
 /** Of texts.mjs, about: for the estimate of time alone. */
-const CONVERSATION_TOKENS = 330_000;
+const CONVERSATION_TOKENS = 223_000;
