@@ -76,6 +76,30 @@ describe('scatterFigure', () => {
     }
   });
 
+  it('writes no name across a line where there is room beside it', () => {
+    const falling = [point(1, 5, 'from-here'), point(2, 4, 'past-here'), point(3, 1, 'to-here')];
+    const barred = [point(1.6, 4.6, 'a-bar', 0.8)];
+    const svg = scatterFigure('a line', [{ ...PANEL, series: [falling, barred] }]);
+    const lines = [...svg.matchAll(/<path class="\w+" d="M([^"]+)"/g)].flatMap(([, d]) => {
+      const corners = d.split('L').map((corner) => corner.split(' ').map(Number));
+      return corners.slice(1).map((to, i) => [corners[i], to]);
+    });
+    expect(lines).toHaveLength(3);
+    const names = [...svg.matchAll(/<text x="([\d.]+)" y="([\d.]+)" text-anchor="(start|end)">([a-z]+-[a-z-]+)</g)];
+    expect(names).toHaveLength(4);
+    for (const [, x, y, anchor, name] of names) {
+      const width = 6 * name.length;
+      const left = anchor === 'start' ? Number(x) : Number(x) - width;
+      for (const [from, to] of lines) {
+        for (let share = 0; share <= 1; share += 0.001) {
+          const [px, py] = [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])];
+          const covered = px > left && px < left + width && py > Number(y) - 9 && py < Number(y);
+          expect(covered, `${name} at ${px} ${py}`).toBe(false);
+        }
+      }
+    }
+  });
+
   it('lets no name become markup', () => {
     const svg = scatterFigure('a < b', [{ ...PANEL, series: [[point(1, 1, '</svg><script>')]] }]);
     expect(svg).toContain('&lt;/svg&gt;&lt;script&gt;');

@@ -73,8 +73,13 @@ function panelText({ title, xTitle, yTitle, series }: ScatterPanel, left: number
     ]),
     ...x.ticks.map(([tick, shown]) => text(String(shown), `x="${xOf(tick)}" y="${bottom + 18}" text-anchor="middle"`)),
   ];
-  const marks = points.map((point) => ({ x: Number(xOf(point.x)), y: Number(yOf(point.y)), name: point.name }));
-  const places = placeNames(marks, { left, right, top, bottom });
+  const at = (px: number, py: number): Position => ({ x: Number(xOf(px)), y: Number(yOf(py)) });
+  const lines = series.flatMap((own): Line[] => [
+    ...own.slice(1).map((point, i): Line => [at(own[i].x, own[i].y), at(point.x, point.y)]),
+    ...own.map(({ x, y, error }): Line => [at(x, y - (error ?? 0)), at(x, y + (error ?? 0))]),
+  ]);
+  const marks = points.map((point) => ({ ...at(point.x, point.y), name: point.name }));
+  const places = placeNames(marks, lines, { left, right, top, bottom });
   let next = 0;
   for (const [s, own] of series.entries()) {
     const color = `c${s % COLORS.length}`;
@@ -87,16 +92,23 @@ function panelText({ title, xTitle, yTitle, series }: ScatterPanel, left: number
         parts.push(`<path class="${color}" d="M${xOf(px)} ${yOf(py - error)}L${xOf(px)} ${yOf(py + error)}"/>`);
       }
       parts.push(`<circle class="${color}" cx="${xOf(px)}" cy="${yOf(py)}" r="4"/>`);
-      const { x: at, y: base, anchor, isFar } = places[next++];
-      if (isFar)
-        parts.push(
-          `<line class="grid" x1="${xOf(px)}" y1="${yOf(py)}" x2="${at.toFixed(1)}" y2="${(base - 4).toFixed(1)}"/>`,
-        );
-      parts.push(text(name, `x="${at.toFixed(1)}" y="${base.toFixed(1)}" text-anchor="${anchor}"`));
+      const place = places[next++];
+      const [x2, base] = [place.x.toFixed(1), place.y.toFixed(1)];
+      if (place.isFar) {
+        parts.push(`<line class="grid" x1="${xOf(px)}" y1="${yOf(py)}" x2="${x2}" y2="${(place.y - 4).toFixed(1)}"/>`);
+      }
+      parts.push(text(name, `x="${x2}" y="${base}" text-anchor="${place.anchor}"`));
     }
   }
   return parts.join('\n');
 }
+
+interface Position {
+  readonly x: number;
+  readonly y: number;
+}
+
+type Line = readonly [Position, Position];
 
 interface Box {
   readonly left: number;
@@ -120,10 +132,14 @@ const NEAR_LIFTS = [-6, 14];
 const FAR_LIFTS = [-20, 28, -34, 42, -48, 56, -62, 70, -76, 84];
 
 /**
- * A place for each name beside its point, where it covers no point and no name before it: towards the middle of the panel if it can be. In a crowd without such a
- * place it stands at the first.
+ * A place for each name where it covers no point and no name before it: beside its point and across no line, else beside it, else further off; towards the middle of
+ * the panel if it can be. In a crowd without such a place it stands at the first.
  */
-function placeNames(points: readonly { x: number; y: number; name: string }[], panel: Box): NamePlace[] {
+function placeNames(
+  points: readonly (Position & { readonly name: string })[],
+  lines: readonly Line[],
+  panel: Box,
+): NamePlace[] {
   const taken = points.map(({ x, y }) => ({ left: x - 4, right: x + 4, top: y - 4, bottom: y + 4 }));
   return points.map(({ x, y, name }) => {
     const right = { x: x + 8, anchor: 'start' } as const;
@@ -132,11 +148,12 @@ function placeNames(points: readonly { x: number; y: number; name: string }[], p
     const places = [NEAR_LIFTS, FAR_LIFTS].flatMap((lifts) =>
       sides.flatMap((side) => lifts.map((lift) => ({ ...side, y: y + lift, isFar: lifts === FAR_LIFTS }))),
     );
-    const isFree = (place: NamePlace) => {
+    const free = places.filter((place) => {
       const box = boxOf(place, name);
       return isInside(box, panel) && !taken.some((other) => overlap(box, other));
-    };
-    const place = places.find(isFree) ?? places[0];
+    });
+    const isClear = (place: NamePlace) => !lines.some((line) => crosses(line, boxOf(place, name)));
+    const place = free.find((place) => !place.isFar && isClear(place)) ?? free[0] ?? places[0];
     taken.push(boxOf(place, name));
     return place;
   });
@@ -155,6 +172,23 @@ function isInside(inner: Box, outer: Box): boolean {
 
 function overlap(a: Box, b: Box): boolean {
   return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
+
+/** Whether a part of the line lies in the box: where it enters through the sides left and right and those above and below (Liang and Barsky's clipping). */
+function crosses([from, to]: Line, { left, right, top, bottom }: Box): boolean {
+  let [enters, leaves] = [0, 1];
+  for (const [start, end, low, high] of [
+    [from.x, to.x, left, right],
+    [from.y, to.y, top, bottom],
+  ]) {
+    const step = end - start;
+    if (step === 0 && (start < low || start > high)) return false;
+    if (step === 0) continue;
+    const [first, last] = [(low - start) / step, (high - start) / step];
+    enters = Math.max(enters, Math.min(first, last));
+    leaves = Math.min(leaves, Math.max(first, last));
+  }
+  return enters <= leaves;
 }
 
 /** Round values around all of `values`, with room where they are one. */
