@@ -5,6 +5,7 @@
  * drawn, and on which scale, is the caller's choice: points come in the coordinates of the axes.
  */
 
+import { roundStep } from '../util/round-step.ts';
 import { escapeHtml } from './escape.ts';
 
 const PANEL = { width: 380, height: 250, left: 50, top: 34, gap: 70 };
@@ -72,9 +73,7 @@ export interface AxisOptions {
 
 /** About `count` round values that span min .. max, with their texts (as many decimals as tell them apart). */
 export function axis(min: number, max: number, { count = 5, format }: AxisOptions = {}): ChartAxis {
-  const rough = (max - min || 1) / count;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999)!;
+  const step = roundStep(max - min || 1, count);
   const first = Math.floor(min / step + 1e-9);
   const last = Math.ceil(max / step - 1e-9);
   const values = Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));

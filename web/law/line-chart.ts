@@ -1,5 +1,6 @@
 /** LineChart: curves in an SVG whose colours come from the style sheet, so that light and dark need no redrawing. */
 
+import { roundStep } from '../../src/util/round-step.ts';
 import { h } from '../shared/dom.ts';
 
 export interface CurveChart {
@@ -77,9 +78,7 @@ export class LineChart {
 
 /** About `wanted` round numbers from `low` to `high`. */
 export function roundTicks(low: number, high: number, wanted: number): number[] {
-  const rough = (high - low) / wanted;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999)!;
+  const step = roundStep(high - low, wanted);
   const ticks: number[] = [];
   for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + step * 1e-9; value += step) ticks.push(value);
   return ticks;
