@@ -108,14 +108,12 @@ export {
   ffnsPerToken,
   keptCount,
   type ModelConfig,
-  type ModelConfigInput,
   outputsAt,
   POINTS,
   type Point,
   RESCALES,
   type Rescale,
   type RopeScaling,
-  resolveConfig,
   SPARSIFIERS,
   type Sparsifier,
   type Sparsity,
@@ -154,6 +152,7 @@ export type { FeedForwardLayout } from './model/packed-matrices.ts';
 export { type ParameterSource, sourceOfCheckpoint } from './model/parameter-source.ts';
 export { countParameters, describeParameters, type Parameter, type ParameterInfo } from './model/parameters.ts';
 export { PRESETS, preset } from './model/presets.ts';
+export { type ModelConfigInput, resolveConfig } from './model/resolve-config.ts';
 export type { SparsityOverride } from './model/sparsity-override.ts';
 export { StepStatistics } from './model/statistics.ts';
 export { ThresholdCalibration, withoutSparsifier } from './model/threshold-calibration.ts';

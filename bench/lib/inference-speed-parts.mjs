@@ -164,7 +164,7 @@ function benchCase(key, asked, peer, options) {
 /** A function that measures the peer once; its model is made before the first round. */
 async function peerOf({ type, run, tokens, batches }, { shape, threads, llama }) {
   const { preset } = await import('../../dist/model/presets.js');
-  const { resolveConfig } = await import('../../dist/model/config.js');
+  const { resolveConfig } = await import('../../dist/model/resolve-config.js');
   const { models: folder, python, bin } = llama;
   const model = peerModel({ folder, shape, config: resolveConfig(preset(shape)), type, python });
   return () => run({ bin, model, threads, tokens, batches }).map((one) => ({ type, ...one }));

@@ -7,9 +7,10 @@
 
 import { Arena } from '../arena.ts';
 import type { Backend } from '../backend.ts';
-import { ffnsPerToken, type ModelConfig, resolveConfig } from '../model/config.ts';
+import { ffnsPerToken, type ModelConfig } from '../model/config.ts';
 import { packWeights } from '../model/pack-weights.ts';
 import { preset } from '../model/presets.ts';
+import { resolveConfig } from '../model/resolve-config.ts';
 import { ffnsOf, type ModelWeights } from '../model/weights.ts';
 import { type WeightMatrix, type WeightType, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { gateCloser } from './gate-closer.ts';

@@ -17,12 +17,12 @@ import {
   type ModelConfig,
   POINTS,
   type Point,
-  resolveConfig,
   THRESHOLD_PLACES,
   type ThresholdPlace,
 } from '../model/config.ts';
 import { type AllocatedLayer, GreedySearch } from '../model/greedy-allocation.ts';
 import { loadParameters } from '../model/load-model.ts';
+import { resolveConfig } from '../model/resolve-config.ts';
 import { ThresholdCalibration, withoutSparsifier } from '../model/threshold-calibration.ts';
 import { Transformer } from '../model/transformer.ts';
 import { tokenizerOfModel } from '../tokenizer/tokenizer-of-model.ts';

@@ -6,11 +6,11 @@ import { createTinyRun, type TinyRun } from '../../test/support/tiny-checkpoint.
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { readCheckpoint } from '../formats/checkpoint-directory.ts';
 import { openSafetensors, type TensorEntry } from '../formats/safetensors.ts';
-import type { ModelConfigInput } from '../model/config.ts';
 import { fromHfWeights } from '../model/hf-weights.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { PackOptions } from '../model/pack-plan.ts';
 import { sourceOfCheckpoint } from '../model/parameter-source.ts';
+import type { ModelConfigInput } from '../model/resolve-config.ts';
 import { writePackedModel } from '../model/write-packed-model.ts';
 import { preTokenizer } from '../tokenizer/pre-tokenizers.ts';
 import { openExportSource } from './export-source.ts';

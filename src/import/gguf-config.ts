@@ -7,8 +7,9 @@
  */
 
 import type { GgufFile } from '../formats/gguf.ts';
-import { type ModelConfig, type ModelConfigInput, type RopeScaling, resolveConfig } from '../model/config.ts';
+import type { ModelConfig, RopeScaling } from '../model/config.ts';
 import { fieldsOfQsparseKey, QSPARSE_KEY } from '../model/qsparse-key.ts';
+import { type ModelConfigInput, resolveConfig } from '../model/resolve-config.ts';
 import { scaledFrequency } from '../model/rope-tables.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { GgufFields } from './gguf-fields.ts';

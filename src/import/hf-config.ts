@@ -15,8 +15,9 @@
  * hf-tensors.ts.
  */
 
-import { type ModelConfig, type ModelConfigInput, resolveConfig } from '../model/config.ts';
+import type { ModelConfig } from '../model/config.ts';
 import { fieldsOfQsparseKey, QSPARSE_KEY } from '../model/qsparse-key.ts';
+import { type ModelConfigInput, resolveConfig } from '../model/resolve-config.ts';
 import { FormatError, messageOf, UsageError } from '../util/errors.ts';
 import { Problems, shown } from '../util/problems.ts';
 import { ropeOf } from './hf-rope.ts';

@@ -8,8 +8,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type Llama2cFile, type Llama2cTensorName, openLlama2c } from '../formats/llama2c.ts';
-import { resolveConfig } from '../model/config.ts';
 import type { ParameterInfo } from '../model/parameters.ts';
+import { resolveConfig } from '../model/resolve-config.ts';
 import { readLlama2cTokenizer } from '../tokenizer/llama2c-tokenizer.ts';
 import { FormatError } from '../util/errors.ts';
 import type { ForeignModel, ForeignText } from './foreign-model.ts';

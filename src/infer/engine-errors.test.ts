@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { backend, engineOf, engineWith, modelOf, SHAPE, single, weightsOf } from '../../test/support/engine-fixture.ts';
-import { resolveConfig } from '../model/config.ts';
+import { resolveConfig } from '../model/resolve-config.ts';
 import { weightsOfParameters } from '../model/weights.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
 import { Engine } from './engine.ts';

@@ -11,7 +11,8 @@ import {
 } from '../../test/support/engine-fixture.ts';
 import { modelWeights, setDequantized, type WeightChoice } from '../../test/support/model-weights.ts';
 import type { Backend, Kernels } from '../backend.ts';
-import { type ModelConfigInput, POINTS, resolveConfig } from '../model/config.ts';
+import { POINTS } from '../model/config.ts';
+import { type ModelConfigInput, resolveConfig } from '../model/resolve-config.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
 import type { Transformer } from '../model/transformer.ts';
 import { KV_TYPES } from '../tensor/kv-slots.ts';

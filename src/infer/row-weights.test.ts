@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { engineOf, engineWith, idsOf, modelOf } from '../../test/support/engine-fixture.ts';
-import type { ModelConfigInput } from '../model/config.ts';
+import type { ModelConfigInput } from '../model/resolve-config.ts';
 import type { SparsityOverride } from '../model/sparsity-override.ts';
 import type { Engine } from './engine.ts';
 

@@ -5,7 +5,8 @@ import { createReferenceBackend } from '../backends/reference/reference-backend.
 import { UsageError } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
 import { countAdapters, type Lora } from './adapted-weights.ts';
-import { type ModelConfigInput, POINTS, resolveConfig } from './config.ts';
+import { POINTS } from './config.ts';
+import { type ModelConfigInput, resolveConfig } from './resolve-config.ts';
 import { Transformer } from './transformer.ts';
 
 const backend = createReferenceBackend();

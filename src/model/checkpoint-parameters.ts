@@ -10,8 +10,9 @@ import { type FloatTensor, shapeText } from '../tensor/tensor.ts';
 import { ternarizeProjections } from '../tensor/ternary.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { adapterNames } from './adapted-weights.ts';
-import { type ModelConfig, type ModelConfigInput, resolveConfig } from './config.ts';
+import type { ModelConfig } from './config.ts';
 import { describeParameters, type ParameterInfo } from './parameters.ts';
+import { type ModelConfigInput, resolveConfig } from './resolve-config.ts';
 
 /** The configuration of a directory with a config.json. Throws FormatError that names the field. */
 export function configOf({ path, config }: { path: string; config: Record<string, unknown> }): ModelConfig {

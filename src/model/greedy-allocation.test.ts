@@ -3,8 +3,9 @@ import { randomIds } from '../../test/support/tensors.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import type { FloatTensor } from '../tensor/tensor.ts';
 import { UsageError } from '../util/errors.ts';
-import { POINTS, type Point, resolveConfig } from './config.ts';
+import { POINTS, type Point } from './config.ts';
 import { allocateGreedily, GreedySearch, parametersOf, type Shares } from './greedy-allocation.ts';
+import { resolveConfig } from './resolve-config.ts';
 import { ThresholdCalibration, withoutSparsifier } from './threshold-calibration.ts';
 import { Transformer } from './transformer.ts';
 

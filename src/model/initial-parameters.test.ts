@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { UsageError } from '../util/errors.ts';
-import { type ModelConfig, type ModelConfigInput, resolveConfig } from './config.ts';
+import type { ModelConfig } from './config.ts';
 import type { InitialParameters } from './initial-parameters.ts';
+import { type ModelConfigInput, resolveConfig } from './resolve-config.ts';
 import { Transformer } from './transformer.ts';
 
 const SHAPE = { dim: 8, hiddenDim: 16, nLayers: 2, nHeads: 2, vocabSize: 7, seqLen: 16 } as const;

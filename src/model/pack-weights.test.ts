@@ -12,11 +12,12 @@ import {
 } from '../tensor/weight-matrix.ts';
 import { ShapeError, UsageError } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
-import { type ModelConfig, type ModelConfigInput, resolveConfig } from './config.ts';
+import type { ModelConfig } from './config.ts';
 import { type PackOptions, planPacking } from './pack-plan.ts';
 import { packWeights } from './pack-weights.ts';
 import { describeParameters } from './parameters.ts';
 import { preset } from './presets.ts';
+import { type ModelConfigInput, resolveConfig } from './resolve-config.ts';
 import { ffnsOf, type ModelWeights, weightsOfParameters } from './weights.ts';
 
 const backend = createReferenceBackend();

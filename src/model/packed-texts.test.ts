@@ -4,7 +4,7 @@ import { intTensor, randomIds } from '../../test/support/tensors.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { ShapeError } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
-import { type ModelConfigInput, resolveConfig } from './config.ts';
+import { type ModelConfigInput, resolveConfig } from './resolve-config.ts';
 import { type StepOptions, Transformer } from './transformer.ts';
 
 const backend = createReferenceBackend();

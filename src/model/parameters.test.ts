@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
 import { TensorPool } from '../tensor-pool.ts';
 import { FormatError, UsageError } from '../util/errors.ts';
-import { resolveConfig } from './config.ts';
 import {
   activatedParameters,
   blockParameters,
@@ -15,6 +14,7 @@ import { fromHfWeights, toHfWeights } from './hf-weights.ts';
 import { initParameters } from './init.ts';
 import { countParameters, createParameters, describeParameters } from './parameters.ts';
 import { PRESETS, preset } from './presets.ts';
+import { resolveConfig } from './resolve-config.ts';
 
 const sizes = { dim: 8, hiddenDim: 12, nLayers: 2, nHeads: 4, nKvHeads: 2, headDim: 2, vocabSize: 11 };
 

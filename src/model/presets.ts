@@ -3,7 +3,7 @@
  */
 
 import { nearestName, UsageError } from '../util/errors.ts';
-import type { ModelConfigInput } from './config.ts';
+import type { ModelConfigInput } from './resolve-config.ts';
 
 /** The sizes of Q-Sparse (arXiv 2407.10969), table 5: Llama's tokenizer, context 2048. */
 function paperSize(dim: number, hiddenDim: number, nHeads: number, nLayers: number): ModelConfigInput {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type ModelConfigInput, resolveConfig } from './config.ts';
 import { fieldsOfQsparseKey, qsparseKeyOf } from './qsparse-key.ts';
+import { type ModelConfigInput, resolveConfig } from './resolve-config.ts';
 
 const SHAPE = { dim: 64, hiddenDim: 128, nLayers: 2, nHeads: 2, vocabSize: 97, activation: 'silu' } as const;
 

@@ -6,7 +6,8 @@
  * program's own words.
  */
 
-import { type ModelConfig, type ModelConfigInput, POINTS, THRESHOLD_PLACES } from './config.ts';
+import { type ModelConfig, POINTS, THRESHOLD_PLACES } from './config.ts';
+import type { ModelConfigInput } from './resolve-config.ts';
 
 export const QSPARSE_KEY = 'qsparse';
 

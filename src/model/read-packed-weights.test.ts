@@ -26,12 +26,13 @@ import { encodeHeader, type TensorInfo } from '../formats/safetensors-header.ts'
 import type { Tensor } from '../tensor/tensor.ts';
 import { storedWeights, WEIGHT_TYPES, type WeightMatrix, weightRowBytes } from '../tensor/weight-matrix.ts';
 import { FormatError } from '../util/errors.ts';
-import { type ModelConfig, resolveConfig } from './config.ts';
+import type { ModelConfig } from './config.ts';
 import { loadModel } from './load-model.ts';
 import { type PackOptions, planPacking } from './pack-plan.ts';
 import { packWeights } from './pack-weights.ts';
 import { describeUnpacked } from './packed-matrices.ts';
 import { windowsOf } from './read-packed-weights.ts';
+import { resolveConfig } from './resolve-config.ts';
 import { ffnsOf, type ModelWeights } from './weights.ts';
 
 let workspace: PackedWorkspace;

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { intTensor, randomIds } from '../../test/support/tensors.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
-import { keptCount, type ModelConfigInput, resolveConfig } from './config.ts';
+import { keptCount } from './config.ts';
 import { denseForwardFlops, denseTrainingFlops } from './flops.ts';
+import { type ModelConfigInput, resolveConfig } from './resolve-config.ts';
 import { StepStatistics } from './statistics.ts';
 import { Transformer } from './transformer.ts';
 

@@ -6,7 +6,7 @@ import { createReferenceBackend } from '../backends/reference/reference-backend.
 import type { FloatType } from '../tensor/tensor.ts';
 import { ShapeError } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
-import { type ModelConfigInput, resolveConfig } from './config.ts';
+import { type ModelConfigInput, resolveConfig } from './resolve-config.ts';
 import { StepStatistics } from './statistics.ts';
 import { Transformer } from './transformer.ts';
 

@@ -3,7 +3,7 @@ import { disturb } from '../../test/support/model-weights.ts';
 import { randomIds } from '../../test/support/tensors.ts';
 import { NO_SKIPS } from '../autograd/zero-skips.ts';
 import { createReferenceBackend } from '../backends/reference/reference-backend.ts';
-import { type ModelConfigInput, resolveConfig } from '../model/config.ts';
+import { type ModelConfigInput, resolveConfig } from '../model/resolve-config.ts';
 import { StepStatistics } from '../model/statistics.ts';
 import { Transformer } from '../model/transformer.ts';
 import type { FloatType } from '../tensor/tensor.ts';

@@ -9,7 +9,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { ModelConfigInput } from '../model/config.ts';
+import type { ModelConfigInput } from '../model/resolve-config.ts';
 import { FormatError, messageOf, nearestName, UsageError } from '../util/errors.ts';
 import { isObject } from '../util/is-object.ts';
 import type { TrainConfigInput } from './train-config.ts';

@@ -15,7 +15,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OLD_PREFIX, writeFileAtomically } from '../formats/atomic-write.ts';
-import { type ModelConfig, resolveConfig } from '../model/config.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { resolveConfig } from '../model/resolve-config.ts';
 import { FormatError, messageOf } from '../util/errors.ts';
 import { resolveTrainConfig, type TrainConfig } from './train-config.ts';
 

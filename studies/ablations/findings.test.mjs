@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../../bench/lib/processes.mjs';
 import { recipes } from '../../recipes/ablations.mjs';
-import { resolveConfig } from '../../src/model/config.ts';
+import { resolveConfig } from '../../src/model/resolve-config.ts';
 import { generate, RESULTS } from './findings.mjs';
 import { plannedRuns, SEEDS } from './plan.mjs';
 import { Results } from './results.mjs';

@@ -6,7 +6,7 @@ export async function derive(from, sparsity, out) {
     '../../dist/formats/checkpoint-directory.js'
   );
   const { configOf } = await import('../../dist/model/checkpoint-parameters.js');
-  const { resolveConfig } = await import('../../dist/model/config.js');
+  const { resolveConfig } = await import('../../dist/model/resolve-config.js');
   const checkpoint = readCheckpoint(findCheckpoint(from, 'best'));
   try {
     const config = resolveConfig({ ...configOf(checkpoint), sparsifier: 'topk', sparsity });

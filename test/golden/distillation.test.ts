@@ -6,8 +6,9 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { type ModelConfig, resolveConfig } from '../../src/model/config.ts';
+import type { ModelConfig } from '../../src/model/config.ts';
 import { fromHfWeights } from '../../src/model/hf-weights.ts';
+import { resolveConfig } from '../../src/model/resolve-config.ts';
 import { withoutSparsifier } from '../../src/model/threshold-calibration.ts';
 import { Transformer } from '../../src/model/transformer.ts';
 import { intTensor } from '../support/tensors.ts';

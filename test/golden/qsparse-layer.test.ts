@@ -7,8 +7,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Tape } from '../../src/autograd/tape.ts';
 import type { Value } from '../../src/autograd/value.ts';
-import { type ModelConfig, type Point, resolveConfig } from '../../src/model/config.ts';
+import type { ModelConfig, Point } from '../../src/model/config.ts';
 import { fromHfWeights, toHfWeights } from '../../src/model/hf-weights.ts';
+import { resolveConfig } from '../../src/model/resolve-config.ts';
 import { StepStatistics } from '../../src/model/statistics.ts';
 import { Transformer } from '../../src/model/transformer.ts';
 import { AdamW } from '../../src/train/adamw.ts';

@@ -4,7 +4,7 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../src/model/config.ts';
+import { resolveConfig } from '../../src/model/resolve-config.ts';
 import type { OptimizerState } from '../../src/train/adamw.ts';
 import { resolveTrainConfig } from '../../src/train/train-config.ts';
 import { Trainer, type TrainingData } from '../../src/train/trainer.ts';

@@ -11,7 +11,7 @@ import { generateTokens } from '../../src/infer/generate-tokens.ts';
 import { Sampler } from '../../src/infer/sampler.ts';
 import { Scheduler } from '../../src/infer/scheduler.ts';
 import { Speculation } from '../../src/infer/speculation.ts';
-import { resolveConfig } from '../../src/model/config.ts';
+import { resolveConfig } from '../../src/model/resolve-config.ts';
 import { Transformer } from '../../src/model/transformer.ts';
 import { createBuiltBackend, missingReason } from '../conformance/built-backends.ts';
 import { collect } from '../support/fake-token-model.ts';

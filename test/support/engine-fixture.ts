@@ -4,7 +4,7 @@ import type { Backend } from '../../src/backend.ts';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
 import { Engine, type EngineOptions } from '../../src/infer/engine.ts';
 import { SingleSequence } from '../../src/infer/single-sequence.ts';
-import { type ModelConfigInput, resolveConfig } from '../../src/model/config.ts';
+import { type ModelConfigInput, resolveConfig } from '../../src/model/resolve-config.ts';
 import type { SparsityOverride } from '../../src/model/sparsity-override.ts';
 import { Transformer } from '../../src/model/transformer.ts';
 import { type ModelWeights, weightsOfParameters } from '../../src/model/weights.ts';

@@ -4,7 +4,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { resolveConfig } from '../../src/model/config.ts';
+import { resolveConfig } from '../../src/model/resolve-config.ts';
 
 const CONFIG = resolveConfig({ dim: 64, nLayers: 4, nHeads: 4, vocabSize: 512, seqLen: 256, sparsity: 0.6 });
 const WORDS = [' the', ' fox', ' ran', ' over', ' a', ' hill', ' and', ' slept', '.'];

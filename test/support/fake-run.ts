@@ -1,6 +1,7 @@
 /** A run made of formulas: every type of record, for tests of the report. */
 
-import { POINTS, type Point, resolveConfig } from '../../src/model/config.ts';
+import { POINTS, type Point } from '../../src/model/config.ts';
+import { resolveConfig } from '../../src/model/resolve-config.ts';
 import type { ReportRun } from '../../src/report/parse-metrics.ts';
 import type { DetailRecord, MetricsRecord, StepRecord } from '../../src/train/metrics.ts';
 

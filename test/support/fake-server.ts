@@ -7,7 +7,7 @@ import type { ChatForm } from '../../src/chat/chat-form.ts';
 import { ChatTemplate } from '../../src/chat/chat-template.ts';
 import { PLAIN_TEMPLATE } from '../../src/chat/plain-template.ts';
 import { Scheduler, type SchedulerOptions } from '../../src/infer/scheduler.ts';
-import { resolveConfig } from '../../src/model/config.ts';
+import { resolveConfig } from '../../src/model/resolve-config.ts';
 import { createApp, type ServerApp } from '../../src/server/create-app.ts';
 import { ModelRegistry, type RegistryOptions } from '../../src/server/model-registry.ts';
 import type { ModelSource, ServedModel } from '../../src/server/served-model.ts';

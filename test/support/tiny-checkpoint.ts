@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { createReferenceBackend } from '../../src/backends/reference/reference-backend.ts';
 import { saveCheckpoint } from '../../src/formats/checkpoint-directory.ts';
 import type { TensorData } from '../../src/formats/safetensors.ts';
-import { type ModelConfigInput, resolveConfig } from '../../src/model/config.ts';
+import { type ModelConfigInput, resolveConfig } from '../../src/model/resolve-config.ts';
 import { Transformer } from '../../src/model/transformer.ts';
 import { trainBpe } from '../../src/tokenizer/train-bpe.ts';
 

@@ -2,8 +2,8 @@
 
 import { rmSync } from 'node:fs';
 import { findCheckpoint, readCheckpoint } from '../../src/formats/checkpoint-directory.ts';
-import type { ModelConfigInput } from '../../src/model/config.ts';
 import { sourceOfCheckpoint } from '../../src/model/parameter-source.ts';
+import type { ModelConfigInput } from '../../src/model/resolve-config.ts';
 import { writePackedModel } from '../../src/model/write-packed-model.ts';
 import type { WeightType } from '../../src/tensor/weight-matrix.ts';
 import { createTinyRun } from './tiny-checkpoint.ts';

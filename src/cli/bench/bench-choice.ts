@@ -1,7 +1,8 @@
 /** Which model a bench runs: one from the disk or a named shape, and not both. */
 
-import { type ModelConfig, resolveConfig } from '../../model/config.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import { preset } from '../../model/presets.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import { UsageError } from '../../util/errors.ts';
 
 export interface ModelChoice {

@@ -8,7 +8,8 @@
 import type { Backend, Precision } from '../../backend.ts';
 import { SELECTION_KERNELS } from '../../backends/kernel-names.ts';
 import { timeBackend } from '../../backends/time-kernels.ts';
-import { type ModelConfig, resolveConfig } from '../../model/config.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import { StepStatistics } from '../../model/statistics.ts';
 import { Transformer } from '../../model/transformer.ts';
 import type { DType, FloatTensor, IntTensor, Tensor } from '../../tensor/tensor.ts';

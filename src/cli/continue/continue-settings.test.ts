@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { type ModelConfigInput, resolveConfig } from '../../model/config.ts';
+import { type ModelConfigInput, resolveConfig } from '../../model/resolve-config.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { addContinueOptions, type ContinueOptions } from './continue-options.ts';
 import { continueSettings, wantedOf } from './continue-settings.ts';

@@ -6,8 +6,9 @@
  * of the paper's continue-training (table 7).
  */
 
-import { isRelu, type ModelConfig, type ModelConfigInput, resolveConfig, type Sparsifier } from '../../model/config.ts';
+import { isRelu, type ModelConfig, type Sparsifier } from '../../model/config.ts';
 import { isSparse } from '../../model/qsparse-key.ts';
+import { type ModelConfigInput, resolveConfig } from '../../model/resolve-config.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../model/config.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import { chooseLayouts } from './choose-layouts.ts';
 
 const SIZES = { dim: 64, hiddenDim: 160, nHeads: 4, vocabSize: 256, seqLen: 64 };

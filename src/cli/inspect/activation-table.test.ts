@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../model/config.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import { activationTable, layerTable } from './activation-table.ts';
 
 const config = resolveConfig({ dim: 8, hiddenDim: 24, nLayers: 2, nHeads: 2, nKvHeads: 1, vocabSize: 10 });

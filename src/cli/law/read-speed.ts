@@ -3,9 +3,9 @@
  * the speed study, which holds several such benches as `cases`.
  */
 
-import { resolveConfig } from '../../model/config.ts';
 import { blockParameters } from '../../model/flops.ts';
 import { PRESETS, preset } from '../../model/presets.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import { SpeedCurve, type SpeedPoint } from '../../scaling/speed-curve.ts';
 import { WEIGHT_TYPES, type WeightType } from '../../tensor/weight-matrix.ts';
 import { FormatError, messageOf } from '../../util/errors.ts';

@@ -19,9 +19,10 @@
 import { existsSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type ModelConfig, type ModelConfigInput, resolveConfig } from '../../model/config.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import { blockParameters } from '../../model/flops.ts';
 import { preset } from '../../model/presets.ts';
+import { type ModelConfigInput, resolveConfig } from '../../model/resolve-config.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig } from '../../train/train-config.ts';
 import { FormatError, messageOf, UsageError } from '../../util/errors.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { resolveConfig } from '../../model/config.ts';
 import { preset } from '../../model/presets.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import { resolveTrainConfig } from '../../train/train-config.ts';
 import { trainingBytes, workOf } from './sweep-resources.ts';
 

@@ -4,8 +4,9 @@
  */
 
 import type { Backend } from '../../backend.ts';
-import { type ModelConfig, resolveConfig } from '../../model/config.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import { preset } from '../../model/presets.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
 import { resolveTrainConfig } from '../../train/train-config.ts';
 import { Trainer, type TrainingData } from '../../train/trainer.ts';

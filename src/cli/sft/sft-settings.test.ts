@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../model/config.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import { loadRecipe } from '../../train/recipes.ts';
 import type { SftOptions } from './sft-options.ts';
 import { sftSettings, stepsOf } from './sft-settings.ts';

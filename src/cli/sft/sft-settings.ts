@@ -1,6 +1,7 @@
 /** What a run of `qsparse sft` is made of: the configuration of the model that it begins with, under recipe and options. The model stays as it is by default. */
 
-import { type ModelConfig, type ModelConfigInput, resolveConfig } from '../../model/config.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { type ModelConfigInput, resolveConfig } from '../../model/resolve-config.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
 import { UsageError } from '../../util/errors.ts';

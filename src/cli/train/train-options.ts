@@ -6,8 +6,9 @@
  */
 
 import type { Command } from 'commander';
-import type { ModelConfig, ModelConfigInput } from '../../model/config.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import { PRESETS } from '../../model/presets.ts';
+import type { ModelConfigInput } from '../../model/resolve-config.ts';
 import { addMethodOptions, type MethodOptions, methodFieldsOf } from '../training/method-options.ts';
 import { choice, given, real, whole } from '../training/option-kinds.ts';
 import {

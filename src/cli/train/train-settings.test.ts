@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { keptCount, resolveConfig } from '../../model/config.ts';
+import { keptCount } from '../../model/config.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import { loadRecipe, type Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
 import { resolveTrainConfig } from '../../train/train-config.ts';

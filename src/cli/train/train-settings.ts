@@ -7,8 +7,9 @@
  * and gives the dense twin: the same shape, data and seed. `--experts 0` drops all that a recipe says of a mixture.
  */
 
-import { type ModelConfig, type ModelConfigInput, resolveConfig, type Sparsity } from '../../model/config.ts';
+import type { ModelConfig, Sparsity } from '../../model/config.ts';
 import { preset } from '../../model/presets.ts';
+import { type ModelConfigInput, resolveConfig } from '../../model/resolve-config.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
 import { resolveTrainConfig, type TrainConfig, type TrainConfigInput } from '../../train/train-config.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../model/config.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import { checkMemory } from './check-memory.ts';
 
 describe('checkMemory', () => {

@@ -5,7 +5,6 @@ import type { Activation } from '../../backend.ts';
 import {
   keptCount,
   type ModelConfig,
-  type ModelConfigInput,
   type Point,
   RESCALES,
   type Rescale,
@@ -13,6 +12,7 @@ import {
   type Sparsifier,
   type Sparsity,
 } from '../../model/config.ts';
+import type { ModelConfigInput } from '../../model/resolve-config.ts';
 import { UsageError } from '../../util/errors.ts';
 import { parseShare } from '../shared/common-options.ts';
 import { choice, given, real, whole } from './option-kinds.ts';

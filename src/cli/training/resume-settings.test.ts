@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../model/config.ts';
+import { resolveConfig } from '../../model/resolve-config.ts';
 import type { RunSettings } from '../../train/run-directory.ts';
 import { resolveTrainConfig, type TrainConfigInput } from '../../train/train-config.ts';
 import { needsSource, resumedText } from './resume-settings.ts';

@@ -1,12 +1,7 @@
 /** What a resumed run goes on with: its own settings, and what is given anew. */
 
-import {
-  type ModelConfig,
-  type ModelConfigInput,
-  POINTS,
-  resolveConfig,
-  THRESHOLD_PLACES,
-} from '../../model/config.ts';
+import { type ModelConfig, POINTS, THRESHOLD_PLACES } from '../../model/config.ts';
+import { type ModelConfigInput, resolveConfig } from '../../model/resolve-config.ts';
 import type { Recipe } from '../../train/recipes.ts';
 import { holdsCheckpoint, type RunSettings } from '../../train/run-directory.ts';
 import {

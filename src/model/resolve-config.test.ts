@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { messageOf, UsageError } from '../util/errors.ts';
-import { type ModelConfigInput, resolveConfig } from './config.ts';
+import { type ModelConfigInput, resolveConfig } from './resolve-config.ts';
 
 const sizes = { dim: 64, nLayers: 2, nHeads: 4, vocabSize: 11 };
 
