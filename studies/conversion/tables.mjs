@@ -208,16 +208,13 @@ function protocolLine(study, onFile) {
   const models = Object.values(onFile?.models ?? {});
   if (models.length === 0) return `- ${title}: ${MISSING}`;
   const found = (part) => models.find((model) => model[part])?.[part];
-  const { perplexity, tasks, training } = {
-    perplexity: found('perplexity'),
-    tasks: found('tasks'),
-    training: found('training'),
-  };
+  const { perplexity, tasks } = { perplexity: found('perplexity'), tasks: found('tasks') };
+  const backends = [...new Set(models.flatMap(({ training }) => training?.backend ?? []))].sort();
   const parts = [
     perplexity &&
       `perplexities of the first ${perplexity.protocol.maxTokens} tokens of each text in windows of ${perplexity.protocol.window}`,
     tasks && `tasks: ${tasks.scores.map(({ task, items }) => `${items} items of ${TASK_TITLES[task]}`).join(', ')}`,
-    training && `trained with ${training.backend}`,
+    backends.length > 0 && `trained with ${backends.join(' and ')}`,
   ];
   const machine =
     onFile.machine && `on ${onFile.machine.cpu}, ${onFile.machine.cores} cores, ${onFile.threads} of them used`;
