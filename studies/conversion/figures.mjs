@@ -6,7 +6,7 @@ import { isTrainingFree, STUDIES } from './plan.mjs';
 import { REPAIRED } from './tables.mjs';
 
 /** Over dense: one model that is beyond use would press all others together. */
-const MOST_NATS = 1.5;
+const MOST_NATS = 1.2;
 
 export function figuresOf(results) {
   const drawn = Object.keys(STUDIES).flatMap((study) => {
