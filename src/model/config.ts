@@ -155,7 +155,7 @@ export function isRelu(sparsifier: Sparsifier): boolean {
   return sparsifier === 'relu' || sparsifier === 'norm-relu' || sparsifier === 'drelu';
 }
 
-/** Is it, in some layer? */
+/** Is a share or a threshold above 0 in some layer? */
 export function isAboveZero(values: number | readonly number[]): boolean {
   return [values].flat().some((value) => value > 0);
 }

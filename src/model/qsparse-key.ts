@@ -6,7 +6,7 @@
  * program's own words.
  */
 
-import { type ModelConfig, POINTS, THRESHOLD_PLACES } from './config.ts';
+import { isAboveZero, type ModelConfig, POINTS, THRESHOLD_PLACES } from './config.ts';
 import type { ModelConfigInput } from './resolve-config.ts';
 
 export const QSPARSE_KEY = 'qsparse';
@@ -39,10 +39,9 @@ export function qsparseKeyOf(config: ModelConfig): QsparseKey | null {
 
 /** Does anything drop inputs of projections? Natural zeros behind ReLU gates aside. */
 export function isSparse({ sparsifier, sparsity, thresholds }: ModelConfig): boolean {
-  const someAbove0 = (values: readonly (number | readonly number[])[]) => values.flat().some((value) => value > 0);
   if (sparsifier === 'none') return false;
-  if (sparsifier === 'topk' || sparsifier === 'block') return someAbove0(POINTS.map((point) => sparsity[point]));
-  if (sparsifier === 'threshold') return someAbove0(THRESHOLD_PLACES.map((place) => thresholds[place]));
+  if (sparsifier === 'topk' || sparsifier === 'block') return POINTS.some((point) => isAboveZero(sparsity[point]));
+  if (sparsifier === 'threshold') return THRESHOLD_PLACES.some((place) => isAboveZero(thresholds[place]));
   return true;
 }
 

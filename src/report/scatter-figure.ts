@@ -153,7 +153,7 @@ function placeNames(
       return isInside(box, panel) && !taken.some((other) => overlap(box, other));
     });
     const isClear = (place: NamePlace) => !lines.some((line) => crosses(line, boxOf(place, name)));
-    const place = free.find((place) => !place.isFar && isClear(place)) ?? free[0] ?? places[0];
+    const place = free.find((one) => !one.isFar && isClear(one)) ?? free[0] ?? places[0];
     taken.push(boxOf(place, name));
     return place;
   });
