@@ -21,6 +21,7 @@ export function describeLaws(backend: () => Backend): void {
     it('the inverse rotation undoes the rotation', () => inverseUndoes(backend()));
     it('a row of a batch is selected, normed and gated as it is alone', () => rowsAreIndependent(backend()));
     it('a row of a product is what it is alone', () => productRowsAreIndependent(backend()));
+    it('a dot product has the same bits for any number of tokens', () => dotsAreIndependent(backend()));
     it('what is accumulated upon is rounded once, however many terms are added', () => accumulatesOnce(backend()));
     it('a bf16 product of small whole numbers is the f32 one, bit by bit', () => wholeNumbersAreExact(backend()));
     it('a bf16 product is that of the rounded operands, bit by bit', () => onlyOperandsAreRounded(backend()));
@@ -312,6 +313,21 @@ function productRowsAreIndependent(backend: Backend): void {
         differenceOfFloats(sparseAlone.data, view(sparse, [n], r * n).data, Math.sqrt(k)),
         `sparse row ${r}`,
       ).toBeNull();
+    }
+  });
+}
+
+/** 15 tokens are taken by 8, 4, 2 and 1, or by 4; 150 features end within a register. */
+function dotsAreIndependent(backend: Backend): void {
+  const [N, k, n] = [15, 150, 21];
+  withTensors(backend, (make) => {
+    const x = make.float([N, k], new Values('x of dots').normals(N * k));
+    const w = f32Weights(make.float([n, k], new Values('w of dots').normals(n * k)));
+    const [all, alone] = [make.float([N, n]), make.float([1, n])];
+    backend.kernels.weightDots(x, w, all);
+    for (let r = 0; r < N; r++) {
+      backend.kernels.weightDots(view(x, [1, k], r * k), w, alone);
+      expect(differenceOfBits(alone.data, all.data.subarray(r * n, (r + 1) * n)), `row ${r}`).toBeNull();
     }
   });
 }

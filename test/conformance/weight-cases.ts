@@ -4,7 +4,13 @@
  */
 
 import type { QuantizedRows } from '../../src/tensor/quantized-rows.ts';
-import { WEIGHT_TYPES, type WeightMatrix, type WeightType, weightRowBytes } from '../../src/tensor/weight-matrix.ts';
+import {
+  isQuantized,
+  WEIGHT_TYPES,
+  type WeightMatrix,
+  type WeightType,
+  weightRowBytes,
+} from '../../src/tensor/weight-matrix.ts';
 import type { Case, TensorSpec, Tensors } from './case.ts';
 import { f32, rowsSpec, Values } from './values.ts';
 
@@ -94,10 +100,13 @@ function dotCases(dtype: WeightType): Case[] {
     [3, 33, 64],
     [20, 40, 300],
     [1, 300, 576],
+    [15, 37, 9000],
   ];
   return shapes.flatMap(([tokens, n, k]) =>
     [false, true].map((listed): Case => {
-      const shape: Shape = { dtype, tokens, k, n, zeros: null, slack: n % 2 === 0 ? 64 : 0 };
+      // Of many features the sums are as large as they can be.
+      const worst = isQuantized(dtype) && k === 9000;
+      const shape: Shape = { dtype, tokens, k, n, zeros: null, slack: n % 2 === 0 ? 64 : 0, worst };
       const name = `${JSON.stringify(shape)}${listed ? ' at a list' : ''}`;
       const at = new Values(`at ${name}`).sparse(tokens * n, 0.7).map((x) => (x === 0 ? 0 : 1));
       const count = at.reduce((sum, one) => sum + one, 0);
@@ -146,8 +155,6 @@ function rowsCases(dtype: WeightType): Case[] {
     };
   });
 }
-
-const isQuantized = (dtype: WeightType) => dtype === 'int8' || dtype === 'ternary';
 
 /** `x`, as f32 or as 8-bit values with a scale a row. */
 function inputSpec({ dtype, tokens, k, zeros, worst }: Shape, name: string): Record<string, TensorSpec> {
