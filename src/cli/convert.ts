@@ -69,8 +69,8 @@ weights loses nothing as ternary, f32 or (but for its tables) int8; embedding an
 named.
 
 --layout channels stores up and down by channel, so that a closed ReLU gate spares both. That pays with up to
-${OPEN_PER_KEPT.int8} open gates for each input that is kept (${formatPercent(0.4 * OPEN_PER_KEPT.int8, 0)} of the gates at 60 % sparsity), in ternary weights ${OPEN_PER_KEPT.ternary}: auto measures the open gates on --text,
-layer by layer, and is fused without it.
+${OPEN_PER_KEPT} open gates for each input that is kept (${formatPercent(0.4 * OPEN_PER_KEPT, 0)} of the gates at 60 % sparsity): auto measures the
+open gates on --text, layer by layer, and is fused without it.
 
 --to checkpoint makes a checkpoint (f32) of a model of another program, from which training begins, or of a run of adapters, merged. With --wina it is the same dense function in other
 numbers, in which the largest inputs are those that matter most to the product (WINA); of a checkpoint of qsparse too. --to hf and gguf write for other programs, in which the
@@ -181,7 +181,7 @@ async function pack(
     // Refuses what does not fit before anything takes its time.
     planPacking(config, { ...sizes, layout: options.layout === 'auto' ? 'fused' : options.layout });
     const openGates = await gatesOf(source, options, output, signal);
-    const layouts = layoutsFor(config, sizes.dtype, options.layout, openGates);
+    const layouts = layoutsFor(config, options.layout, openGates);
     const progress = output.progress();
     const report = await writePackedModel(source, target, {
       ...sizes,
@@ -242,11 +242,10 @@ async function gatesOf(
 
 function layoutsFor(
   config: ModelConfig,
-  dtype: WeightType,
   layout: ConvertOptions['layout'],
   openGates: number[] | null,
 ): FeedForwardLayout[] {
-  if (openGates !== null) return chooseLayouts(openGates, config, dtype);
+  if (openGates !== null) return chooseLayouts(openGates, config);
   return Array.from({ length: config.nLayers }, () => (layout === 'auto' ? 'fused' : layout));
 }
 

@@ -5,23 +5,18 @@
 
 import { type ModelConfig, sparsityAt } from '../../model/config.ts';
 import type { FeedForwardLayout } from '../../model/packed-matrices.ts';
-import type { WeightType } from '../../tensor/weight-matrix.ts';
 
 /**
- * The largest share of open gates, for each kept input, with which a token in `channels` is no slower. `fused` reads the kept share of up and
- * `channels` the open one, so that by bytes alone this is 1; but a channel is a short run of memory that the hardware does not see coming, and
- * the shorter its weights are, the more that counts.
+ * The largest share of open gates, for each kept input, with which a token in `channels` is no slower, with weights of any type. `fused` reads the
+ * kept share of up and `channels` the open one, so that by bytes alone this is 1; but a channel is a short run of memory that the hardware does not
+ * see coming.
  */
-export const OPEN_PER_KEPT: Readonly<Record<WeightType, number>> = { f32: 0.4, bf16: 0.4, int8: 0.4, ternary: 0.15 };
+export const OPEN_PER_KEPT = 0.4;
 
 /** From the share of open gates of each layer. */
-export function chooseLayouts(
-  openGates: readonly number[],
-  config: ModelConfig,
-  dtype: WeightType,
-): FeedForwardLayout[] {
+export function chooseLayouts(openGates: readonly number[], config: ModelConfig): FeedForwardLayout[] {
   return openGates.map((open, layer) => {
     const kept = 1 - sparsityAt(config, 'gateUp', layer);
-    return open < OPEN_PER_KEPT[dtype] * kept ? 'channels' : 'fused';
+    return open < OPEN_PER_KEPT * kept ? 'channels' : 'fused';
   });
 }
