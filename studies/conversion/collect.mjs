@@ -31,18 +31,22 @@ export async function measure(part, { run, evaluated, sparsity, items }, setting
 async function perplexityOf(model, common, { texts, maxTokens, window }, { items, qsparse }) {
   const measured = {};
   for (const { name, file } of texts.perplexity) {
+    const records = recordsAt(`${items}-${name}.jsonl`);
     const protocol = ['--text', file, '--max-tokens', String(maxTokens), '--window', String(window)];
-    const { results } = await qsparse([
-      'eval',
-      model,
-      ...protocol,
-      '--out',
-      recordsAt(`${items}-${name}.jsonl`),
-      ...common,
-    ]);
-    measured[name] = { ...results[0].perplexity, zeros: results[0].zeros };
+    const { results } = await qsparse(['eval', model, ...protocol, '--out', records, ...common]);
+    const { perplexity, zeros } = results[0];
+    measured[name] = { ...perplexity, zeros, windows: windowsOf(perplexity, savedIn(records)) };
   }
   return { texts: measured };
+}
+
+/** Nats a token of each window, in their order, with commas between them: two models have read the same ones. */
+export function windowsOf({ tokens }, saved) {
+  const own = saved.filter(({ window }) => window !== undefined).toSorted((a, b) => a.item - b.item);
+  const each = tokens / own.length;
+  if (!own.every(({ window }) => window.tokens === each))
+    throw new Error(`${tokens} tokens are not the same number in each of ${own.length} windows.`);
+  return own.map(({ window }) => (window.nats / each).toFixed(5)).join();
 }
 
 /** Zeros that are really there, on a text that is measured too; an evaluation that goes on from its file counts only the rest. */
@@ -58,7 +62,7 @@ async function activatedOf(model, common, { texts }, qsparse) {
   };
 }
 
-/** `values`: what the metric that the tables show is for each item, in their order, with commas between them: two models have answered the same ones. */
+/** `values`: what the metric that the tables show is for each item, as `windows` above. */
 async function tasksOf(model, common, { tasks, data, limit }, { items, qsparse }) {
   const records = recordsAt(`${items}-tasks.jsonl`);
   const run = async (names, most) => {
@@ -70,11 +74,13 @@ async function tasksOf(model, common, { tasks, data, limit }, { items, qsparse }
     ...(plain.length > 0 ? await run(plain, limit) : []),
     ...(tasks.includes('mmlu') ? await run(['mmlu'], Math.ceil(limit / SUBJECTS)) : []),
   ];
-  const saved = readFileSync(records, 'utf8')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line));
+  const saved = savedIn(records);
   return { scores: results.map(({ task, items: count, metrics }) => scoreOf({ task, count, metrics }, saved)) };
+}
+
+function savedIn(records) {
+  const lines = readFileSync(records, 'utf8').split('\n').filter(Boolean);
+  return lines.map((line) => JSON.parse(line));
 }
 
 export function scoreOf({ task, count, metrics }, saved) {

@@ -3,7 +3,7 @@
  *
  * An entry says how its model comes about. `eval`: the dense checkpoint, run with another sparsity. `derived`: the same weights with another configuration. `calibrate`
  * and `wina`: a checkpoint of its own. `train` and `sft`: a recipe of recipes/. `start` is such a training of one step with a rate of nothing: its validation is where the
- * curves begin. `after` names the entry that `train`, `derived` and `calibrate` begin with instead of the dense one.
+ * curves begin. `after` names the entry that `train`, `derived` and `calibrate` begin with instead of the dense one; `share` is of the study's tokens, all where there is none.
  *
  * The work is a list of units, an entry and what is measured of it, the cheap ones first: whoever stops early has the most for the time.
  */
@@ -38,8 +38,9 @@ const TRAINED = [
   train('dense-trained', { recipe: 'conversions/dense' }),
   train('qsparse-50'),
   train('qsparse-distilled'),
-  train('relufication-1'),
-  train('relufication-2', { after: 'relufication-1' }),
+  // Two stages share the tokens of the others; the second begins behind those of the first.
+  train('relufication-1', { share: 0.5 }),
+  train('relufication-2', { share: 0.5, after: 'relufication-1' }),
   train('drelu'),
 ];
 /** Made sparse after the training and not by it: what the training of Q-Sparse is worth beside the same text. */
@@ -47,6 +48,7 @@ const MASKED_AFTER = [
   { name: 'topk-after-training', kind: 'derived', sparsity: MODERATE, after: 'dense-trained' },
   { name: 'topk-after-training-50', kind: 'derived', sparsity: HIGH, after: 'dense-trained' },
   { name: 'teal-40-after-training', kind: 'calibrate', sparsity: 0.4, greedy: true, after: 'dense-trained' },
+  { name: 'teal-50-after-training', kind: 'calibrate', sparsity: 0.5, greedy: true, after: 'dense-trained' },
 ];
 const FINE_TUNED = ['dense', 'sparse', 'block'].map((recipe) => ({
   ...{ name: `sft-${recipe}`, kind: 'sft', recipe: `fine-tuning/${recipe}` },
@@ -187,9 +189,7 @@ export function making(entry, settings) {
       return trained(() => ['continue', base, '--recipe', entry.recipe, ...onText, ...trainingOptions, ...still]);
     }
     case 'train': {
-      // The two stages of ReLUfication share the tokens of the others, the second begins behind those of the first.
-      const share = entry.name.startsWith('relufication') ? 0.5 : 1;
-      const own = String(Math.round(share * tokens));
+      const own = String(trainedTokens(entry, settings));
       const length = ['--tokens', own, ...(entry.after ? ['--skip-tokens', own] : [])];
       return trained(() => ['continue', from(), '--recipe', entry.recipe, ...onText, ...trainingOptions, ...length]);
     }
@@ -206,7 +206,7 @@ export function making(entry, settings) {
 export function trainedTokens(entry, { tokens, seqLen }) {
   if (entry.kind === 'start') return 4 * seqLen;
   if (entry.kind === 'sft') return CONVERSATION_TOKENS;
-  return entry.kind === 'train' ? tokens * (entry.name.startsWith('relufication') ? 0.5 : 1) : 0;
+  return entry.kind === 'train' ? Math.round((entry.share ?? 1) * tokens) : 0;
 }
 
 /** Of texts.mjs, about: for the estimate of time alone. */

@@ -41,6 +41,12 @@ export class StudyResults {
     return found ? Math.log(found.perplexity) : null;
   }
 
+  /** Nats a token over those of another model, `{ value, error }`, null where one is missing. Both read the same windows: the error is that of the differences window by window. */
+  natsOver(name, reference, text) {
+    const windows = (one) => this.models[one]?.perplexity?.texts[text]?.windows;
+    return differenceOf(windows(name), windows(reference));
+  }
+
   #score(name, task) {
     return this.models[name]?.tasks?.scores.find((score) => score.task === task);
   }
@@ -65,10 +71,9 @@ export class StudyResults {
    * two means, since an item that is hard for one is hard for the other.
    */
   scoreOver(name, reference, tasks) {
-    const differences = tasks.map((task) => {
-      const [own, other] = [name, reference].map((one) => this.#score(one, task)?.values.split(',').map(Number));
-      return own && other ? meanOf(own.map((value, i) => value - other[i])) : null;
-    });
+    const differences = tasks.map((task) =>
+      differenceOf(this.#score(name, task)?.values, this.#score(reference, task)?.values),
+    );
     if (differences.some((difference) => difference === null)) return null;
     const value = differences.reduce((sum, one) => sum + one.value, 0) / tasks.length;
     const error = Math.sqrt(differences.reduce((sum, one) => sum + one.error ** 2, 0)) / tasks.length;
@@ -105,6 +110,13 @@ export class StudyResults {
     if (![dense, sparse, run, trained].every((curve) => curve?.length)) return null;
     return 1 - (run.at(-1).loss - trained.at(-1).loss) / (sparse[0].loss - dense[0].loss);
   }
+}
+
+/** The mean of `own` - `other`, both numbers with commas between them; null where one is not there. */
+function differenceOf(own, other) {
+  if (own === undefined || other === undefined) return null;
+  const [values, others] = [own, other].map((text) => text.split(',').map(Number));
+  return meanOf(values.map((value, i) => value - others[i]));
 }
 
 /** With the standard error of the mean, s / sqrt(n). */

@@ -13,9 +13,11 @@ import { parseArgs } from 'node:util';
 import { openModel } from '../../dist/import/open-model.js';
 import { decodeText, Engine, loadBackend, Sampler, Scheduler } from '../../dist/index.js';
 import { tokenizerOfModel } from '../../dist/tokenizer/tokenizer-of-model.js';
+import { timeText } from './estimate.mjs';
 import { STUDIES } from './plan.mjs';
 
-const AT_ONCE = 32;
+const AT_ONCE = 64;
+const PROGRESS_EVERY = 100;
 
 const text = { type: 'string' };
 const { values: given } = parseArgs({
@@ -38,11 +40,19 @@ const tokenizer = tokenizerOfModel(model);
 const engine = new Engine(model.config, model.weights, backend, { maxSequences: AT_ONCE });
 const scheduler = new Scheduler(engine);
 
-for (let first = done; first < Number(given.stories); first += AT_ONCE) {
-  const count = Math.min(AT_ONCE, Number(given.stories) - first);
-  const stories = await Promise.all(Array.from({ length: count }, (_, i) => story(first + i)));
-  appendFileSync(file, stories.map((one) => `${JSON.stringify({ text: one })}\n`).join(''));
-  console.log(`${first + count} of ${given.stories} stories`);
+const wanted = Number(given.stories);
+const began = performance.now();
+/** Stories begun and not written yet, in their order: the batch stays full while a long one goes on. */
+const begun = [];
+for (let next = done; next < wanted || begun.length > 0; ) {
+  while (begun.length < AT_ONCE && next < wanted) begun.push(story(next++));
+  appendFileSync(file, `${JSON.stringify({ text: await begun.shift() })}\n`);
+  const written = next - begun.length;
+  if (written % PROGRESS_EVERY === 0 || written === wanted) {
+    const perSecond = (written - done) / ((performance.now() - began) / 1000);
+    const left = timeText((wanted - written) / perSecond);
+    console.log(`${written} of ${wanted} stories, ${perSecond.toFixed(1)} a second, ${left} left`);
+  }
 }
 scheduler.dispose();
 engine.dispose();

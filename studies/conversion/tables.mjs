@@ -79,7 +79,6 @@ function modelTable(results, part, names, columns) {
 }
 
 function qualityTable(results, names, texts) {
-  const dense = (text) => results.nats('dense', text);
   return modelTable(results, 'perplexity', names, [
     { title: 'zeros', of: (name) => percentOrNothing(results.activated(name)?.modelSparsity) },
     { title: 'activated', of: (name) => millions(results.activated(name)?.activatedParameters) },
@@ -87,7 +86,7 @@ function qualityTable(results, names, texts) {
       { title: `perplexity, ${text}`, of: (name) => withError(results.perplexity(name, text), 2) },
       {
         title: 'nats over dense',
-        of: (name) => difference(results.nats(name, text), name === 'dense' ? null : dense(text)),
+        of: (name) => (name === 'dense' ? null : natsText(results.natsOver(name, 'dense', text))),
       },
     ]),
   ]);
@@ -140,9 +139,7 @@ function continuedTable(results) {
     {
       title: 'nats over dense, wikitext2',
       of: ({ ours: name }) =>
-        name === dense.ours
-          ? ''
-          : (difference(results.nats(name, 'wikitext2'), results.nats(dense.ours, 'wikitext2')) ?? MISSING),
+        name === dense.ours ? '' : (natsText(results.natsOver(name, dense.ours, 'wikitext2')) ?? MISSING),
     },
   ]);
 }
@@ -216,8 +213,7 @@ function protocolLine(study, onFile) {
     tasks && `tasks: ${tasks.scores.map(({ task, items }) => `${items} items of ${TASK_TITLES[task]}`).join(', ')}`,
     backends.length > 0 && `trained with ${backends.join(' and ')}`,
   ];
-  const machine =
-    onFile.machine && `on ${onFile.machine.cpu}, ${onFile.machine.cores} cores, ${onFile.threads} of them used`;
+  const machine = onFile.machine && `on ${onFile.machine.cpu}, ${onFile.machine.cores} cores`;
   return `- ${title} (\`${onFile.model}\`): ${[...parts, machine].filter(Boolean).join('; ')}`;
 }
 
@@ -231,4 +227,4 @@ const percentOrNothing = (share) => (Number.isFinite(share) ? percent(share, 1) 
 const millions = (count) => (count === undefined ? undefined : `${(count / 1e6).toFixed(1)} M`);
 const withError = (found, digits) => found && `${found.value.toFixed(digits)} ± ${found.error.toFixed(digits)}`;
 const scoreText = (found) => found && `${(100 * found.value).toFixed(1)} ± ${(100 * found.error).toFixed(1)}`;
-const difference = (value, reference) => (value === null || reference === null ? null : signed(value - reference, 3));
+const natsText = (found) => found && `${signed(found.value, 3)} ± ${found.error.toFixed(3)}`;
