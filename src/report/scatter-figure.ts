@@ -95,7 +95,8 @@ function panelText({ title, xTitle, yTitle, series }: ScatterPanel, left: number
       const place = places[next++];
       const [x2, base] = [place.x.toFixed(1), place.y.toFixed(1)];
       if (place.isFar) {
-        parts.push(`<line class="grid" x1="${xOf(px)}" y1="${yOf(py)}" x2="${x2}" y2="${(place.y - 4).toFixed(1)}"/>`);
+        const y2 = endOf(place).y.toFixed(1);
+        parts.push(`<line class="grid" x1="${xOf(px)}" y1="${yOf(py)}" x2="${x2}" y2="${y2}"/>`);
       }
       parts.push(text(name, `x="${x2}" y="${base}" text-anchor="${place.anchor}"`));
     }
@@ -127,13 +128,20 @@ interface NamePlace {
 
 const LETTER_WIDTH = 6.6;
 const LETTER_HEIGHT = 11;
-/** From the middle of a point to the baseline of its name: beside it, and where there is no room further off, at the end of a line. */
+/** From the middle of a point to the baseline of its name and to the nearer end of it: beside the point, and where there is no room further off, at the end of a line. */
 const NEAR_LIFTS = [-6, 14];
-const FAR_LIFTS = [-20, 28, -34, 42, -48, 56, -62, 70, -76, 84];
+const FAR_LIFTS = [-20, 28, -34, 42, -48, 56, -62, 70, -76, 84, -90, 98, -104, 112, -118, 126];
+const NEAR_SHIFT = 8;
+const FAR_SHIFTS = [8, 24, 40, 56, 72, 88, 104, 120];
+
+/** The nearest first. */
+const FAR_OFFSETS = FAR_SHIFTS.flatMap((shift) => FAR_LIFTS.map((lift) => [shift, lift])).sort(
+  (a, b) => Math.hypot(...a) - Math.hypot(...b),
+);
 
 /**
- * A place for each name where it covers no point and no name before it: beside its point and across no line, else beside it, else further off; towards the middle of
- * the panel if it can be. In a crowd without such a place it stands at the first.
+ * A place for each name where it covers no point and no name before it: beside its point, else further off, as near as it can be with a line to it past all
+ * other points and names; across no line where that can be, and towards the middle of the panel. In a crowd without such a place it stands at the first.
  */
 function placeNames(
   points: readonly (Position & { readonly name: string })[],
@@ -141,22 +149,35 @@ function placeNames(
   panel: Box,
 ): NamePlace[] {
   const taken = points.map(({ x, y }) => ({ left: x - 4, right: x + 4, top: y - 4, bottom: y + 4 }));
-  return points.map(({ x, y, name }) => {
-    const right = { x: x + 8, anchor: 'start' } as const;
-    const left = { x: x - 8, anchor: 'end' } as const;
-    const sides = x > (panel.left + panel.right) / 2 ? [left, right] : [right, left];
-    const places = [NEAR_LIFTS, FAR_LIFTS].flatMap((lifts) =>
-      sides.flatMap((side) => lifts.map((lift) => ({ ...side, y: y + lift, isFar: lifts === FAR_LIFTS }))),
-    );
+  return points.map(({ x, y, name }, i) => {
+    const isRight = x > (panel.left + panel.right) / 2;
+    const beside = (shift: number, lift: number, isFar: boolean): NamePlace[] => {
+      const places: NamePlace[] = [
+        { x: x + shift, y: y + lift, anchor: 'start', isFar },
+        { x: x - shift, y: y + lift, anchor: 'end', isFar },
+      ];
+      return isRight ? places.reverse() : places;
+    };
+    const places = [
+      ...NEAR_LIFTS.flatMap((lift) => beside(NEAR_SHIFT, lift, false)),
+      ...FAR_OFFSETS.flatMap(([shift, lift]) => beside(shift, lift, true)),
+    ];
     const free = places.filter((place) => {
       const box = boxOf(place, name);
       return isInside(box, panel) && !taken.some((other) => overlap(box, other));
     });
     const isClear = (place: NamePlace) => !lines.some((line) => crosses(line, boxOf(place, name)));
-    const place = free.find((one) => !one.isFar && isClear(one)) ?? free[0] ?? places[0];
+    const isPlain = (place: NamePlace) =>
+      !place.isFar || !taken.some((other, j) => j !== i && crosses([{ x, y }, endOf(place)], other));
+    const place = free.find((one) => isPlain(one) && isClear(one)) ?? free.find(isPlain) ?? free[0] ?? places[0];
     taken.push(boxOf(place, name));
     return place;
   });
+}
+
+/** Of the line from a point to its name. */
+function endOf({ x, y }: NamePlace): Position {
+  return { x, y: y - 4 };
 }
 
 function boxOf({ x, y, anchor }: NamePlace, name: string): Box {
