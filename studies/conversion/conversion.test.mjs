@@ -133,6 +133,8 @@ describe('how a model is made', () => {
     const second = command(making(entry('relufication-2'), { ...SETTINGS, runs: folder }));
     expect(second.startsWith(`continue ${path.join(first, 'checkpoints/step-000244')} `)).toBe(true);
     expect(second.endsWith('--tokens 500 --skip-tokens 500')).toBe(true);
+    const longDense = STUDIES.stories15M.entries.find(({ name }) => name === 'dense-trained');
+    expect(command(making(longDense, SETTINGS)).endsWith('--tokens 250')).toBe(true);
   });
 
   it('of a trained one, beside the others of its length', () => {
@@ -353,7 +355,9 @@ describe('the page', () => {
     const starts = { 'start-dense': validation(3), 'start-qsparse': validation(4) };
     const trained = { ...starts, qsparse: validation(3.4), 'dense-trained': validation(3.2) };
     const beside = new Results({ smollm2: { models: trained } }, {}).of('smollm2');
-    expect(beside.repairedBeside('qsparse', 'start-qsparse')).toBeCloseTo(0.8);
+    expect(beside.repairedBeside('qsparse', 'start-qsparse', 'dense-trained')).toBeCloseTo(0.8);
+    const { repaired, 'stories-repaired': ofStories } = blocksOf(FULL);
+    expect([repaired, ofStories].map((block) => block.includes('beside `dense-trained`'))).toEqual([true, false]);
   });
 
   it('has the numbers of the paper, and ours as differences to dense', () => {

@@ -104,7 +104,7 @@ export class StudyResults {
   }
 
   /** How much smaller the distance to the dense model is at the end, where both were trained, than before, where neither was: what the text teaches is on both sides. Null where one is missing. */
-  repairedBeside(name, begin, reference = 'dense-trained') {
+  repairedBeside(name, begin, reference) {
     const of = (one) => this.training(one)?.validation;
     const [dense, sparse, run, trained] = ['start-dense', begin, name, reference].map(of);
     if (![dense, sparse, run, trained].every((curve) => curve?.length)) return null;

@@ -43,13 +43,13 @@ export function blocksOf(results, figures = {}) {
       'conversion-smollm2-quality.svg',
       'Loss of each model against activated parameters and time a token',
     ),
-    repaired: repairedTable(smollm2),
+    repaired: repairedTable(smollm2, 'dense-trained'),
     'repaired-figure': figure('conversion-smollm2-repaired.svg', 'Share of the damage that is repaired, by tokens'),
     'paper-continued': continuedTable(smollm2),
     'fine-tuned': fineTunedTable(smollm2),
     'paper-fine-tuned': paperFineTunedTable(smollm2),
     stories: qualityTable(stories, namesOf('stories15M', isModel), ['stories']),
-    'stories-repaired': repairedTable(stories),
+    'stories-repaired': repairedTable(stories, null),
     'stories-figure': figure(
       'conversion-stories15M-repaired.svg',
       'Share of the damage that is repaired, by tokens, stories15M',
@@ -100,8 +100,8 @@ function taskTable(results, names) {
   ]);
 }
 
-/** The share of the damage repaired at parts of the training. */
-function repairedTable(results) {
+/** The share of the damage repaired at parts of the training; `beside`: a dense model that was trained on as much, null where there is none. */
+function repairedTable(results, beside) {
   const at = ([name, begin], share) => {
     const curve = results.repaired(name, begin);
     return curve && interpolate(curve, share * curve.at(-1)[0]);
@@ -116,11 +116,15 @@ function repairedTable(results) {
       title: share === 1 ? 'at the end' : `at ${percent(share)}`,
       of: (row) => percentOrNothing(at(row, share)),
     })),
-    {
-      title: 'beside `dense-trained`',
-      of: (row) => percentOrNothing(results.repairedBeside(...row)) ?? MISSING,
-    },
+    ...(beside === null ? [] : [besideColumn(results, beside)]),
   ]);
+}
+
+function besideColumn(results, reference) {
+  return {
+    title: `beside \`${reference}\``,
+    of: (row) => percentOrNothing(results.repairedBeside(...row, reference)) ?? MISSING,
+  };
 }
 
 /** Tables 1 and 2 of the paper, and ours: the mean of the tasks as its difference to the dense model of the same column, which has had the same training. */
