@@ -130,7 +130,6 @@ async function runUnit({ entry, part }) {
     model: path.basename(settings.model),
     machine: { cpu: os.cpus()[0].model, cores: os.cpus().length, memoryBytes: os.totalmem(), node: process.version },
     processor: processorFlags(),
-    threads: Number(given.threads),
     models,
   });
   const left = secondsLeft();
