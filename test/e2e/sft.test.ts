@@ -155,6 +155,31 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
     expect(ofMerged.stdout).toBe(ofRun.stdout);
   });
 
+  it('trains a mixture of experts, whole or by adapters that merge to the same model', async () => {
+    const mixture = createTinyRun({ seqLen: 96, nExperts: 4, nExpertsPerToken: 2, routerLoadBalance: 0.01 });
+    const data = ['--data', at('data.jsonl'), '--template', 'plain', ...TRAINING, ...COMMON];
+    const perplexity = async (path: string) => {
+      const args = ['eval', path, '--text', at('data.jsonl'), '--max-tokens', '200', '--json', ...COMMON];
+      const { stdout, code } = await runCommand(args);
+      expect(code, stdout).toBe(0);
+      return JSON.parse(stdout).results[0].perplexity.natsPerToken as number;
+    };
+    try {
+      for (const [run, ...options] of [[at('experts')], [at('experts-adapted'), '--lora', '8', '--lr', '2e-2']]) {
+        const { code, stdout } = await runCommand(['sft', mixture.directory, '--out', run, ...data, ...options]);
+        expect([code, stdout]).toEqual([0, expect.stringContaining(`try:      qsparse chat ${run}`)]);
+        expect(losses(run)[STEPS - 1], run).toBeLessThan(losses(run)[0] / 5);
+      }
+      const merged = at('experts-merged');
+      expect((await runCommand(['convert', at('experts-adapted'), merged, '--to', 'checkpoint'])).code).toBe(0);
+      const [ofAdapted, ofMerged] = [await perplexity(at('experts-adapted')), await perplexity(merged)];
+      expect(ofAdapted).toBeGreaterThan(0);
+      expect(ofMerged).toBe(ofAdapted);
+    } finally {
+      mixture.remove();
+    }
+  });
+
   it('names file and line of what cannot be used, and skips it only where it is asked to', async () => {
     const data = writeData('bad.jsonl', '{"prompt": "x", "completion": ""}', '{"messages": [{"role": "tool"}]}');
     const args = ['sft', model.directory, '--data', data, '--template', 'plain', '--out', at('bad'), '--steps', '1'];

@@ -102,7 +102,8 @@ export function printSummary(output: Output, summary: TrainSummary, command: str
   output.line(outcome === 'done' ? `done: ${steps} steps` : `stopped after step ${step} of ${steps}`);
   for (const line of resultLines(summary)) output.line(`  ${line}`);
   if (outcome !== 'done') output.line(`go on:    qsparse ${command} --out ${directory} --resume`);
-  output.line(`continue: qsparse generate ${directory} --prompt "The"`);
+  const speak = command === 'sft' ? `chat ${directory}` : `generate ${directory} --prompt "The"`;
+  output.line(`try:      qsparse ${speak}`);
   output.line(`look:     qsparse report ${directory}`);
 }
 
