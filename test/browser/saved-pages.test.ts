@@ -51,6 +51,17 @@ describe.skipIf(missing !== null)(`pages in one file${missing ? ` (${missing})` 
     rmSync(folder, { recursive: true });
   });
 
+  it('the report draws its curves in a browser without a language too', async () => {
+    const { page, errors, close } = await openPage(browser);
+    await page.addInitScript(
+      "Object.defineProperty(navigator, 'language', { value: 'en-US@posix', configurable: true })",
+    );
+    await page.goto(urls.report);
+    expect(await page.locator('.uplot').count()).toBe(await page.locator('.chart').count());
+    expect(errors).toEqual([]);
+    await close();
+  });
+
   it('the report draws its curves, and its layers at the record of the slider', async () => {
     const { page, errors, close } = await openPage(browser);
     await page.goto(urls.report);

@@ -1,5 +1,6 @@
 /** ChartsView: the charts of src/report drawn with uPlot, on one horizontal axis for all, with one cursor. */
 
+import './valid-language.ts';
 import uPlot from 'uplot';
 import type { Axis, AxisName, Chart, Series } from '../../src/report/charts.ts';
 import { h, onThemeChange, themeColor } from './dom.ts';
