@@ -1,13 +1,13 @@
 /** `qsparse convert` as a process: what it writes, refuses, and leaves behind when it is stopped. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensorsHeader } from '../../src/formats/safetensors.ts';
 import { readPlainPacked } from '../support/plain-packed-reader.ts';
-import { createTinyRun, MAIN, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
+import { stopConverting } from '../support/stop-converting.ts';
+import { createTinyRun, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
 
 let run: TinyRun;
 let directory: string;
@@ -151,10 +151,10 @@ describe.skipIf(mainMissing !== null)(`convert${mainMissing ? ` (${mainMissing})
     const large = createTinyRun({ nLayers: 8, dim: 256, hiddenDim: 1024 });
     const place = join(directory, 'stopped');
     mkdirSync(place);
-    const args = [large.directory, join(place, 'out'), '--dtype', 'int8'];
-    expect(await stopWhilePacking(args, 'SIGINT')).toMatchObject({ code: 130, stdout: '' });
+    const args = [large.directory, join(place, 'out'), '--dtype', 'int8'] as const;
+    expect(await stopConverting(args, 'packing', 'SIGINT')).toMatchObject({ code: 130, stdout: '' });
     expect(readdirSync(place)).toEqual([]);
-    expect(await stopWhilePacking(args, 'SIGKILL')).toMatchObject({ code: null, stdout: '' });
+    expect(await stopConverting(args, 'packing', 'SIGKILL')).toMatchObject({ code: null, stdout: '' });
     expect(existsSync(join(place, 'out'))).toBe(false);
     expect((await convert(...args)).code).toBe(0);
     expect(readdirSync(place)).toEqual(['out']);
@@ -168,17 +168,4 @@ function foreign(name: string, content: string): string {
   mkdirSync(join(path, '..'), { recursive: true });
   writeFileSync(path, content);
   return name.endsWith('config.json') ? join(path, '..') : path;
-}
-
-/** Sends a signal as soon as the first tensor is at hand. */
-function stopWhilePacking(args: string[], signal: NodeJS.Signals): Promise<{ code: number | null; stdout: string }> {
-  const child: ChildProcess = spawn(process.execPath, [MAIN, 'convert', ...args], { stdio: 'pipe' });
-  let stdout = '';
-  child.stdout!.on('data', (data: Buffer) => {
-    stdout += data.toString();
-  });
-  child.stderr!.on('data', (data: Buffer) => {
-    if (data.toString().includes('packing')) child.kill(signal);
-  });
-  return new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout })));
 }

@@ -1,13 +1,13 @@
 /** `qsparse convert --to` as a process: what it writes, says, refuses, and leaves behind when it is stopped. */
 
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readPlainGguf } from '../support/plain-gguf-reader.ts';
-import { createTinyRun, MAIN, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
+import { stopConverting } from '../support/stop-converting.ts';
+import { createTinyRun, mainMissing, runCommand, type TinyRun } from '../support/tiny-checkpoint.ts';
 
 let run: TinyRun;
 let directory: string;
@@ -104,10 +104,10 @@ describe.skipIf(mainMissing !== null)(`convert --to${mainMissing ? ` (${mainMiss
     const place = join(directory, 'stopped');
     mkdirSync(place);
     for (const format of ['hf', 'gguf']) {
-      const args = [large.directory, join(place, `out.${format}`), '--to', format];
-      expect(await stopWhileWriting(args, 'SIGINT')).toBe(130);
+      const args = [large.directory, join(place, `out.${format}`), '--to', format] as const;
+      expect((await stopConverting(args, 'writing', 'SIGINT')).code).toBe(130);
       expect(readdirSync(place)).toEqual([]);
-      await stopWhileWriting(args, 'SIGKILL');
+      expect((await stopConverting(args, 'writing', 'SIGKILL')).code).toBe(null);
       expect(existsSync(join(place, `out.${format}`))).toBe(false);
       expect((await convert(...args)).code).toBe(0);
       expect(readdirSync(place)).toEqual([`out.${format}`]);
@@ -116,12 +116,3 @@ describe.skipIf(mainMissing !== null)(`convert --to${mainMissing ? ` (${mainMiss
     large.remove();
   }, 30_000);
 });
-
-/** Sends a signal as soon as the first tensor is at hand; the exit code. */
-function stopWhileWriting(args: string[], signal: NodeJS.Signals): Promise<number | null> {
-  const child = spawn(process.execPath, [MAIN, 'convert', ...args], { stdio: 'pipe' });
-  child.stderr.on('data', (data: Buffer) => {
-    if (data.toString().includes('writing')) child.kill(signal);
-  });
-  return new Promise((resolve) => child.on('close', resolve));
-}
