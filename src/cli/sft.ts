@@ -34,8 +34,8 @@ const HELP = `
 ${MODEL_HELP}
 A packed model is refused, since it has lost what training needs: name what it was made of. The run keeps the tokenizer of MODEL, with the chat template that it was trained on.
 
-A line of --data is {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", ...}]}, {"prompt", "completion"} or
-Alpaca's {"instruction", "input", "output"}. Answers count in the loss, nothing else does. Several conversations share a row and see
+A line of --data, or an element of the JSON list that it is, is {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", ...}]},
+{"conversations": [{"from": "human", "value": "..."}, ...]}, {"prompt", "completion"} or Alpaca's {"instruction", "input", "output"}. Answers count in the loss, nothing else does. Several conversations share a row and see
 themselves only. What cannot be used ends the command with its file and line, unless --skip-bad is given.
 
 Ctrl-C finishes the step, saves, and ends with code ${INTERRUPTED_EXIT_CODE}; --resume, without MODEL, goes on to the same numbers as a run that was

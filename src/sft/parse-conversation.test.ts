@@ -1,26 +1,25 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
-import { FormatError, UsageError } from '../util/errors.ts';
-import { boundedLines } from './bounded-lines.ts';
-import { MAX_LINE_BYTES, parseConversation } from './parse-conversation.ts';
-
-const directory = mkdtempSync(join(tmpdir(), 'qsparse-sft-'));
-afterAll(() => rmSync(directory, { recursive: true }));
+import { describe, expect, it } from 'vitest';
+import { FormatError } from '../util/errors.ts';
+import { MAX_RECORD_BYTES, parseConversation } from './parse-conversation.ts';
 
 function parse(value: unknown) {
   const bytes = Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
-  return parseConversation({ number: 7, bytes, length: bytes.length }, 'a.jsonl');
+  return parseConversation({ line: 7, bytes, length: bytes.length }, 'a.jsonl');
 }
 
 const user = { role: 'user', content: 'Hi' };
 const assistant = { role: 'assistant', content: 'Hello' };
 
 describe('parseConversation', () => {
-  it('reads the three forms', () => {
+  it('reads the four forms', () => {
     const system = { role: 'system', content: 'Be brief.' };
     expect(parse({ id: 3, messages: [system, { ...user, name: 'x' }, assistant] })).toEqual([system, user, assistant]);
+    const shareGpt = [
+      { from: 'system', value: 'Be brief.' },
+      { from: 'human', value: 'Hi' },
+      { from: 'gpt', value: 'Hello', weight: 1 },
+    ];
+    expect(parse({ conversations: shareGpt })).toEqual([system, user, assistant]);
     expect(parse({ prompt: 'Hi', completion: 'Hello' })).toEqual([user, assistant]);
     expect(parse({ instruction: 'Hi', input: '', output: 'Hello' })).toEqual([user, assistant]);
     expect(parse({ instruction: 'Add.', input: '1, 2', output: '3' })).toEqual([
@@ -34,7 +33,7 @@ describe('parseConversation', () => {
   it.each<[string, unknown, string]>([
     ['no JSON', '{"prompt": "Hi"', 'expected one JSON object: '],
     ['no object', [1], 'expected one JSON object, found'],
-    ['other fields', { text: 'x', id: 1 }, 'expected the fields messages, prompt and completion, or'],
+    ['other fields', { text: 'x', id: 1 }, 'expected the fields messages, conversations, prompt and completion, or'],
     ['no completion', { prompt: 'Hi' }, 'completion: expected a string, found no such field.'],
     ['no output', { instruction: 'Hi', input: 'x' }, 'output: expected a string, found no such field.'],
     ['a number', { prompt: 'Hi', completion: 3 }, 'completion: expected a string, found 3.'],
@@ -46,6 +45,12 @@ describe('parseConversation', () => {
       'messages[0].role: expected system, user, assistant,',
     ],
     ['no role', { messages: [null] }, 'messages[0].role: expected system, user, assistant, found none.'],
+    [
+      'a role of another form',
+      { conversations: [{ from: 'tool', value: '' }] },
+      'conversations[0].from: expected system, user, assistant, human, gpt, found',
+    ],
+    ['no value', { conversations: [{ from: 'human' }] }, 'conversations[0].value: expected a string, found none.'],
     ['no content', { messages: [user, { role: 'assistant' }] }, 'messages[1].content: expected a string, found none.'],
     ['a list as content', { messages: [{ ...user, content: [] }] }, 'messages[0].content: expected a string, found'],
     ['an answer first', { messages: [assistant, user] }, 'expected a question (user) first, found assistant.'],
@@ -68,27 +73,13 @@ describe('parseConversation', () => {
 
   it('refuses bytes that are no UTF-8', () => {
     const bytes = Buffer.from([0x7b, 0xff, 0x7d]);
-    expect(() => parseConversation({ number: 1, bytes, length: 3 }, 'a')).toThrow('a line 1: expected UTF-8');
+    expect(() => parseConversation({ line: 1, bytes, length: 3 }, 'a')).toThrow('a line 1: expected UTF-8');
   });
 
-  it('passes over a line of 10 MB without keeping it', () => {
-    const path = join(directory, 'long.jsonl');
-    writeFileSync(path, `{"prompt":"a","completion":"b"}\n${'x'.repeat(1e7)}\n\n{"prompt":"c","completion":"d"}`);
-    const lines = [...boundedLines(path, MAX_LINE_BYTES)];
-    expect(lines.map(({ number, length, bytes }) => [number, length, bytes === null])).toEqual([
-      [1, 31, false],
-      [2, 1e7, true],
-      [3, 0, false],
-      [4, 31, false],
-    ]);
-    expect(() => parseConversation(lines[1], path)).toThrow(
-      'line 2: expected a line of at most 8388608 bytes, found 10000000.',
+  it('refuses what was longer than its bound', () => {
+    const length = MAX_RECORD_BYTES + 1;
+    expect(() => parseConversation({ line: 2, bytes: null, length }, 'a')).toThrow(
+      'a line 2: expected at most 8388608 bytes in one conversation, found 8388609.',
     );
-    expect(lines[3].bytes!.toString()).toBe('{"prompt":"c","completion":"d"}');
-  });
-
-  it('says which file cannot be read', () => {
-    expect(() => [...boundedLines(join(directory, 'none'), 10)]).toThrow(UsageError);
-    expect(() => [...boundedLines(directory, 10)]).toThrow('cannot be read');
   });
 });

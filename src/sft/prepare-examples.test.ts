@@ -21,10 +21,10 @@ function prepare(lines: readonly string[], { skipBad = false, seqLen = 100 } = {
   const path = join(directory, 'data.jsonl');
   writeFileSync(path, lines.join('\n'));
   const problems: string[] = [];
-  const onLine = (_bytes: number, problem: string | null) => {
+  const onRecord = (_bytes: number, problem: string | null) => {
     if (problem !== null) problems.push(problem);
   };
-  const result = prepareExamples({ paths: [path], form, tokenizer, seqLen, skipBad, onLine });
+  const result = prepareExamples({ paths: [path], form, tokenizer, seqLen, skipBad, onRecord });
   return { ...result, problems, path };
 }
 

@@ -1,27 +1,27 @@
 /**
- * From the files of a fine-tuning to its examples: every line read, parsed, rendered, masked and cut, and what became of them counted.
+ * From the files of a fine-tuning to its examples: every record read, parsed, rendered, masked and cut, and what became of them counted.
  *
- * A line that cannot be used ends it with an error that names file and line; only where it was asked for it is passed over, and then counted.
+ * One that cannot be used ends it with an error that names file and line; only where it was asked for it is passed over, and then counted.
  */
 
 import type { ChatForm } from '../chat/chat-form.ts';
 import type { ChatMessage } from '../chat/chat-template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { FormatError, messageOf, QSparseError, UsageError } from '../util/errors.ts';
-import { boundedLines } from './bounded-lines.ts';
 import { encodeConversation } from './encode-conversation.ts';
 import { Examples } from './examples.ts';
-import { MAX_LINE_BYTES, parseConversation } from './parse-conversation.ts';
+import { MAX_RECORD_BYTES, parseConversation } from './parse-conversation.ts';
+import { recordsOf } from './records.ts';
 
 export interface PrepareExamplesOptions {
   paths: readonly string[];
   form: ChatForm;
   tokenizer: Tokenizer;
   seqLen: number;
-  /** Pass over lines that cannot be used. */
+  /** Pass over records that cannot be used. */
   skipBad: boolean;
-  /** Is told of every line, and of what was wrong with one that was passed over. */
-  onLine?: (bytes: number, problem: string | null) => void;
+  /** Is told of every record, and of what was wrong with one that was passed over. */
+  onRecord?: (bytes: number, problem: string | null) => void;
 }
 
 /** Ids of the conversations before they are cut, sorted. */
@@ -39,7 +39,7 @@ export interface PreparedExamples {
   readonly cut: number;
   /** All of whose answers lie behind the context. */
   readonly dropped: number;
-  /** Lines passed over. */
+  /** Records passed over. */
   readonly skipped: number;
   /** The first question as a model is asked it. */
   readonly firstPrompt: string;
@@ -47,19 +47,19 @@ export interface PreparedExamples {
 
 /** Throws FormatError that names file and line, UsageError for a file that cannot be read and where no example is left. */
 export function prepareExamples(options: PrepareExamplesOptions): PreparedExamples {
-  const { paths, seqLen, onLine } = options;
+  const { paths, seqLen, onRecord } = options;
   const examples = new Examples(seqLen);
   const lengths: number[] = [];
   const counts = { whole: 0, cut: 0, dropped: 0, skipped: 0 };
   let firstProblem: string | null = null;
   let firstPrompt: string | null = null;
   for (const path of paths) {
-    for (const line of boundedLines(path, MAX_LINE_BYTES)) {
+    for (const record of recordsOf(path, MAX_RECORD_BYTES)) {
       let problem: string | null = null;
       try {
-        const messages = parseConversation(line, path);
+        const messages = parseConversation(record, path);
         if (messages === null) continue;
-        const encoded = encodeLine(messages, options, `${path} line ${line.number}`, path);
+        const encoded = encodeRecord(messages, options, `${path} line ${record.line}`, path);
         lengths.push(encoded.ids.length);
         counts[examples.add(encoded)]++;
         firstPrompt ??= options.form.template.render(messages.slice(0, messages.findIndex(isAnswer)));
@@ -69,7 +69,7 @@ export function prepareExamples(options: PrepareExamplesOptions): PreparedExampl
         firstProblem ??= problem;
         counts.skipped++;
       }
-      onLine?.(line.length + 1, problem);
+      onRecord?.(record.length + 1, problem);
     }
   }
   if (examples.count === 0 || firstPrompt === null) throw nothingLeft(options, counts, firstProblem);
@@ -80,7 +80,7 @@ export function prepareExamples(options: PrepareExamplesOptions): PreparedExampl
 const isAnswer = ({ role }: ChatMessage) => role === 'assistant';
 
 /** What the template says of one conversation is said with its place. */
-function encodeLine(
+function encodeRecord(
   messages: readonly ChatMessage[],
   { form, tokenizer }: PrepareExamplesOptions,
   where: string,
@@ -103,7 +103,8 @@ function nothingLeft(
     ...(dropped > 0 ? [`${dropped} have no answer inside of ${seqLen} tokens (--seq-len)`] : []),
     ...(firstProblem === null ? [] : [`${skipped} were skipped, the first: ${firstProblem}`]),
   ];
-  const why = reasons.length > 0 ? `: ${reasons.join('; ')}` : ': expected JSON lines, found none';
+  const why =
+    reasons.length > 0 ? `: ${reasons.join('; ')}` : ': expected JSON lines or a JSON list, found nothing in it';
   return new UsageError('sft', `${paths.join(', ')}: no conversation is left to train on${why}.`.replace(/\.\.$/, '.'));
 }
 

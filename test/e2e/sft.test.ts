@@ -190,7 +190,7 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
     const skipped = await runCommand([...args, ...COMMON, '--skip-bad']);
     expect(skipped.code).toBe(0);
     expect(skipped.stderr).toContain('bad.jsonl line 33: messages[0].role');
-    expect(skipped.stdout + skipped.stderr).toContain('2 skipped lines');
+    expect(skipped.stdout + skipped.stderr).toContain('; 2 skipped');
   });
 
   it('refuses a model without a template, other data on resume, and other commands on its run', async () => {

@@ -32,7 +32,7 @@ export interface PreparedConversations {
   firstPrompt: string;
 }
 
-/** Problems of skipped lines that are shown; all are counted. */
+/** Problems of what is skipped that are shown; all are counted. */
 const MOST_SHOWN = 3;
 
 /** Throws FormatError that names file and line, UsageError where nothing is left. */
@@ -42,14 +42,14 @@ export function prepareConversations(source: ConversationSource, output: Output)
   const { seqLen, seed, validationShare } = train;
   const total = paths.reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0);
   let [done, shown] = [0, 0];
-  const onLine = (bytes: number, problem: string | null) => {
+  const onRecord = (bytes: number, problem: string | null) => {
     done += bytes;
     output.progress().update({ label: 'reading conversations', done, total, unit: 'bytes' });
     if (problem !== null && shown++ < MOST_SHOWN) output.warn(`skipped: ${problem}`);
   };
   const now = date === undefined ? undefined : new Date(date);
   const form = chatForm(undefined, tokenizer.config, modelPath, now);
-  const prepared = prepareExamples({ paths, form, tokenizer, seqLen, skipBad, onLine });
+  const prepared = prepareExamples({ paths, form, tokenizer, seqLen, skipBad, onRecord });
   output.progress().done();
   const { examples, firstPrompt } = prepared;
   const data = new SftData(examples, { seqLen, seed, validationShare, decode: (ids) => tokenizer.decode(ids) });
@@ -65,7 +65,7 @@ function describe({ lengths, cut, dropped, skipped }: PreparedExamples, data: Sf
   const left = [
     ...of(cut, `cut to ${formatInteger(seqLen)} tokens`),
     ...of(dropped, 'left out: no answer in them'),
-    ...of(skipped, 'skipped lines'),
+    ...of(skipped, 'skipped'),
   ];
   const { mean, median, p95, longest } = lengths;
   return [

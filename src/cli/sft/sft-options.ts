@@ -21,9 +21,9 @@ export interface SftOptions extends RunOptions, MethodOptions {
 export function addSftOptions(command: Command): Command {
   command
     .optionsGroup('Data and run directory:')
-    .option('--data <file...>', 'JSON lines of conversations; left out on resume: those of the run')
+    .option('--data <file...>', 'conversations, as JSON lines or a JSON list; left out on resume: those of the run')
     .option('--template <name>', "plain, or a file with a Jinja chat template (default: the model's own)")
-    .option('--skip-bad', 'pass over lines that cannot be used, and count them')
+    .option('--skip-bad', 'pass over conversations that cannot be used, and count them')
     .option('--no-skip-bad', 'the opposite, on resume');
   addDirectoryOptions(command);
   whole(command, '--seq-len <n>', 'tokens of a row: longer conversations are cut (default: 1024)', 1);
