@@ -7,7 +7,7 @@
  * adamw8: p, g, mCodes, mScale, vCodes, vScale, size, lr, beta1, beta2, eps, weightDecay, biasCorrection1, biasCorrection2, gradientScale, step
  *         biasCorrection = 1 - beta^step                                                 blocks are shared
  */
-#include "vector_math.h"
+#include "chance.h"
 
 #define MOMENT_BLOCK 256
 #define MANTISSA_SHIFT 20
@@ -32,13 +32,6 @@ INLINE float signed_moment(uint32_t code) {
 
 INLINE float positive_moment(uint32_t code) {
   return float_of(code == 0 ? 0 : (code << MANTISSA_SHIFT) + (POSITIVE_EXPONENT << 23));
-}
-
-INLINE uint32_t moment_chance(uint32_t element, uint32_t step) {
-  uint32_t hash = element * 0x9e3779b1u ^ step * 0x85ebca77u;
-  hash = (hash ^ hash >> 16) * 0x21f0aaadu;
-  hash = (hash ^ hash >> 15) * 0x735a2d97u;
-  return hash ^ hash >> 15;
 }
 
 /* `chance` has 16 bits. */
@@ -77,7 +70,7 @@ NOINLINE void adamw8_encode(const float *restrict mean, const float *restrict sq
                             uint8_t *restrict m, uint8_t *restrict v, int64_t first, int64_t count, uint32_t step) {
   const float toMean = mScale == 0 ? 0 : 1 / mScale, toSquare = vScale == 0 ? 0 : 1 / vScale;
   for (int64_t i = 0; i < count; i++) {
-    const uint32_t chance = moment_chance((uint32_t)(first + i), step);
+    const uint32_t chance = chance_of((uint32_t)(first + i), step);
     const uint32_t meanBits = bits_of(mean[i] * toMean), squareBits = bits_of(square[i] * toSquare);
     const uint32_t magnitude = MIN(127u, code_of(meanBits & 0x7fffffffu, SIGNED_EXPONENT, chance & 0xffff));
     m[i] = (uint8_t)(magnitude == 0 ? 0 : magnitude | (meanBits >> 31) << 7);

@@ -26,6 +26,7 @@
 #include "embedding.c"
 #include "cross_entropy.c"
 #include "softmax_divergence.c"
+#include "prune.c"
 #include "adamw.c"
 #include "adamw8.c"
 #include "reduce.c"

@@ -58,6 +58,7 @@
   X(embedding_backward)                                                                                                \
   X(softmax_cross_entropy)                                                                                             \
   X(softmax_divergence)                                                                                                \
+  X(prune_by_chance)                                                                                                   \
   X(adamw)                                                                                                             \
   X(adamw8)                                                                                                            \
   X(sum_squares)                                                                                                       \

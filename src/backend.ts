@@ -350,6 +350,11 @@ export interface Kernels {
     divergences: FloatTensor,
     options: DivergenceOptions,
   ): void;
+  /**
+   * x [N, cols] in place: an element below `threshold` in size becomes the threshold with its sign, with a chance of its share of it, and else 0, so that its mean
+   * stays. The chance is a hash of place and seed, a whole number below 2^32. Larger ones, and NaN, stay. Source: Ye et al. (arXiv 1908.00173), section 3.
+   */
+  pruneByChance(x: FloatTensor, threshold: number, seed: number): void;
   /** One AdamW update (Loshchilov & Hutter, decoupled decay) of p, m, v from g; g is set to 0 afterwards. */
   adamw(p: FloatTensor, g: FloatTensor, m: FloatTensor, v: FloatTensor, options: AdamWStep): void;
   /** The same with m (signed) and v (positive) in 8 bits, rounded by a chance that is a function of element and step. */

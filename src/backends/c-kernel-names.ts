@@ -56,6 +56,7 @@ export const C_KERNEL_NAMES = [
   'embedding_backward',
   'softmax_cross_entropy',
   'softmax_divergence',
+  'prune_by_chance',
   'adamw',
   'adamw8',
   'sum_squares',

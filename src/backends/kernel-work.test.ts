@@ -188,6 +188,7 @@ const BY_HAND: readonly [KernelName, unknown[], KernelWork][] = [
   ['softmaxCrossEntropy', [f32(3, 50), ints(3), f32(3), 0.5], moved(4 * 306)],
   ['softmaxDivergence', [f32(3, 50), f32(3, 50), ints(3), f32(3), { temperature: 1, scale: null }], moved(4 * 306)],
   ['softmaxDivergence', [f32(3, 50), f32(3, 50), ints(3), f32(3), { temperature: 1, scale: 1 }], moved(4 * 456)],
+  ['pruneByChance', [f32(3, 50), 0.1, 1], moved(2 * 600)],
   ['adamw', [f32(3, 10), f32(3, 10), f32(3, 10), f32(3, 10), {}], moved(4 * 240)],
   // 30 codes and one scale for each moment.
   ['adamw8', [f32(3, 10), f32(3, 10), moments(30, 1), moments(30, 1), {}], moved(2 * (240 + 2 * (30 + 4)))],

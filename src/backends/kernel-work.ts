@@ -103,6 +103,7 @@ const WORK: WorkTable = {
     moved(bytesOf(targets, losses, ...written(logits, { accumulate: scale !== null }))),
   softmaxDivergence: (logits, teacher, targets, divergences, { scale }) =>
     moved(bytesOf(logits, targets, divergences, ...written(teacher, { accumulate: scale !== null }))),
+  pruneByChance: (x) => moved(2 * bytesOf(x)),
   adamw: (p, g, m, v) => moved(2 * bytesOf(p, g, m, v)),
   adamw8: (p, g, m, v) => moved(2 * bytesOf(p, g, m.codes, m.scale, v.codes, v.scale)),
   sumSquares: (x, partial, _first, count) => moved(rowsOf(x) * count * sizeOf(x) + bytesOf(partial)),

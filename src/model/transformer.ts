@@ -21,9 +21,10 @@ import { tokenLoss } from '../nn/token-loss.ts';
 import { add } from '../ops/add.ts';
 import { addBias } from '../ops/add-bias.ts';
 import { attention } from '../ops/attention.ts';
-import { countTargets, type Teacher, type TokenLoss } from '../ops/cross-entropy.ts';
+import { type CrossEntropyInput, countTargets, type Teacher, type TokenLoss } from '../ops/cross-entropy.ts';
 import { embedding } from '../ops/embedding.ts';
 import { gatedHidden, hasNaturalZeros, sumOfMagnitudes } from '../ops/gated-hidden.ts';
+import type { LogitPruning } from '../ops/head-gradients.ts';
 import { headNorms } from '../ops/head-norms.ts';
 import { rmsNorm } from '../ops/rms-norm.ts';
 import { type RotationTables, rope } from '../ops/rope.ts';
@@ -102,6 +103,8 @@ export interface StepOptions extends PassOptions {
   recompute?: boolean;
   /** The loss is (1 - weight) cross-entropy + weight temperature^2 KL (`ops/cross-entropy.ts`). */
   distillation?: Distillation | null;
+  /** Which gradients of logits are left to chance (`ops/head-gradients.ts`); null, the default: none. */
+  logitPruning?: LogitPruning | null;
 }
 
 export interface TransformerOptions {
@@ -215,7 +218,12 @@ export class Transformer {
       return this.#runAll(true, ids, shape, options, (tape, hidden, pass) => {
         if (pass.statistics) pass.statistics.targets += countTargets(targets);
         const losses = within(options.observer, 'phase', 'loss', () =>
-          this.#tokenLoss(tape, hidden, { targets, gradientScale: pass.gradientScale, teacher }),
+          this.#tokenLoss(tape, hidden, {
+            targets,
+            gradientScale: pass.gradientScale,
+            teacher,
+            pruning: options.logitPruning ?? null,
+          }),
         );
         const beginMs = performance.now();
         within(options.observer, 'phase', 'backward', () => tape.backward());
@@ -230,7 +238,7 @@ export class Transformer {
   /** The mean cross-entropy in nats, without gradients and with the memory of one block. */
   loss(ids: IntTensor, targets: IntTensor, shape: BatchShape, options: PassOptions = {}): number {
     return this.#runAll(false, ids, shape, options, (tape, hidden) => {
-      return this.#tokenLoss(tape, hidden, { targets, gradientScale: 1, teacher: null }).loss;
+      return this.#tokenLoss(tape, hidden, { targets, gradientScale: 1 }).loss;
     });
   }
 
@@ -447,12 +455,12 @@ export class Transformer {
   #tokenLoss(
     tape: Tape,
     hidden: Value,
-    { targets, gradientScale, teacher }: { targets: IntTensor; gradientScale: number; teacher: Teacher | null },
+    { targets, ...options }: Omit<CrossEntropyInput, 'hidden' | 'head'>,
   ): TokenLoss {
     if (targets.data.length !== hidden.shape[0]) {
       throw new ShapeError('Transformer', `targets: expected [${hidden.shape[0]}], got [${targets.data.length}].`);
     }
-    return tokenLoss(tape, { hidden, head: this.#weights.head, targets, gradientScale, teacher });
+    return tokenLoss(tape, { hidden, head: this.#weights.head, targets, ...options });
   }
 
   /** hiddenL1 * (mean over tokens and layers): the factor of sum |hidden|. */

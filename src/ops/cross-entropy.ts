@@ -3,7 +3,7 @@
  *
  * Logits [N, V] would be the largest buffer of a training step, so tokens pass in chunks, and a chunk's gradients
  * are made while its logits are there, already in the forward:
- *   dLogits = (softmax - onehot) * gradientScale / nTargets,   dH = dLogits W,   dW += dLogits^T h.
+ *   dLogits = (softmax - onehot) * gradientScale / nTargets,   dH = dLogits W,   dW += dLogits^T h   (head-gradients.ts).
  * The backward only hands dH on.
  *
  * With a teacher, another model's hidden states and head, the loss that is differentiated is
@@ -16,6 +16,7 @@ import type { Weight } from '../autograd/parameter.ts';
 import type { Tape } from '../autograd/tape.ts';
 import type { Value } from '../autograd/value.ts';
 import { type FloatTensor, type IntTensor, view } from '../tensor/tensor.ts';
+import { headGradients, type LogitPruning } from './head-gradients.ts';
 
 /**
  * Enough rows that the products run at full speed and that adding to dW [V, D] once per chunk costs little beside
@@ -51,6 +52,8 @@ export interface CrossEntropyInput {
   /** The gradient is that of gradientScale * loss. */
   gradientScale: number;
   teacher?: Teacher | null;
+  /** null, the default: the gradients are exact. */
+  pruning?: LogitPruning | null;
 }
 
 interface Saved {
@@ -60,6 +63,7 @@ interface Saved {
 
 interface ChunkedInput extends Pick<CrossEntropyInput, 'hidden' | 'head' | 'targets'> {
   teacher: Teacher | null;
+  pruning: LogitPruning | null;
   /** Of the gradient of each target; null, as the next, without gradients. */
   scale: number | null;
   dHidden: FloatTensor | null;
@@ -68,15 +72,14 @@ interface ChunkedInput extends Pick<CrossEntropyInput, 'hidden' | 'head' | 'targ
 export const crossEntropy: Op<CrossEntropyInput, Saved, TokenLoss> = {
   name: 'crossEntropy',
 
-  forward(tape, { hidden, head, targets, gradientScale, teacher = null }) {
+  forward(tape, { hidden, head, targets, gradientScale, teacher = null, pruning = null }) {
     const [nTokens, dim] = hidden.shape;
     const dHidden = tape.recording ? tape.take(hidden.shape) : null;
     const nTargets = countTargets(targets);
     const scale = tape.recording ? gradientScale / Math.max(nTargets, 1) : null;
     // The logits of a chunk may be larger than all that a block keeps: they go before the backward pass begins.
-    const sums = tape.scratch(() => chunkSums(tape, { hidden, head, targets, teacher, scale, dHidden }));
-    const products = !dHidden ? 1 : head.gradient ? 3 : 2;
-    tape.flops += 2 * products * nTokens * dim * head.value.shape[0];
+    const sums = tape.scratch(() => chunkSums(tape, { hidden, head, targets, teacher, pruning, scale, dHidden }));
+    tape.flops += 2 * nTokens * dim * head.value.shape[0];
     const output = { loss: sums.loss / Math.max(nTargets, 1), divergence: sums.divergence / Math.max(nTargets, 1) };
     return { output, saved: { hidden, dHidden }, keep: dHidden ? [dHidden] : [] };
   },
@@ -88,7 +91,7 @@ export const crossEntropy: Op<CrossEntropyInput, Saved, TokenLoss> = {
 
 /** Loss and divergence, summed over the targets chunk by chunk; with their gradients in `dHidden` and in that of the head. */
 function chunkSums(tape: Tape, input: ChunkedInput): { loss: number; divergence: number } {
-  const { hidden, head, targets, teacher, scale, dHidden } = input;
+  const { hidden, head, targets, teacher, pruning, scale, dHidden } = input;
   const [nTokens, dim] = hidden.shape;
   const buffers = chunkBuffers(tape, Math.min(CHUNK_TOKENS, nTokens), head.value.shape[0], teacher);
   const { precision } = tape;
@@ -111,15 +114,10 @@ function chunkSums(tape: Tape, input: ChunkedInput): { loss: number; divergence:
     tape.kernels.softmaxCrossEntropy(logits, chunkTargets, losses, ownScale);
     sums.loss += sumOf(losses);
     if (taught && scale !== null) tape.kernels.add(logits, taught, logits);
-    if (dHidden) {
-      tape.enter('product', 'dX');
-      tape.kernels.matmul(logits, head.value, view(dHidden, [count, dim], first * dim), { precision });
-      tape.exit();
-    }
-    if (dHidden && head.gradient) {
-      tape.enter('product', 'dW');
-      tape.kernels.matmul(logits, h, head.gradient, { transposeA: true, accumulate: true, precision });
-      tape.exit();
+    if (dHidden && scale !== null) {
+      const [dH, chunk] = [view(dHidden, [count, dim], first * dim), first / CHUNK_TOKENS];
+      const gradients = { hidden: h, head, dHidden: dH, pruning, scale, chunk };
+      tape.scratch(() => headGradients(tape, logits, gradients));
     }
   }
   tape.exit();

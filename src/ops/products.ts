@@ -157,7 +157,7 @@ export function denseOf(tape: Tape, operand: Operand): FloatTensor {
   return isRows(operand) ? tape.denseForm({ dense: null, rows: operand }) : operand;
 }
 
-function transposed(tape: Tape, rows: SparseRows): SparseRows {
+export function transposed(tape: Tape, rows: SparseRows): SparseRows {
   const out = tape.takeRows(rows.cols, rows.rows, nonZeros(rows));
   tape.kernels.transposeRows(rows, out);
   return out;

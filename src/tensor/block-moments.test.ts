@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type MomentKind, momentBlocks, momentChance, momentCode, momentOf, momentScale } from './block-moments.ts';
+import { type MomentKind, momentBlocks, momentCode, momentOf, momentScale } from './block-moments.ts';
+import { chanceOf } from './chance.ts';
 
 const KINDS: readonly MomentKind[] = ['signed', 'positive'];
 /** 1 + eighths, as the 3 bits of the mantissa have it. */
@@ -60,7 +61,7 @@ describe('moments in 8 bits', () => {
   it('has chances without a pattern: both halves are spread evenly and do not go together', () => {
     const counts = { low: new Int32Array(4), high: new Int32Array(4), both: new Int32Array(16) };
     for (let element = 0; element < 16384; element++) {
-      const chance = momentChance(element, 7);
+      const chance = chanceOf(element, 7);
       const [low, high] = [(chance >>> 14) & 3, chance >>> 30];
       counts.low[low]++;
       counts.high[high]++;
@@ -69,6 +70,6 @@ describe('moments in 8 bits', () => {
     // Five standard deviations of a fair draw.
     for (const count of [...counts.low, ...counts.high]) expect(Math.abs(count - 4096)).toBeLessThan(280);
     for (const count of counts.both) expect(Math.abs(count - 1024)).toBeLessThan(155);
-    expect(momentChance(5, 1)).not.toBe(momentChance(5, 2));
+    expect(chanceOf(5, 1)).not.toBe(chanceOf(5, 2));
   });
 });

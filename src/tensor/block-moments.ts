@@ -62,14 +62,6 @@ export function momentCode(value: number, kind: MomentKind, random: number): num
   return value < 0 && magnitude > 0 ? magnitude | 128 : magnitude;
 }
 
-/** 32 bits that look random, of an element and a step: 16 for each of its moments. */
-export function momentChance(element: number, step: number): number {
-  let hash = Math.imul(element, 0x9e3779b1) ^ Math.imul(step, 0x85ebca77);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
-  hash = Math.imul(hash ^ (hash >>> 15), 0x735a2d97);
-  return (hash ^ (hash >>> 15)) >>> 0;
-}
-
 const scratch = new Float32Array(1);
 const scratchBits = new Uint32Array(scratch.buffer);
 

@@ -34,6 +34,8 @@ export interface TrainConfig extends LearningRateConfig, WeightDecayConfig {
   /** Keep only the input of each half of a block for the backward pass and run it forward again: less memory, more time. */
   recompute: boolean;
 
+  /** Gradients of logits below this, in probability, are left to chance (`ops/head-gradients.ts`); 0: none are. */
+  logitPruning: number;
   /** How AdamW keeps its moments: int8 takes 2 bytes a parameter instead of 8. */
   optimizerState: OptimizerState;
   beta1: number;
@@ -103,6 +105,7 @@ const DEFAULTS = {
   seed: 0,
   precision: 'f32',
   recompute: false,
+  logitPruning: 0,
   loraRank: 0,
   loraPoints: POINTS.join(','),
   lr: 1e-3,
@@ -199,6 +202,7 @@ function check(config: TrainConfig, input: TrainConfigInput, problems: Problems)
   problems.number('replayShare', config.replayShare, 'in [0, 1)', (share) => share >= 0 && share < 1);
   problems.number('distill', config.distill, 'in [0, 1]', (weight) => weight >= 0 && weight <= 1);
   problems.number('distillTemperature', config.distillTemperature, 'above 0', (value) => value > 0);
+  problems.number('logitPruning', config.logitPruning, 'in [0, 1)', (threshold) => threshold >= 0 && threshold < 1);
   problems.number('decayShare', config.decayShare, 'in (0, 1]', (share) => share > 0 && share <= 1);
   problems.choice('precision', config.precision, ['f32', 'bf16']);
   problems.choice('optimizerState', config.optimizerState, ['f32', 'int8']);

@@ -392,20 +392,22 @@ describe('a checkpoint', () => {
   });
 
   it.each([
-    ['', {}],
-    [' of a mixture of experts', { nExperts: 4, nExpertsPerToken: 2, routerLoadBalance: 0.01, routerZLoss: 0.001 }],
-  ])('goes on to the same bits as a run%s that never stopped', async (_name, fields) => {
+    ['', {}, {}],
+    [' with gradients left to chance', {}, { logitPruning: 0.03 }],
+    [' of a mixture of experts', { nExperts: 4, nExpertsPerToken: 2, routerLoadBalance: 0.01, routerZLoss: 0.001 }, {}],
+  ])('goes on to the same bits as a run%s that never stopped', async (_name, fields, more) => {
     folder = mkdtempSync(join(tmpdir(), 'qsparse-trainer-'));
     const model = { ...MODEL, ...fields };
-    const whole = makeTrainer({ steps: 10 }, { model });
+    const train = { steps: 10, ...more };
+    const whole = makeTrainer(train, { model });
     await whole.trainer.run();
 
-    const first = makeTrainer({ steps: 10 }, { model });
+    const first = makeTrainer(train, { model });
     await first.trainer.run({ untilStep: 6 });
     saveTrainer(folder, first.trainer, { tokenizer: {}, best: true });
 
     const checkpoint = readCheckpoint(findCheckpoint(folder, 'latest'));
-    const second = makeTrainer({ steps: 10 }, { model, progress: progressOf(checkpoint) });
+    const second = makeTrainer(train, { model, progress: progressOf(checkpoint) });
     restoreTrainer(checkpoint, second.trainer);
     checkpoint.close();
     await second.trainer.run();

@@ -20,6 +20,7 @@ import { StepStatistics } from '../model/statistics.ts';
 import { withoutSparsifier } from '../model/threshold-calibration.ts';
 import { type Distillation, type LossTerms, Transformer } from '../model/transformer.ts';
 import { countTargets } from '../ops/cross-entropy.ts';
+import { chanceOf } from '../tensor/chance.ts';
 import { type IntTensor, view } from '../tensor/tensor.ts';
 import { UsageError } from '../util/errors.ts';
 import { turnEventLoop } from '../util/turn-event-loop.ts';
@@ -291,7 +292,7 @@ export class Trainer {
   }
 
   #pass(step: number, pass: number, statistics?: StepStatistics): LossTerms {
-    const { batchSize, seqLen, accumulate, skipTokens, recompute, precision } = this.config;
+    const { batchSize, seqLen, accumulate, skipTokens, recompute, precision, logitPruning, seed } = this.config;
     const skippedSteps = Math.ceil(skipTokens / this.tokensPerStep);
     const index = (skippedSteps + step - 1) * accumulate + pass;
     const [ids, targets, starts] = [this.#ids, this.#targets, this.#starts];
@@ -304,6 +305,7 @@ export class Trainer {
         gradientScale: 1 / accumulate,
         recompute,
         precision,
+        logitPruning: logitPruning > 0 ? { threshold: logitPruning, seed: chanceOf(index, seed) } : null,
         sparsityScale: sparsityScaleAt(this.config.sparsityRampSteps, step),
         l1Scale: l1ScaleAt(this.config.hiddenL1RampSteps, step),
         ...(statistics && { statistics }),

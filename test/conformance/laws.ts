@@ -29,6 +29,7 @@ export function describeLaws(backend: () => Backend): void {
     it('the GLU over lists is the dense one at open gates', () => listsAreDense(backend()));
     it('an activation that is not finite makes the 8-bit scale of its row NaN, and of no other', () =>
       brokenRowsShow(backend()));
+    it('what is pruned by chance keeps its mean, and its sign', () => pruningKeepsMeans(backend()));
     it('8-bit activations times their scale are the rounded ones', () => integersAreRounded(backend()));
     it('the input of a product in one pass is its norm, its selection and its rounding, bit by bit', () =>
       fusedIsEach(backend()));
@@ -434,6 +435,33 @@ function integersAreRounded(backend: Backend): void {
     const products = Float32Array.from(value.data, (code, i) => code * scale.data[Math.floor(i / cols)]);
     expect(differenceOfBits(products, x.data)).toBeNull();
   });
+}
+
+function pruningKeepsMeans(backend: Backend): void {
+  const [rows, cols, threshold] = [40, 2501, 0.125];
+  for (const share of [0.02, 0.5, 0.9]) {
+    withTensors(backend, (make) => {
+      const signs = Float32Array.from({ length: rows * cols }, (_, i) => (i % 3 === 0 ? -1 : 1));
+      const of = (seed: number) => {
+        const x = make.float(
+          [rows, cols],
+          signs.map((sign) => sign * share * threshold),
+        );
+        backend.kernels.pruneByChance(x, threshold, seed);
+        return x.data;
+      };
+      const [one, other] = [of(7), of(8)];
+      for (const data of [one, other]) {
+        const kept = data.reduce((count, value) => count + (value === 0 ? 0 : 1), 0) / data.length;
+        const error = Math.sqrt((share * (1 - share)) / data.length);
+        expect(Math.abs(kept - share)).toBeLessThan(4 * error);
+        expect(data.every((value, i) => value === 0 || value === signs[i] * threshold)).toBe(true);
+      }
+      // Two seeds decide apart: both keep what each does by itself.
+      const both = one.reduce((count, value, i) => count + (value !== 0 && other[i] !== 0 ? 1 : 0), 0) / one.length;
+      expect(Math.abs(both - share ** 2)).toBeLessThan(4 * Math.sqrt((share ** 2 * (1 - share ** 2)) / one.length));
+    });
+  }
 }
 
 /** With ties, a NaN and an infinity among the rows; with and without a norm and the rounding. */

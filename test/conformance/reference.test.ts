@@ -475,6 +475,13 @@ describe('embedding, loss, optimiser and sums by hand', () => {
     expect(at(0).gradient).toBeCloseTo(numeric, 8);
   });
 
+  it('pruneByChance: small elements become the threshold or 0, others stay', () => {
+    const x = f64([1, 6], [0.5, -0.25, Number.NaN, 0, 1e-30, -0.2499]);
+    kernels.pruneByChance(x, 0.25, 3);
+    expect([...x.data.subarray(0, 5)]).toEqual([0.5, -0.25, Number.NaN, 0, 0]);
+    expect(x.data[5]).toBe(-0.25);
+  });
+
   it('adamw8: codes by hand; the parameters move as with exact moments', () => {
     const [p, g] = [f64([3], [1, 1, 1]), f64([3], [2, -1, 0])];
     const blocks = (): BlockMoments => ({

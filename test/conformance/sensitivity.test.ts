@@ -318,6 +318,9 @@ const MUTANTS: Record<string, Mutant> = {
     softmaxDivergence: (logits, teacher, targets, divergences, options) =>
       kernels.softmaxDivergence(logits, teacher, targets, divergences, { ...options, temperature: 1.1 }),
   },
+  'gradients left to another chance': {
+    pruneByChance: (x, threshold, seed) => kernels.pruneByChance(x, threshold, seed - 1),
+  },
   'moments in 8 bits of another step': {
     adamw8: (p, g, m, v, options) => kernels.adamw8(p, g, m, v, { ...options, step: options.step + 1 }),
   },

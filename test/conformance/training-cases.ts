@@ -8,6 +8,7 @@ export function trainingCases(): Case[] {
     ...embeddingCases(),
     ...lossCases(),
     ...divergenceCases(),
+    ...pruneCases(),
     ...adamwCases(),
     ...adamw8Cases(),
     ...sumCases(),
@@ -111,6 +112,33 @@ function lossCase(
       ...(scale === null ? {} : { logits: { magnitude: scale / V } }),
     },
   };
+}
+
+function pruneCases(): Case[] {
+  return [
+    [1, 1],
+    [3, 7],
+    [5, 16],
+    [4, 513],
+    [130, 1000],
+  ].flatMap(([N, V]): Case[] =>
+    [0.3, 1e-3, 3].map((threshold): Case => {
+      const name = `[${N}, ${V}], threshold ${threshold}`;
+      return {
+        kernel: 'pruneByChance',
+        name,
+        // Of all sizes, and what is no number.
+        tensors() {
+          const values = new Values(name);
+          const x = values.normals(N * V).map((value) => value ** 5);
+          x.set([0, -0, Number.NaN, Number.POSITIVE_INFINITY].slice(0, N * V - 1));
+          return { x: f32([N, V], x) };
+        },
+        call: (kernels, t) => kernels.pruneByChance(t.float('x'), threshold, 2 ** 32 - N),
+        outputs: { x: 'equal' },
+      };
+    }),
+  );
 }
 
 function divergenceCases(): Case[] {

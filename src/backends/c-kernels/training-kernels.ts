@@ -4,7 +4,14 @@ import type { AdamWStep, Kernels } from '../../backend.ts';
 import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 import { bit, type Call } from './call.ts';
 
-type Training = 'embedding' | 'embeddingBackward' | 'softmaxCrossEntropy' | 'softmaxDivergence' | 'adamw' | 'adamw8';
+type Training =
+  | 'embedding'
+  | 'embeddingBackward'
+  | 'softmaxCrossEntropy'
+  | 'softmaxDivergence'
+  | 'pruneByChance'
+  | 'adamw'
+  | 'adamw8';
 
 export function trainingKernels(call: Call): Pick<Kernels, Training> {
   return {
@@ -34,6 +41,10 @@ export function trainingKernels(call: Call): Pick<Kernels, Training> {
       const work = 40 * rows * vocabSize;
       const hasScale = bit(scale !== null);
       call('softmax_divergence', work, from, taught, at, to, rows, vocabSize, temperature, hasScale, scale ?? 0);
+    },
+    pruneByChance(x, threshold, seed) {
+      const [rows, cols] = [rowsOf(x), columnsOf(x)];
+      call('prune_by_chance', 12 * rows * cols, x.address, rows, cols, threshold, seed);
     },
     adamw(p, g, m, v, options) {
       const size = elementsOf(p);

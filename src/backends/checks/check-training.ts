@@ -5,6 +5,8 @@ import { momentBlocks } from '../../tensor/block-moments.ts';
 import { columnsOf, elementsOf, rowsOf } from '../matrix-shape.ts';
 import { expectIds, expectMatrix, expectSize, floatTypeOf, mismatch } from './expect-shape.ts';
 
+const SMALLEST_THRESHOLD = 2 ** -100;
+
 export function checkTraining(inner: Kernels) {
   return {
     embedding(ids, table, out) {
@@ -44,6 +46,15 @@ export function checkTraining(inner: Kernels) {
       expectIds(op, 'targets', targets, -1, columnsOf(logits));
       if (!(options.temperature > 0)) mismatch(op, 'temperature', 'above 0', options.temperature);
       inner.softmaxDivergence(logits, teacher, targets, divergences, options);
+    },
+    pruneByChance(x, threshold, seed) {
+      const op = 'pruneByChance';
+      floatTypeOf(op, 'x', x);
+      // Of the smallest normal number: a chance of 24 bits times it must not vanish.
+      if (!(threshold >= SMALLEST_THRESHOLD)) mismatch(op, 'threshold', `at least ${SMALLEST_THRESHOLD}`, threshold);
+      if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32)
+        mismatch(op, 'seed', 'a whole number below 2^32', seed);
+      inner.pruneByChance(x, threshold, seed);
     },
     adamw(p, g, m, v, options) {
       const op = 'adamw';

@@ -4,14 +4,8 @@
  */
 
 import type { AdamWStep } from '../../backend.ts';
-import {
-  type BlockMoments,
-  MOMENT_BLOCK,
-  momentChance,
-  momentCode,
-  momentOf,
-  momentScale,
-} from '../../tensor/block-moments.ts';
+import { type BlockMoments, MOMENT_BLOCK, momentCode, momentOf, momentScale } from '../../tensor/block-moments.ts';
+import { chanceOf } from '../../tensor/chance.ts';
 import type { FloatTensor } from '../../tensor/tensor.ts';
 import { elementsOf } from '../matrix-shape.ts';
 
@@ -36,7 +30,7 @@ export function adamw8(p: FloatTensor, g: FloatTensor, m: BlockMoments, v: Block
     m.scale.data[block] = momentScale(means.reduce((largest, mean) => Math.max(largest, Math.abs(mean)), 0));
     v.scale.data[block] = momentScale(squares.reduce((largest, square) => Math.max(largest, square), 0));
     for (let i = 0; i < means.length; i++) {
-      const chance = momentChance(first + i, step);
+      const chance = chanceOf(first + i, step);
       const [meanScale, squareScale] = [m.scale.data[block], v.scale.data[block]];
       m.codes.data[first + i] = meanScale === 0 ? 0 : momentCode(means[i] / meanScale, 'signed', chance & 0xffff);
       v.codes.data[first + i] = squareScale === 0 ? 0 : momentCode(squares[i] / squareScale, 'positive', chance >>> 16);

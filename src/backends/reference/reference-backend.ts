@@ -19,6 +19,7 @@ import { countOpenGates, gatherOpenGates, glu, gluBackward, gluRows, gluRowsBack
 import { attentionCached, storeKv } from './kv-cache.ts';
 import { matmul } from './matmul.ts';
 import { addRowsAt, routeTokens, routeTokensBackward } from './mixture.ts';
+import { pruneByChance } from './prune-by-chance.ts';
 import { fakeQuantizeRows, quantizeRows, ternarize } from './quantize.ts';
 import { add, copy, fill, scale, sumAbs, sumSquares, transpose } from './reduce.ts';
 import { rmsNorm, rmsNormBackward, rmsNormRows, rmsNormRowsBackward } from './rms-norm.ts';
@@ -64,7 +65,7 @@ const REFERENCE_KERNELS: Kernels = {
   },
   ...{ glu, gluBackward, countOpenGates, gatherOpenGates, gluRows, gluRowsBackward },
   ...{ routeTokens, routeTokensBackward, gatherRows, addRowsAt },
-  ...{ embedding, embeddingBackward, softmaxCrossEntropy, softmaxDivergence, adamw, adamw8 },
+  ...{ embedding, embeddingBackward, softmaxCrossEntropy, softmaxDivergence, pruneByChance, adamw, adamw8 },
   ...{ sumSquares, sumAbs, add, transpose, scale, copy, fill },
 };
 

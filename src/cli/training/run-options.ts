@@ -25,6 +25,7 @@ export interface RunOptions extends CommonOptions {
   accumulate?: number;
   recompute?: boolean;
   precision?: Precision;
+  logitPruning?: number;
   optimizerState?: OptimizerState;
   lr?: number;
   minLr?: number;
@@ -101,6 +102,7 @@ function addOptimizerOptions(command: Command): void {
     )
     .option('--recompute', 'run each block forward again for its gradients: less memory, more time')
     .option('--no-recompute', 'the opposite, on resume');
+  real(command, '--logit-pruning <p>', 'leave gradients of logits below this probability to chance (default: 0, none)');
   real(command, '--lr <x>', 'peak learning rate');
   real(command, '--min-lr <x>', 'rate of the last step (default: lr / 10; two-stage: 0)');
   whole(command, '--warmup <n>', 'steps of warm-up, fewer than the run has (default: a tenth of it, 200 at most)', 0);
@@ -152,6 +154,7 @@ export function trainFieldsOf(options: RunOptions): TrainConfigInput {
     clip: options.clip,
     recompute: options.recompute,
     precision: options.precision,
+    logitPruning: options.logitPruning,
     optimizerState: options.optimizerState,
     sparsityRampSteps: options.sparsityRamp,
     hiddenL1RampSteps: options.hiddenL1Ramp,
