@@ -102,21 +102,23 @@ async function speed() {
   for (let round = 0; round < rounds; round++) {
     for (const [i, threshold] of thresholds.entries()) {
       const run = path.join(folder, `${name}-${round}-${threshold}`);
-      train(threshold, 0, STEPS_OF_A_ROUND, run, ['--validate-every', '0']);
+      train(threshold, 0, STEPS_OF_A_ROUND, run, ['--validate-every', '0', '--validation-share', '0.001']);
       const steps = (await readRecords(run)).filter(({ type }) => type === 'step').slice(1);
-      ms[i].push(
-        Math.round(
-          median(steps.map(({ tokensPerSecond }) => (1000 * settings.seqLen * settings.batchSize) / tokensPerSecond)),
-        ),
-      );
+      const tokens = settings.seqLen * settings.batchSize;
+      ms[i].push(Math.round(median(steps.map(({ tokensPerSecond }) => (1000 * tokens) / tokensPerSecond))));
       console.error(`round ${round + 1}, threshold ${threshold}: ${ms[i].at(-1)} ms a step`);
       rmSync(run, { recursive: true });
     }
+    saveSpeed(ms);
   }
+}
+
+/** Ratios are those within a round. */
+function saveSpeed(ms) {
   const rows = thresholds.map((threshold, i) => {
     const ratios = ms[i].map((value, round) => ms[0][round] / value);
-    const spread = { least: Math.min(...ratios), most: Math.max(...ratios) };
-    return { threshold, msPerStep: ms[i], faster: { median: median(ratios), ...spread } };
+    const faster = { median: median(ratios), least: Math.min(...ratios), most: Math.max(...ratios) };
+    return { threshold, msPerStep: ms[i], faster };
   });
   const threads = Number(given.threads);
   results.speed = results.speed.filter((row) => !isSame(row) || row.threads !== threads);

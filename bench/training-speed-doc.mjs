@@ -18,7 +18,10 @@ const PARTS = ['sparsity', 'batch', 'size', 'skips', 'l1', 'bf16', 'wall-clock']
 /** The results that are on file in `folder`, null for those that are not. */
 export function readResults(folder) {
   const parts = PARTS.map((part) => [part, readJson(path.join(folder, 'training-speed', `${part}.json`))]);
-  return { ...Object.fromEntries(parts), peers: readJson(path.join(folder, 'train-against-pytorch.json')) };
+  const [peers, pruning] = ['train-against-pytorch', 'logit-pruning'].map((name) =>
+    readJson(path.join(folder, `${name}.json`)),
+  );
+  return { ...Object.fromEntries(parts), peers, pruning };
 }
 
 /** The document with its blocks filled, and its figures by file name. */

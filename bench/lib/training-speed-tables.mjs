@@ -1,10 +1,11 @@
 /**
  * The tables of docs/training-speed.md: results in, Markdown out. Nothing is measured and nothing is read here.
  *
- * `results` is `{ sparsity, batch, size, skips, l1, bf16, 'wall-clock', peers }`, each as its file has it or null where there is none: then the block
+ * `results` is `{ sparsity, batch, size, skips, l1, bf16, 'wall-clock', peers, pruning }`, each as its file has it or null where there is none: then the block
  * says how to measure it.
  */
 
+import { pruningQuality, pruningSpeed } from './logit-pruning-tables.mjs';
 import { table } from './markdown.mjs';
 import { memory, percent, times, whole } from './number-text.mjs';
 import { originsText } from './origins.mjs';
@@ -52,7 +53,24 @@ export function blocksOf(results) {
     return [name, block(cases) + figure];
   });
   const peers = isNewPeers(results.peers) ? peersBlock(results.peers) : notMeasured('bench/train-against-pytorch.mjs');
-  return { machine: machineBlock(results), peers, targets: targetsBlock(results), ...Object.fromEntries(blocks) };
+  const pruning = pruningBlock(results.pruning);
+  return {
+    machine: machineBlock(results),
+    peers,
+    pruning,
+    targets: targetsBlock(results),
+    ...Object.fromEntries(blocks),
+  };
+}
+
+function pruningBlock(pruning) {
+  const [quality, speed] = [pruning?.quality ?? [], pruning?.speed ?? []];
+  const [{ cpu, cores, node } = {}] = [...quality, ...speed].map(({ machine }) => machine);
+  return [
+    ...(speed.length > 0 ? [pruningSpeed(speed)] : [notMeasured('bench/logit-pruning.mjs speed')]),
+    ...(quality.length > 0 ? [pruningQuality(quality)] : [notMeasured('bench/logit-pruning.mjs quality')]),
+    ...(cpu ? [`On ${cpu}, ${cores} cores, Node ${node}.`] : []),
+  ].join('\n\n');
 }
 
 function notMeasured(command) {
