@@ -189,8 +189,8 @@ export function runOf(plan: SweepPlan, cell: SweepCell, rate: number | null): Sw
 }
 
 /** Fields that tables of before do not know are in the hash only where they change something: such tables go on. */
-function hashed({ skipTokens, ...known }: TrainConfig): object {
-  return skipTokens === 0 ? known : { ...known, skipTokens };
+function hashed({ skipTokens, logitPruning, ...known }: TrainConfig): object {
+  return { ...known, ...(skipTokens !== 0 && { skipTokens }), ...(logitPruning !== 0 && { logitPruning }) };
 }
 
 function nameOf({ size, format, sparsity, seed }: SweepCell, rate: number | null): string {
