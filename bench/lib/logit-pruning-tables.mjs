@@ -31,16 +31,19 @@ function isBeside(a, b) {
   return ['model', 'recipe', 'seqLen', 'batchSize', 'seed', 'steps'].every((field) => a[field] === b[field]);
 }
 
-/** Milliseconds of a step. */
+/** Milliseconds of a step; ratios are those within a round. */
 export function pruningSpeed(groups) {
-  const rows = groups.flatMap(({ rows: ofGroup, ...group }) => ofGroup.map((row) => ({ ...group, ...row })));
+  const rows = groups.flatMap(({ rows: ofGroup, ...group }) => {
+    const exact = ofGroup.find(({ threshold }) => threshold === 0);
+    return ofGroup.map((row) => ({ ...group, ...row, faster: row.msPerStep.map((ms, i) => exact.msPerStep[i] / ms) }));
+  });
   return table(rows, [
     { title: 'model', of: (row) => row.model, left: true },
     { title: 'tokens a step', of: (row) => whole(row.seqLen * row.batchSize) },
     { title: 'threads', of: (row) => row.threads },
     { title: 'left to chance below', of: (row) => thresholdText(row.threshold) },
     { title: 'ms a step', of: (row) => whole(median(row.msPerStep)) },
-    { title: 'times as fast', of: (row) => times(row.faster.median) },
-    { title: 'rounds', of: (row) => `${times(row.faster.least)} to ${times(row.faster.most)}` },
+    { title: 'times as fast', of: (row) => times(median(row.faster)) },
+    { title: 'rounds', of: (row) => `${times(Math.min(...row.faster))} to ${times(Math.max(...row.faster))}` },
   ]);
 }

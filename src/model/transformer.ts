@@ -210,7 +210,8 @@ export class Transformer {
    * the routers' terms are ADDED to those of the parameters. Returns all of them without gradientScale. Throws ShapeError.
    */
   lossAndGradients(ids: IntTensor, targets: IntTensor, shape: BatchShape, options: StepOptions = {}): LossTerms {
-    const teacher = options.distillation ? teach(options.distillation, ids, shape, options) : null;
+    const { distillation, logitPruning: pruning = null } = options;
+    const teacher = distillation ? teach(distillation, ids, shape, options) : null;
     try {
       if (this.parameters.length === 0) {
         throw new ShapeError('Transformer', 'a frozen model has no gradients: expected one that is trained.');
@@ -218,12 +219,7 @@ export class Transformer {
       return this.#runAll(true, ids, shape, options, (tape, hidden, pass) => {
         if (pass.statistics) pass.statistics.targets += countTargets(targets);
         const losses = within(options.observer, 'phase', 'loss', () =>
-          this.#tokenLoss(tape, hidden, {
-            targets,
-            gradientScale: pass.gradientScale,
-            teacher,
-            pruning: options.logitPruning ?? null,
-          }),
+          this.#tokenLoss(tape, hidden, { targets, gradientScale: pass.gradientScale, teacher, pruning }),
         );
         const beginMs = performance.now();
         within(options.observer, 'phase', 'backward', () => tape.backward());
@@ -231,7 +227,7 @@ export class Transformer {
         return { ...losses, l1: pass.l1, router: pass.router };
       });
     } finally {
-      if (teacher) options.distillation?.teacher.pool.release(teacher.hidden);
+      if (teacher) distillation?.teacher.pool.release(teacher.hidden);
     }
   }
 

@@ -2,7 +2,7 @@
  * The two products behind the loss, of the gradient of a chunk's logits: dH = dLogits W and dW += dLogits^T h.
  *
  * Most of dLogits is next to nothing: the softmax gives each token some hundred words that could follow and tens of thousands that could not. With a threshold what is smaller
- * is pruned by chance: it becomes the threshold or 0, its mean stays, and of a row no more than 1 / threshold elements are left on average, because probabilities add up to 1. These are
+ * is pruned by chance: it becomes the threshold or 0, its mean stays, and of a row no more than 1 / threshold elements and the target are left on average, because probabilities add up to 1. These are
  * listed and the zeros skipped, where that pays. Without a threshold the products are the exact, dense ones.
  *
  * Sources: skipping small gradients of the softmax, Cut Cross-Entropy (Wijmans et al., arXiv 2411.09009), which leaves them out; by chance, Ye et al. (arXiv 1908.00173).

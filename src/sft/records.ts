@@ -3,7 +3,7 @@
  * passed over without being kept, so that a file without line ends costs no more memory than any other.
  */
 
-import { blocksOf } from './file-blocks.ts';
+import { blocksOf } from './data-blocks.ts';
 import { beginsList, listElements } from './list-elements.ts';
 import { RecordBytes, type SourceRecord } from './source-record.ts';
 

@@ -7,10 +7,11 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { FormatError, messageOf, UsageError } from '../util/errors.ts';
+import { fileBlocks } from './file-blocks.ts';
 
 export interface TextChunk {
   text: string;
@@ -242,19 +243,4 @@ function validPrefix(bytes: Buffer): number {
   }
   // What the stream mode still waited for may be the beginning of the bad character.
   return valid - unfinishedBytes(bytes.subarray(0, valid));
-}
-
-/** The bytes of a file, block by block; each block is valid until the next one is asked for. */
-function* fileBlocks(path: string, blockBytes: number): Generator<Buffer> {
-  const file = openSync(path, 'r');
-  try {
-    const buffer = Buffer.alloc(blockBytes);
-    for (;;) {
-      const count = readSync(file, buffer, 0, blockBytes, null);
-      if (count === 0) return;
-      yield buffer.subarray(0, count);
-    }
-  } finally {
-    closeSync(file);
-  }
 }

@@ -27,6 +27,8 @@ describe('resolveTrainConfig', () => {
   });
 
   it.each<[object, RegExp]>([
+    [{ logitPruning: 1 }, /logitPruning must be 0, or from 1e-12 to below 1, got 1/],
+    [{ logitPruning: 1e-13 }, /logitPruning must be 0, or from 1e-12/],
     [{ batchsize: 3 }, /unknown field "batchsize".*Did you mean "batchSize"/],
     [{ steps: 0 }, /steps must be a whole number of at least 1, got 0/],
     [{ steps: 2.5 }, /steps/],

@@ -134,6 +134,9 @@ const DEFAULTS = {
   spikeSteps: 10,
 } as const;
 
+/** Below it nothing would be pruned, and times the share of a token in the loss it might not be a number of f32 any more. */
+const LEAST_PRUNING = 1e-12;
+
 const KNOWN_FIELDS: readonly string[] = [
   ...Object.keys(DEFAULTS),
   ...['seqLen', 'minLr', 'warmupSteps', 'stageTwoLr', 'stageTwoWeightDecay', 'loraAlpha', 'tokens'],
@@ -202,7 +205,12 @@ function check(config: TrainConfig, input: TrainConfigInput, problems: Problems)
   problems.number('replayShare', config.replayShare, 'in [0, 1)', (share) => share >= 0 && share < 1);
   problems.number('distill', config.distill, 'in [0, 1]', (weight) => weight >= 0 && weight <= 1);
   problems.number('distillTemperature', config.distillTemperature, 'above 0', (value) => value > 0);
-  problems.number('logitPruning', config.logitPruning, 'in [0, 1)', (threshold) => threshold >= 0 && threshold < 1);
+  problems.number(
+    'logitPruning',
+    config.logitPruning,
+    `0, or from ${LEAST_PRUNING} to below 1`,
+    (threshold) => threshold === 0 || (threshold >= LEAST_PRUNING && threshold < 1),
+  );
   problems.number('decayShare', config.decayShare, 'in (0, 1]', (share) => share > 0 && share <= 1);
   problems.choice('precision', config.precision, ['f32', 'bf16']);
   problems.choice('optimizerState', config.optimizerState, ['f32', 'int8']);

@@ -71,10 +71,14 @@ export interface CommandResult {
   stderr: string;
 }
 
-/** Runs `qsparse ...args` as a process of its own. `whileRunning` sees it after the first output. */
+/** Runs `qsparse ...args` as a process of its own. `onFirstOutput` sees it after the first of stdout, `onError` after each piece of stderr, with all of it so far. */
 export function runCommand(
   args: readonly string[],
-  options: { input?: string; onFirstOutput?: (child: ChildProcess) => void } = {},
+  options: {
+    input?: string;
+    onFirstOutput?: (child: ChildProcess) => void;
+    onError?: (child: ChildProcess, stderr: string) => void;
+  } = {},
 ): Promise<CommandResult> {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: 'pipe' });
   const result: CommandResult = { code: null, stdout: '', stderr: '' };
@@ -84,6 +88,7 @@ export function runCommand(
   });
   child.stderr.on('data', (data: Buffer) => {
     result.stderr += data.toString();
+    options.onError?.(child, result.stderr);
   });
   child.stdin.on('error', () => {}); // a command that fails early closes it
   child.stdin.end(options.input ?? '');

@@ -1,6 +1,6 @@
-/** A file block by block, for readers of text that need not hold all of it. */
+/** The blocks of a file of --data, and what is said where it cannot be read or is no text. */
 
-import { closeSync, openSync, readSync } from 'node:fs';
+import { fileBlocks } from '../train/file-blocks.ts';
 import { messageOf, UsageError } from '../util/errors.ts';
 
 const BLOCK_BYTES = 2 ** 20;
@@ -14,33 +14,26 @@ const OTHERS: readonly [name: string, begin: Buffer, advice: string][] = [
 
 /** Each block is valid until the next one is asked for. Throws UsageError where the file cannot be read, and for what is compressed. */
 export function* blocksOf(path: string): Generator<Buffer> {
-  let file: number;
+  const blocks = fileBlocks(path, BLOCK_BYTES);
   try {
-    file = openSync(path, 'r');
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new UsageError('sft', `${path} ${missing ? 'does not exist' : messageOf(error)}. Check --data.`);
-  }
-  try {
-    const buffer = Buffer.alloc(BLOCK_BYTES);
     for (let isFirst = true; ; isFirst = false) {
-      const count = readBlock(file, buffer, path);
-      if (count === 0) return;
-      const block = buffer.subarray(0, count);
+      const { value: block, done } = nextBlock(blocks, path);
+      if (done) return;
       if (isFirst) refuseOthers(block, path);
       yield block;
     }
   } finally {
-    closeSync(file);
+    blocks.return(undefined);
   }
 }
 
-/** A folder can be opened and not read. */
-function readBlock(file: number, buffer: Buffer, path: string): number {
+function nextBlock(blocks: Generator<Buffer, void>, path: string): IteratorResult<Buffer, void> {
   try {
-    return readSync(file, buffer, 0, buffer.length, null);
+    return blocks.next();
   } catch (error) {
-    throw new UsageError('sft', `${path} cannot be read: ${messageOf(error)}. Expected a file of JSON lines.`);
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const what = missing ? 'does not exist' : `cannot be read: ${messageOf(error)}`;
+    throw new UsageError('sft', `${path} ${what}. Expected a file of JSON lines or a JSON list: check --data.`);
   }
 }
 
