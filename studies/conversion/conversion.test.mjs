@@ -39,14 +39,15 @@ const SETTINGS = {
 };
 
 describe('the plan', () => {
-  it('trains by recipes that there are, each once, and has what an entry begins with before it', () => {
-    const named = entries.flatMap(({ recipe, kind }) => (kind === 'start' ? [] : (recipe ?? [])));
+  it('trains by recipes that there are, each once on as many tokens, and has what an entry begins with before it', () => {
+    const trained = entries.filter(({ recipe, kind }) => recipe !== undefined && kind !== 'start');
     const all = [
       ...Object.keys(conversions).map((name) => `conversions/${name}`),
       ...Object.keys(fineTuning).map((name) => `fine-tuning/${name}`),
     ];
-    expect(new Set(named).size).toBe(named.length);
-    expect(named.filter((name) => !all.includes(name))).toEqual([]);
+    const lengths = trained.map(({ recipe, share }) => `${recipe} ${share ?? 1}`);
+    expect(new Set(lengths).size).toBe(lengths.length);
+    expect(trained.map(({ recipe }) => recipe).filter((name) => !all.includes(name))).toEqual([]);
     expect(planned(STUDIES.stories15M.entries, ['qsparse', 'dense-trained'])).toHaveLength(2);
     expect(planned(entries, ['teal-40-after-training']).map(({ name }) => name)).toEqual([
       ...['dense-trained', 'teal-40-after-training'],
@@ -134,7 +135,7 @@ describe('how a model is made', () => {
     expect(second.startsWith(`continue ${path.join(first, 'checkpoints/step-000244')} `)).toBe(true);
     expect(second.endsWith('--tokens 500 --skip-tokens 500')).toBe(true);
     const longDense = STUDIES.stories15M.entries.find(({ name }) => name === 'dense-trained');
-    expect(command(making(longDense, SETTINGS)).endsWith('--tokens 250')).toBe(true);
+    expect(command(making(longDense, SETTINGS)).endsWith('--tokens 125')).toBe(true);
   });
 
   it('of a trained one, beside the others of its length', () => {
@@ -237,7 +238,8 @@ describe('the estimate', () => {
     expect(workOf(unit('dense', 'perplexity'), SETTINGS)).toBe(16_384);
     expect(workOf(unit('dense', 'tasks'), SETTINGS)).toBe(500);
     expect(workOf(unit('relufication-1', 'training'), SETTINGS)).toBe(500);
-    expect(workOf(unit('qsparse-distilled', 'training'), SETTINGS)).toBeGreaterThan(1000);
+    expect(workOf(unit('qsparse-tenth', 'training'), SETTINGS)).toBe(100);
+    expect(workOf(unit('qsparse-distilled-tenth', 'training'), SETTINGS)).toBeGreaterThan(100);
     const units = unitsOf('smollm2');
     const first = ratesOf({}, units, SETTINGS);
     const models = {
@@ -327,7 +329,10 @@ describe('the page', () => {
   const speed = { msPerToken: 5, denseMsPerToken: 10, overDense: 2, zeros: 0.5 };
   const speeds = { models: Object.fromEntries(entries.map(({ name }) => [name, speed])) };
   const study = { model: 'm.gguf', models };
-  const FULL = new Results({ smollm2: study, stories15M: study }, { smollm2: speeds, stories15M: speeds });
+  const FULL = new Results(
+    { smollm2: study, stories15M: study, stories260K: study },
+    { smollm2: speeds, stories15M: speeds },
+  );
   const EMPTY = new Results({}, {});
   const lineWith = (block, text) => block.split('\n').find((line) => line.includes(text));
 
@@ -356,7 +361,15 @@ describe('the page', () => {
     const trained = { ...starts, qsparse: validation(3.4), 'dense-trained': validation(3.2) };
     const beside = new Results({ smollm2: { models: trained } }, {}).of('smollm2');
     expect(beside.repairedBeside('qsparse', 'start-qsparse', 'dense-trained')).toBeCloseTo(0.8);
-    const { repaired, 'stories-repaired': ofStories } = blocksOf(FULL);
+    // Beside one that was trained on other tokens it says nothing.
+    const longer = { ...trained, 'dense-trained': { training: { validation: [{ tokens: 2, loss: 3.2 }] } } };
+    const unlike = new Results({ smollm2: { models: longer } }, {}).of('smollm2');
+    expect(unlike.repairedBeside('qsparse', 'start-qsparse', 'dense-trained')).toBeNull();
+    // Of a run that was validated at its end alone there is nothing between.
+    const short = new Results({ smollm2: { model: 'm', models: trained } }, {});
+    expect(lineWith(blocksOf(short).repaired, '`qsparse`')).toBe('| `qsparse` | 0.0 M | - | - | - | 60.0 % | 80.0 % |');
+    expect(generate(DOC, short).figures).toEqual({});
+    const { repaired, 'stories15M-repaired': ofStories } = blocksOf(FULL);
     expect([repaired, ofStories].map((block) => block.includes('beside `dense-trained`'))).toEqual([true, false]);
   });
 
@@ -382,7 +395,8 @@ describe('the page', () => {
 
   it('draws what has points', () => {
     expect(Object.keys(generate(DOC, FULL).figures)).toEqual([
-      ...['conversion-smollm2-quality.svg', 'conversion-smollm2-repaired.svg', 'conversion-stories15M-repaired.svg'],
+      ...['conversion-smollm2-quality.svg', 'conversion-smollm2-repaired.svg'],
+      ...['conversion-stories15M-repaired.svg', 'conversion-stories260K-repaired.svg'],
     ]);
     const losses = Object.fromEntries(Object.entries(models).map(([name, { perplexity }]) => [name, { perplexity }]));
     expect(generate(DOC, new Results({ smollm2: { model: 'm', models: losses } }, {})).figures).toEqual({});

@@ -3,7 +3,7 @@
 import { axis, chart, SERIES_STYLES } from '../../bench/lib/svg-chart.mjs';
 import { scatterFigure } from '../../dist/report/scatter-figure.js';
 import { isTrainingFree, STUDIES } from './plan.mjs';
-import { REPAIRED } from './tables.mjs';
+import { hasCourse, REPAIRED } from './tables.mjs';
 
 /** Over dense: one model that is beyond use would press all others together. */
 const MOST_NATS = 1.2;
@@ -63,7 +63,7 @@ function qualityFigure(results, { title, entries }) {
 /** The share of the damage that is repaired, by tokens. */
 function repairedFigure(results, { title }) {
   const curves = REPAIRED.map(([name, begin]) => [name, results.repaired(name, begin)]).filter(
-    ([, curve]) => curve !== null,
+    ([, curve]) => curve !== null && hasCourse(curve),
   );
   if (curves.length === 0) return null;
   const series = curves.map(([name, points], i) => ({ style: SERIES_STYLES[i], text: name, marks: true, points }));

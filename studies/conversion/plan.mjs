@@ -37,7 +37,9 @@ const TRAINED = [
   train('qsparse'),
   train('dense-trained', { recipe: 'conversions/dense' }),
   train('qsparse-50'),
-  train('qsparse-distilled'),
+  // A pair of its own, on a tenth of the tokens: without a teacher, and with one.
+  train('qsparse-tenth', { recipe: 'conversions/qsparse', share: 0.1 }),
+  train('qsparse-distilled-tenth', { recipe: 'conversions/qsparse-distilled', share: 0.1 }),
   // Two stages share the tokens of the others; the second begins behind those of the first.
   train('relufication-1', { share: 0.5 }),
   train('relufication-2', { share: 0.5, after: 'relufication-1' }),
@@ -54,20 +56,28 @@ const FINE_TUNED = ['dense', 'sparse', 'block'].map((recipe) => ({
   ...{ name: `sft-${recipe}`, kind: 'sft', recipe: `fine-tuning/${recipe}` },
 }));
 /**
- * What is trained at length, on samples of the model itself: the dense model is what they come from and cannot be bettered on them, so that a quarter of the tokens is enough to show
+ * What is trained at length, on samples of the model itself: the dense model is what they come from and cannot be bettered on them, so that an eighth of the tokens is enough to show
  * how far training on so few of them moves it.
  */
-const LONG = [
-  train('qsparse'),
-  train('dense-trained', { recipe: 'conversions/dense', share: 0.25 }),
-  train('qsparse-50'),
-];
+const LONG = [train('qsparse'), train('dense-trained', { recipe: 'conversions/dense', share: 0.125 })];
 
-/** What each study is about, and the defaults of its run; `seqLen` in training, `parameters` for the estimate of time. */
+/** A small model has room for f32 moments. */
+const SMALL_TRAINING = [
+  ...['--batch-size', '16', '--optimizer-state', 'f32', '--no-recompute'],
+  ...['--validate-every', '125', '--save-every', '125'],
+];
+/** Of models that write stories: they train on samples of their own (samples.mjs), and are measured on real stories. */
+const STORIES = { tasks: [], seqLen: 256 };
+
+/**
+ * What each study is about, and the defaults of its run; `seqLen` in training, `parameters` for the estimate of time, `ownSamples`: how many stories the model writes
+ * to be trained on itself, 0 where the text is a part of --data.
+ */
 export const STUDIES = {
   smollm2: {
     model: 'weights/SmolLM2-135M-Instruct-Q4_1.gguf',
     title: 'SmolLM2-135M-Instruct',
+    ownSamples: 0,
     entries: [...TRAINING_FREE, ...STARTS, ...TRAINED, ...MASKED_AFTER, ...FINE_TUNED],
     tasks: ['arc_easy', 'hellaswag', 'winogrande', 'truthfulqa_mc2', 'mmlu'],
     options: { tokens: 1_000_000, limit: 100, 'max-tokens': 8192, window: 512 },
@@ -77,20 +87,25 @@ export const STUDIES = {
     parameters: 135e6,
   },
   stories15M: {
+    ...STORIES,
     model: 'weights/stories15M.bin',
     title: 'stories15M',
-    entries: [...TRAINING_FREE, ...STARTS, ...LONG],
-    tasks: [],
-    options: { tokens: 20_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
-    seqLen: 256,
+    entries: [...TRAINING_FREE, start('dense'), start('qsparse'), ...LONG],
+    options: { tokens: 4_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
     parameters: 15e6,
-    // A model of 15 M parameters has room for f32 moments.
-    trainingOptions: [
-      ...['--batch-size', '16', '--optimizer-state', 'f32', '--no-recompute'],
-      ...['--validate-every', '250', '--save-every', '250'],
-      // Most of its work is the head; loss for loss the same (bench/results/logit-pruning.json).
-      ...['--logit-pruning', '1e-5'],
-    ],
+    ownSamples: 8_000,
+    // Most of its work is the head; loss for loss the same (bench/results/logit-pruning.json).
+    trainingOptions: [...SMALL_TRAINING, '--logit-pruning', '1e-5'],
+  },
+  stories260K: {
+    ...STORIES,
+    model: 'weights/stories260K.bin',
+    title: 'stories260K',
+    entries: [...TRAINING_FREE, ...STARTS, ...LONG, train('qsparse-50', { share: 0.5 })],
+    options: { tokens: 20_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
+    parameters: 260e3,
+    ownSamples: 6_000,
+    trainingOptions: SMALL_TRAINING,
   },
 };
 

@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import { readJson } from '../../bench/lib/processes.mjs';
+import { STUDIES } from './plan.mjs';
 import { shownMetric } from './shown-metric.mjs';
 
 export class Results {
@@ -13,7 +14,7 @@ export class Results {
 
   static read(folder) {
     const files = (suffix) => (study) => readJson(path.join(folder, `${study}${suffix}.json`));
-    const of = (read) => Object.fromEntries(['smollm2', 'stories15M'].map((study) => [study, read(study)]));
+    const of = (read) => Object.fromEntries(Object.keys(STUDIES).map((study) => [study, read(study)]));
     return new Results(of(files('')), of(files('-speed')));
   }
 
@@ -103,11 +104,13 @@ export class StudyResults {
     return [[0, 0], ...run.map(({ tokens, loss }) => [tokens, (sparse[0].loss - loss) / damage])];
   }
 
-  /** How much smaller the distance to the dense model is at the end, where both were trained, than before, where neither was: what the text teaches is on both sides. Null where one is missing. */
+  /** How much smaller the distance to the dense model is at the end, where both were trained, than before, where neither was: what the text teaches is on both sides. Null where one is missing, and where they were trained on different
+   * numbers of tokens. */
   repairedBeside(name, begin, reference) {
     const of = (one) => this.training(one)?.validation;
     const [dense, sparse, run, trained] = ['start-dense', begin, name, reference].map(of);
     if (![dense, sparse, run, trained].every((curve) => curve?.length)) return null;
+    if (run.at(-1).tokens !== trained.at(-1).tokens) return null;
     return 1 - (run.at(-1).loss - trained.at(-1).loss) / (sparse[0].loss - dense[0].loss);
   }
 }

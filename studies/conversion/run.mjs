@@ -7,7 +7,7 @@
  * --data holds weights/, text/, eval/ and sft/. --plan says what is left and how long it takes, and ends. --only names entries, or parts of their names; --parts what is measured of
  * them; --minutes begins nothing new after so long. Cheap things come first. Results are one file, written after each unit. Ctrl-C, a kill and a new start are safe: what is on file is
  * skipped, runs go on from their last checkpoint, evaluations from their last item. Another --limit or --max-tokens measures again, and takes what it has from the items.
- * stories15M trains on its own samples: first samples.mjs.
+ * stories15M and stories260K train on samples of their own: first samples.mjs.
  */
 
 import { spawn } from 'node:child_process';
@@ -50,7 +50,7 @@ const settings = {
     window: numberOf('window'),
   },
   ...{ seqLen: study.seqLen, trainingOptions: study.trainingOptions, threads: given.threads },
-  texts: textsOf(given.study, data, runs),
+  texts: textsOf(study, data, runs),
   parameters: study.parameters,
 };
 const common = ['--threads', given.threads];

@@ -18,17 +18,20 @@ const TASKS = STUDIES.smollm2.tasks;
 /** Where the curve of a trained model begins. */
 export const REPAIRED = [
   ['qsparse', 'start-qsparse'],
-  ['qsparse-distilled', 'start-qsparse'],
   ['qsparse-50', 'start-qsparse-50'],
+  ['qsparse-tenth', 'start-qsparse'],
+  ['qsparse-distilled-tenth', 'start-qsparse'],
 ];
 const CURVE_SHARES = [0.1, 0.25, 0.5, 1];
+
+/** Between its beginning and one validation at the end nothing is known of a curve. */
+export const hasCourse = (curve) => curve.length > 2;
 
 /** `figures`: by file name those that are drawn. */
 export function blocksOf(results, figures = {}) {
   const figure = (file, text) =>
     figures[file] ? `![${text}](figures/${file})` : `The figure is drawn when there is something to draw.`;
   const smollm2 = results.of('smollm2');
-  const stories = results.of('stories15M');
   return {
     protocol: protocolBlock(results),
     'training-free': qualityTable(smollm2, namesOf('smollm2', isTrainingFree), ['wikitext2', 'novels']),
@@ -48,14 +51,23 @@ export function blocksOf(results, figures = {}) {
     'paper-continued': continuedTable(smollm2),
     'fine-tuned': fineTunedTable(smollm2),
     'paper-fine-tuned': paperFineTunedTable(smollm2),
-    stories: qualityTable(stories, namesOf('stories15M', isModel), ['stories']),
-    'stories-repaired': repairedTable(stories, null),
-    'stories-figure': figure(
-      'conversion-stories15M-repaired.svg',
-      'Share of the damage that is repaired, by tokens, stories15M',
-    ),
+    ...blocksOfStories('stories15M', results, figure),
+    ...blocksOfStories('stories260K', results, figure),
     speed: speedTable(smollm2, 'smollm2', 'wikitext2'),
-    'stories-speed': speedTable(stories, 'stories15M', 'stories'),
+    'stories-speed': speedTable(results.of('stories15M'), 'stories15M', 'stories'),
+  };
+}
+
+/** Of a model that trains on samples of its own. */
+function blocksOfStories(study, results, figure) {
+  const own = results.of(study);
+  return {
+    [study]: qualityTable(own, namesOf(study, isModel), ['stories']),
+    [`${study}-repaired`]: repairedTable(own, null),
+    [`${study}-figure`]: figure(
+      `conversion-${study}-repaired.svg`,
+      `Share of the damage that is repaired, by tokens, ${study}`,
+    ),
   };
 }
 
@@ -104,7 +116,8 @@ function taskTable(results, names) {
 function repairedTable(results, beside) {
   const at = ([name, begin], share) => {
     const curve = results.repaired(name, begin);
-    return curve && interpolate(curve, share * curve.at(-1)[0]);
+    if (curve === null) return null;
+    return hasCourse(curve) || share === 1 ? interpolate(curve, share * curve.at(-1)[0]) : null;
   };
   const tokens = ([name, begin]) => results.repaired(name, begin)?.at(-1)[0];
   const rows = REPAIRED.filter((row) => tokens(row));
@@ -114,7 +127,7 @@ function repairedTable(results, beside) {
     { title: 'tokens', of: (row) => millions(tokens(row)) },
     ...CURVE_SHARES.map((share) => ({
       title: share === 1 ? 'at the end' : `at ${percent(share)}`,
-      of: (row) => percentOrNothing(at(row, share)),
+      of: (row) => percentOrNothing(at(row, share)) ?? '-',
     })),
     ...(beside === null ? [] : [besideColumn(results, beside)]),
   ]);
@@ -123,7 +136,7 @@ function repairedTable(results, beside) {
 function besideColumn(results, reference) {
   return {
     title: `beside \`${reference}\``,
-    of: (row) => percentOrNothing(results.repairedBeside(...row, reference)) ?? MISSING,
+    of: (row) => percentOrNothing(results.repairedBeside(...row, reference)) ?? '-',
   };
 }
 

@@ -3,7 +3,7 @@
  *
  * SmolLM2: WikiText-2 and novels. Most of the training part of WikiText-2 and five novels are trained on, its end calibrates, the whole validation part
  * and two novels of other authors are measured. Conversations: dolly and instruction data, as prompts and answers.
- * stories15M: its own samples are trained on (samples.mjs), a thousand real stories calibrate (the first hundred) and are measured (the others).
+ * Models that write stories: samples of their own are trained on (samples.mjs), a thousand real stories calibrate (the first hundred) and are measured (the others).
  */
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ const CALIBRATION_STORIES = 100;
 /** From the middle of a novel: beginnings are title pages. */
 const EXCERPT_CHARACTERS = 150_000;
 
-/** `{ trained, calibration, perplexity, conversations }`: paths. Throws where the data are not there. */
+/** `{ trained, calibration, perplexity, conversations }` of one of STUDIES (plan.mjs): paths. Throws where the data are not there. */
 export function textsOf(study, data, runs) {
   const folder = path.join(runs, 'texts');
   mkdirSync(folder, { recursive: true });
@@ -32,7 +32,7 @@ export function textsOf(study, data, runs) {
     return file;
   };
   const read = (...parts) => readFileSync(path.join(data, ...parts), 'utf8');
-  return study === 'stories15M' ? storiesTexts(read, write, folder) : generalTexts(read, write, data);
+  return study.ownSamples ? storiesTexts(read, write, folder) : generalTexts(read, write, data);
 }
 
 function generalTexts(read, write, data) {
