@@ -215,6 +215,8 @@ describe('nats', () => {
     const window = (item, nats, tokens = 511) => ({ item, window: { tokens, nats } });
     const saved = [{ 'qsparse-eval': 2 }, window(1, 1022), window(0, 511.0511)];
     expect(windowsOf({ tokens: 1022 }, saved)).toBe('1.00010,2.00000');
+    // Of a file that was begun with more of them, the first.
+    expect(windowsOf({ tokens: 511 }, saved)).toBe('1.00010');
     const ragged = [window(0, 511), window(1, 100, 50)];
     expect(() => windowsOf({ tokens: 561 }, ragged)).toThrow('561 tokens are not the same number in each of 2 windows');
   });
@@ -367,7 +369,9 @@ describe('the page', () => {
     expect(unlike.repairedBeside('qsparse', 'start-qsparse', 'dense-trained')).toBeNull();
     // Of a run that was validated at its end alone there is nothing between.
     const short = new Results({ smollm2: { model: 'm', models: trained } }, {});
-    expect(lineWith(blocksOf(short).repaired, '`qsparse`')).toBe('| `qsparse` | 0.0 M | - | - | - | 60.0 % | 80.0 % |');
+    expect(lineWith(blocksOf(short).repaired, '`qsparse`')).toBe(
+      '| `qsparse` | 0.00 M | - | - | - | 60.0 % | 80.0 % |',
+    );
     expect(generate(DOC, short).figures).toEqual({});
     const { repaired, 'stories15M-repaired': ofStories } = blocksOf(FULL);
     expect([repaired, ofStories].map((block) => block.includes('beside `dense-trained`'))).toEqual([true, false]);

@@ -59,13 +59,20 @@ const FINE_TUNED = ['dense', 'sparse', 'block'].map((recipe) => ({
  * What is trained at length, on samples of the model itself: the dense model is what they come from and cannot be bettered on them, so that an eighth of the tokens is enough to show
  * how far training on so few of them moves it.
  */
-const LONG = [train('qsparse'), train('dense-trained', { recipe: 'conversions/dense', share: 0.125 })];
+const LONG = [
+  start('dense'),
+  start('qsparse'),
+  train('qsparse'),
+  train('dense-trained', { recipe: 'conversions/dense', share: 0.125 }),
+];
 
 /** A small model has room for f32 moments. */
 const SMALL_TRAINING = [
   ...['--batch-size', '16', '--optimizer-state', 'f32', '--no-recompute'],
   ...['--validate-every', '125', '--save-every', '125'],
 ];
+const isOfStories15M = ({ name }) =>
+  ['dense', 'topk-30', 'topk-50', 'topk-as-qsparse', 'teal-40', 'teal-50'].includes(name);
 /** Of models that write stories: they train on samples of their own (samples.mjs), and are measured on real stories. */
 const STORIES = { tasks: [], seqLen: 256 };
 
@@ -90,22 +97,22 @@ export const STUDIES = {
     ...STORIES,
     model: 'weights/stories15M.bin',
     title: 'stories15M',
-    entries: [...TRAINING_FREE, start('dense'), start('qsparse'), ...LONG],
-    options: { tokens: 4_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
+    entries: [...TRAINING_FREE.filter(isOfStories15M), ...LONG],
+    options: { tokens: 2_400_000, limit: 100, 'max-tokens': 32_768, window: 256 },
     parameters: 15e6,
     ownSamples: 8_000,
     // Most of its work is the head; loss for loss the same (bench/results/logit-pruning.json).
-    trainingOptions: [...SMALL_TRAINING, '--logit-pruning', '1e-5'],
+    trainingOptions: [...SMALL_TRAINING, '--lr', '5e-5', '--logit-pruning', '1e-5'],
   },
   stories260K: {
     ...STORIES,
     model: 'weights/stories260K.bin',
     title: 'stories260K',
-    entries: [...TRAINING_FREE, ...STARTS, ...LONG, train('qsparse-50', { share: 0.5 })],
+    entries: [...TRAINING_FREE, ...LONG],
     options: { tokens: 20_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
     parameters: 260e3,
     ownSamples: 6_000,
-    trainingOptions: SMALL_TRAINING,
+    trainingOptions: [...SMALL_TRAINING, '--lr', '1e-3'],
   },
 };
 

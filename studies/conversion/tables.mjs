@@ -241,7 +241,7 @@ function pointsOver(results, name, reference) {
 }
 
 const percentOrNothing = (share) => (Number.isFinite(share) ? percent(share, 1) : undefined);
-const millions = (count) => (count === undefined ? undefined : `${(count / 1e6).toFixed(1)} M`);
+const millions = (count) => (count === undefined ? undefined : `${(count / 1e6).toFixed(count < 1e6 ? 2 : 1)} M`);
 const withError = (found, digits) => found && `${found.value.toFixed(digits)} ± ${found.error.toFixed(digits)}`;
 const scoreText = (found) => found && `${(100 * found.value).toFixed(1)} ± ${(100 * found.error).toFixed(1)}`;
 const natsText = (found) => found && `${signed(found.value, 3)} ± ${found.error.toFixed(3)}`;
