@@ -43,14 +43,10 @@ async function perplexityOf(model, common, { texts, maxTokens, window }, { items
 /** Nats a token of each window, in their order, with commas between them: two models have read the same ones. */
 export function windowsOf({ tokens }, saved) {
   const inOrder = saved.filter(({ window }) => window !== undefined).toSorted((a, b) => a.item - b.item);
+  const each = inOrder[0]?.window.tokens;
   // A file that was begun with more --max-tokens has more of them than count.
-  let counted = 0;
-  const own = inOrder.filter(({ window }) => {
-    counted += window.tokens;
-    return counted <= tokens;
-  });
-  const each = tokens / own.length;
-  if (!own.every(({ window }) => window.tokens === each))
+  const own = inOrder.slice(0, Math.ceil(tokens / each));
+  if (own.length * each !== tokens || !own.every(({ window }) => window.tokens === each))
     throw new Error(`${tokens} tokens are not the same number in each of ${own.length} windows.`);
   return own.map(({ window }) => (window.nats / each).toFixed(5)).join();
 }

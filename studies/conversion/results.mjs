@@ -104,8 +104,10 @@ export class StudyResults {
     return [[0, 0], ...run.map(({ tokens, loss }) => [tokens, (sparse[0].loss - loss) / damage])];
   }
 
-  /** How much smaller the distance to the dense model is at the end, where both were trained, than before, where neither was: what the text teaches is on both sides. Null where one is missing, and where they were trained on different
-   * numbers of tokens. */
+  /**
+   * How much smaller the distance to the dense model is at the end, where both were trained, than before, where neither was: what the text teaches is on both sides. Null where one is
+   * missing, and where they were trained on different numbers of tokens.
+   */
   repairedBeside(name, begin, reference) {
     const of = (one) => this.training(one)?.validation;
     const [dense, sparse, run, trained] = ['start-dense', begin, name, reference].map(of);
