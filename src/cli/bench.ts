@@ -41,7 +41,8 @@ import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { MODEL_ARGUMENT } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { refuseForeign } from './shared/refuse-foreign.ts';
-import { textOrSample } from './shared/sample-text.ts';
+import { textsOrSample } from './shared/sample-text.ts';
+import { addTextFileOptions, encodeTexts, givenTexts, type TextFileOptions } from './shared/text-files.ts';
 
 interface BenchOptions extends CommonOptions {
   shape?: string;
@@ -104,12 +105,12 @@ export function register(program: Command): void {
   addInferenceOptions(addModelBenchOptions(bench.command('prefill'), 'a prompt'), 'tokens of the prompt', 256).action(
     runInference('prefill'),
   );
-  addModelBenchOptions(bench.command('train'), 'whole training steps, optimiser included')
+  const train = addModelBenchOptions(bench.command('train'), 'whole training steps, optimiser included');
+  addTextFileOptions(train, 'what a MODEL is trained on here (default: a built-in paragraph)')
     .option('--batch-size <n>', 'sequences of a step', parsePositiveInteger('--batch-size'), 8)
     .option('--seq-len <n>', 'tokens of a sequence (default: of the shape)', parsePositiveInteger('--seq-len'))
     .option('--precision <list>', 'of the products: f32, bf16 or both (default: f32)', parsePrecisions)
     .option('--skips', 'measure what each kind of skipped zeros gains, at one sparsity')
-    .option('--text <file>', 'what a MODEL is trained on here (default: a built-in paragraph)')
     .action(runTrain);
 }
 
@@ -215,17 +216,16 @@ async function runLayout(options: LayoutBenchOptions): Promise<void> {
   });
 }
 
-interface TrainBenchCommandOptions extends BenchOptions {
+interface TrainBenchCommandOptions extends BenchOptions, TextFileOptions {
   batchSize: number;
   seqLen?: number;
-  text?: string;
   precision?: Precision[];
   skips?: boolean;
 }
 
 async function runTrain(model: string | undefined, options: TrainBenchCommandOptions): Promise<void> {
   checkChoice({ model, shape: options.shape });
-  if (model === undefined && options.text !== undefined) {
+  if (model === undefined && givenTexts(options) !== undefined) {
     throw new UsageError('--text', 'random weights are trained on random tokens. Name a MODEL, or leave --text out.');
   }
   await withBackend(options, async (backend, output, rounds) => {
@@ -245,17 +245,28 @@ async function runTrain(model: string | undefined, options: TrainBenchCommandOpt
 
 /** A trained model keeps its weights and reads text: how many gates are closed is a matter of both. */
 function trainModel(path: string | undefined, options: TrainBenchCommandOptions, backend: Backend): TrainBenchModel {
-  const { shape = 'd512-l8', seqLen, text } = options;
+  const { shape = 'd512-l8', seqLen } = options;
   if (path === undefined) return { name: shape, config: shapeConfig(shape, seqLen), step: null };
   refuseForeign(path, 'bench');
   const loaded = loadParameters(path, backend);
   const { config, parameters, step, dispose } = loaded;
-  const ids = tokenizerOfModel(loaded).encode(textOrSample(text).slice(0, TEXT_CHARACTERS));
+  const ids = encodeTexts(tokenizerOfModel(loaded), firstCharacters(textsOrSample(options), TEXT_CHARACTERS));
   return { name: path, config: { ...config, ...(seqLen !== undefined && { seqLen }) }, step, parameters, ids, dispose };
 }
 
 /** Enough for any batch; the rest of a long file would only be tokenised in vain. */
 const TEXT_CHARACTERS = 2 ** 20;
+
+function firstCharacters(texts: readonly string[], most: number): string[] {
+  const found: string[] = [];
+  let left = most;
+  for (const text of texts) {
+    if (left <= 0) break;
+    found.push(text.slice(0, left));
+    left -= text.length;
+  }
+  return found;
+}
 
 async function withBackend(
   options: BenchOptions,

@@ -33,12 +33,12 @@ import { addCommonOptions, type CommonOptions, parseChoice, parsePositiveInteger
 import { allOrNothing } from './shared/interrupt.ts';
 import { Output } from './shared/output.ts';
 import { refuseForeign } from './shared/refuse-foreign.ts';
-import { textOrSample } from './shared/sample-text.ts';
+import { textsOrSample } from './shared/sample-text.ts';
 import { parseShares } from './shared/sparsity-option.ts';
 import type { Column } from './shared/table.ts';
+import { addTextFileOptions, encodeTexts, type TextFileOptions } from './shared/text-files.ts';
 
-interface CalibrateOptions extends CommonOptions {
-  text?: string;
+interface CalibrateOptions extends CommonOptions, TextFileOptions {
   sparsity: number | Partial<Record<ThresholdPlace, number>>;
   allocation: Allocation;
   searchTokens: number;
@@ -89,8 +89,8 @@ export function register(program: Command): void {
       'wanted share of zeros: 0.4, or qkv=0.4,down=0.6',
       parseShares('--sparsity', THRESHOLD_PLACES),
     )
-    .requiredOption('--out <dir>', 'checkpoint directory to write')
-    .option('--text <file>', 'text to measure on (default: a page of English prose)')
+    .requiredOption('--out <dir>', 'checkpoint directory to write');
+  addTextFileOptions(command, 'text to measure on; .jsonl: a text a line (default: a page of English prose)')
     .option('--max-tokens <n>', 'most tokens of it', parsePositiveInteger('--max-tokens'), 20_480)
     .option(
       '--allocation <name>',
@@ -105,7 +105,7 @@ export function register(program: Command): void {
 
 async function calibrate(path: string, options: CalibrateOptions): Promise<void> {
   const output = new Output(options);
-  const text = textOrSample(options.text);
+  const texts = textsOrSample(options);
   const { sparsity, allocation } = options;
   if (allocation === 'greedy' && typeof sparsity !== 'number') {
     const what = 'divides one share among the points: expected one, got shares by point';
@@ -126,7 +126,7 @@ async function calibrate(path: string, options: CalibrateOptions): Promise<void>
         const what = `has zeros that its ${config.sparsifier} makes, which are part of its function`;
         throw new UsageError('calibrate', `${directory} ${what}: expected a model that selects, or a dense one.`);
       }
-      const ids = tokenizerOfModel(checkpoint).encode(text).slice(0, options.maxTokens);
+      const ids = encodeTexts(tokenizerOfModel(checkpoint), texts).slice(0, options.maxTokens);
       if (ids.length === 0) {
         throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');
       }

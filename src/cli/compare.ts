@@ -28,11 +28,11 @@ import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { machineText } from './shared/machine.ts';
 import { MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
-import { readText } from './shared/read-text.ts';
-import { textOrSample } from './shared/sample-text.ts';
+import { textsOrSample } from './shared/sample-text.ts';
 import type { TableRow } from './shared/table.ts';
+import { givenTexts, type TextFileOptions } from './shared/text-files.ts';
 
-interface CompareOptions extends CommonOptions, Omit<MeasureOptions, 'tasks' | 'window'> {
+interface CompareOptions extends CommonOptions, TextFileOptions, Omit<MeasureOptions, 'texts' | 'tasks' | 'window'> {
   tasks?: string[];
   window?: number;
   out: string;
@@ -77,10 +77,10 @@ async function compare(given: string[], options: CompareOptions): Promise<void> 
   const twice = given.find((name, i) => given.indexOf(name) < i);
   if (twice !== undefined) throw new UsageError('compare', `${twice} is given twice. Name each model once.`);
   const output = new Output(options);
-  const text = options.text === undefined ? undefined : readText(options.text);
+  const texts = givenTexts(options);
   const located: LocatedModel[] = [];
   for (const one of compared) located.push({ ...one, path: await modelPath(one.model, output) });
-  const measured = { ...options, text, tasks: options.tasks ?? [], window: commonWindow(located, options.window) };
+  const measured = { ...options, texts, tasks: options.tasks ?? [], window: commonWindow(located, options.window) };
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   const interrupt = onInterrupt(() => output.note('stopping after this batch'));
   try {
@@ -144,7 +144,7 @@ async function measureOne(
     const records = new RecordsFile(join(options.out, 'records', name), identity);
     try {
       const { sparsity } = one;
-      const sample = options.text ?? textOrSample(undefined);
+      const sample = options.texts ?? textsOrSample({});
       const measuring = { sparsity, records, signal, sample, progress: output.progress() };
       const decodeTokens = Math.max(1, Math.min(options.decodeTokens, config.seqLen - CONTEXT_TOKENS));
       return {

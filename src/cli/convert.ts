@@ -32,7 +32,7 @@ import { allOrNothing } from './shared/interrupt.ts';
 import { modelPath } from './shared/model-argument.ts';
 import { type OpenedSource, openSource } from './shared/open-source.ts';
 import { Output } from './shared/output.ts';
-import { textOrSample } from './shared/sample-text.ts';
+import { addTextFileOptions, givenTexts, type TextFileOptions } from './shared/text-files.ts';
 
 const LAYOUTS = [...FEED_FORWARD_LAYOUTS, 'auto'] as const;
 
@@ -42,14 +42,13 @@ const DTYPES: readonly string[] = [...new Set([...WEIGHT_TYPES, ...EXPORT_TYPES.
 /** What OUT becomes, if not a packed model. */
 const TARGETS = ['checkpoint', ...EXPORT_FORMATS] as const;
 
-interface ConvertOptions extends CommonOptions {
+interface ConvertOptions extends CommonOptions, TextFileOptions {
   to?: (typeof TARGETS)[number];
   dtype?: string;
   embeddingDtype?: WeightType;
   headDtype?: WeightType;
   group?: number;
   layout: (typeof LAYOUTS)[number];
-  text?: string;
   wina: boolean;
   force: boolean;
   verify: boolean;
@@ -108,8 +107,8 @@ export function register(program: Command): void {
     )
     .option('--head-dtype <type>', 'of the output head (default: likewise)', parseType('--head-dtype'))
     .option('--group <n>', 'int8: inputs that share a scale (default: all)', parsePositiveInteger('--group'))
-    .option('--layout <name>', `of the feed-forward: ${LAYOUTS.join(', ')}`, parseChoice('--layout', LAYOUTS), 'auto')
-    .option('--text <file>', 'text on which --layout auto measures the open gates')
+    .option('--layout <name>', `of the feed-forward: ${LAYOUTS.join(', ')}`, parseChoice('--layout', LAYOUTS), 'auto');
+  addTextFileOptions(command, 'text on which --layout auto measures the open gates')
     .option(
       '--wina',
       'with --to checkpoint: inputs scaled so that top-K goes by |x| times the norm of its weights',
@@ -225,16 +224,16 @@ async function gatesOf(
   output: Output,
   signal: AbortSignal,
 ): Promise<number[] | null> {
-  if (options.text === undefined) return null;
+  const texts = givenTexts(options);
+  if (texts === undefined) return null;
   if (config.activation === 'silu' || hasGateThresholds(config)) {
     const why = hasGateThresholds(config) ? 'gates are closed by thresholds' : 'SiLU gates are never closed';
     output.note(`${why}: nothing to measure, the layout is fused`);
     return null;
   }
-  const text = textOrSample(options.text);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
-    return await measureOpenGates(path, backend, text, { progress: output.progress(), signal });
+    return await measureOpenGates(path, backend, texts, { progress: output.progress(), signal });
   } finally {
     backend.dispose();
   }

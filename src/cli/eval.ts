@@ -36,7 +36,7 @@ import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { machineText } from './shared/machine.ts';
 import { MODEL_ARGUMENT, MODEL_HELP, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
-import { readText } from './shared/read-text.ts';
+import { givenTexts } from './shared/text-files.ts';
 
 interface EvalOptions extends CommonOptions, EvaluationOptions, ProtocolOptions {
   sparsity?: number[];
@@ -144,9 +144,14 @@ function refuseOptionsOfTheOther(options: EvalOptions): void {
     const [name] = Object.keys(given).filter((key) => given[key] !== undefined);
     if (name) throw new UsageError(name, `belongs to ${of}, which is not given. Leave it out, or give ${of}.`);
   };
-  const { stride, minContext, prefix, llamaPerplexity, window, maxTokens } = options;
+  const { textField, stride, minContext, prefix, llamaPerplexity, window, maxTokens } = options;
   if (options.text === undefined) {
-    refuse('--text', { '--stride': stride, '--min-context': minContext, '--prefix': prefix });
+    refuse('--text', {
+      '--text-field': textField,
+      '--stride': stride,
+      '--min-context': minContext,
+      '--prefix': prefix,
+    });
     refuse('--text', { '--llama-perplexity': llamaPerplexity, '--window': window, '--max-tokens': maxTokens });
   }
   const { shots, shotsData, limit, data } = options;
@@ -167,9 +172,9 @@ async function prepareAll(
   output: Output,
 ): Promise<PreparedTask[]> {
   const prepared: PreparedTask[] = [];
-  if (options.text !== undefined) {
-    const text = readText(options.text);
-    prepared.push(prepareText(text, tokenizer, protocol, { name: 'perplexity', mostTokens: options.maxTokens }));
+  const texts = givenTexts(options);
+  if (texts !== undefined) {
+    prepared.push(prepareText(texts, tokenizer, protocol, { name: 'perplexity', mostTokens: options.maxTokens }));
   }
   const progress = output.progress();
   for (const name of options.tasks ?? []) {

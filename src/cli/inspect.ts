@@ -19,13 +19,13 @@ import { INTERRUPTED_EXIT_CODE, onInterrupt } from './shared/interrupt.ts';
 import { MODEL_ARGUMENT, modelPath } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { readThrough } from './shared/read-through.ts';
-import { textOrSample } from './shared/sample-text.ts';
+import { textsOrSample } from './shared/sample-text.ts';
 import { sparsifierText } from './shared/sparsifier-text.ts';
 import { parseSparsity } from './shared/sparsity-option.ts';
 import type { Column } from './shared/table.ts';
+import { addTextFileOptions, encodeTexts, type TextFileOptions } from './shared/text-files.ts';
 
-interface InspectOptions extends CommonOptions {
-  text?: string;
+interface InspectOptions extends CommonOptions, TextFileOptions {
   maxTokens: number;
   layers: boolean;
   sparsity?: SparsityOverride;
@@ -63,8 +63,8 @@ export function register(program: Command): void {
   const command = program
     .command('inspect')
     .description('shapes, parameters and activated parameters of a model')
-    .argument('<model>', MODEL_ARGUMENT)
-    .option('--text <file>', 'text to measure on (default: a page of English prose)')
+    .argument('<model>', MODEL_ARGUMENT);
+  addTextFileOptions(command, 'text to measure on; .jsonl: a text a line (default: a page of English prose)')
     .option('--max-tokens <n>', 'most tokens of it', parsePositiveInteger('--max-tokens'), 4096)
     .option('--layers', 'zeros of every layer too', false)
     .option('--sparsity <shares>', 'in place of the trained one: 0.6, or qkv=0.6,down=0.9', parseSparsity('--sparsity'))
@@ -75,11 +75,11 @@ export function register(program: Command): void {
 async function inspect(given: string, options: InspectOptions): Promise<void> {
   const output = new Output(options);
   const path = await modelPath(given, output);
-  const text = textOrSample(options.text);
+  const texts = textsOrSample(options);
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
     const model = openModel(path, backend);
-    const ids = tokenizerOfModel(model).encode(text).slice(0, options.maxTokens);
+    const ids = encodeTexts(tokenizerOfModel(model), texts).slice(0, options.maxTokens);
     const longest = Math.min(model.config.seqLen, Math.max(1, ids.length));
     const engine = new Engine(model.config, model.weights, backend, { maxTokens: longest });
     if (ids.length === 0) {

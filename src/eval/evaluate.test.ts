@@ -193,7 +193,7 @@ it('perplexity: nats, bits per byte, and windows that are known', async () => {
   const alphabet = 'abcdefghijklmnopqrstuvwxyz'.repeat(4);
   const next = (text: string) => (text.endsWith('z') ? 'a'.charCodeAt(0) : text.charCodeAt(text.length - 1) + 1);
   const protocol = { window: 26, stride: 26, minContext: 1, prefixId: null };
-  const prepared = prepareText(alphabet, tokenizer, protocol, { name: 'perplexity' });
+  const prepared = prepareText([alphabet], tokenizer, protocol, { name: 'perplexity' });
   const records = memory();
   const result = await evaluate(knowing(next), prepared, options({ records }));
   expect(result.perplexity).toMatchObject({ tokens: 100 });
@@ -203,7 +203,12 @@ it('perplexity: nats, bits per byte, and windows that are known', async () => {
   const model = knowing(next);
   expect((await evaluate(model, prepared, options({ records }))).perplexity).toEqual(result.perplexity);
   expect(model.tokens).toBe(0);
-  const sliding = prepareText(alphabet, tokenizer, { ...protocol, stride: 13 }, { name: 'perplexity', mostTokens: 40 });
+  const sliding = prepareText(
+    [alphabet],
+    tokenizer,
+    { ...protocol, stride: 13 },
+    { name: 'perplexity', mostTokens: 40 },
+  );
   expect(await evaluate(knowing(next), sliding, options({ records }))).toMatchObject({
     reused: 0,
     perplexity: { tokens: 39 },

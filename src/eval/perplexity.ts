@@ -1,7 +1,7 @@
 /**
  * Perplexity: how well a model foretells a text, window by window, and in which protocol: numbers of two programs compare only where it is the same.
  *
- * The text is encoded once, without special tokens. A window is run alone, from position 0. Windows begin every `stride` tokens; with
+ * A text is encoded once, without special tokens; of several each has windows of its own. A window is run alone, from position 0. Windows begin every `stride` tokens; with
  * stride = window they do not overlap (plain), with a smaller one each token has at least window - stride tokens before it, where there are
  * so many (sliding, as in Hugging Face's guide to perplexity). A token is scored once, in the first window in which at least `minContext` tokens stand before
  * it. With a prefix the token that begins a text stands in front of every window and counts as context, so that first tokens are scored
@@ -50,9 +50,16 @@ export interface Perplexity {
   readonly bitsPerByte: number;
 }
 
-/** One request a window: what is scored is its continuation. Throws UsageError for a protocol that makes no sense and where nothing would be scored. */
-export function windowsOf(text: readonly number[], protocol: PerplexityProtocol): ScoreRequest[] {
+/** One request a window, text by text: what is scored is its continuation. Throws UsageError for a protocol that makes no sense and where nothing would be scored. */
+export function windowsOf(texts: readonly (readonly number[])[], protocol: PerplexityProtocol): ScoreRequest[] {
   checkProtocol(protocol);
+  const requests = texts.flatMap((text) => windowsOfText(text, protocol));
+  if (requests.length > 0) return requests;
+  const tokens = texts.reduce((sum, { length }) => sum + length, 0);
+  throw new UsageError('perplexity', `the text has ${tokens} tokens, and none would be scored. Give a longer text.`);
+}
+
+function windowsOfText(text: readonly number[], protocol: PerplexityProtocol): ScoreRequest[] {
   const { window, stride, minContext, prefixId, llama } = protocol;
   const ids = llama === undefined ? text : wholeWindows(text, window, llama.bosId);
   const prefix = prefixId === null ? [] : [prefixId];
@@ -64,12 +71,6 @@ export function windowsOf(text: readonly number[], protocol: PerplexityProtocol)
     if (from < end)
       requests.push({ context: [...prefix, ...ids.slice(begin, from)], continuation: ids.slice(from, end) });
     scored = end;
-  }
-  if (requests.length === 0) {
-    throw new UsageError(
-      'perplexity',
-      `the text has ${text.length} tokens, and none would be scored. Give a longer text.`,
-    );
   }
   return requests;
 }

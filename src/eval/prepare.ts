@@ -48,17 +48,19 @@ export function prepareAnswers(
   return { type: 'generate', name: task.name, task, items, prompts, numbers: numbersOf(items), hashes };
 }
 
-/** The first `mostTokens` tokens of a text in the windows of a protocol; `name` is what records call it. */
+/** The first `mostTokens` tokens of texts, each in windows of its own; `name` is what records call them. */
 export function prepareText(
-  text: string,
+  texts: readonly string[],
   tokenizer: EvalTokenizer & { decode(ids: readonly number[]): string },
   protocol: PerplexityProtocol,
   { name, mostTokens = Infinity }: { name: string; mostTokens?: number | undefined },
 ): PreparedText {
-  const all = tokenizer.encode(text);
-  const ids = all.slice(0, mostTokens);
-  const requests = windowsOf(ids, protocol);
-  const bytes = Buffer.byteLength(ids.length === all.length ? text : tokenizer.decode(ids));
+  const parts = firstTokens(texts, tokenizer, mostTokens);
+  const requests = windowsOf(
+    parts.map(({ ids }) => ids),
+    protocol,
+  );
+  const sum = (of: (part: EncodedText) => number) => parts.reduce((total, part) => total + of(part), 0);
   const words = describeProtocol(protocol);
   const hashes = requests.map(({ context, continuation }) => hashTexts([words, context.join(), continuation.join()]));
   return {
@@ -67,8 +69,32 @@ export function prepareText(
     requests,
     numbers: [...requests.keys()],
     hashes,
-    bytesPerToken: bytes / ids.length,
+    bytesPerToken: sum(({ bytes }) => bytes) / sum(({ ids }) => ids.length),
   };
+}
+
+interface EncodedText {
+  readonly ids: readonly number[];
+  /** UTF-8, of what the ids stand for. */
+  readonly bytes: number;
+}
+
+/** A text that is cut ends the row. */
+function firstTokens(
+  texts: readonly string[],
+  tokenizer: EvalTokenizer & { decode(ids: readonly number[]): string },
+  mostTokens: number,
+): EncodedText[] {
+  const parts: EncodedText[] = [];
+  let left = mostTokens;
+  for (const text of texts) {
+    if (left === 0) break;
+    const all = tokenizer.encode(text);
+    const ids = all.slice(0, left);
+    parts.push({ ids, bytes: Buffer.byteLength(ids.length === all.length ? text : tokenizer.decode(ids)) });
+    left -= ids.length;
+  }
+  return parts;
 }
 
 /** The longest sequence that a prepared task needs: what the cache of the model must hold. */

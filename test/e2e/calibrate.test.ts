@@ -26,6 +26,18 @@ const calibrate = (out: string, ...args: string[]) =>
   runCommand(['calibrate', run.directory, '--out', out, '--text', text, ...COMMON, ...args]);
 
 describe.skipIf(mainMissing !== null)(`calibrate${mainMissing ? ` (${mainMissing})` : ''}`, () => {
+  it('reads a line of JSONL as a text', async () => {
+    const lines = join(directory, 'lines.jsonl');
+    writeFileSync(lines, '{"text": "The dog sleeps."}\n{"text": "The fox runs."}\n');
+    const once = join(directory, 'once.txt');
+    writeFileSync(once, 'The dog sleeps.The fox runs.');
+    const tokensOf = async (file: string) => {
+      const { stdout } = await runCommand(['inspect', run.directory, '--text', file, '--json', ...COMMON]);
+      return (JSON.parse(stdout) as { tokens: number }).tokens;
+    };
+    expect(await tokensOf(lines)).toBe(await tokensOf(once));
+  });
+
   it('writes a checkpoint with thresholds, which inspect, convert and generate take', async () => {
     const out = join(directory, 'teal');
     const { code, stdout, stderr } = await calibrate(out, '--sparsity', '0.5');

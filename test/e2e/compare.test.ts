@@ -143,7 +143,7 @@ describe.skipIf(mainMissing !== null)(`compare${mainMissing ? ` (${mainMissing})
       [[run.directory, ...out], /nothing to compare by: expected --text or --tasks/],
       [[run.directory, run.directory, ...text, ...out], /is given twice/],
       [[`${run.directory}@1.5`, ...text, ...out], /a share of at least 0 and below 1/],
-      [[run.directory, '--text', place('none.txt'), ...out], /none\.txt cannot be read as text/],
+      [[run.directory, '--text', place('none.txt'), ...out], /none\.txt does not exist\. Check --text/],
     ];
     for (const [args, message] of cases) {
       const { code, stdout, stderr } = await compare(...args);

@@ -114,6 +114,26 @@ describe.skipIf(mainMissing !== null)(`eval${mainMissing ? ` (${mainMissing})` :
     expect(results[0].zeros).toBeCloseTo(0.5, 1);
   });
 
+  it('texts of JSONL are measured each by itself', async () => {
+    const texts = ['The dog sleeps. The fox runs over it.', 'The quick brown fox.'];
+    writeFileSync(place('texts.jsonl'), texts.map((body) => `${JSON.stringify({ body })}\n`).join(''));
+    for (const [i, text] of texts.entries()) writeFileSync(place(`text-${i}.txt`), text);
+    const files = [['text-0.txt'], ['text-1.txt'], ['texts.jsonl', '--text-field', 'body']];
+    const measured = await Promise.all(
+      files.map(([name, ...args]) =>
+        evaluate('--text', place(name), '--window', '32', '--prefix-token', '0', '--prefix', '--json', ...args),
+      ),
+    );
+    const [first, second, together] = measured.map(
+      ({ stdout }) => (JSON.parse(stdout) as Report).results[0].perplexity!,
+    );
+    const nats = (of: typeof first) => of.tokens * of.natsPerToken;
+    const bits = (of: typeof first, i: number) => of.bitsPerByte * Buffer.byteLength(texts[i]);
+    expect(together.tokens).toBe(first.tokens + second.tokens);
+    expect(nats(together)).toBeCloseTo(nats(first) + nats(second), 4);
+    expect(together.bitsPerByte * Buffer.byteLength(texts.join(''))).toBeCloseTo(bits(first, 0) + bits(second, 1), 4);
+  });
+
   it('does not go on from the scores of other weights that lay in the same place', async () => {
     const args = ['--text', place('text.txt'), '--window', '32', '--max-tokens', '33', '--out', place('weights.jsonl')];
     expect((await evaluate(...args)).code).toBe(0);
@@ -134,6 +154,7 @@ describe.skipIf(mainMissing !== null)(`eval${mainMissing ? ` (${mainMissing})` :
     const errors: [string[], RegExp][] = [
       [[], /nothing to evaluate: expected --text or --tasks/],
       [['--tasks', 'arc_esy', '--data', directory], /got "arc_esy"\. Did you mean "arc_easy"\?/],
+      [['--tasks', 'arc_easy', '--text-field', 'body'], /\[--text-field\] belongs to --text, which is not given/],
       [['--text', place('text.txt'), '--limit', '3'], /\[--limit\] belongs to --tasks, which is not given/],
       [
         ['--tasks', 'arc_easy', '--data', directory, '--stride', '8'],

@@ -14,15 +14,17 @@ import type { LoadedModel } from '../../model/load-model.ts';
 import { countParameters } from '../../model/parameters.ts';
 import { isByChannel } from '../../model/weights.ts';
 import type { KvType } from '../../tensor/kv-slots.ts';
+import { tokenizerOfModel } from '../../tokenizer/tokenizer-of-model.ts';
 import { evalTokenizer } from '../eval/eval-tokenizer.ts';
 import { type DataPlaces, prepareTask } from '../eval/prepare-task.ts';
 import { activationTable, tokenParameters } from '../inspect/activation-table.ts';
 import { readThrough } from '../shared/read-through.ts';
 import type { StatusLine } from '../shared/status-line.ts';
+import { encodeTexts } from '../shared/text-files.ts';
 
 export interface MeasureOptions extends DataPlaces {
-  /** Contents of the text whose perplexity is measured. */
-  text: string | undefined;
+  /** Those whose perplexity is measured. */
+  texts: readonly string[] | undefined;
   maxTokens: number | undefined;
   /** Tokens of a window, at most the context of the model. */
   window: number;
@@ -38,8 +40,8 @@ export interface Measuring {
   readonly records: RecordStore;
   readonly progress: StatusLine;
   readonly signal: AbortSignal;
-  /** Text to count activated parameters on. */
-  readonly sample: string;
+  /** Texts to count activated parameters on. */
+  readonly sample: readonly string[];
 }
 
 /** All that was measured; a signal leaves the rest undefined, and results incomplete. */
@@ -89,11 +91,11 @@ async function measureQuality(
   const { config, weights } = model;
   const tokenizer = evalTokenizer(model, undefined);
   const prepared: PreparedTask[] = [];
-  if (options.text !== undefined) {
+  if (options.texts !== undefined) {
     const { window } = options;
     const protocol = { window, stride: window, minContext: 1, prefixId: null };
     prepared.push(
-      prepareText(options.text, tokenizer, protocol, { name: 'perplexity', mostTokens: options.maxTokens }),
+      prepareText(options.texts, tokenizer, protocol, { name: 'perplexity', mostTokens: options.maxTokens }),
     );
   }
   for (const name of options.tasks) {
@@ -125,7 +127,7 @@ async function countActivated(
   { sparsity, sample, progress, signal }: Measuring,
 ): Promise<{ activated: number; zeros: number }> {
   const { config, weights } = model;
-  const ids = evalTokenizer(model, undefined).encode(sample).slice(0, COUNTED_TOKENS);
+  const ids = encodeTexts(tokenizerOfModel(model), sample).slice(0, COUNTED_TOKENS);
   const maxTokens = Math.min(config.seqLen, Math.max(1, ids.length));
   const engine = new Engine(config, weights, backend, { maxTokens });
   try {

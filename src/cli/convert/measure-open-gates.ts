@@ -8,6 +8,7 @@ import { tokenizerOfModel } from '../../tokenizer/tokenizer-of-model.ts';
 import { UsageError } from '../../util/errors.ts';
 import { turnEventLoop } from '../../util/turn-event-loop.ts';
 import type { StatusLine } from '../shared/status-line.ts';
+import { encodeTexts } from '../shared/text-files.ts';
 
 /** Enough for shares of a per cent; more would only take longer. */
 const MEASURED_TOKENS = 2048;
@@ -19,7 +20,7 @@ const MEASURED_TOKENS = 2048;
 export async function measureOpenGates(
   path: string,
   backend: Backend,
-  text: string,
+  texts: readonly string[],
   { progress, signal }: { progress: StatusLine; signal: AbortSignal },
 ): Promise<number[]> {
   const model = openModel(path, backend);
@@ -29,7 +30,7 @@ export async function measureOpenGates(
   });
   const sequence = new SingleSequence(engine);
   try {
-    const ids = tokenizerOfModel(model).encode(text).slice(0, MEASURED_TOKENS);
+    const ids = encodeTexts(tokenizerOfModel(model), texts).slice(0, MEASURED_TOKENS);
     if (ids.length === 0)
       throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');
     for (let first = 0; first < ids.length; first += engine.maxTokens) {

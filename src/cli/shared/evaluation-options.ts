@@ -5,9 +5,9 @@ import type { KvType } from '../../tensor/kv-slots.ts';
 import type { DataPlaces } from '../eval/prepare-task.ts';
 import { parseInteger, parseList, parsePositiveInteger } from './common-options.ts';
 import { kvOption } from './kv-option.ts';
+import { addTextFileOptions, type TextFileOptions } from './text-files.ts';
 
-export interface EvaluationOptions extends DataPlaces {
-  text?: string;
+export interface EvaluationOptions extends DataPlaces, TextFileOptions {
   window?: number;
   maxTokens?: number;
   tasks?: string[];
@@ -17,8 +17,7 @@ export interface EvaluationOptions extends DataPlaces {
 const collect = (value: string, values: string[] = []): string[] => [...values, value];
 
 export function addEvaluationOptions(command: Command): Command {
-  return command
-    .option('--text <file>', 'text whose perplexity is measured')
+  return addTextFileOptions(command, 'text whose perplexity is measured; .jsonl: a text a line, each by itself')
     .option('--window <n>', 'tokens of a window (default: 1024, or the context)', parsePositiveInteger('--window'))
     .option('--max-tokens <n>', 'only the first tokens of the text', parsePositiveInteger('--max-tokens'))
     .option(

@@ -1,16 +1,10 @@
 /** The text that a model's zeros are measured on: that of `--text`, or else a page of plain English. */
 
-import { readFileSync } from 'node:fs';
-import { messageOf, UsageError } from '../../util/errors.ts';
+import { givenTexts, type TextFileOptions } from './text-files.ts';
 
-/** The contents of `path`, or the page where it is undefined. Throws UsageError where the file cannot be read. */
-export function textOrSample(path: string | undefined): string {
-  if (path === undefined) return SAMPLE_TEXT;
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UsageError('--text', `${path} cannot be read: ${messageOf(error)}. Check the path.`, { cause: error });
-  }
+/** The texts of `--text`, or the page where it is not given. Throws as `givenTexts`. */
+export function textsOrSample(options: TextFileOptions): readonly string[] {
+  return givenTexts(options) ?? [SAMPLE_TEXT];
 }
 
 /** Prose of several kinds, written for this. */
