@@ -110,14 +110,17 @@ function chunkSums(tape: Tape, input: ChunkedInput): { loss: number; divergence:
     if (taught) {
       sums.divergence += divergenceOf(tape, logits, taught, { teacher, first, targets: chunkTargets, losses, scale });
     }
-    const ownScale = scale === null ? null : scale * (1 - (teacher?.weight ?? 0));
+    const ownWeight = 1 - (teacher?.weight ?? 0);
+    const ownScale = scale === null || ownWeight === 0 ? null : scale * ownWeight;
     tape.kernels.softmaxCrossEntropy(logits, chunkTargets, losses, ownScale);
     sums.loss += sumOf(losses);
-    if (taught && scale !== null) tape.kernels.add(logits, taught, logits);
+    if (taught && ownScale !== null) tape.kernels.add(logits, taught, logits);
     if (dHidden && scale !== null) {
+      // Where the teacher alone is learned from, its share is the gradient.
+      const dLogits = taught && ownScale === null ? taught : logits;
       const [dH, chunk] = [view(dHidden, [count, dim], first * dim), first / CHUNK_TOKENS];
       const gradients = { hidden: h, head, dHidden: dH, pruning, scale, chunk };
-      tape.scratch(() => headGradients(tape, logits, gradients));
+      tape.scratch(() => headGradients(tape, dLogits, gradients));
     }
   }
   tape.exit();
