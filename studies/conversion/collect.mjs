@@ -28,27 +28,36 @@ export async function measure(part, { run, evaluated, sparsity, items }, setting
   }
 }
 
-async function perplexityOf(model, common, { texts, maxTokens, window }, { items, qsparse }) {
+async function perplexityOf(model, common, { texts, maxTokens, window, prefix }, { items, qsparse }) {
   const measured = {};
   for (const { name, file } of texts.perplexity) {
     const records = recordsAt(`${items}-${name}.jsonl`);
-    const protocol = ['--text', file, '--max-tokens', String(maxTokens), '--window', String(window)];
+    const windows = ['--max-tokens', String(maxTokens), '--window', String(window)];
+    const protocol = ['--text', file, ...windows, ...(prefix ? ['--prefix'] : [])];
     const { results } = await qsparse(['eval', model, ...protocol, '--out', records, ...common]);
     const { perplexity, zeros } = results[0];
-    measured[name] = { ...perplexity, zeros, windows: windowsOf(perplexity, savedIn(records)) };
+    measured[name] = { ...perplexity, zeros, ...windowsOf(perplexity, savedIn(records)) };
   }
   return { texts: measured };
 }
 
-/** Nats a token of each window, in their order, with commas between them: two models have read the same ones. */
+/**
+ * `windows`: nats a token of each window, in their order, with commas between them: two models have read the same ones. `windowTokens`: how many each has, where that is not the same number.
+ */
 export function windowsOf({ tokens }, saved) {
   const inOrder = saved.filter(({ window }) => window !== undefined).toSorted((a, b) => a.item - b.item);
-  const each = inOrder[0]?.window.tokens;
   // A file that was begun with more --max-tokens has more of them than count.
-  const own = inOrder.slice(0, Math.ceil(tokens / each));
-  if (own.length * each !== tokens || !own.every(({ window }) => window.tokens === each))
-    throw new Error(`${tokens} tokens are not the same number in each of ${own.length} windows.`);
-  return own.map(({ window }) => (window.nats / each).toFixed(5)).join();
+  const own = [];
+  let counted = 0;
+  for (const { window } of inOrder) {
+    if (counted >= tokens) break;
+    counted += window.tokens;
+    own.push(window);
+  }
+  if (counted !== tokens) throw new Error(`${own.length} windows have ${counted} tokens, and ${tokens} were scored.`);
+  const windows = own.map((window) => (window.nats / window.tokens).toFixed(5)).join();
+  const isEven = own.every((window) => window.tokens === own[0].tokens);
+  return isEven ? { windows } : { windows, windowTokens: own.map((window) => window.tokens).join() };
 }
 
 /** Zeros that are really there, on a text that is measured too; an evaluation that goes on from its file counts only the rest. */

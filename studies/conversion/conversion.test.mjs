@@ -16,7 +16,7 @@ import { Results } from './results.mjs';
 import { finalCheckpoint, isFinished } from './runs.mjs';
 import { isTimed } from './speed.mjs';
 import { blocksOf } from './tables.mjs';
-import { interleaved, middleOf, unwrapped } from './texts.mjs';
+import { interleaved, middleOf, spread, unwrapped } from './texts.mjs';
 
 const { entries } = STUDIES.smollm2;
 const entry = (name) => entries.find((one) => one.name === name);
@@ -134,8 +134,17 @@ describe('how a model is made', () => {
     const second = command(making(entry('relufication-2'), { ...SETTINGS, runs: folder }));
     expect(second.startsWith(`continue ${path.join(first, 'checkpoints/step-000244')} `)).toBe(true);
     expect(second.endsWith('--tokens 500 --skip-tokens 500')).toBe(true);
-    const longDense = STUDIES.stories15M.entries.find(({ name }) => name === 'dense-trained');
-    expect(command(making(longDense, SETTINGS)).endsWith('--tokens 125')).toBe(true);
+    const ofStories = (name) =>
+      making(
+        STUDIES.stories15M.entries.find((one) => one.name === name),
+        SETTINGS,
+      );
+    expect(command(ofStories('dense-trained')).endsWith('--tokens 125')).toBe(true);
+    // Its own options stand behind those of the study, where the last of two counts.
+    const taught = command(
+      making(STUDIES.stories15M.entries.at(-1), { ...SETTINGS, trainingOptions: ['--lr', '5e-5'] }),
+    );
+    expect(taught.endsWith('--lr 5e-5 --distill 1 --lr 1e-4 --tokens 2000')).toBe(true);
   });
 
   it('of a trained one, beside the others of its length', () => {
@@ -214,11 +223,12 @@ describe('nats', () => {
   it('are kept of each window, in their order', () => {
     const window = (item, nats, tokens = 511) => ({ item, window: { tokens, nats } });
     const saved = [{ 'qsparse-eval': 2 }, window(1, 1022), window(0, 511.0511)];
-    expect(windowsOf({ tokens: 1022 }, saved)).toBe('1.00010,2.00000');
+    expect(windowsOf({ tokens: 1022 }, saved)).toEqual({ windows: '1.00010,2.00000' });
     // Of a file that was begun with more of them, the first.
-    expect(windowsOf({ tokens: 511 }, saved)).toBe('1.00010');
+    expect(windowsOf({ tokens: 511 }, saved)).toEqual({ windows: '1.00010' });
     const ragged = [window(0, 511), window(1, 100, 50)];
-    expect(() => windowsOf({ tokens: 561 }, ragged)).toThrow('561 tokens are not the same number in each of 2 windows');
+    expect(windowsOf({ tokens: 561 }, ragged)).toEqual({ windows: '1.00000,2.00000', windowTokens: '511,50' });
+    expect(() => windowsOf({ tokens: 540 }, ragged)).toThrow('2 windows have 561 tokens, and 540 were scored');
   });
 
   it('differ window by window: text that is as hard for both adds nothing to the error', () => {
@@ -230,6 +240,14 @@ describe('nats', () => {
     expect(results.natsOver('a', 'b', 'wikitext2')).toEqual(found);
     expect(results.natsOver('a', 'c', 'wikitext2')).toBeNull();
     expect(results.natsOver('a', 'b', 'novels')).toBeNull();
+    // Of windows of 1, 1 and 2 tokens: 0.75 a token, from which they are 0.25, 1.25 and twice -0.75.
+    const sized = windows('2,4,9');
+    sized.perplexity.texts.wikitext2.windowTokens = '1,1,2';
+    const weighted = new Results({ smollm2: { models: { ...models, a: sized } } }, {}).of('smollm2');
+    const error = Math.sqrt((0.25 ** 2 + 1.25 ** 2 + 1.5 ** 2) * (3 / 2)) / 4;
+    expect(weighted.natsOver('a', 'b', 'wikitext2')).toEqual({
+      ...{ value: expect.closeTo(0.75), error: expect.closeTo(error) },
+    });
   });
 });
 
@@ -275,6 +293,7 @@ describe('texts', () => {
   it('are cut from the middle, and interleaved', () => {
     expect(middleOf('0123456789', 4)).toBe('3456');
     expect(middleOf('01', 4)).toBe('01');
+    expect(spread(['a', 'b', 'c', 'd', 'e'], 2)).toEqual(['a', 'c', 'e', 'b', 'd']);
     expect(interleaved(['aabbc', 'xxyyzzw'], 2)).toBe('aa\nxx\nbb\nyy\nc\nzz\n\nw');
   });
 

@@ -3,7 +3,8 @@
  *
  * An entry says how its model comes about. `eval`: the dense checkpoint, run with another sparsity. `derived`: the same weights with another configuration. `calibrate`
  * and `wina`: a checkpoint of its own. `train` and `sft`: a recipe of recipes/. `start` is such a training of one step with a rate of nothing: its validation is where the
- * curves begin. `after` names the entry that `train`, `derived` and `calibrate` begin with instead of the dense one; `share` is of the study's tokens, all where there is none.
+ * curves begin. `after` names the entry that `train`, `derived` and `calibrate` begin with instead of the dense one; `share` is of the study's tokens, all where there is none; `options` are those of its own
+ * training, behind those of the study.
  *
  * The work is a list of units, an entry and what is measured of it, the cheap ones first: whoever stops early has the most for the time.
  */
@@ -65,6 +66,8 @@ const LONG = [
   train('qsparse'),
   train('dense-trained', { recipe: 'conversions/dense', share: 0.125 }),
 ];
+/** With the model that the samples are of as the teacher: whole distributions in the place of the words that were drawn from them. */
+const taught = (share, ...options) => train('qsparse-distilled', { share, options: ['--distill', '1', ...options] });
 
 /** A small model has room for f32 moments. */
 const SMALL_TRAINING = [
@@ -74,11 +77,11 @@ const SMALL_TRAINING = [
 /** Of what needs no training the methods that differ most; stories260K, a sixtieth of the size, has all of them. */
 const isOfStories15M = ({ name }) =>
   ['dense', 'topk-30', 'topk-50', 'topk-as-qsparse', 'teal-40', 'teal-50'].includes(name);
-/** Of models that write stories: they train on samples of their own (samples.mjs), and are measured on real stories. */
-const STORIES = { tasks: [], seqLen: 256 };
+/** Of models that write stories: they train on samples of their own (samples.mjs), and are measured on real stories, each behind the token that begins one. */
+const STORIES = { tasks: [], seqLen: 256, prefix: true };
 
 /**
- * What each study is about, and the defaults of its run; `seqLen` in training, `parameters` for the estimate of time, `ownSamples`: how many stories the model writes
+ * What each study is about, and the defaults of its run; `seqLen` in training, `prefix` where windows begin behind the token that begins texts, `parameters` for the estimate of time, `ownSamples`: how many stories the model writes
  * to be trained on itself, 0 where the text is a part of --data.
  */
 export const STUDIES = {
@@ -90,6 +93,7 @@ export const STUDIES = {
     tasks: ['arc_easy', 'hellaswag', 'winogrande', 'truthfulqa_mc2', 'mmlu'],
     options: { tokens: 1_000_000, limit: 100, 'max-tokens': 8192, window: 512 },
     seqLen: 512,
+    prefix: false,
     // The same bits in less time: the recipes recompute for a machine of 4 GiB.
     trainingOptions: ['--no-recompute'],
     parameters: 135e6,
@@ -98,7 +102,7 @@ export const STUDIES = {
     ...STORIES,
     model: 'weights/stories15M.bin',
     title: 'stories15M',
-    entries: [...TRAINING_FREE.filter(isOfStories15M), ...LONG],
+    entries: [...TRAINING_FREE.filter(isOfStories15M), ...LONG, taught(2, '--lr', '1e-4')],
     options: { tokens: 2_400_000, limit: 100, 'max-tokens': 32_768, window: 256 },
     parameters: 15e6,
     ownSamples: 8_000,
@@ -109,7 +113,7 @@ export const STUDIES = {
     ...STORIES,
     model: 'weights/stories260K.bin',
     title: 'stories260K',
-    entries: [...TRAINING_FREE, ...LONG],
+    entries: [...TRAINING_FREE, ...LONG, taught(0.5)],
     options: { tokens: 20_000_000, limit: 100, 'max-tokens': 65_536, window: 256 },
     parameters: 260e3,
     ownSamples: 6_000,
@@ -223,7 +227,8 @@ export function making(entry, settings) {
     case 'train': {
       const own = String(trainedTokens(entry, settings));
       const length = ['--tokens', own, ...(entry.after ? ['--skip-tokens', own] : [])];
-      return trained(() => ['continue', from(), '--recipe', entry.recipe, ...onText, ...trainingOptions, ...length]);
+      const options = [...trainingOptions, ...(entry.options ?? [])];
+      return trained(() => ['continue', from(), '--recipe', entry.recipe, ...onText, ...options, ...length]);
     }
     case 'sft': {
       const rows = ['--seq-len', String(seqLen), '--validate-every', '50', '--save-every', '50', '--keep', '1'];

@@ -11,8 +11,11 @@ export function protocolOf({ entry, part }, settings) {
   };
 }
 
-function ownProtocol(part, { texts, tasks, limit, maxTokens, window }) {
-  if (part === 'perplexity') return { texts: texts.perplexity.map(({ name }) => name), maxTokens, window };
+function ownProtocol(part, { texts, tasks, limit, maxTokens, window, prefix }) {
+  if (part === 'perplexity') {
+    const names = texts.perplexity.map(({ name }) => name);
+    return { texts: names, maxTokens, window, ...(prefix && { prefix }) };
+  }
   return part === 'tasks' ? { tasks, limit } : {};
 }
 

@@ -44,8 +44,8 @@ export class StudyResults {
 
   /** Nats a token over those of another model, `{ value, error }`, null where one is missing. Both read the same windows: the error is that of the differences window by window. */
   natsOver(name, reference, text) {
-    const windows = (one) => this.models[one]?.perplexity?.texts[text]?.windows;
-    return differenceOf(windows(name), windows(reference));
+    const found = (one) => this.models[one]?.perplexity?.texts[text];
+    return differenceOf(found(name)?.windows, found(reference)?.windows, found(name)?.windowTokens);
   }
 
   #score(name, task) {
@@ -117,16 +117,25 @@ export class StudyResults {
   }
 }
 
-/** The mean of `own` - `other`, both numbers with commas between them; null where one is not there. */
-function differenceOf(own, other) {
+/** The mean of `own` - `other`, weighted by `sizes` where there are any, all numbers with commas between them; null where one of the first is not there. */
+function differenceOf(own, other, sizes) {
   if (own === undefined || other === undefined) return null;
-  const [values, others] = [own, other].map((text) => text.split(',').map(Number));
-  return meanOf(values.map((value, i) => value - others[i]));
+  const [values, others] = [own, other].map(numbersOf);
+  return meanOf(
+    values.map((value, i) => value - others[i]),
+    sizes === undefined ? values.map(() => 1) : numbersOf(sizes),
+  );
 }
 
-/** With the standard error of the mean, s / sqrt(n). */
-function meanOf(values) {
-  const value = values.reduce((sum, one) => sum + one, 0) / values.length;
-  const squares = values.reduce((sum, one) => sum + (one - value) ** 2, 0);
-  return { value, error: Math.sqrt(squares / (values.length - 1) / values.length) };
+function numbersOf(text) {
+  return text.split(',').map(Number);
+}
+
+/** With its standard error: that of a ratio of sums, s / sqrt(n) where the weights are equal. */
+function meanOf(values, weights) {
+  const n = values.length;
+  const whole = weights.reduce((sum, weight) => sum + weight, 0);
+  const value = values.reduce((sum, one, i) => sum + weights[i] * one, 0) / whole;
+  const squares = values.reduce((sum, one, i) => sum + (weights[i] * (one - value)) ** 2, 0);
+  return { value, error: Math.sqrt((squares * n) / (n - 1)) / whole };
 }

@@ -49,7 +49,7 @@ const settings = {
     maxTokens: numberOf('max-tokens'),
     window: numberOf('window'),
   },
-  ...{ seqLen: study.seqLen, trainingOptions: study.trainingOptions, threads: given.threads },
+  ...{ seqLen: study.seqLen, prefix: study.prefix, trainingOptions: study.trainingOptions, threads: given.threads },
   texts: textsOf(study, data, runs),
   parameters: study.parameters,
 };

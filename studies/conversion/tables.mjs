@@ -20,6 +20,7 @@ export const REPAIRED = [
   ['qsparse', 'start-qsparse'],
   ['qsparse-50', 'start-qsparse-50'],
   ['qsparse-tenth', 'start-qsparse'],
+  ['qsparse-distilled', 'start-qsparse'],
   ['qsparse-distilled-tenth', 'start-qsparse'],
 ];
 const CURVE_SHARES = [0.1, 0.25, 0.5, 1];
@@ -226,7 +227,7 @@ function protocolLine(study, onFile) {
   const backends = [...new Set(models.flatMap(({ training }) => training?.backend ?? []))].sort();
   const parts = [
     perplexity &&
-      `perplexities of the first ${perplexity.protocol.maxTokens} tokens of each text in windows of ${perplexity.protocol.window}`,
+      `perplexities of the first ${perplexity.protocol.maxTokens} tokens of each text in windows of ${perplexity.protocol.window}${perplexity.protocol.prefix ? ', story by story, each behind the token that begins a text' : ''}`,
     tasks && `tasks: ${tasks.scores.map(({ task, items }) => `${items} items of ${TASK_TITLES[task]}`).join(', ')}`,
     backends.length > 0 && `trained with ${backends.join(' and ')}`,
   ];
