@@ -158,8 +158,9 @@ describe.skipIf(mainMissing !== null)(`qsparse sft (${mainMissing ?? 'built'})`,
   it('trains a mixture of experts, whole or by adapters that merge to the same model', async () => {
     const mixture = createTinyRun({ seqLen: 96, nExperts: 4, nExpertsPerToken: 2, routerLoadBalance: 0.01 });
     const data = ['--data', at('data.jsonl'), '--template', 'plain', ...TRAINING, ...COMMON];
+    writeFileSync(at('said.txt'), 'The fox runs. The dog sleeps. '.repeat(20));
     const perplexity = async (path: string) => {
-      const args = ['eval', path, '--text', at('data.jsonl'), '--max-tokens', '200', '--json', ...COMMON];
+      const args = ['eval', path, '--text', at('said.txt'), '--max-tokens', '200', '--json', ...COMMON];
       const { stdout, code } = await runCommand(args);
       expect(code, stdout).toBe(0);
       return JSON.parse(stdout).results[0].perplexity.natsPerToken as number;
