@@ -42,7 +42,7 @@ import { MODEL_ARGUMENT } from './shared/model-argument.ts';
 import { Output } from './shared/output.ts';
 import { refuseForeign } from './shared/refuse-foreign.ts';
 import { textsOrSample } from './shared/sample-text.ts';
-import { addTextFileOptions, encodeTexts, givenTexts, type TextFileOptions } from './shared/text-files.ts';
+import { addTextFileOptions, encodeTexts, type TextFileOptions } from './shared/text-files.ts';
 
 interface BenchOptions extends CommonOptions {
   shape?: string;
@@ -225,7 +225,7 @@ interface TrainBenchCommandOptions extends BenchOptions, TextFileOptions {
 
 async function runTrain(model: string | undefined, options: TrainBenchCommandOptions): Promise<void> {
   checkChoice({ model, shape: options.shape });
-  if (model === undefined && givenTexts(options) !== undefined) {
+  if (model === undefined && (options.text ?? options.textField) !== undefined) {
     throw new UsageError('--text', 'random weights are trained on random tokens. Name a MODEL, or leave --text out.');
   }
   await withBackend(options, async (backend, output, rounds) => {
@@ -250,23 +250,13 @@ function trainModel(path: string | undefined, options: TrainBenchCommandOptions,
   refuseForeign(path, 'bench');
   const loaded = loadParameters(path, backend);
   const { config, parameters, step, dispose } = loaded;
-  const ids = encodeTexts(tokenizerOfModel(loaded), firstCharacters(textsOrSample(options), TEXT_CHARACTERS));
+  const texts = textsOrSample(options).map((text) => text.slice(0, MOST_OF_TEXT));
+  const ids = encodeTexts(tokenizerOfModel(loaded), texts, MOST_OF_TEXT);
   return { name: path, config: { ...config, ...(seqLen !== undefined && { seqLen }) }, step, parameters, ids, dispose };
 }
 
-/** Enough for any batch; the rest of a long file would only be tokenised in vain. */
-const TEXT_CHARACTERS = 2 ** 20;
-
-function firstCharacters(texts: readonly string[], most: number): string[] {
-  const found: string[] = [];
-  let left = most;
-  for (const text of texts) {
-    if (left <= 0) break;
-    found.push(text.slice(0, left));
-    left -= text.length;
-  }
-  return found;
-}
+/** Characters, and tokens of many texts: enough for any batch; the rest would only be tokenised in vain. */
+const MOST_OF_TEXT = 2 ** 20;
 
 async function withBackend(
   options: BenchOptions,

@@ -126,7 +126,7 @@ async function calibrate(path: string, options: CalibrateOptions): Promise<void>
         const what = `has zeros that its ${config.sparsifier} makes, which are part of its function`;
         throw new UsageError('calibrate', `${directory} ${what}: expected a model that selects, or a dense one.`);
       }
-      const ids = encodeTexts(tokenizerOfModel(checkpoint), texts).slice(0, options.maxTokens);
+      const ids = encodeTexts(tokenizerOfModel(checkpoint), texts, options.maxTokens);
       if (ids.length === 0) {
         throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');
       }

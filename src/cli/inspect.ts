@@ -79,7 +79,7 @@ async function inspect(given: string, options: InspectOptions): Promise<void> {
   const backend = await loadBackend({ ...options, notice: (line) => output.note(line) });
   try {
     const model = openModel(path, backend);
-    const ids = encodeTexts(tokenizerOfModel(model), texts).slice(0, options.maxTokens);
+    const ids = encodeTexts(tokenizerOfModel(model), texts, options.maxTokens);
     const longest = Math.min(model.config.seqLen, Math.max(1, ids.length));
     const engine = new Engine(model.config, model.weights, backend, { maxTokens: longest });
     if (ids.length === 0) {

@@ -226,13 +226,17 @@ function protocolLine(study, onFile) {
   const { perplexity, tasks } = { perplexity: found('perplexity'), tasks: found('tasks') };
   const backends = [...new Set(models.flatMap(({ training }) => training?.backend ?? []))].sort();
   const parts = [
-    perplexity &&
-      `perplexities of the first ${perplexity.protocol.maxTokens} tokens of each text in windows of ${perplexity.protocol.window}${perplexity.protocol.prefix ? ', story by story, each behind the token that begins a text' : ''}`,
+    perplexity && perplexityText(perplexity.protocol),
     tasks && `tasks: ${tasks.scores.map(({ task, items }) => `${items} items of ${TASK_TITLES[task]}`).join(', ')}`,
     backends.length > 0 && `trained with ${backends.join(' and ')}`,
   ];
   const machine = onFile.machine && `on ${onFile.machine.cpu}, ${onFile.machine.cores} cores`;
   return `- ${title} (\`${onFile.model}\`): ${[...parts, machine].filter(Boolean).join('; ')}`;
+}
+
+function perplexityText({ maxTokens, window, prefix }) {
+  const behind = prefix ? ', story by story, each behind the token that begins a text' : '';
+  return `perplexities of the first ${maxTokens} tokens of each text in windows of ${window}${behind}`;
 }
 
 /** The mean of the tasks in percentage points over that of another model, with the error of the difference. */

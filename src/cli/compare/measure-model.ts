@@ -127,7 +127,7 @@ async function countActivated(
   { sparsity, sample, progress, signal }: Measuring,
 ): Promise<{ activated: number; zeros: number }> {
   const { config, weights } = model;
-  const ids = encodeTexts(tokenizerOfModel(model), sample).slice(0, COUNTED_TOKENS);
+  const ids = encodeTexts(tokenizerOfModel(model), sample, COUNTED_TOKENS);
   const maxTokens = Math.min(config.seqLen, Math.max(1, ids.length));
   const engine = new Engine(config, weights, backend, { maxTokens });
   try {

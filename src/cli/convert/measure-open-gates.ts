@@ -30,7 +30,7 @@ export async function measureOpenGates(
   });
   const sequence = new SingleSequence(engine);
   try {
-    const ids = encodeTexts(tokenizerOfModel(model), texts).slice(0, MEASURED_TOKENS);
+    const ids = encodeTexts(tokenizerOfModel(model), texts, MEASURED_TOKENS);
     if (ids.length === 0)
       throw new UsageError('--text', 'the text is empty: expected at least 1 token. Give other text.');
     for (let first = 0; first < ids.length; first += engine.maxTokens) {

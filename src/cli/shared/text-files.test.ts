@@ -41,6 +41,14 @@ describe('givenTexts', () => {
 it('encodeTexts: several begin as the model saw texts begin, a single one as it is', () => {
   const encode = (text: string) => Array.from(text, (character) => character.charCodeAt(0));
   const tokenizer = { encode, encodePrompt: (text: string) => [1, ...encode(text)] };
-  expect(encodeTexts(tokenizer, ['ab'])).toEqual([97, 98]);
-  expect(encodeTexts(tokenizer, ['ab', 'c'])).toEqual([1, 97, 98, 1, 99]);
+  expect(encodeTexts(tokenizer, ['ab'], 9)).toEqual([97, 98]);
+  expect(encodeTexts(tokenizer, ['ab', 'c'], 9)).toEqual([1, 97, 98, 1, 99]);
+  expect(encodeTexts(tokenizer, ['ab'], 1)).toEqual([97]);
+  const encoded: string[] = [];
+  const counting = {
+    ...tokenizer,
+    encodePrompt: (text: string) => tokenizer.encodePrompt(encoded[encoded.push(text) - 1]),
+  };
+  expect(encodeTexts(counting, ['ab', 'c', 'd'], 4)).toEqual([1, 97, 98, 1]);
+  expect(encoded).toEqual(['ab', 'c']);
 });

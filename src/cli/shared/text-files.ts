@@ -24,12 +24,10 @@ export function givenTexts({ text: path, textField }: TextFileOptions): readonly
   if (path === undefined) {
     throw new UsageError('--text-field', 'is of the files of --text, got none. Leave it out, or give --text.');
   }
+  const source = openTextSource([path], textField === undefined ? {} : { field: textField });
   const texts: string[] = [];
   let pieces: string[] = [];
-  for (const { text, endsDocument } of openTextSource(
-    [path],
-    textField === undefined ? {} : { field: textField },
-  ).chunks()) {
+  for (const { text, endsDocument } of source.chunks()) {
     pieces.push(text);
     if (!endsDocument) continue;
     texts.push(pieces.join(''));
@@ -39,9 +37,22 @@ export function givenTexts({ text: path, textField }: TextFileOptions): readonly
 }
 
 /**
- * The ids of texts in a row, for what counts over all of them: of several each begins as the model saw texts begin; a single one may be an excerpt, and nothing is put in front of it.
+ * The first ids of texts in a row, for what counts over all of them: of several each begins as the model saw texts begin; a single one may be an excerpt, and nothing is put in front of it.
+ * Texts behind those are not encoded.
  */
-export function encodeTexts(tokenizer: Pick<Tokenizer, 'encode' | 'encodePrompt'>, texts: readonly string[]): number[] {
-  if (texts.length === 1) return tokenizer.encode(texts[0]);
-  return texts.flatMap((text) => tokenizer.encodePrompt(text));
+export function encodeTexts(
+  tokenizer: Pick<Tokenizer, 'encode' | 'encodePrompt'>,
+  texts: readonly string[],
+  mostTokens: number,
+): number[] {
+  if (texts.length === 1) return tokenizer.encode(texts[0]).slice(0, mostTokens);
+  const parts: number[][] = [];
+  let tokens = 0;
+  for (const text of texts) {
+    if (tokens >= mostTokens) break;
+    const ids = tokenizer.encodePrompt(text);
+    parts.push(ids);
+    tokens += ids.length;
+  }
+  return parts.flat().slice(0, mostTokens);
 }
